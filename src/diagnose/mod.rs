@@ -1,0 +1,1 @@
+//! Diagnosis: symptoms in, incidents with ranked and weighed causes out.

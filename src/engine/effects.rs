@@ -1,0 +1,147 @@
+//! Everything that the engine ever asks for.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::symptom::Finding;
+use crate::model::{
+    EntityName, Incident, IncidentId, Plan, PlanId, Refusal, ServiceName, Severity, Timestamp, Verdict,
+};
+
+/// What is to be done after an input, each list in order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Effects {
+    /// The decision log: one line each.
+    pub log: Vec<Record>,
+    /// Plans to carry out.
+    pub start: Vec<Plan>,
+    /// Plans to take back, or to stop where they are if they can no longer be taken back.
+    pub abort: Vec<(PlanId, String)>,
+    /// Answers to runners that asked.
+    pub permits: Vec<Permit>,
+    /// Probes to send at once; each result comes back as an event with its number.
+    pub probes: Vec<ProbeRequest>,
+    /// What people should hear.
+    pub notify: Vec<Notification>,
+}
+
+impl Effects {
+    /// Empties all lists and keeps their memory.
+    pub fn clear(&mut self) {
+        self.log.clear();
+        self.start.clear();
+        self.abort.clear();
+        self.permits.clear();
+        self.probes.clear();
+        self.notify.clear();
+    }
+}
+
+/// A line of the decision log. Written as one JSON object; replay compares the bytes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "snake_case")]
+pub enum Record {
+    /// A detector's finding.
+    Finding {
+        /// When the engine took it in.
+        at: Timestamp,
+        /// The finding.
+        finding: Finding,
+    },
+    /// An incident was opened, changed its causes, was merged or closed.
+    Incident {
+        /// When.
+        at: Timestamp,
+        /// Its state now.
+        incident: Incident,
+    },
+    /// A verdict that differs from the last one on the same incident and service.
+    Verdict {
+        /// The verdict.
+        verdict: Verdict,
+    },
+    /// A plan was made.
+    Plan {
+        /// When.
+        at: Timestamp,
+        /// The plan.
+        plan: Plan,
+    },
+    /// A step was allowed or refused right before it was to start.
+    Permit {
+        /// When.
+        at: Timestamp,
+        /// The answer.
+        permit: Permit,
+    },
+    /// A plan's step or end, as told by its runner.
+    PlanEvent {
+        /// When the engine took it in.
+        at: Timestamp,
+        /// What happened.
+        plan_event: super::PlanEvent,
+    },
+    /// An operator's word.
+    Operator {
+        /// When.
+        at: Timestamp,
+        /// What was said.
+        operator: super::OperatorCommand,
+    },
+}
+
+/// May this step start?
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Permit {
+    /// Which plan.
+    pub plan: PlanId,
+    /// Which step.
+    pub step: usize,
+    /// `None`: yes.
+    pub refusal: Option<Refusal>,
+}
+
+/// A probe to be sent at once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProbeRequest {
+    /// To be given back in the event's `asked`.
+    pub id: u64,
+    /// Whose.
+    pub entity: EntityName,
+    /// What for: the service whose `probe` describes it; `None` for a canary.
+    pub service: Option<ServiceName>,
+}
+
+/// What people should hear.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Notification {
+    /// About what.
+    pub kind: NotificationKind,
+    /// How urgent.
+    pub severity: Severity,
+    /// About which incident, if any.
+    pub incident: Option<IncidentId>,
+    /// About which service, if any.
+    pub service: Option<ServiceName>,
+    /// The entity at the heart of it, if any.
+    pub entity: Option<EntityName>,
+    /// The fault's name, or the gate's, for grouping.
+    pub label: String,
+    /// One line.
+    pub text: String,
+    /// When it began.
+    pub since: Timestamp,
+    /// Still so, or over.
+    pub firing: bool,
+}
+
+/// About what people hear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotificationKind {
+    /// An incident and its most probable cause.
+    Incident,
+    /// A verdict that asks for a yes.
+    Approval,
+    /// A plan that started, or how it ended.
+    Plan,
+}

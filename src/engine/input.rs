@@ -1,0 +1,154 @@
+//! Everything that the engine ever learns.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::plan::Outcome;
+use crate::model::{Batch, EntityName, Event, IncidentId, PlanId, ServiceName, Span, Timestamp};
+
+/// One input. The same inputs in the same order give the same effects, byte for byte.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// Telemetry and what came with it. Nothing is decided before the next [`Input::Tick`], so the order of samples and
+    /// events between two ticks does not matter.
+    Batch(Batch),
+    /// One event, as from a probe.
+    Event(Event),
+    /// What became of a plan's step.
+    Plan(PlanEvent),
+    /// An operator's word, already authenticated.
+    Operator(OperatorCommand),
+    /// Whether, and until when, this agent may act.
+    Lease(Lease),
+    /// Time has come this far: detect, diagnose, decide.
+    Tick(Timestamp),
+}
+
+/// How far a plan has come, as its runner tells.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "plan_event", rename_all = "snake_case")]
+pub enum PlanEvent {
+    /// The runner is about to start a step and asks whether the gates are still open. Answered by a
+    /// [`Permit`](super::Permit).
+    Asks {
+        /// Which plan.
+        plan: PlanId,
+        /// Which step.
+        step: usize,
+        /// After the commit point only a lost lease stops a plan.
+        committed: bool,
+    },
+    /// A step has had its effect.
+    StepDone {
+        /// Which plan.
+        plan: PlanId,
+        /// Which step.
+        step: usize,
+        /// When.
+        at: Timestamp,
+    },
+    /// A step failed for good, or was taken back.
+    StepFailed {
+        /// Which plan.
+        plan: PlanId,
+        /// Which step.
+        step: usize,
+        /// When.
+        at: Timestamp,
+        /// Why.
+        error: String,
+    },
+    /// The plan is over.
+    Ended {
+        /// Which plan.
+        plan: PlanId,
+        /// The service that it moved, so that a plan of an earlier run is understood too.
+        service: ServiceName,
+        /// When.
+        at: Timestamp,
+        /// How.
+        outcome: Outcome,
+    },
+    /// Found in the journal at start: where the service runs, by the last plan that ended well.
+    Restored {
+        /// Which service.
+        service: ServiceName,
+        /// Its active instance.
+        active: EntityName,
+        /// When it was last moved.
+        moved: Option<Timestamp>,
+        /// Nodes that plans since then have named: to be sealed before another is promoted.
+        named: Vec<EntityName>,
+    },
+}
+
+/// Whether this agent may act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The epoch that it was granted; 0 for none.
+    pub epoch: u64,
+    /// The last plan number used in this epoch, from the journal.
+    pub seq: u64,
+    /// Acting stops at this time unless it is renewed.
+    pub until: Timestamp,
+}
+
+/// What an operator may say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum OperatorCommand {
+    /// Yes to a verdict that asks.
+    Approve {
+        /// Which incident.
+        incident: IncidentId,
+        /// For which service; all that ask, if `None`.
+        service: Option<ServiceName>,
+        /// Who says so.
+        by: String,
+    },
+    /// Take back a running plan.
+    Abort {
+        /// Which plan.
+        plan: PlanId,
+        /// Who says so.
+        by: String,
+    },
+    /// Send a service back to where it belongs (or to the named instance).
+    Failback {
+        /// Which service.
+        service: ServiceName,
+        /// Where to, if not the configured active.
+        to: Option<EntityName>,
+        /// Who says so.
+        by: String,
+    },
+    /// No moves of a service, or of all, until then.
+    Maintenance {
+        /// Which service; all if `None`.
+        service: Option<ServiceName>,
+        /// Until when; a time in the past ends it.
+        until: Timestamp,
+        /// Who says so.
+        by: String,
+    },
+    /// Nothing acts until it is released. Detecting and deciding go on.
+    Hold {
+        /// Hold, or release.
+        on: bool,
+        /// Who says so.
+        by: String,
+    },
+    /// A silence in Alertmanager that covers a service.
+    Silenced {
+        /// Which service.
+        service: ServiceName,
+        /// Until when; a time in the past ends it.
+        until: Timestamp,
+    },
+    /// The agent's own stall or clock jump, to be waited out.
+    Unready {
+        /// For how long from now on nothing is acted upon.
+        span: Span,
+        /// Why.
+        reason: String,
+    },
+}

@@ -1,0 +1,10 @@
+//! The engine: one pure state machine from inputs to effects.
+//!
+//! In: [`Input`]s in one order. Out: [`Effects`]. Never: a thread, a socket, a file, a random source, a clock. Live run,
+//! replay, demo and simulation drive the same engine; only the shell around it differs.
+
+mod effects;
+mod input;
+
+pub use effects::{Effects, Notification, NotificationKind, Permit, ProbeRequest, Record};
+pub use input::{Input, Lease, OperatorCommand, PlanEvent};

@@ -1,0 +1,38 @@
+//! Sources: bytes from the world in, [`Input`]s for the engine out.
+//!
+//! In: MQTT packets, scrapes, query results, webhooks. Out: batches of samples and events with interned numbers. Never: a
+//! judgement of what they mean. Bad input is counted, reported with its place and dropped alone.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::Input;
+use crate::metrics::Metrics;
+use crate::model::{Catalog, EntityName};
+
+/// What every source is given.
+#[derive(Clone)]
+pub struct Feed {
+    /// The engine's bounded inbox. A full one makes the source wait, and a waiting source stops reading from its peer.
+    pub inbox: mpsc::Sender<Input>,
+    /// Names to numbers.
+    pub catalog: Catalog,
+    /// The entity that this agent is; the vantage point of what it tries to reach.
+    pub agent: EntityName,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Ends the source.
+    pub stop: CancellationToken,
+}
+
+/// Something that feeds the engine until it is stopped.
+pub trait Source: Send {
+    /// Its name in the config.
+    fn name(&self) -> &str;
+
+    /// Runs until `feed.stop`. Connection loss is not an end: a source reports it as an event and tries again.
+    fn run(self: Box<Self>, feed: Feed) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}

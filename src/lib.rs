@@ -1,0 +1,23 @@
+//! Jurymast.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod act;
+pub mod api;
+pub mod capsule;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod coordinate;
+pub mod decide;
+pub mod demo;
+pub mod detect;
+pub mod diagnose;
+pub mod engine;
+pub mod ingest;
+pub mod metrics;
+pub mod model;
+pub mod notify;
+pub mod plan;
+pub mod sim;
+pub mod store;

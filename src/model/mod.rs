@@ -1,0 +1,29 @@
+//! The words of Jurymast and their invariants.
+//!
+//! In: nothing. Out: the types that every other room speaks. Never: behaviour of a stage, I/O, a clock.
+
+pub mod catalog;
+pub mod entity;
+pub mod event;
+pub mod incident;
+pub mod name;
+pub mod plan;
+pub mod sample;
+pub mod service;
+pub mod symptom;
+pub mod time;
+pub mod topology;
+pub mod verdict;
+
+pub use catalog::{Catalog, EntityId, SeriesId, SignalId};
+pub use entity::{EdgeKind, Entity, EntityKind};
+pub use event::{Check, Event, EventKind, Reach};
+pub use incident::{Hypothesis, Incident, IncidentId};
+pub use name::{EntityName, FaultName, ServiceName, SignalName};
+pub use plan::{Plan, PlanId, PlanKind, Step, Token};
+pub use sample::{Batch, Sample};
+pub use service::{Service, Standby};
+pub use symptom::{Evidence, Severity, Symptom, SymptomKey, SymptomKind};
+pub use time::{Span, Timestamp};
+pub use topology::{Topology, TopologyChange};
+pub use verdict::{Decision, Refusal, Remedy, Verdict};

@@ -1,0 +1,163 @@
+//! A move, step by step.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::service::ProbeSpec;
+use super::{EntityName, IncidentId, ServiceName, Span, Timestamp};
+
+/// The fencing token: who may act, compared as a pair; it only ever grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Token {
+    /// Counts up with every change of who holds the lease.
+    pub epoch: u64,
+    /// Counts up with every plan within an epoch.
+    pub seq: u64,
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.epoch, self.seq)
+    }
+}
+
+/// The name of a plan: `SERVICE-EPOCH-SEQ`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct PlanId(pub String);
+
+impl PlanId {
+    /// The plan of that token for that service.
+    pub fn new(service: &ServiceName, token: Token) -> Self {
+        Self(format!("{service}-{}-{}", token.epoch, token.seq))
+    }
+}
+
+impl fmt::Display for PlanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a plan exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PlanKind {
+    /// The active instance is broken.
+    Failover,
+    /// An operator sends the service back to where it belongs.
+    Failback,
+}
+
+/// Ordered steps that move one service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Its name.
+    pub id: PlanId,
+    /// Who may carry it out.
+    pub token: Token,
+    /// Why.
+    pub kind: PlanKind,
+    /// The incident that it cures.
+    pub incident: Option<IncidentId>,
+    /// What is moved.
+    pub service: ServiceName,
+    /// From the old active.
+    pub from: EntityName,
+    /// To the new one.
+    pub to: EntityName,
+    /// Next best targets, tried in order if `to` fails its verification: the same steps are planned anew for each.
+    pub alternatives: Vec<EntityName>,
+    /// In order of execution.
+    pub steps: Vec<Step>,
+    /// When it was made.
+    pub made: Timestamp,
+    /// When it ends, whatever has come of it.
+    pub deadline: Timestamp,
+    /// Seconds that it is expected to take.
+    pub expected_rto_s: f64,
+    /// One line for a person: what and why.
+    pub summary: String,
+}
+
+/// What a step is for. Steps run in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Takes the old active's power to act.
+    Fence,
+    /// Makes nodes that earlier plans named refuse lower tokens.
+    Seal,
+    /// Brings data back from a copy.
+    Restore,
+    /// Makes the target the one that writes. The first step of this phase, or else of `switch`, is the commit point:
+    /// before it a plan is taken back, after it a plan only goes forward.
+    Promote,
+    /// Starts the target.
+    Start,
+    /// Sends traffic to the target.
+    Switch,
+    /// Proves from outside that it serves.
+    Verify,
+    /// Tells the world.
+    Announce,
+}
+
+/// One step of a plan: one effect, how to see it, how to take it back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its place in the plan, from 0.
+    pub index: usize,
+    /// For a person: `take ingest-a out of the proxy`.
+    pub name: String,
+    /// What it is for.
+    pub phase: Phase,
+    /// Whom it acts on.
+    pub target: EntityName,
+    /// What it does.
+    pub action: Action,
+    /// How it is taken back; `None` if there is nothing to take back.
+    pub undo: Option<Action>,
+    /// How long one try may take.
+    pub timeout: Span,
+    /// How often it is tried again after a failure that left no effect.
+    pub retries: u8,
+}
+
+/// A call of an executor, parameters filled in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Action {
+    /// Which executor: `exec`, `http`, `mqtt`, `haproxy`, or `probe` for a verification.
+    pub uses: String,
+    /// Its parameters.
+    #[serde(default)]
+    pub with: Map<String, Value>,
+    /// How to see whether the effect has happened already, where the executor cannot tell by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observe: Option<ProbeSpec>,
+}
+
+/// How a plan ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// Moved and verified.
+    Done {
+        /// Where the service runs now; an alternative if the first target failed.
+        active: EntityName,
+    },
+    /// Taken back: everything is as it was.
+    Compensated {
+        /// Why.
+        reason: String,
+    },
+    /// Neither forward nor back: a person must look.
+    HandedOver {
+        /// Why, and what state things are in.
+        reason: String,
+    },
+}

@@ -1,0 +1,156 @@
+//! What must stay up, and where it could run.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{EntityName, ServiceName, SignalName, Span};
+
+/// A service that must stay up: what it needs, where it runs, where it could run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// Its name, unique among services.
+    pub name: ServiceName,
+    /// The instance that is active when nothing has been moved yet: the name of an entity.
+    pub active: EntityName,
+    /// Instances that could take over, in order of preference among equals.
+    pub standbys: Vec<Standby>,
+    /// Higher is served first when capacity is short. `0..=100`.
+    #[serde(default = "default_priority")]
+    pub priority: u8,
+    /// Recovery time objective: how long it may be down.
+    #[serde(default = "default_rto")]
+    pub rto: Span,
+    /// Recovery point objective: how much of the latest data may be lost. A target whose data is older is refused.
+    /// Without it no data is at stake.
+    #[serde(default)]
+    pub rpo: Option<Span>,
+    /// Least calibrated probability that the cause is one which a move cures. `0.5..=1`.
+    #[serde(default = "default_min_probability")]
+    pub min_probability: f64,
+    /// How long the trouble must have lasted before a move is considered. Restarts that cure themselves fit in here.
+    #[serde(default = "default_hold_off")]
+    pub hold_off: Span,
+    /// How long after a move no second one is made without asking.
+    #[serde(default = "default_cool_down")]
+    pub cool_down: Span,
+    /// Fresh probes from here (and from other vantage points) that must agree that the active is down. 0 acts on the
+    /// telemetry alone.
+    #[serde(default = "default_confirm")]
+    pub confirm: u8,
+    /// Moves are proposed and wait for a person.
+    #[serde(default)]
+    pub approval: Approval,
+    /// Two actives would corrupt data: no fence, no automatic move.
+    #[serde(default)]
+    pub single_writer: bool,
+    /// The name of the step template in `rules/playbooks/`.
+    pub playbook: String,
+    /// Values for the template, beside those of the entities.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub vars: BTreeMap<String, String>,
+    /// How to tell from outside that an instance serves. Attributes of the instance fill in `{address}` and such.
+    pub probe: ProbeSpec,
+    /// Resources that an instance of it takes from its host: `cpu: 2`, `memory_gib: 4`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub demands: BTreeMap<String, f64>,
+    /// Services of one group do not share a host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anti_affinity: Option<String>,
+    /// Moves may leave the zone of the active instance.
+    #[serde(default = "yes")]
+    pub cross_zone: bool,
+}
+
+/// Capacity that could take over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Standby {
+    /// The instance: the name of an entity.
+    pub entity: EntityName,
+    /// How ready it is.
+    #[serde(default)]
+    pub class: StandbyClass,
+    /// How long it takes to become ready to serve.
+    #[serde(default)]
+    pub activation: Span,
+    /// What running there costs, in any one unit.
+    #[serde(default)]
+    pub cost: f64,
+    /// The signal of that entity that tells how far its data is behind, in seconds. Needed where the service has an
+    /// `rpo`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_signal: Option<SignalName>,
+}
+
+/// How ready standby capacity is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StandbyClass {
+    /// Runs and follows; can serve at once.
+    #[default]
+    Hot,
+    /// Runs, but must be promoted or loaded first.
+    Warm,
+    /// Must be started, perhaps restored, first.
+    Cold,
+}
+
+/// Who may say that a move is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Approval {
+    /// Jurymast, if every gate is open.
+    #[default]
+    Auto,
+    /// A person, each time.
+    Ask,
+}
+
+/// How to find out whether something serves. `uses` names a kind of probe: `tcp`, `http`, `mqtt`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProbeSpec {
+    /// The kind of probe.
+    pub uses: String,
+    /// Its parameters; `{address}` and other attributes of the entity are filled in.
+    #[serde(default)]
+    pub with: Map<String, Value>,
+    /// How long an answer may take.
+    #[serde(default = "default_probe_timeout")]
+    pub timeout: Span,
+    /// How often it is asked in quiet times.
+    #[serde(default = "default_probe_interval")]
+    pub interval: Span,
+}
+
+const fn default_priority() -> u8 {
+    50
+}
+const fn default_rto() -> Span {
+    Span::secs(60)
+}
+const fn default_min_probability() -> f64 {
+    0.8
+}
+const fn default_hold_off() -> Span {
+    Span::millis(500)
+}
+const fn default_cool_down() -> Span {
+    Span::secs(300)
+}
+const fn default_confirm() -> u8 {
+    1
+}
+const fn default_probe_timeout() -> Span {
+    Span::millis(300)
+}
+const fn default_probe_interval() -> Span {
+    Span::secs(1)
+}
+const fn yes() -> bool {
+    true
+}

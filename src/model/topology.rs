@@ -1,0 +1,266 @@
+//! The versioned graph of entities along which faults travel.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::{EdgeKind, Entity, EntityKind, EntityName, Span};
+
+/// Entities and typed edges. Each change counts the version up; an incident names the version that it was judged by.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Topology {
+    version: u64,
+    entities: BTreeMap<EntityName, Entity>,
+    needs: BTreeMap<EntityName, BTreeSet<(EdgeKind, EntityName)>>,
+    needed_by: BTreeMap<EntityName, BTreeSet<(EdgeKind, EntityName)>>,
+}
+
+/// Something learned about the graph: from the config, a birth message, a topic's captures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+pub enum TopologyChange {
+    /// An entity exists, is of this kind, and says this of itself. Fields that are given replace what was known.
+    Entity {
+        /// What is known of it.
+        entity: Entity,
+    },
+    /// `from` needs `to`.
+    Edge {
+        /// The one that suffers.
+        from: EntityName,
+        /// In what way it needs the other.
+        edge: EdgeKind,
+        /// The one that is needed.
+        to: EntityName,
+    },
+    /// The entity promises to speak this often.
+    Period {
+        /// Who.
+        entity: EntityName,
+        /// How often.
+        period: Span,
+    },
+}
+
+impl Topology {
+    /// An empty graph, version 0.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Counts up with every real change.
+    pub const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Takes in a change. True if it changed anything. Ends of an edge that are unknown become entities of the default
+    /// kind: an edge is never lost.
+    pub fn apply(&mut self, change: &TopologyChange) -> bool {
+        let changed = match change {
+            TopologyChange::Entity { entity } => self.merge(entity),
+            TopologyChange::Edge { from, edge, to } => self.connect(from, *edge, to),
+            TopologyChange::Period { entity, period } => {
+                let entry = self.ensure(entity);
+                let changed = entry.period != Some(*period);
+                entry.period = Some(*period);
+                changed
+            }
+        };
+        self.version += u64::from(changed);
+        changed
+    }
+
+    fn ensure(&mut self, name: &EntityName) -> &mut Entity {
+        self.entities.entry(name.clone()).or_insert_with(|| Entity {
+            name: name.clone(),
+            kind: EntityKind::default(),
+            period: None,
+            group: None,
+            attributes: BTreeMap::new(),
+        })
+    }
+
+    fn merge(&mut self, news: &Entity) -> bool {
+        let Some(known) = self.entities.get_mut(&news.name) else {
+            self.entities.insert(news.name.clone(), news.clone());
+            return true;
+        };
+        let before = known.clone();
+        known.kind = news.kind;
+        known.period = news.period.or(known.period);
+        known.group = news.group.clone().or_else(|| known.group.take());
+        known
+            .attributes
+            .extend(news.attributes.iter().map(|(k, v)| (k.clone(), v.clone())));
+        *known != before
+    }
+
+    fn connect(&mut self, from: &EntityName, edge: EdgeKind, to: &EntityName) -> bool {
+        self.ensure(from);
+        self.ensure(to);
+        self.needed_by
+            .entry(to.clone())
+            .or_default()
+            .insert((edge, from.clone()));
+        self.needs.entry(from.clone()).or_default().insert((edge, to.clone()))
+    }
+
+    /// The entity of that name.
+    pub fn entity(&self, name: &str) -> Option<&Entity> {
+        self.entities.get(name)
+    }
+
+    /// Its kind; [`EntityKind::Device`] if it is unknown.
+    pub fn kind(&self, name: &str) -> EntityKind {
+        self.entity(name).map_or_else(EntityKind::default, |entity| entity.kind)
+    }
+
+    /// All entities, by name.
+    pub fn entities(&self) -> impl ExactSizeIterator<Item = &Entity> {
+        self.entities.values()
+    }
+
+    /// All edges `(from, kind, to)`, by name.
+    pub fn edges(&self) -> impl Iterator<Item = (&EntityName, EdgeKind, &EntityName)> {
+        self.needs
+            .iter()
+            .flat_map(|(from, edges)| edges.iter().map(move |(edge, to)| (from, *edge, to)))
+    }
+
+    /// What this one needs directly.
+    pub fn needs(&self, name: &str) -> impl Iterator<Item = (EdgeKind, &EntityName)> {
+        self.needs.get(name).into_iter().flatten().map(|(edge, to)| (*edge, to))
+    }
+
+    /// Who needs this one directly.
+    pub fn needed_by(&self, name: &str) -> impl Iterator<Item = (EdgeKind, &EntityName)> {
+        self.needed_by
+            .get(name)
+            .into_iter()
+            .flatten()
+            .map(|(edge, from)| (*edge, from))
+    }
+
+    /// Everything that this one needs, directly or not, without itself; a fault of any of them can reach it.
+    /// A replica does not suffer from its primary's fault, so [`EdgeKind::ReplicatesTo`] is not followed.
+    pub fn upstream(&self, name: &str) -> BTreeSet<EntityName> {
+        Self::closure(name, |at| self.needs.get(at))
+    }
+
+    /// Everything that needs this one, directly or not, without itself: whom its fault can reach.
+    pub fn downstream(&self, name: &str) -> BTreeSet<EntityName> {
+        Self::closure(name, |at| self.needed_by.get(at))
+    }
+
+    fn closure<'a>(
+        name: &str,
+        next: impl Fn(&str) -> Option<&'a BTreeSet<(EdgeKind, EntityName)>>,
+    ) -> BTreeSet<EntityName> {
+        let mut found = BTreeSet::new();
+        let mut queue = VecDeque::from([EntityName::from(name)]);
+        while let Some(at) = queue.pop_front() {
+            for (edge, other) in next(at.as_str()).into_iter().flatten() {
+                if *edge != EdgeKind::ReplicatesTo && other.as_str() != name && found.insert(other.clone()) {
+                    queue.push_back(other.clone());
+                }
+            }
+        }
+        found
+    }
+
+    /// Number of edges between two entities, whatever their direction or kind, up to `limit`; `None` beyond it.
+    pub fn distance(&self, from: &str, to: &str, limit: usize) -> Option<usize> {
+        let mut seen = BTreeSet::from([EntityName::from(from)]);
+        let mut ring = vec![EntityName::from(from)];
+        for steps in 0..=limit {
+            if ring.iter().any(|at| at.as_str() == to) {
+                return Some(steps);
+            }
+            let mut next = Vec::new();
+            for at in &ring {
+                for (_, other) in self.needs(at.as_str()).chain(self.needed_by(at.as_str())) {
+                    if seen.insert(other.clone()) {
+                        next.push(other.clone());
+                    }
+                }
+            }
+            ring = next;
+        }
+        None
+    }
+
+    /// The zone of an entity: its own, or that of the first thing it runs on or connects through that has one.
+    pub fn zone(&self, name: &str) -> Option<EntityName> {
+        let mut seen = BTreeSet::from([EntityName::from(name)]);
+        let mut queue = VecDeque::from([EntityName::from(name)]);
+        while let Some(at) = queue.pop_front() {
+            for (edge, to) in self.needs(at.as_str()) {
+                match edge {
+                    EdgeKind::InZone => return Some(to.clone()),
+                    EdgeKind::RunsOn | EdgeKind::ConnectsVia if seen.insert(to.clone()) => queue.push_back(to.clone()),
+                    _ => {}
+                }
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plant() -> Topology {
+        let mut topology = Topology::new();
+        for (from, edge, to) in [
+            ("pump", EdgeKind::ConnectsVia, "gateway"),
+            ("gateway", EdgeKind::ConnectsVia, "broker"),
+            ("ingest-a", EdgeKind::DependsOn, "broker"),
+            ("ingest-a", EdgeKind::RunsOn, "host-a"),
+            ("host-a", EdgeKind::InZone, "zone-1"),
+            ("db-2", EdgeKind::ReplicatesTo, "db-1"),
+        ] {
+            topology.apply(&TopologyChange::Edge {
+                from: from.into(),
+                edge,
+                to: to.into(),
+            });
+        }
+        topology
+    }
+
+    #[test]
+    fn a_fault_reaches_whoever_needs_the_broken_one() {
+        let reached = plant().downstream("broker");
+        assert_eq!(
+            reached.iter().map(EntityName::as_str).collect::<Vec<_>>(),
+            ["gateway", "ingest-a", "pump"]
+        );
+    }
+
+    #[test]
+    fn a_replica_does_not_fall_with_its_primary() {
+        assert!(plant().downstream("db-1").is_empty());
+    }
+
+    #[test]
+    fn the_same_news_twice_is_no_new_version() {
+        let mut topology = plant();
+        let version = topology.version();
+        let edge = TopologyChange::Edge {
+            from: "pump".into(),
+            edge: EdgeKind::ConnectsVia,
+            to: "gateway".into(),
+        };
+        assert!(!topology.apply(&edge));
+        assert_eq!(topology.version(), version);
+    }
+
+    #[test]
+    fn zones_and_distances_follow_the_edges() {
+        let topology = plant();
+        assert_eq!(topology.zone("ingest-a"), Some("zone-1".into()));
+        assert_eq!(topology.distance("pump", "ingest-a", 5), Some(3));
+        assert_eq!(topology.distance("pump", "ingest-a", 2), None);
+    }
+}

@@ -1,0 +1,77 @@
+//! Would moving help? The answer and why.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{EntityName, FaultName, IncidentId, PlanId, ServiceName, Timestamp};
+
+/// What cures a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Remedy {
+    /// Run the service elsewhere.
+    Failover,
+    /// Start it again where it is.
+    Restart,
+    /// Bring back data from a backup.
+    Restore,
+    /// Keep the culprit away from the others.
+    Isolate,
+    /// Send devices another way.
+    Reroute,
+    /// Tell somebody; nothing else helps, or nothing else is ours to do.
+    Notify,
+    /// Wait: it is us, or it will pass.
+    Wait,
+}
+
+/// What is done about an incident as regards one service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Move it.
+    Act,
+    /// Not now: a gate is shut that may open by itself.
+    Hold,
+    /// A person must say yes.
+    Ask,
+    /// Moving would not help.
+    Ignore,
+}
+
+/// Which gate said no, and its numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The name of the gate.
+    pub gate: String,
+    /// What its refusal means for the verdict: hold, ask or ignore.
+    pub decision: Decision,
+    /// One sentence with the numbers in it, for a person.
+    pub reason: String,
+}
+
+/// The answer for one incident and one service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// About which incident.
+    pub incident: IncidentId,
+    /// For which service; `None` where no service of ours suffers.
+    pub service: Option<ServiceName>,
+    /// When it was reached.
+    pub at: Timestamp,
+    /// What is done.
+    pub decision: Decision,
+    /// The first gate that failed; `None` for [`Decision::Act`].
+    pub refusal: Option<Refusal>,
+    /// The most probable cause at that time.
+    pub fault: Option<FaultName>,
+    /// Where it sits.
+    pub entity: Option<EntityName>,
+    /// Its probability.
+    pub probability: f64,
+    /// What would cure it.
+    pub remedy: Remedy,
+    /// The plan that was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanId>,
+}

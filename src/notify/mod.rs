@@ -1,0 +1,1 @@
+//! Notification: what people should hear, out to Alertmanager and to webhooks.

@@ -1,0 +1,1 @@
+//! Planning: which standby takes over, and by which steps.
