@@ -14,7 +14,7 @@ pub enum EntityKind {
     /// A sensor, actuator or controller in the field.
     #[default]
     Device,
-    /// What devices speak through: an edge node, a LoRaWAN gateway.
+    /// What devices speak through: an edge node, a `LoRaWAN` gateway.
     Gateway,
     /// A message broker.
     Broker,
