@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::plan::Outcome;
-use crate::model::{Batch, EntityName, Event, IncidentId, PlanId, ServiceName, Span, Timestamp};
+use crate::model::{Batch, EntityName, Event, IncidentId, Lease, PlanId, ServiceName, Span, Timestamp};
 
 /// One input. The same inputs in the same order give the same effects, byte for byte.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,17 +79,6 @@ pub enum PlanEvent {
         /// Nodes that plans since then have named: to be sealed before another is promoted.
         named: Vec<EntityName>,
     },
-}
-
-/// Whether this agent may act.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lease {
-    /// The epoch that it was granted; 0 for none.
-    pub epoch: u64,
-    /// The last plan number used in this epoch, from the journal.
-    pub seq: u64,
-    /// Acting stops at this time unless it is renewed.
-    pub until: Timestamp,
 }
 
 /// What an operator may say.

@@ -7,4 +7,4 @@ mod effects;
 mod input;
 
 pub use effects::{Effects, Notification, NotificationKind, Permit, ProbeRequest, Record};
-pub use input::{Input, Lease, OperatorCommand, PlanEvent};
+pub use input::{Input, OperatorCommand, PlanEvent};

@@ -20,7 +20,7 @@ pub use entity::{EdgeKind, Entity, EntityKind};
 pub use event::{Check, Event, EventKind, Reach};
 pub use incident::{Hypothesis, Incident, IncidentId};
 pub use name::{EntityName, FaultName, ServiceName, SignalName};
-pub use plan::{Plan, PlanId, PlanKind, Step, Token};
+pub use plan::{Lease, Plan, PlanId, PlanKind, Step, Token};
 pub use sample::{Batch, Sample};
 pub use service::{Service, Standby};
 pub use symptom::{Evidence, Severity, Symptom, SymptomKey, SymptomKind};

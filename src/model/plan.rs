@@ -24,6 +24,17 @@ impl fmt::Display for Token {
     }
 }
 
+/// Whether this agent may act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The epoch that it was granted; 0 for none.
+    pub epoch: u64,
+    /// The last plan number used in this epoch, from the journal.
+    pub seq: u64,
+    /// Acting stops at this time unless it is renewed.
+    pub until: Timestamp,
+}
+
 /// The name of a plan: `SERVICE-EPOCH-SEQ`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]

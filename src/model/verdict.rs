@@ -25,6 +25,21 @@ pub enum Remedy {
     Wait,
 }
 
+impl Remedy {
+    /// As it reads after "the remedy is to".
+    pub const fn phrase(self) -> &'static str {
+        match self {
+            Self::Failover => "run the service elsewhere",
+            Self::Restart => "restart it where it is",
+            Self::Restore => "restore data from a backup",
+            Self::Isolate => "isolate the culprit",
+            Self::Reroute => "send devices another way",
+            Self::Notify => "repair it; people are told",
+            Self::Wait => "wait",
+        }
+    }
+}
+
 /// What is done about an incident as regards one service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -1,0 +1,87 @@
+//! Fresh probes from enough vantage points agree that the active instance does not serve, and none says that it does.
+
+use crate::decide::{Case, Gate, Recheck};
+use crate::model::{Check, Reach};
+use crate::model::{Decision, Refusal};
+
+/// See the module.
+pub struct Confirmed;
+
+impl Gate for Confirmed {
+    fn name(&self) -> &'static str {
+        "confirmed"
+    }
+
+    fn recheck(&self) -> Recheck {
+        Recheck::BeforeCommit
+    }
+
+    fn check(&self, case: &Case<'_>) -> Result<(), Refusal> {
+        let since = case.incident.onset;
+        let fresh = case
+            .senses
+            .looks(case.state.active.as_str())
+            .filter(|(check, _, look)| {
+                *check == Check::Probe && look.at >= since && case.now.since(look.at) <= case.policy.confirm_max_age.0
+            });
+        let mut agreeing = 0;
+        for (_, vantage, look) in fresh {
+            match look.reach {
+                Reach::Good { .. } => {
+                    let reason = format!("{} still answers {vantage}", case.state.active);
+                    return case.refuse(self, Decision::Hold, reason);
+                }
+                // A wrong login or an unexpected page says nothing of health.
+                Reach::Odd { .. } => {}
+                Reach::Refused | Reach::NoAnswer | Reach::Unreachable | Reach::Failing { .. } => agreeing += 1,
+            }
+        }
+        if agreeing < usize::from(case.service.confirm) {
+            let reason = format!(
+                "{agreeing} of {} vantage points have confirmed within {} that {} does not serve",
+                case.service.confirm, case.policy.confirm_max_age, case.state.active
+            );
+            return case.refuse(self, Decision::Hold, reason);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::Senses;
+    use crate::decide::case::fixture::Fixture;
+    use crate::decide::senses::tests::look;
+    use crate::model::Span;
+
+    #[test]
+    fn an_active_that_answers_is_not_moved() {
+        let mut fixture = Fixture::new();
+        let good = Reach::Good { took: Span::millis(2) };
+        fixture
+            .senses
+            .observe(&look("ingest-a", Check::Probe, good, fixture.now));
+        assert_eq!(fixture.refused_by(), Some(("confirmed".into(), Decision::Hold)));
+    }
+
+    #[test]
+    fn two_vantage_points_are_two() {
+        let mut fixture = Fixture::new();
+        fixture.service.confirm = 2;
+        assert_eq!(fixture.refused_by(), Some(("confirmed".into(), Decision::Hold)));
+    }
+
+    #[test]
+    fn a_failed_scrape_is_no_confirmation() {
+        let mut fixture = Fixture::new();
+        fixture.senses = Senses::default();
+        fixture
+            .senses
+            .observe(&look("ingest-a", Check::Scrape, Reach::Refused, fixture.now));
+        fixture
+            .senses
+            .observe(&look("store", Check::Scrape, Reach::Refused, fixture.now));
+        assert_eq!(fixture.refused_by(), Some(("confirmed".into(), Decision::Hold)));
+    }
+}

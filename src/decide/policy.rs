@@ -1,0 +1,66 @@
+//! What the operator allows, over all services.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::Span;
+use crate::model::service::ProbeSpec;
+
+/// When Jurymast may act, over all services. What differs between services stands with the service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// Moves of all services together in a sliding window.
+    pub fleet_budget: Budget,
+    /// Moves out of one zone in a sliding window: a second zone that fails at once should not empty the first.
+    pub zone_budget: Budget,
+    /// Moves of one service in a sliding window.
+    pub service_budget: Budget,
+    /// Evidence older than this moves nothing.
+    pub max_evidence_age: Span,
+    /// A confirming probe counts for this long.
+    pub confirm_max_age: Span,
+    /// How long after a plan that was taken back the service is not tried again.
+    pub retry_after: Span,
+    /// Share of what this agent reaches directly, without what the suspected cause explains, that may be out of reach
+    /// at once. Beyond it our own eyes are suspected. `0..=1`.
+    pub max_red_share: f64,
+    /// Things unrelated to any service that tell only whether this agent is on the network: a router, a name server.
+    pub canaries: Vec<Canary>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        let hour = Span::secs(3600);
+        Self {
+            fleet_budget: Budget { moves: 5, window: hour },
+            zone_budget: Budget { moves: 3, window: hour },
+            service_budget: Budget { moves: 2, window: hour },
+            max_evidence_age: Span::secs(10),
+            confirm_max_age: Span::secs(2),
+            retry_after: Span::secs(60),
+            max_red_share: 0.5,
+            canaries: Vec::new(),
+        }
+    }
+}
+
+/// So many moves in so long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// How many.
+    pub moves: u32,
+    /// In how long.
+    pub window: Span,
+}
+
+/// Something that answers whenever the network works.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Canary {
+    /// Its name; it becomes an entity of the kind `link` if the topology does not know it.
+    pub name: crate::model::EntityName,
+    /// How it is asked.
+    pub probe: ProbeSpec,
+}

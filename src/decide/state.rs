@@ -1,0 +1,84 @@
+//! What the engine remembers of each service, and of the moves made.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::model::{EntityName, PlanId, ServiceName, Timestamp};
+
+/// A service as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ServiceState {
+    /// Where it runs.
+    pub active: EntityName,
+    /// When it was last moved.
+    pub moved: Option<Timestamp>,
+    /// When a plan for it was last taken back.
+    pub taken_back: Option<Timestamp>,
+    /// A plan left it in a state that a person must look at.
+    pub handed_over: Option<String>,
+    /// The plan that runs now.
+    pub running: Option<PlanId>,
+    /// No moves until then.
+    pub maintenance_until: Timestamp,
+    /// Silenced in Alertmanager until then.
+    pub silenced_until: Timestamp,
+    /// Nodes that plans since the last one that ended well have named, and which must be sealed before another is
+    /// promoted.
+    pub named: BTreeSet<EntityName>,
+}
+
+impl ServiceState {
+    /// A service that nobody has moved yet.
+    pub fn new(active: EntityName) -> Self {
+        Self {
+            active,
+            moved: None,
+            taken_back: None,
+            handed_over: None,
+            running: None,
+            maintenance_until: Timestamp::EPOCH,
+            silenced_until: Timestamp::EPOCH,
+            named: BTreeSet::new(),
+        }
+    }
+}
+
+/// A move that was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Move {
+    /// Of which service.
+    pub service: ServiceName,
+    /// Out of which zone.
+    pub zone: Option<EntityName>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The moves of the recent past, against which budgets are counted. Bounded by [`Ledger::KEPT`].
+#[derive(Debug, Clone, Default)]
+pub struct Ledger {
+    moves: Vec<Move>,
+}
+
+impl Ledger {
+    /// More moves than any sane budget; older ones are forgotten first.
+    pub const KEPT: usize = 10_000;
+
+    /// Notes a move.
+    pub fn record(&mut self, made: Move) {
+        if self.moves.len() >= Self::KEPT {
+            self.moves.remove(0);
+        }
+        self.moves.push(made);
+    }
+
+    /// How many moves the window holds that `which` picks.
+    pub fn count(&self, now: Timestamp, window: Duration, which: impl Fn(&Move) -> bool) -> usize {
+        self.moves
+            .iter()
+            .filter(|made| now.since(made.at) < window && which(made))
+            .count()
+    }
+}
