@@ -162,6 +162,25 @@ impl Catalog {
         self.series_of(self.entity(entity), self.signal(signal))
     }
 
+    /// The number of the entity of that name, if it has one.
+    pub fn find_entity(&self, name: &str) -> Option<EntityId> {
+        self.read().entities.find(name).map(EntityId)
+    }
+
+    /// The number of the series of that entity and signal, if it has one.
+    pub fn find_series(&self, entity: &str, signal: &str) -> Option<SeriesId> {
+        let inner = self.read();
+        let pair = (
+            EntityId(inner.entities.find(entity)?),
+            SignalId(inner.signals.find(signal)?),
+        );
+        inner
+            .series_index
+            .find(pair_hash(pair), |&id| inner.series[id as usize] == pair)
+            .copied()
+            .map(SeriesId)
+    }
+
     /// Whose series this is, and of what signal. `None` for a number that this catalog did not hand out.
     pub fn parts(&self, series: SeriesId) -> Option<(EntityId, SignalId)> {
         self.read().series.get(series.index()).copied()

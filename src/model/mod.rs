@@ -5,6 +5,7 @@
 pub mod catalog;
 pub mod entity;
 pub mod event;
+pub mod glob;
 pub mod incident;
 pub mod name;
 pub mod plan;
@@ -18,6 +19,7 @@ pub mod verdict;
 pub use catalog::{Catalog, EntityId, SeriesId, SignalId};
 pub use entity::{EdgeKind, Entity, EntityKind};
 pub use event::{Check, Event, EventKind, Reach};
+pub use glob::Glob;
 pub use incident::{Hypothesis, Incident, IncidentId};
 pub use name::{EntityName, FaultName, ServiceName, SignalName};
 pub use plan::{Lease, Plan, PlanId, PlanKind, Step, Token};

@@ -22,12 +22,12 @@ impl Gate for OwnSenses {
     }
 
     fn check(&self, case: &Case<'_>) -> Result<(), Refusal> {
-        let cause = case.top().map(|top| &top.entity).filter(|entity| *entity != case.agent);
-        let explained = cause
+        let suspect = case.top().map(|top| &top.entity).filter(|entity| *entity != case.agent);
+        let explained = suspect
             .map(|entity| case.topology.downstream(entity.as_str()))
             .unwrap_or_default();
         let related =
-            |entity: &EntityName| Some(entity) == cause || explained.contains(entity) || *entity == case.state.active;
+            |entity: &EntityName| Some(entity) == suspect || explained.contains(entity) || *entity == case.state.active;
         let max_age = case.policy.max_evidence_age.0;
         let (answering, tried) = case.senses.answering(case.agent, case.now, max_age, related);
         if tried == 0 {

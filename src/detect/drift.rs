@@ -1,0 +1,125 @@
+//! Drift: a signal that creeps away from its own past.
+//!
+//! The gap between a fast and a slow moving average, against what that gap usually is for this very signal.
+
+use crate::model::{Evidence, Sample, SymptomKind, Timestamp};
+
+use super::columns::Slots;
+use super::scribe::{Draft, Scribe};
+use super::settings::LearnedSettings;
+use super::{Detector, EntityMeta};
+
+const FAST: f64 = 1.0 / 60.0;
+const SLOW: f64 = 1.0 / 3000.0;
+
+/// The slow average must have seen the signal's usual swings before its gap means anything.
+const WARM_UPS: u32 = 10;
+
+/// So many times the usual gap, and over below so many.
+const RAISE: f64 = 8.0;
+const CLEAR: f64 = 4.0;
+
+/// The gap must stay large for so many samples in a row.
+const RUN: u32 = 30;
+
+/// See the module.
+pub struct Drift {
+    settings: LearnedSettings,
+    watches: Slots<Watch>,
+}
+
+#[derive(Default)]
+struct Watch {
+    seen: u32,
+    fast: f64,
+    slow: f64,
+    usual_gap: f64,
+    noise: f64,
+    run: u32,
+    since: Timestamp,
+    raised: bool,
+}
+
+impl Drift {
+    /// With these settings.
+    pub fn new(settings: &LearnedSettings) -> Self {
+        Self {
+            settings: settings.clone(),
+            watches: Slots::default(),
+        }
+    }
+}
+
+impl Detector for Drift {
+    fn attach(&mut self, series: usize, _: &str, entity: &EntityMeta) -> bool {
+        let wanted = self.settings.enabled && self.settings.kinds.contains(&entity.kind);
+        if wanted {
+            self.watches.insert(series, Watch::default());
+        }
+        wanted
+    }
+
+    fn observe(&mut self, series: usize, sample: &Sample, _: Option<(Timestamp, f64)>, out: &mut Scribe<'_>) {
+        let Some(watch) = self.watches.get_mut(series) else {
+            return;
+        };
+        let value = sample.value;
+        if !value.is_finite() {
+            return;
+        }
+        watch.seen = watch.seen.saturating_add(1);
+        let first = 1.0 / f64::from(watch.seen);
+        watch.noise += FAST.max(first) * ((value - watch.fast).abs() - watch.noise);
+        watch.fast += FAST.max(first) * (value - watch.fast);
+        watch.slow += SLOW.max(first) * (value - watch.slow);
+        let gap = (watch.fast - watch.slow).abs();
+        // A signal that never moved has no usual gap: its level and its noise are the floor.
+        let floor = (watch.noise * 0.2).max(watch.slow.abs() * 1e-3).max(1e-9);
+        let ratio = gap / watch.usual_gap.max(floor);
+        if watch.seen < self.settings.warm_up.saturating_mul(WARM_UPS) {
+            watch.usual_gap += (1.0 / 300.0_f64).max(first) * (gap - watch.usual_gap);
+            return;
+        }
+        // Clipped, so that a drift does not become what is usual before it is called one.
+        let clipped = gap.min(2.0 * watch.usual_gap.max(floor));
+        watch.usual_gap += SLOW * (clipped - watch.usual_gap);
+        if ratio > RAISE {
+            if watch.run == 0 {
+                watch.since = sample.at;
+            }
+            watch.run += 1;
+        } else {
+            watch.run = 0;
+        }
+        if !watch.raised && watch.run >= RUN {
+            watch.raised = true;
+            let draft = Draft {
+                kind: SymptomKind::Drift,
+                severity: self.settings.severity,
+                onset: watch.since,
+                score: 0.9,
+                evidence: Evidence {
+                    text: format!(
+                        "creeps from {:.4} to {:.4}: {ratio:.1} times its usual swing",
+                        watch.slow, watch.fast
+                    ),
+                    observed: Some(watch.fast),
+                    bound: Some(watch.slow),
+                },
+                detector: "drift".into(),
+            };
+            out.raise_series(series, draft);
+        } else if watch.raised && ratio < CLEAR {
+            watch.raised = false;
+            out.clear_series(series, SymptomKind::Drift, sample.at);
+        }
+    }
+
+    fn ended(&mut self, series: usize, at: Timestamp, out: &mut Scribe<'_>) {
+        if let Some(watch) = self.watches.get_mut(series) {
+            if std::mem::take(&mut watch.raised) {
+                out.clear_series(series, SymptomKind::Drift, at);
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Flapping: an entity that goes up and down again and again. Moving on each fall would be worse than the fault.
+
+use std::collections::VecDeque;
+
+use crate::model::event::Presence;
+use crate::model::{Event, EventKind, Evidence, Span, SymptomKind, Timestamp};
+
+use super::Detector;
+use super::columns::Slots;
+use super::scribe::{Draft, Scribe};
+use super::settings::FlappingSettings;
+
+/// See the module.
+pub struct Flapping {
+    settings: FlappingSettings,
+    watches: Slots<Watch>,
+}
+
+#[derive(Default)]
+struct Watch {
+    good: Option<bool>,
+    /// The latest changes, at most as many as make a finding.
+    changes: VecDeque<Timestamp>,
+    raised: bool,
+}
+
+impl Flapping {
+    /// With these settings.
+    pub fn new(settings: &FlappingSettings) -> Self {
+        Self {
+            settings: settings.clone(),
+            watches: Slots::default(),
+        }
+    }
+}
+
+impl Detector for Flapping {
+    fn event(&mut self, entity: usize, event: &Event, out: &mut Scribe<'_>) {
+        let good = match &event.kind {
+            EventKind::Reach { reach, .. } => reach.is_good(),
+            EventKind::Presence {
+                presence,
+                retained: false,
+                ..
+            } => *presence != Presence::Lost,
+            _ => return,
+        };
+        let watch = self.watches.ensure(entity, Watch::default);
+        if watch.good.replace(good).is_none_or(|before| before == good) {
+            return;
+        }
+        watch.changes.push_back(event.seen);
+        while watch.changes.len() > self.settings.changes as usize {
+            watch.changes.pop_front();
+        }
+        let first = watch.changes.front().copied().unwrap_or(event.seen);
+        let span = Span(event.seen.since(first));
+        if !watch.raised && watch.changes.len() >= self.settings.changes as usize && span <= self.settings.window {
+            watch.raised = true;
+            out.raise_entity(
+                entity,
+                "",
+                Draft {
+                    kind: SymptomKind::Flapping,
+                    severity: self.settings.severity,
+                    onset: first,
+                    score: 0.95,
+                    evidence: Evidence {
+                        text: format!(
+                            "went up or down {} times in {:.1}s",
+                            watch.changes.len(),
+                            span.0.as_secs_f64()
+                        ),
+                        observed: Some(f64::from(self.settings.changes)),
+                        bound: None,
+                    },
+                    detector: "flapping".into(),
+                },
+            );
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp, out: &mut Scribe<'_>) {
+        for (entity, watch) in self.watches.iter_mut() {
+            let calm = watch
+                .changes
+                .back()
+                .is_none_or(|last| now.since(*last) > self.settings.window.0);
+            if watch.raised && calm {
+                watch.raised = false;
+                watch.changes.clear();
+                out.clear_entity(entity, SymptomKind::Flapping, "", now);
+            }
+        }
+    }
+}

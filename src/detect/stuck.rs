@@ -1,0 +1,137 @@
+//! Stuck: a signal that stands still though it used to move.
+//!
+//! With a share `p` of samples that repeat the one before, a run of `ln(1e-6) / ln(p)` repeats comes about by chance once in
+//! a million. Signals that rest by nature (a set point, a door) have a `p` near one and are never called stuck; bursty ones
+//! are given three times their own longest run.
+
+use crate::model::{Evidence, Sample, SymptomKind, Timestamp};
+
+use super::columns::Slots;
+use super::scribe::{Draft, Scribe};
+use super::settings::LearnedSettings;
+use super::{Detector, EntityMeta};
+
+/// Chance of such a run in a signal that is well.
+const CHANCE: f64 = 1e-6;
+
+/// Shortest run worth a word, and the least share of repeats that is believed.
+const RUN_MIN: u32 = 8;
+const P_MIN: f64 = 0.05;
+
+/// A share of repeats above this is a signal that rests by nature.
+const P_RESTING: f64 = 0.95;
+
+const WEIGHT: f64 = 0.01;
+
+/// See the module.
+pub struct Stuck {
+    settings: LearnedSettings,
+    watches: Slots<Watch>,
+}
+
+#[derive(Default)]
+struct Watch {
+    seen: u32,
+    repeats: f32,
+    run: u32,
+    longest: u32,
+    since: Timestamp,
+    raised: bool,
+}
+
+impl Stuck {
+    /// With these settings.
+    pub fn new(settings: &LearnedSettings) -> Self {
+        Self {
+            settings: settings.clone(),
+            watches: Slots::default(),
+        }
+    }
+}
+
+impl Watch {
+    fn bound(&self) -> Option<u32> {
+        let p = f64::from(self.repeats).max(P_MIN);
+        (p < P_RESTING).then(|| {
+            let by_chance = (CHANCE.ln() / p.ln()).ceil();
+            // Far below 2^32: ln(1e-6) / ln(0.95) is 270.
+            (by_chance as u32).max(RUN_MIN).max(self.longest * 3)
+        })
+    }
+}
+
+impl Detector for Stuck {
+    fn attach(&mut self, series: usize, _: &str, entity: &EntityMeta) -> bool {
+        let wanted = self.settings.enabled && self.settings.kinds.contains(&entity.kind);
+        if wanted {
+            self.watches.insert(series, Watch::default());
+        }
+        wanted
+    }
+
+    fn observe(&mut self, series: usize, sample: &Sample, before: Option<(Timestamp, f64)>, out: &mut Scribe<'_>) {
+        let (Some(watch), Some((then, value))) = (self.watches.get_mut(series), before) else {
+            return;
+        };
+        let repeat = value.to_bits() == sample.value.to_bits();
+        watch.seen = watch.seen.saturating_add(1);
+        if repeat {
+            if watch.run == 0 {
+                watch.since = then;
+            }
+            watch.run += 1;
+        } else {
+            if !watch.raised {
+                watch.longest = watch.longest.max(watch.run);
+            }
+            watch.run = 0;
+        }
+        let bound = watch.bound();
+        // A run that is already suspicious must not teach that repeating is usual.
+        if watch.seen < self.settings.warm_up || bound.is_none_or(|bound| watch.run < bound / 2) {
+            let weight = (1.0 / f64::from(watch.seen)).max(WEIGHT) as f32;
+            watch.repeats += weight * (f32::from(u8::from(repeat)) - watch.repeats);
+        }
+        if watch.seen < self.settings.warm_up {
+            return;
+        }
+        match bound {
+            Some(bound) if repeat && !watch.raised && watch.run >= bound => {
+                watch.raised = true;
+                let draft = Draft {
+                    kind: SymptomKind::Stuck,
+                    severity: self.settings.severity,
+                    onset: watch.since,
+                    score: 1.0 - CHANCE,
+                    evidence: Evidence {
+                        text: format!(
+                            "stands at {} for {} samples; before, {:.0} % of its samples repeated the one before and the longest run was {}",
+                            sample.value,
+                            watch.run,
+                            watch.repeats * 100.0,
+                            watch.longest
+                        ),
+                        observed: Some(f64::from(watch.run)),
+                        bound: Some(f64::from(bound)),
+                    },
+                    detector: "stuck".into(),
+                };
+                out.raise_series(series, draft);
+            }
+            _ if !repeat && watch.raised => {
+                watch.raised = false;
+                out.clear_series(series, SymptomKind::Stuck, sample.at);
+            }
+            _ => {}
+        }
+    }
+
+    fn ended(&mut self, series: usize, at: Timestamp, out: &mut Scribe<'_>) {
+        if let Some(watch) = self.watches.get_mut(series) {
+            watch.run = 0;
+            if std::mem::take(&mut watch.raised) {
+                out.clear_series(series, SymptomKind::Stuck, at);
+            }
+        }
+    }
+}
