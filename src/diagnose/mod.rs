@@ -1,1 +1,24 @@
 //! Diagnosis: symptoms in, incidents with ranked and weighed causes out.
+//!
+//! In: findings, the topology, the signs of life. Out: the incidents that changed. Never: a verdict; a cause that cannot say what
+//! speaks for it and what against.
+//!
+//! Symptoms that share what they stand on are looked at together; the fewest faults that explain them are sought; each
+//! group that one fault explains is one incident ([`group`]). Within a group every fault of the [`Library`] at every
+//! entity that it could sit at is weighed by what it must show, may show and must not show ([`infer`]); what no pattern explains is ranked by
+//! onset and coverage ([`rank`]).
+
+mod calibrate;
+mod explain;
+mod group;
+mod incidents;
+mod infer;
+mod pattern;
+mod rank;
+mod scene;
+mod settings;
+
+pub use explain::{Explanation, explain};
+pub use incidents::Diagnosis;
+pub use pattern::{Library, Pattern, PatternError};
+pub use settings::Settings;

@@ -1,0 +1,149 @@
+//! Which symptoms belong together.
+//!
+//! First widely: symptoms whose entities stand on something in common, and losses of contact that began together. Then narrowly: within
+//! each such cluster the best fault takes what it explains; what it leaves over forms a group of its own if another fault explains
+//! that well (explaining away), and else stays, as noise to be explained.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::model::{EntityName, Hypothesis, Symptom, SymptomKind, Topology};
+
+use super::infer::causes;
+use super::pattern::Library;
+use super::scene::Scene;
+use super::settings::Settings;
+
+/// Losses of contact that began within this of one another are looked at together, wherever they are: the common cause may be us.
+const TOGETHER: Duration = Duration::from_secs(10);
+
+/// A second fault must be at least this probable for what the first leaves over to be an incident of its own.
+const SECOND_FAULT: f64 = 0.5;
+
+/// More simultaneous faults than this in one cluster are not told apart.
+const FAULTS_MAX: usize = 8;
+
+/// Symptoms of one incident and their causes.
+pub struct Group {
+    pub symptoms: Vec<Symptom>,
+    pub hypotheses: Vec<Hypothesis>,
+}
+
+/// Splits all standing symptoms into groups, each with its causes.
+pub fn groups(scene: &Scene<'_>, library: &Library, settings: &Settings) -> Vec<Group> {
+    let mut found = Vec::new();
+    for cluster in clusters(scene.all, scene.topology) {
+        split(cluster, scene, library, settings, &mut found);
+    }
+    found
+}
+
+fn split(mut rest: Vec<Symptom>, scene: &Scene<'_>, library: &Library, settings: &Settings, found: &mut Vec<Group>) {
+    for _ in 0..FAULTS_MAX {
+        let hypotheses = causes(&rest, scene, library, settings);
+        let explained: BTreeSet<_> = hypotheses
+            .first()
+            .map(|top| top.explains.iter().collect())
+            .unwrap_or_default();
+        let (mine, left): (Vec<Symptom>, Vec<Symptom>) = rest
+            .iter()
+            .cloned()
+            .partition(|symptom| explained.contains(&symptom.key));
+        if mine.is_empty() || left.is_empty() {
+            found.push(Group {
+                symptoms: rest,
+                hypotheses,
+            });
+            return;
+        }
+        let second = causes(&left, scene, library, settings);
+        let separate = second
+            .first()
+            .is_some_and(|top| top.probability >= SECOND_FAULT && top.fault.as_str() != Hypothesis::SOMETHING_ELSE);
+        if !separate {
+            found.push(Group {
+                symptoms: rest,
+                hypotheses,
+            });
+            return;
+        }
+        let hypotheses = causes(&mine, scene, library, settings);
+        found.push(Group {
+            symptoms: mine,
+            hypotheses,
+        });
+        rest = left;
+    }
+    let hypotheses = causes(&rest, scene, library, settings);
+    found.push(Group {
+        symptoms: rest,
+        hypotheses,
+    });
+}
+
+const fn lost_contact(kind: SymptomKind) -> bool {
+    matches!(
+        kind,
+        SymptomKind::Silent
+            | SymptomKind::Lost
+            | SymptomKind::Refused
+            | SymptomKind::NoAnswer
+            | SymptomKind::Unreachable
+            | SymptomKind::Failing
+    )
+}
+
+fn clusters(all: &BTreeMap<EntityName, Vec<Symptom>>, topology: &Topology) -> Vec<Vec<Symptom>> {
+    let entities: Vec<&EntityName> = all.keys().collect();
+    let mut parent: Vec<usize> = (0..entities.len()).collect();
+    let mut owner: BTreeMap<EntityName, usize> = BTreeMap::new();
+    for (index, entity) in entities.iter().enumerate() {
+        let mut stands_on = topology.upstream(entity.as_str());
+        stands_on.insert((*entity).clone());
+        for thing in stands_on {
+            match owner.get(&thing) {
+                Some(other) => join(&mut parent, *other, index),
+                None => {
+                    owner.insert(thing, index);
+                }
+            }
+        }
+    }
+    let mut lost: Vec<(crate::model::Timestamp, usize)> = Vec::new();
+    for (index, entity) in entities.iter().enumerate() {
+        let onsets = all[*entity]
+            .iter()
+            .filter(|symptom| lost_contact(symptom.key.kind))
+            .map(|symptom| symptom.onset);
+        lost.extend(onsets.min().map(|onset| (onset, index)));
+    }
+    lost.sort_unstable();
+    for pair in lost.windows(2) {
+        if let [(before, a), (after, b)] = pair
+            && after.since(*before) <= TOGETHER
+        {
+            join(&mut parent, *a, *b);
+        }
+    }
+    let mut clusters: BTreeMap<usize, Vec<Symptom>> = BTreeMap::new();
+    for (index, entity) in entities.iter().enumerate() {
+        clusters
+            .entry(root(&parent, index))
+            .or_default()
+            .extend(all[*entity].iter().cloned());
+    }
+    clusters.into_values().collect()
+}
+
+fn root(parent: &[usize], mut at: usize) -> usize {
+    while parent[at] != at {
+        at = parent[at];
+    }
+    at
+}
+
+fn join(parent: &mut [usize], a: usize, b: usize) {
+    let (a, b) = (root(parent, a), root(parent, b));
+    let (low, high) = (a.min(b), a.max(b));
+    parent[high] = low;
+}

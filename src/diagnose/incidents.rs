@@ -1,0 +1,310 @@
+//! Incidents over time: opened, grown, merged, closed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::detect::Vitals;
+use crate::model::symptom::Finding;
+use crate::model::{EntityName, Incident, IncidentId, Symptom, SymptomKey, SymptomKind, Timestamp, Topology};
+
+use super::group::{Group, groups};
+use super::pattern::Library;
+use super::scene::{Scene, Siblings};
+use super::settings::Settings;
+
+/// Incidents kept after they were closed.
+const CLOSED_KEPT: usize = 200;
+
+/// Past symptoms kept per incident.
+const PAST_KEPT: usize = 200;
+
+/// While an incident is young, what was expected and does not show is looked at again this often; later more seldom.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const LOOK_AGAIN_LATER: Duration = Duration::from_secs(2);
+const YOUNG: Duration = Duration::from_secs(30);
+
+/// Groups symptoms into incidents and names their causes. See [`crate::diagnose`].
+pub struct Diagnosis {
+    settings: Settings,
+    library: Arc<Library>,
+    agent: EntityName,
+    siblings: Siblings,
+    standing: BTreeMap<EntityName, Vec<Symptom>>,
+    reached: BTreeSet<EntityName>,
+    belongs: BTreeMap<SymptomKey, IncidentId>,
+    incidents: BTreeMap<IncidentId, Incident>,
+    next: u64,
+    inferred: Timestamp,
+}
+
+impl Diagnosis {
+    /// With no incident yet. `siblings` lists for each instance of a service the other ones.
+    pub fn new(settings: Settings, library: Arc<Library>, agent: EntityName, siblings: Siblings) -> Self {
+        Self {
+            settings,
+            library,
+            agent,
+            siblings,
+            standing: BTreeMap::new(),
+            reached: BTreeSet::new(),
+            belongs: BTreeMap::new(),
+            incidents: BTreeMap::new(),
+            next: 1,
+            inferred: Timestamp::EPOCH,
+        }
+    }
+
+    /// Notes that this agent looks at that entity directly.
+    pub fn reaches(&mut self, entity: &EntityName) {
+        if !self.reached.contains(entity) {
+            self.reached.insert(entity.clone());
+        }
+    }
+
+    /// All incidents, open and lately closed, by number.
+    pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.incidents.values()
+    }
+
+    /// The incident of that number.
+    pub fn incident(&self, id: IncidentId) -> Option<&Incident> {
+        self.incidents.get(&id)
+    }
+
+    /// Takes in findings and returns the incidents that changed, by number.
+    pub fn update(
+        &mut self,
+        now: Timestamp,
+        findings: &[Finding],
+        topology: &Topology,
+        vitals: &dyn Vitals,
+    ) -> Vec<Incident> {
+        let mut touched = BTreeSet::new();
+        for finding in findings {
+            self.apply(finding, now, &mut touched);
+        }
+        if !findings.is_empty() || self.due(now) {
+            self.inferred = now;
+            self.regroup(now, topology, vitals, &mut touched);
+        }
+        self.close(now, &mut touched);
+        touched
+            .iter()
+            .filter_map(|id| self.incidents.get(id).cloned())
+            .collect()
+    }
+
+    fn due(&self, now: Timestamp) -> bool {
+        let pause = match self.incidents.values().rev().find(|incident| incident.is_open()) {
+            Some(youngest) if now.since(youngest.opened) < YOUNG => LOOK_AGAIN,
+            Some(_) => LOOK_AGAIN_LATER,
+            None => return false,
+        };
+        now.since(self.inferred) >= pause
+    }
+
+    fn apply(&mut self, finding: &Finding, now: Timestamp, touched: &mut BTreeSet<IncidentId>) {
+        match finding {
+            Finding::Raised(symptom) => {
+                let of_entity = self.standing.entry(symptom.key.entity.clone()).or_default();
+                match of_entity.binary_search_by(|known| known.key.cmp(&symptom.key)) {
+                    Ok(place) => of_entity[place] = symptom.clone(),
+                    Err(place) => of_entity.insert(place, symptom.clone()),
+                }
+            }
+            Finding::Cleared { key, .. } => {
+                let Some(of_entity) = self.standing.get_mut(&key.entity) else {
+                    return;
+                };
+                let Ok(place) = of_entity.binary_search_by(|known| known.key.cmp(key)) else {
+                    return;
+                };
+                let symptom = of_entity.remove(place);
+                if of_entity.is_empty() {
+                    self.standing.remove(&key.entity);
+                }
+                let Some(incident) = self.belongs.remove(key).and_then(|id| self.incidents.get_mut(&id)) else {
+                    return;
+                };
+                incident.symptoms.retain(|known| known.key != *key);
+                incident.past.retain(|known| known.key != *key);
+                if incident.past.len() < PAST_KEPT {
+                    incident.past.push(symptom);
+                    incident.past.sort_by(|a, b| a.key.cmp(&b.key));
+                }
+                incident.updated = now;
+                touched.insert(incident.id);
+            }
+        }
+    }
+
+    fn regroup(
+        &mut self,
+        now: Timestamp,
+        topology: &Topology,
+        vitals: &dyn Vitals,
+        touched: &mut BTreeSet<IncidentId>,
+    ) {
+        let scene = Scene {
+            now,
+            agent: &self.agent,
+            topology,
+            siblings: &self.siblings,
+            vitals,
+            reached: &self.reached,
+            all: &self.standing,
+        };
+        let mut found = groups(&scene, &self.library, &self.settings);
+        // The group that holds most of an incident keeps its number.
+        found.sort_by_cached_key(|group| {
+            let oldest = group
+                .symptoms
+                .iter()
+                .filter_map(|s| self.belongs.get(&s.key))
+                .min()
+                .copied();
+            (
+                oldest.unwrap_or(IncidentId(u64::MAX)),
+                std::cmp::Reverse(group.symptoms.len()),
+                group.first_key(),
+            )
+        });
+        let mut claimed = BTreeSet::new();
+        let mut belongs = BTreeMap::new();
+        for group in found {
+            let id = self.claim(&group, &claimed, topology);
+            claimed.insert(id);
+            belongs.extend(group.symptoms.iter().map(|symptom| (symptom.key.clone(), id)));
+            self.renew(id, group, now, topology, touched);
+        }
+        for (key, old) in &self.belongs {
+            let Some(new) = belongs.get(key).filter(|new| *new != old) else {
+                continue;
+            };
+            if let Some(incident) = self.incidents.get_mut(old)
+                && !claimed.contains(old)
+                && incident.is_open()
+            {
+                incident.merged_into = Some(*new);
+                incident.symptoms.clear();
+                incident.updated = now;
+                touched.insert(*old);
+            }
+        }
+        self.belongs = belongs;
+    }
+
+    /// The number for a group: that of the oldest open incident that it continues, or a new one. A group without any known
+    /// symptom continues an incident whose symptoms are all over but which still waits to be closed, if it sits at the same place.
+    fn claim(&mut self, group: &Group, claimed: &BTreeSet<IncidentId>, topology: &Topology) -> IncidentId {
+        let open = |id: &IncidentId| !claimed.contains(id) && self.incidents.get(id).is_some_and(Incident::is_open);
+        if let Some(id) = group
+            .symptoms
+            .iter()
+            .filter_map(|s| self.belongs.get(&s.key))
+            .filter(|id| open(id))
+            .min()
+        {
+            return *id;
+        }
+        let places: BTreeSet<&EntityName> = group.symptoms.iter().map(|symptom| &symptom.key.entity).collect();
+        let resumed = self.incidents.values().find(|incident| {
+            let same_place = |past: &Symptom| {
+                places.contains(&past.key.entity)
+                    || topology
+                        .upstream(past.key.entity.as_str())
+                        .iter()
+                        .any(|up| places.contains(up))
+            };
+            open(&incident.id) && incident.symptoms.is_empty() && incident.past.iter().any(same_place)
+        });
+        if let Some(incident) = resumed {
+            return incident.id;
+        }
+        let id = IncidentId(self.next);
+        self.next += 1;
+        id
+    }
+
+    fn renew(
+        &mut self,
+        id: IncidentId,
+        mut group: Group,
+        now: Timestamp,
+        topology: &Topology,
+        touched: &mut BTreeSet<IncidentId>,
+    ) {
+        group.symptoms.sort_by(|a, b| a.key.cmp(&b.key));
+        let first = group.symptoms.iter().map(|symptom| symptom.onset).min().unwrap_or(now);
+        let incident = self.incidents.entry(id).or_insert_with(|| Incident {
+            id,
+            onset: first,
+            opened: now,
+            updated: now,
+            closed: None,
+            merged_into: None,
+            topology_version: topology.version(),
+            symptoms: Vec::new(),
+            past: Vec::new(),
+            hypotheses: Vec::new(),
+        });
+        let gist = |hypotheses: &[crate::model::Hypothesis]| -> Vec<(String, String, i64)> {
+            // Three decimals: a change beyond them is no news.
+            let rounded = |p: f64| (p * 1000.0).round() as i64;
+            hypotheses
+                .iter()
+                .map(|h| (h.fault.to_string(), h.entity.to_string(), rounded(h.probability)))
+                .collect()
+        };
+        let same = incident.symptoms == group.symptoms && gist(&incident.hypotheses) == gist(&group.hypotheses);
+        if same && !touched.contains(&id) {
+            return;
+        }
+        incident
+            .past
+            .retain(|past| group.symptoms.iter().all(|symptom| symptom.key != past.key));
+        incident.onset = if incident.symptoms.is_empty() {
+            first
+        } else {
+            incident.onset.min(first)
+        };
+        incident.symptoms = group.symptoms;
+        incident.hypotheses = group.hypotheses;
+        incident.topology_version = topology.version();
+        incident.updated = now;
+        touched.insert(id);
+    }
+
+    fn close(&mut self, now: Timestamp, touched: &mut BTreeSet<IncidentId>) {
+        for incident in self.incidents.values_mut().filter(|incident| incident.is_open()) {
+            if incident.symptoms.is_empty() && now.since(incident.updated) >= self.settings.close_after.0 {
+                incident.closed = Some(now);
+                incident.updated = now;
+                touched.insert(incident.id);
+            }
+        }
+        while self.incidents.values().filter(|incident| !incident.is_open()).count() > CLOSED_KEPT {
+            let oldest = self
+                .incidents
+                .values()
+                .find(|incident| !incident.is_open())
+                .map(|incident| incident.id);
+            let Some(oldest) = oldest else { return };
+            self.incidents.remove(&oldest);
+        }
+    }
+
+    /// True if that symptom stands.
+    pub fn stands(&self, entity: &EntityName, kind: SymptomKind) -> bool {
+        self.standing
+            .get(entity)
+            .is_some_and(|symptoms| symptoms.iter().any(|symptom| symptom.key.kind == kind))
+    }
+}
+
+impl Group {
+    fn first_key(&self) -> Option<SymptomKey> {
+        self.symptoms.iter().map(|symptom| symptom.key.clone()).min()
+    }
+}

@@ -1,0 +1,152 @@
+//! The library: all patterns, read from YAML, checked as a whole.
+
+use std::collections::BTreeSet;
+
+use crate::model::{FaultName, Hypothesis};
+
+use super::{Expectation, Pattern};
+
+/// All known faults, by name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Library {
+    patterns: Vec<Pattern>,
+}
+
+/// A pattern file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PatternError {
+    /// Not YAML, or not a list of patterns. The message holds line and column.
+    #[error("{file}: {error}")]
+    Syntax {
+        /// Which file.
+        file: String,
+        /// What is wrong, and where.
+        error: String,
+    },
+    /// A pattern that contradicts itself.
+    #[error("{file}: pattern '{pattern}': {problem}")]
+    Content {
+        /// Which file.
+        file: String,
+        /// Which pattern.
+        pattern: FaultName,
+        /// What is wrong, and how to mend it.
+        problem: String,
+    },
+}
+
+/// The files that come with the binary.
+const BUILTIN: &[(&str, &str)] = &[
+    ("services.yml", include_str!("../../../rules/patterns/services.yml")),
+    ("hosts.yml", include_str!("../../../rules/patterns/hosts.yml")),
+    ("networks.yml", include_str!("../../../rules/patterns/networks.yml")),
+    ("brokers.yml", include_str!("../../../rules/patterns/brokers.yml")),
+    ("devices.yml", include_str!("../../../rules/patterns/devices.yml")),
+    ("databases.yml", include_str!("../../../rules/patterns/databases.yml")),
+];
+
+impl Library {
+    /// The patterns that come with the binary.
+    pub fn builtin() -> Self {
+        // They are part of the program, and a test reads them.
+        Self::parse(BUILTIN.iter().copied()).unwrap_or_default()
+    }
+
+    /// The files that come with the binary, by name.
+    pub const fn builtin_files() -> &'static [(&'static str, &'static str)] {
+        BUILTIN
+    }
+
+    /// Reads files of patterns, each a YAML list.
+    pub fn parse<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, PatternError> {
+        let mut patterns: Vec<Pattern> = Vec::new();
+        let mut names = BTreeSet::new();
+        for (file, text) in files {
+            let read: Vec<Pattern> = serde_saphyr::from_str(text).map_err(|error| PatternError::Syntax {
+                file: file.to_owned(),
+                error: error.to_string(),
+            })?;
+            for pattern in read {
+                let wrong = |problem: String| PatternError::Content {
+                    file: file.to_owned(),
+                    pattern: pattern.name.clone(),
+                    problem,
+                };
+                if !names.insert(pattern.name.clone()) {
+                    return Err(wrong("a pattern of that name exists already".into()));
+                }
+                check(&pattern).map_err(wrong)?;
+                patterns.push(pattern);
+            }
+        }
+        patterns.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Self { patterns })
+    }
+
+    /// All patterns, by name.
+    pub fn patterns(&self) -> impl ExactSizeIterator<Item = &Pattern> {
+        self.patterns.iter()
+    }
+}
+
+fn check(pattern: &Pattern) -> Result<(), String> {
+    if pattern.name.as_str() == Hypothesis::SOMETHING_ELSE {
+        return Err("that name stands for what no pattern explains".into());
+    }
+    if !(pattern.prior > 0.0 && pattern.prior < 1.0) {
+        return Err(format!("prior {} must lie between 0 and 1", pattern.prior));
+    }
+    if pattern.at.is_empty() {
+        return Err("'at' must name the kinds of entity that it can sit at".into());
+    }
+    if pattern.must.is_empty() {
+        return Err("'must' needs at least one expectation; without it nothing would speak for the fault".into());
+    }
+    let all = pattern.must.iter().chain(&pattern.may).chain(&pattern.must_not);
+    for expectation in all {
+        check_expectation(expectation)?;
+    }
+    Ok(())
+}
+
+fn check_expectation(expectation: &Expectation) -> Result<(), String> {
+    if expectation.kinds.is_empty() {
+        return Err("an expectation names no symptom in 'kinds'".into());
+    }
+    if !(expectation.likelihood > 0.0 && expectation.likelihood < 1.0) {
+        return Err(format!(
+            "likelihood {} must lie between 0 and 1: nothing shows always or never",
+            expectation.likelihood
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_in_the_binary_reads() {
+        let library = Library::parse(BUILTIN.iter().copied()).unwrap();
+        assert!(library.patterns().len() >= 17, "{}", library.patterns().len());
+    }
+
+    #[test]
+    fn a_wrong_pattern_is_refused_with_its_name_or_its_line() {
+        let good = "- {name: x, summary: s, at: [service], prior: 0.1, remedy: notify, must: [{kinds: [refused], likelihood: 0.9}], source: s}";
+        assert!(Library::parse([("a.yml", good)]).is_ok());
+        for (text, word) in [
+            (good.replace("0.9", "1.5"), "likelihood 1.5"),
+            (good.replace("prior: 0.1", "prior: 0"), "prior 0"),
+            (good.replace("[refused]", "[refuse]"), "refuse"),
+            (good.replace("kinds: [refused]", "kinds: []"), "names no symptom"),
+            (good.replace("name: x", "name: something-else"), "stands for"),
+            (format!("{good}\n{good}"), "exists already"),
+            (good.replace("summary", "sumary"), "sumary"),
+        ] {
+            let error = Library::parse([("a.yml", text.as_str())]).unwrap_err().to_string();
+            assert!(error.starts_with("a.yml") && error.contains(word), "{error}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The language of fault patterns: what a fault shows, where, and what cures it.
+
+mod library;
+
+pub use library::{Library, PatternError};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{EdgeKind, EntityKind, FaultName, Glob, Remedy, Span, SymptomKind};
+
+/// A fault: where it sits, how it shows, what cures it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pattern {
+    /// Its name.
+    pub name: FaultName,
+    /// One sentence for a person.
+    pub summary: String,
+    /// Where it can sit.
+    pub at: Vec<EntityKind>,
+    /// Only where something replicates to the entity, or, with `false`, only where nothing does.
+    #[serde(default)]
+    pub replicated: Option<bool>,
+    /// How likely it is, before any evidence, among all faults of an entity that has one. `0..1`.
+    pub prior: f64,
+    /// What cures it.
+    pub remedy: Remedy,
+    /// Does it help to run the service elsewhere?
+    #[serde(default)]
+    pub moving_helps: bool,
+    /// What it shows. Missing ones speak against it, once they are due and could have been seen.
+    pub must: Vec<Expectation>,
+    /// What it may show. Missing ones say nothing; present ones are explained by it.
+    #[serde(default)]
+    pub may: Vec<Expectation>,
+    /// What it does not show. Present ones speak against it.
+    #[serde(default)]
+    pub must_not: Vec<Expectation>,
+    /// Where this knowledge is from.
+    pub source: String,
+}
+
+/// Symptoms that a fault shows somewhere.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Expectation {
+    /// Where, seen from the entity that the fault sits at.
+    #[serde(default)]
+    pub on: Whose,
+    /// Along which edges, for `downstream` and `upstream`; all if left out.
+    #[serde(default)]
+    pub via: Vec<EdgeKind>,
+    /// Of which kinds of entity; all if left out.
+    #[serde(default)]
+    pub of: Vec<EntityKind>,
+    /// Any one of these symptoms.
+    pub kinds: Vec<SymptomKind>,
+    /// Of signals with such a name; any if left out.
+    #[serde(default)]
+    pub signals: Vec<Glob>,
+    /// How likely it is that the fault shows this, at each of the entities. `0..1`.
+    pub likelihood: f64,
+    /// By when it must have shown after the fault began.
+    #[serde(default)]
+    pub within: Span,
+    /// Only symptoms that began no earlier than this before and no later than this after the fault's own symptom.
+    #[serde(default)]
+    pub near: Option<Span>,
+    /// One such entity is enough, instead of all of them.
+    #[serde(default)]
+    pub any: bool,
+}
+
+/// Where a symptom is looked for, seen from the entity that a fault sits at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Whose {
+    /// The entity itself.
+    #[default]
+    Itself,
+    /// Everything that needs it.
+    Downstream,
+    /// Everything that it needs.
+    Upstream,
+    /// The other instances of its service.
+    Siblings,
+    /// Services fed by the same broker.
+    Consumers,
+    /// Everything that this agent reaches directly.
+    Reached,
+    /// Every entity.
+    Anything,
+}
