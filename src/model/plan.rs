@@ -80,8 +80,8 @@ pub struct Plan {
     pub from: EntityName,
     /// To the new one.
     pub to: EntityName,
-    /// Next best targets, tried in order if `to` fails its verification: the same steps are planned anew for each.
-    pub alternatives: Vec<EntityName>,
+    /// Next best targets, tried in order if `to` fails after the commit point.
+    pub alternatives: Vec<Alternative>,
     /// In order of execution.
     pub steps: Vec<Step>,
     /// When it was made.
@@ -92,6 +92,28 @@ pub struct Plan {
     pub expected_rto_s: f64,
     /// One line for a person: what and why.
     pub summary: String,
+}
+
+/// Another target, with the steps that lead there from wherever the plan stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alternative {
+    /// Where to.
+    pub to: EntityName,
+    /// In order of execution; they seal the targets that were tried before.
+    pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// Target and steps of a candidate: 0 is the plan's own target, then the alternatives.
+    pub fn candidate(&self, candidate: usize) -> Option<(&EntityName, &[Step])> {
+        match candidate.checked_sub(1) {
+            None => Some((&self.to, &self.steps)),
+            Some(other) => self
+                .alternatives
+                .get(other)
+                .map(|found| (&found.to, found.steps.as_slice())),
+        }
+    }
 }
 
 /// What a step is for. Steps run in this order.

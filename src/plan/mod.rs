@@ -1,1 +1,26 @@
 //! Planning: which standby takes over, and by which steps.
+//!
+//! In: a service, the topology, facts about candidates. Out: candidates in order with the reason for each refusal, and the steps of a playbook with
+//! every variable filled in. Never: a verdict, an effect.
+
+mod check;
+mod greedy;
+mod playbook;
+mod problem;
+
+pub use check::check;
+pub use greedy::Greedy;
+pub use playbook::{Playbook, PlaybookError, Playbooks};
+pub use problem::{Choice, Facts, Problem, Solver};
+
+use crate::model::{EntityName, Service, Topology};
+
+/// Ranks the places where the service could go from `from`.
+pub fn choose(service: &Service, from: &EntityName, topology: &Topology, facts: &dyn Facts) -> Choice {
+    Greedy.solve(&Problem {
+        service,
+        from,
+        topology,
+        facts,
+    })
+}

@@ -1,0 +1,442 @@
+//! Playbooks: remedies as step templates, read from YAML. Variables in braces are filled in from the plan, the service and the
+//! entities: `{from}`, `{to}`, `{service}`, `{epoch}`, `{seq}`, `{token}`, `{plan}`, `{to.ATTRIBUTE}`, `{from.ATTRIBUTE}`, `{NAME}` of the
+//! service's `vars`; in a step for each named node also `{node}` and `{node.ATTRIBUTE}`. `{a|b}` takes the first that there is.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::model::plan::{Action, Phase};
+use crate::model::service::ProbeSpec;
+use crate::model::{EntityName, PlanId, PlanKind, Service, Span, Step, Token, Topology};
+
+/// A remedy as a list of step templates.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Playbook {
+    /// Its name; services refer to it.
+    pub name: String,
+    /// One sentence for a person.
+    pub summary: String,
+    /// In order; phases must not go backwards.
+    pub steps: Vec<Template>,
+}
+
+/// One step before its variables are filled in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Template {
+    /// For a person; may hold variables.
+    pub name: String,
+    /// What it is for.
+    pub phase: Phase,
+    /// Whom it acts on.
+    #[serde(default)]
+    pub on: On,
+    /// Which executor.
+    pub uses: String,
+    /// Its parameters; may hold variables.
+    #[serde(default)]
+    pub with: Map<String, Value>,
+    /// How to see whether the effect has happened, where the executor cannot tell.
+    #[serde(default)]
+    pub observe: Option<ProbeSpec>,
+    /// How it is taken back.
+    #[serde(default)]
+    pub undo: Option<Undo>,
+    /// How long one try may take.
+    #[serde(default = "default_timeout")]
+    pub timeout: Span,
+    /// How often it is tried again after a failure that left no effect.
+    #[serde(default)]
+    pub retries: u8,
+}
+
+/// How a step is taken back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Undo {
+    /// Which executor.
+    pub uses: String,
+    /// Its parameters; may hold variables.
+    #[serde(default)]
+    pub with: Map<String, Value>,
+}
+
+/// Whom a step acts on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum On {
+    /// The new active.
+    #[default]
+    To,
+    /// The old active.
+    From,
+    /// Each node that an earlier plan named, one step each, without `from` and `to`.
+    EachNamed,
+}
+
+const fn default_timeout() -> Span {
+    Span::secs(2)
+}
+
+/// A playbook that cannot be used.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum PlaybookError {
+    /// Not YAML, or not a playbook. The message holds line and column.
+    #[error("{file}: {error}")]
+    Syntax {
+        /// Which file.
+        file: String,
+        /// What is wrong, and where.
+        error: String,
+    },
+    /// It contradicts itself.
+    #[error("playbook '{playbook}': {problem}")]
+    Content {
+        /// Which playbook.
+        playbook: String,
+        /// What is wrong, and how to mend it.
+        problem: String,
+    },
+    /// No playbook of that name.
+    #[error("no playbook is called '{name}'; there are {known}")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// All names.
+        known: String,
+    },
+    /// A variable that nothing fills in.
+    #[error("playbook '{playbook}', step '{step}': nothing fills in {{{variable}}}; there are {known}")]
+    Variable {
+        /// Which playbook.
+        playbook: String,
+        /// Which step.
+        step: String,
+        /// Which variable.
+        variable: String,
+        /// What there is.
+        known: String,
+    },
+}
+
+/// The files that come with the binary.
+const BUILTIN: &[(&str, &str)] = &[
+    (
+        "haproxy-switch.yml",
+        include_str!("../../rules/playbooks/haproxy-switch.yml"),
+    ),
+    (
+        "http-front-switch.yml",
+        include_str!("../../rules/playbooks/http-front-switch.yml"),
+    ),
+    (
+        "mqtt-role-switch.yml",
+        include_str!("../../rules/playbooks/mqtt-role-switch.yml"),
+    ),
+    (
+        "exec-scripts.yml",
+        include_str!("../../rules/playbooks/exec-scripts.yml"),
+    ),
+];
+
+/// All playbooks, by name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Playbooks {
+    by_name: BTreeMap<String, Playbook>,
+}
+
+impl Playbooks {
+    /// The playbooks that come with the binary.
+    pub fn builtin() -> Self {
+        // They are part of the program, and a test reads them.
+        Self::parse(BUILTIN.iter().copied()).unwrap_or_default()
+    }
+
+    /// The files that come with the binary, by name.
+    pub const fn builtin_files() -> &'static [(&'static str, &'static str)] {
+        BUILTIN
+    }
+
+    /// Reads files of one playbook each. A later one of the same name replaces an earlier one.
+    pub fn parse<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, PlaybookError> {
+        let mut playbooks = Self::default();
+        for (file, text) in files {
+            let playbook: Playbook = serde_saphyr::from_str(text).map_err(|error| PlaybookError::Syntax {
+                file: file.to_owned(),
+                error: error.to_string(),
+            })?;
+            let wrong = |problem: &str| {
+                Err(PlaybookError::Content {
+                    playbook: playbook.name.clone(),
+                    problem: problem.to_owned(),
+                })
+            };
+            if playbook.steps.is_empty() {
+                return wrong("it has no steps");
+            }
+            if playbook.steps.windows(2).any(|pair| pair[0].phase > pair[1].phase) {
+                return wrong(
+                    "its phases go backwards: fence, seal, restore, promote, start, switch, verify, announce",
+                );
+            }
+            if !playbook.steps.iter().any(|step| step.phase == Phase::Verify) {
+                return wrong("it has no verify step: a move that nobody looked at is not done");
+            }
+            playbooks.by_name.insert(playbook.name.clone(), playbook);
+        }
+        Ok(playbooks)
+    }
+
+    /// Adds those of another set; they replace those of the same name.
+    pub fn extend(&mut self, other: Self) {
+        self.by_name.extend(other.by_name);
+    }
+
+    /// All playbooks, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Playbook> {
+        self.by_name.values()
+    }
+
+    /// The playbook of that name.
+    pub fn get(&self, name: &str) -> Result<&Playbook, PlaybookError> {
+        self.by_name.get(name).ok_or_else(|| PlaybookError::Unknown {
+            name: name.to_owned(),
+            known: self.by_name.keys().cloned().collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// Does it take the old active's power first?
+    pub fn is_fenced(&self, name: &str) -> bool {
+        self.get(name)
+            .is_ok_and(|playbook| playbook.steps.iter().any(|step| step.phase == Phase::Fence))
+    }
+
+    /// The steps that move `service` from `from` to `to`.
+    pub fn build(
+        &self,
+        service: &Service,
+        kind: PlanKind,
+        from: &EntityName,
+        to: &EntityName,
+        token: Token,
+        named: &[EntityName],
+        topology: &Topology,
+    ) -> Result<Vec<Step>, PlaybookError> {
+        let playbook = self.get(&service.playbook)?;
+        let mut filler = Filler::new(service, kind, from, to, token, topology);
+        let mut steps = Vec::new();
+        for template in &playbook.steps {
+            let targets: Vec<&EntityName> = match template.on {
+                On::To => vec![to],
+                On::From => vec![from],
+                On::EachNamed => named.iter().filter(|node| *node != from && *node != to).collect(),
+            };
+            for target in targets {
+                if template.on == On::EachNamed {
+                    filler.entity("node", target, topology);
+                }
+                let step = filler
+                    .step(template, target, steps.len())
+                    .map_err(|variable| PlaybookError::Variable {
+                        playbook: playbook.name.clone(),
+                        step: template.name.clone(),
+                        variable,
+                        known: filler.known(),
+                    })?;
+                steps.push(step);
+            }
+        }
+        Ok(steps)
+    }
+}
+
+/// Fills in variables.
+struct Filler {
+    values: BTreeMap<String, String>,
+}
+
+impl Filler {
+    fn new(
+        service: &Service,
+        kind: PlanKind,
+        from: &EntityName,
+        to: &EntityName,
+        token: Token,
+        topology: &Topology,
+    ) -> Self {
+        let mut filler = Self {
+            values: service.vars.clone(),
+        };
+        let kind = match kind {
+            PlanKind::Failover => "failover",
+            PlanKind::Failback => "failback",
+        };
+        for (name, value) in [
+            ("service", service.name.to_string()),
+            ("kind", kind.to_owned()),
+            ("token", token.to_string()),
+            ("epoch", token.epoch.to_string()),
+            ("seq", token.seq.to_string()),
+            ("plan", PlanId::new(&service.name, token).to_string()),
+        ] {
+            filler.values.insert(name.to_owned(), value);
+        }
+        filler.entity("from", from, topology);
+        filler.entity("to", to, topology);
+        filler
+    }
+
+    fn entity(&mut self, role: &str, name: &EntityName, topology: &Topology) {
+        let prefix = format!("{role}.");
+        self.values.retain(|known, _| !known.starts_with(&prefix));
+        self.values.insert(role.to_owned(), name.to_string());
+        for (attribute, value) in topology
+            .entity(name.as_str())
+            .into_iter()
+            .flat_map(|entity| &entity.attributes)
+        {
+            self.values.insert(format!("{role}.{attribute}"), value.clone());
+        }
+    }
+
+    fn known(&self) -> String {
+        self.values
+            .keys()
+            .map(|name| format!("{{{name}}}"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    fn step(&self, template: &Template, target: &EntityName, index: usize) -> Result<Step, String> {
+        let observe = match &template.observe {
+            None => None,
+            Some(spec) => Some(ProbeSpec {
+                with: self.map(&spec.with)?,
+                ..spec.clone()
+            }),
+        };
+        let undo = match &template.undo {
+            None => None,
+            Some(undo) => Some(Action {
+                uses: undo.uses.clone(),
+                with: self.map(&undo.with)?,
+                observe: None,
+            }),
+        };
+        Ok(Step {
+            index,
+            name: self.text(&template.name)?,
+            phase: template.phase,
+            target: target.clone(),
+            action: Action {
+                uses: template.uses.clone(),
+                with: self.map(&template.with)?,
+                observe,
+            },
+            undo,
+            timeout: template.timeout,
+            retries: template.retries,
+        })
+    }
+
+    fn map(&self, map: &Map<String, Value>) -> Result<Map<String, Value>, String> {
+        map.iter()
+            .map(|(key, value)| Ok((key.clone(), self.value(value)?)))
+            .collect()
+    }
+
+    fn value(&self, value: &Value) -> Result<Value, String> {
+        Ok(match value {
+            Value::String(text) => Value::String(self.text(text)?),
+            Value::Array(list) => Value::Array(list.iter().map(|v| self.value(v)).collect::<Result<_, _>>()?),
+            Value::Object(map) => Value::Object(self.map(map)?),
+            other => other.clone(),
+        })
+    }
+
+    fn text(&self, text: &str) -> Result<String, String> {
+        crate::model::template::fill(text, |name| {
+            name.split('|').find_map(|name| self.values.get(name)).map(String::as_str)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(vars: &str) -> Service {
+        let yaml = format!(
+            "{{name: ingest, active: a, standbys: [{{entity: b}}], playbook: haproxy-switch, vars: {vars}, \
+             probe: {{uses: http, with: {{url: 'http://{{address}}/'}}}}}}"
+        );
+        serde_saphyr::from_str(&yaml).unwrap()
+    }
+
+    #[test]
+    fn the_playbooks_in_the_binary_read() {
+        let playbooks = Playbooks::parse(BUILTIN.iter().copied()).unwrap();
+        assert_eq!(playbooks.iter().count(), BUILTIN.len());
+        assert!(playbooks.iter().all(|playbook| playbooks.is_fenced(&playbook.name)));
+    }
+
+    #[test]
+    fn earlier_targets_are_sealed_but_not_the_chosen_one() {
+        let token = Token { epoch: 3, seq: 1 };
+        let named = ["b".into(), "c".into()];
+        let mut topology = Topology::new();
+        for name in ["a", "b", "c"] {
+            let attributes = [("address".to_owned(), "127.0.0.1:1".to_owned())].into();
+            let entity = crate::model::Entity {
+                name: name.into(),
+                kind: Default::default(),
+                period: None,
+                group: None,
+                attributes,
+            };
+            topology.apply(&crate::model::TopologyChange::Entity { entity });
+        }
+        let steps = Playbooks::builtin()
+            .build(
+                &service("{socket: /s, backend: be}"),
+                PlanKind::Failover,
+                &"a".into(),
+                &"b".into(),
+                token,
+                &named,
+                &topology,
+            )
+            .unwrap();
+        let sealed: Vec<_> = steps
+            .iter()
+            .filter(|s| s.phase == Phase::Seal)
+            .map(|s| s.target.as_str())
+            .collect();
+        assert_eq!(sealed, ["c"]);
+    }
+
+    #[test]
+    fn an_unknown_variable_is_named_with_those_that_exist() {
+        let token = Token { epoch: 3, seq: 1 };
+        let error = Playbooks::builtin()
+            .build(
+                &service("{}"),
+                PlanKind::Failover,
+                &"a".into(),
+                &"b".into(),
+                token,
+                &[],
+                &Topology::new(),
+            )
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("nothing fills in {socket}") && error.contains("{to}"),
+            "{error}"
+        );
+    }
+}
