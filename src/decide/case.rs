@@ -94,14 +94,16 @@ pub fn curable(hypothesis: &Hypothesis, service: &Service, active: &EntityName, 
     hypothesis.moving_helps
         && hypothesis.remedy == Remedy::Failover
         && hits(active)
-        && instances(service).any(|instance| instance != active && !hits(instance))
+        && service
+            .instances()
+            .any(|instance| instance != active && !hits(instance))
 }
 
 /// Does that incident touch the service: does a symptom or a probable cause sit at its active instance, or at what that
 /// stands on?
 pub fn suffers(incident: &Incident, service: &Service, active: &EntityName, topology: &Topology) -> bool {
     debug_assert!(
-        instances(service).any(|instance| instance == active),
+        service.instances().any(|instance| instance == active),
         "the active is an instance of its service"
     );
     let upstream = topology.upstream(active.as_str());
@@ -111,11 +113,6 @@ pub fn suffers(incident: &Incident, service: &Service, active: &EntityName, topo
             .hypotheses
             .iter()
             .any(|hypothesis| hypothesis.probability >= 0.05 && hit(&hypothesis.entity))
-}
-
-/// Every instance of the service, the configured active first.
-fn instances(service: &Service) -> impl Iterator<Item = &EntityName> {
-    std::iter::once(&service.active).chain(service.standbys.iter().map(|standby| &standby.entity))
 }
 
 /// A case in which every gate is open, to be spoiled by one test after the other.

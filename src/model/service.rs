@@ -65,6 +65,13 @@ pub struct Service {
     pub cross_zone: bool,
 }
 
+impl Service {
+    /// Every instance, the configured active first.
+    pub fn instances(&self) -> impl Iterator<Item = &EntityName> {
+        std::iter::once(&self.active).chain(self.standbys.iter().map(|standby| &standby.entity))
+    }
+}
+
 /// Capacity that could take over.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

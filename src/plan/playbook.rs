@@ -360,7 +360,9 @@ impl Filler {
 
     fn text(&self, text: &str) -> Result<String, String> {
         crate::model::template::fill(text, |name| {
-            name.split('|').find_map(|name| self.values.get(name)).map(String::as_str)
+            name.split('|')
+                .find_map(|name| self.values.get(name))
+                .map(String::as_str)
         })
     }
 }
@@ -435,7 +437,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            error.contains("nothing fills in {socket}") && error.contains("{to}"),
+            error.contains("nothing fills in {backend}") && error.contains("{to}"),
             "{error}"
         );
     }

@@ -1,0 +1,278 @@
+//! The engine's state, and the order in which one input changes it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::decide::{Ledger, Policy, Senses, ServiceState};
+use crate::detect::{self, Detection, Parallel};
+use crate::diagnose::{self, Diagnosis, Library};
+use crate::model::{
+    Batch, Catalog, EntityName, Event, EventKind, Incident, IncidentId, Lease, Plan, PlanId, Service, ServiceName,
+    Timestamp, Topology, TopologyChange, Verdict,
+};
+use crate::plan::Playbooks;
+
+use super::{Effects, Input, Notification, PlanEvent, Record};
+
+/// What an engine is made of.
+pub struct Setup {
+    /// The entity that this agent is.
+    pub agent: EntityName,
+    /// Names to numbers, shared with the sources.
+    pub catalog: Catalog,
+    /// The topology that the config states.
+    pub topology: Vec<TopologyChange>,
+    /// What must stay up.
+    pub services: Vec<Service>,
+    /// What the operator allows.
+    pub policy: Policy,
+    /// Rules of the detectors.
+    pub detect: detect::Settings,
+    /// How incidents are grouped and causes weighed.
+    pub diagnose: diagnose::Settings,
+    /// Fault patterns.
+    pub library: Arc<Library>,
+    /// Step templates.
+    pub playbooks: Arc<Playbooks>,
+    /// How many parts the detectors' state is split into. Decisions do not depend on it.
+    pub shards: usize,
+    /// How the parts are worked on. Decisions do not depend on it.
+    pub parallel: Box<dyn Parallel + Send>,
+}
+
+/// A setup that no engine can be made of.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The detectors' rules contradict themselves.
+    #[error(transparent)]
+    Detect(#[from] detect::SettingsError),
+}
+
+/// The pure core. See [`crate::engine`].
+pub struct Engine {
+    pub(super) agent: EntityName,
+    pub(super) now: Timestamp,
+    pub(super) topology: Topology,
+    pub(super) policy: Policy,
+    pub(super) detection: Detection,
+    pub(super) diagnosis: Diagnosis,
+    pub(super) senses: Senses,
+    pub(super) services: BTreeMap<ServiceName, Service>,
+    pub(super) states: BTreeMap<ServiceName, ServiceState>,
+    pub(super) playbooks: Arc<Playbooks>,
+    pub(super) ledger: Ledger,
+    pub(super) lease: Lease,
+    pub(super) held: bool,
+    pub(super) unready: Option<(Timestamp, String)>,
+    pub(super) approved: BTreeSet<(IncidentId, ServiceName)>,
+    pub(super) verdicts: BTreeMap<(IncidentId, Option<ServiceName>), Verdict>,
+    pub(super) plans: BTreeMap<PlanId, Plan>,
+    pub(super) told: BTreeMap<IncidentId, Notification>,
+    pub(super) probe_seq: u64,
+    pub(super) probe_sent: BTreeMap<EntityName, Timestamp>,
+    asks: Vec<(PlanId, usize, bool)>,
+    pending: Vec<Event>,
+    parallel: Box<dyn Parallel + Send>,
+    changed: bool,
+    reviewed: Timestamp,
+}
+
+/// While nothing changes, gates that open with time alone (hold-off, cool-down) are asked this often.
+const REVIEW_EVERY: Duration = Duration::from_millis(20);
+
+impl Engine {
+    /// An engine that has seen nothing yet.
+    pub fn new(setup: Setup) -> Result<Self, SetupError> {
+        let mut topology = Topology::new();
+        for change in &setup.topology {
+            topology.apply(change);
+        }
+        let states = setup
+            .services
+            .iter()
+            .map(|service| (service.name.clone(), ServiceState::new(service.active.clone())))
+            .collect();
+        Ok(Self {
+            detection: Detection::new(&setup.detect, setup.catalog, setup.shards)?,
+            diagnosis: Diagnosis::new(
+                setup.diagnose,
+                setup.library,
+                setup.agent.clone(),
+                siblings(&setup.services),
+            ),
+            agent: setup.agent,
+            now: Timestamp::EPOCH,
+            topology,
+            policy: setup.policy,
+            senses: Senses::default(),
+            services: setup
+                .services
+                .into_iter()
+                .map(|service| (service.name.clone(), service))
+                .collect(),
+            states,
+            playbooks: setup.playbooks,
+            ledger: Ledger::default(),
+            lease: Lease {
+                epoch: 0,
+                seq: 0,
+                until: Timestamp::EPOCH,
+            },
+            held: false,
+            unready: None,
+            approved: BTreeSet::new(),
+            verdicts: BTreeMap::new(),
+            plans: BTreeMap::new(),
+            told: BTreeMap::new(),
+            probe_seq: 0,
+            probe_sent: BTreeMap::new(),
+            asks: Vec::new(),
+            pending: Vec::new(),
+            parallel: setup.parallel,
+            changed: true,
+            reviewed: Timestamp::EPOCH,
+        })
+    }
+
+    /// Takes in one input and adds what follows from it to `effects`.
+    pub fn handle(&mut self, input: Input, effects: &mut Effects) {
+        match input {
+            Input::Batch(batch) => self.take(batch),
+            Input::Event(event) => self.take(Batch {
+                samples: Vec::new(),
+                events: vec![event],
+            }),
+            Input::Plan(event) => self.plan_event(event, effects),
+            Input::Operator(command) => {
+                effects.log.push(Record::Operator {
+                    at: self.now,
+                    operator: command.clone(),
+                });
+                self.operator(command, effects);
+                self.changed = true;
+            }
+            Input::Lease(lease) => self.renew(lease),
+            Input::Tick(now) => self.tick(now, effects),
+        }
+    }
+
+    fn take(&mut self, batch: Batch) {
+        let lasting = |event: &&Event| matches!(event.kind, EventKind::Reach { .. } | EventKind::Topology(_));
+        self.pending.extend(batch.events.iter().filter(lasting).cloned());
+        self.detection.batch(batch);
+    }
+
+    fn renew(&mut self, lease: Lease) {
+        let seq = if lease.epoch == self.lease.epoch {
+            lease.seq.max(self.lease.seq)
+        } else {
+            lease.seq
+        };
+        self.lease = Lease { seq, ..lease };
+    }
+
+    fn tick(&mut self, now: Timestamp, effects: &mut Effects) {
+        // A clock that was set back must not make the past happen again.
+        self.now = self.now.max(now);
+        self.take_in_pending();
+        let findings = self.detection.tick(self.now, &self.topology, &*self.parallel);
+        let incidents = self
+            .diagnosis
+            .update(self.now, &findings, &self.topology, &self.detection);
+        self.changed |= !findings.is_empty() || !incidents.is_empty();
+        effects.log.extend(
+            findings
+                .into_iter()
+                .map(|finding| Record::Finding { at: self.now, finding }),
+        );
+        for incident in incidents {
+            self.tell_incident(&incident, effects);
+            effects.log.push(Record::Incident { at: self.now, incident });
+        }
+        if self.changed || self.now.since(self.reviewed) >= REVIEW_EVERY {
+            self.reviewed = self.now;
+            self.changed = false;
+            self.review(effects);
+        }
+        for (plan, step, committed) in std::mem::take(&mut self.asks) {
+            self.answer(plan, step, committed, effects);
+        }
+    }
+
+    /// What was seen since the last tick, in an order that does not depend on the order of arrival.
+    fn take_in_pending(&mut self) {
+        let mut events = std::mem::take(&mut self.pending);
+        events.sort_by_cached_key(|event| {
+            (
+                event.seen,
+                event.entity.clone(),
+                event.at,
+                serde_json::to_string(&event.kind).unwrap_or_default(),
+            )
+        });
+        for event in &events {
+            self.senses.observe(event);
+            if let EventKind::Reach { vantage, .. } = &event.kind
+                && *vantage == self.agent
+            {
+                self.diagnosis.reaches(&event.entity);
+            }
+            if let EventKind::Topology(change) = &event.kind {
+                self.topology.apply(change);
+            }
+        }
+        self.changed |= !events.is_empty();
+    }
+
+    fn plan_event(&mut self, event: PlanEvent, effects: &mut Effects) {
+        self.changed = true;
+        if let PlanEvent::Asks { plan, step, committed } = event {
+            // Answered at the next tick, which follows at once, with all that has arrived until then.
+            self.asks.push((plan, step, committed));
+            return;
+        }
+        effects.log.push(Record::PlanEvent {
+            at: self.now,
+            plan_event: event.clone(),
+        });
+        match event {
+            PlanEvent::Ended {
+                plan,
+                service,
+                at,
+                outcome,
+            } => self.plan_ended(&plan, &service, at, outcome, effects),
+            PlanEvent::Restored {
+                service,
+                active,
+                moved,
+                named,
+            } => {
+                if let Some(state) = self.states.get_mut(&service) {
+                    state.active = active;
+                    state.moved = moved;
+                    state.named = named.into_iter().collect();
+                }
+            }
+            PlanEvent::Asks { .. } | PlanEvent::StepDone { .. } | PlanEvent::StepFailed { .. } => {}
+        }
+    }
+
+    /// The incident of that number, if it is known.
+    pub(super) fn incident(&self, id: IncidentId) -> Option<&Incident> {
+        self.diagnosis.incident(id)
+    }
+}
+
+/// For each instance of a service the other ones.
+fn siblings(services: &[Service]) -> BTreeMap<EntityName, Vec<EntityName>> {
+    let mut siblings: BTreeMap<EntityName, Vec<EntityName>> = BTreeMap::new();
+    for service in services {
+        for instance in service.instances() {
+            let others = service.instances().filter(|other| *other != instance).cloned();
+            siblings.entry(instance.clone()).or_default().extend(others);
+        }
+    }
+    siblings
+}

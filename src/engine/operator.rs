@@ -1,0 +1,57 @@
+//! An operator's word.
+
+use crate::model::{Decision, ServiceName, Severity, Timestamp};
+
+use super::{Effects, Engine, Notification, NotificationKind, OperatorCommand};
+
+impl Engine {
+    pub(super) fn operator(&mut self, command: OperatorCommand, effects: &mut Effects) {
+        match command {
+            OperatorCommand::Approve { incident, service, .. } => {
+                let asking = self
+                    .verdicts
+                    .values()
+                    .filter(|v| v.incident == incident && v.decision == Decision::Ask)
+                    .filter_map(|v| v.service.clone())
+                    .filter(|name| service.as_ref().is_none_or(|wanted| wanted == name));
+                self.approved.extend(asking.map(|name| (incident, name)));
+            }
+            OperatorCommand::Abort { plan, by } => effects.abort.push((plan, format!("aborted by {by}"))),
+            OperatorCommand::Failback { service, to, by } => {
+                if let Err(reason) = self.start_failback(&service, to, &by, effects) {
+                    self.tell_refused(&service, &reason, effects);
+                }
+            }
+            OperatorCommand::Maintenance { service, until, .. } => {
+                self.each_state(service.as_ref(), |state| state.maintenance_until = until);
+            }
+            OperatorCommand::Silenced { service, until } => {
+                self.each_state(Some(&service), |state| state.silenced_until = until);
+            }
+            OperatorCommand::Hold { on, .. } => self.held = on,
+            OperatorCommand::Unready { span, reason } => self.unready = Some((self.now + span.0, reason)),
+        }
+    }
+
+    fn each_state(&mut self, service: Option<&ServiceName>, change: impl Fn(&mut crate::decide::ServiceState)) {
+        for (name, state) in &mut self.states {
+            if service.is_none_or(|wanted| wanted == name) {
+                change(state);
+            }
+        }
+    }
+
+    fn tell_refused(&self, service: &ServiceName, reason: &str, effects: &mut Effects) {
+        effects.notify.push(Notification {
+            kind: NotificationKind::Plan,
+            severity: Severity::Warning,
+            incident: None,
+            service: Some(service.clone()),
+            entity: None,
+            label: "failback-refused".into(),
+            text: format!("failback of {service} refused: {reason}"),
+            since: Timestamp::max(self.now, Timestamp::EPOCH),
+            firing: false,
+        });
+    }
+}

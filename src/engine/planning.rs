@@ -1,0 +1,192 @@
+//! Turns a verdict to act, or an operator's word, into a plan; and takes in how it ended.
+
+use crate::decide::{Move, ServiceState};
+use crate::model::plan::Outcome;
+use crate::model::{
+    Alternative, Decision, EntityName, Incident, Plan, PlanId, PlanKind, Refusal, Service, ServiceName, Timestamp,
+    Token,
+};
+use crate::plan;
+
+use super::{Effects, Engine, Record};
+
+/// A plan that has not come to an end by this multiple of the service's RTO is ended.
+const DEADLINE_IN_RTOS: u32 = 3;
+
+impl Engine {
+    pub(super) fn start_failover(
+        &mut self,
+        incident: &Incident,
+        service: &Service,
+        state: &ServiceState,
+        to: &EntityName,
+        effects: &mut Effects,
+    ) -> Result<PlanId, Refusal> {
+        let cause = incident.top().map_or_else(String::new, |top| {
+            format!(": {} at {} (p = {:.2})", top.fault, top.entity, top.probability)
+        });
+        let plan = self.make(PlanKind::Failover, Some(incident), service, state, to, &cause)?;
+        let zone = self.topology.zone(state.active.as_str());
+        self.ledger.record(Move {
+            service: service.name.clone(),
+            zone,
+            at: self.now,
+        });
+        Ok(self.launch(plan, effects))
+    }
+
+    pub(super) fn start_failback(
+        &mut self,
+        service: &ServiceName,
+        to: Option<EntityName>,
+        by: &str,
+        effects: &mut Effects,
+    ) -> Result<PlanId, String> {
+        let service = self
+            .services
+            .get(service)
+            .cloned()
+            .ok_or_else(|| format!("no service is called {service}"))?;
+        let state = self
+            .states
+            .get(&service.name)
+            .cloned()
+            .ok_or("the service has no state")?;
+        let to = to.unwrap_or_else(|| service.active.clone());
+        if let Some(plan) = &state.running {
+            return Err(format!("plan {plan} is running"));
+        }
+        if to == state.active {
+            return Err(format!("{} runs on {to} already", service.name));
+        }
+        if self.lease.epoch == 0 || self.now >= self.lease.until {
+            return Err("this agent holds no lease".into());
+        }
+        if let Some(reason) = plan::choose(&service, &state.active, &self.topology, self).refusal(&to) {
+            return Err(format!("{to} cannot take over: {reason}"));
+        }
+        let plan = self
+            .make(
+                PlanKind::Failback,
+                None,
+                &service,
+                &state,
+                &to,
+                &format!(", asked for by {by}"),
+            )
+            .map_err(|refusal| refusal.reason)?;
+        Ok(self.launch(plan, effects))
+    }
+
+    fn make(
+        &self,
+        kind: PlanKind,
+        incident: Option<&Incident>,
+        service: &Service,
+        state: &ServiceState,
+        to: &EntityName,
+        why: &str,
+    ) -> Result<Plan, Refusal> {
+        let token = Token {
+            epoch: self.lease.epoch,
+            seq: self.lease.seq + 1,
+        };
+        let mut named: Vec<EntityName> = state.named.iter().cloned().collect();
+        let steps = |to: &EntityName, named: &[EntityName]| {
+            self.playbooks
+                .build(service, kind, &state.active, to, token, named, &self.topology)
+                .map_err(|error| Refusal {
+                    gate: "playbook".into(),
+                    decision: Decision::Ask,
+                    reason: error.to_string(),
+                })
+        };
+        let own_steps = steps(to, &named)?;
+        let choice = plan::choose(service, &state.active, &self.topology, self);
+        let expected_rto_s = choice.expected_rto_s(to);
+        let mut alternatives = Vec::new();
+        if kind == PlanKind::Failover {
+            // Whoever was tried before is sealed before the next is promoted.
+            named.push(to.clone());
+            for (other, _) in choice.ranked.iter().filter(|(other, _)| other != to) {
+                alternatives.push(Alternative {
+                    to: other.clone(),
+                    steps: steps(other, &named)?,
+                });
+                named.push(other.clone());
+            }
+        }
+        Ok(Plan {
+            id: PlanId::new(&service.name, token),
+            token,
+            kind,
+            incident: incident.map(|incident| incident.id),
+            service: service.name.clone(),
+            from: state.active.clone(),
+            to: to.clone(),
+            alternatives,
+            steps: own_steps,
+            made: self.now,
+            deadline: self.now + service.rto.0 * DEADLINE_IN_RTOS,
+            expected_rto_s,
+            summary: format!("move {} from {} to {to}{why}", service.name, state.active),
+        })
+    }
+
+    fn launch(&mut self, plan: Plan, effects: &mut Effects) -> PlanId {
+        let id = plan.id.clone();
+        self.lease.seq = plan.token.seq;
+        if let Some(state) = self.states.get_mut(&plan.service) {
+            state.running = Some(id.clone());
+            state.named.insert(plan.to.clone());
+            state
+                .named
+                .extend(plan.alternatives.iter().map(|other| other.to.clone()));
+        }
+        self.tell_plan(&plan, None, effects);
+        effects.log.push(Record::Plan {
+            at: self.now,
+            plan: plan.clone(),
+        });
+        effects.start.push(plan.clone());
+        self.plans.insert(id.clone(), plan);
+        id
+    }
+
+    pub(super) fn plan_ended(
+        &mut self,
+        id: &PlanId,
+        service: &ServiceName,
+        at: Timestamp,
+        outcome: Outcome,
+        effects: &mut Effects,
+    ) {
+        if let Some(plan) = self.plans.remove(id) {
+            self.tell_plan(&plan, Some(&outcome), effects);
+            self.approved
+                .retain(|(incident, name)| Some(*incident) != plan.incident || name != service);
+        }
+        let Some(state) = self.states.get_mut(service) else {
+            return;
+        };
+        if state.running.as_ref() == Some(id) {
+            state.running = None;
+        }
+        match outcome {
+            Outcome::Done { active } => {
+                state.named = [active.clone()].into();
+                state.active = active;
+                state.moved = Some(at);
+                state.handed_over = None;
+                state.taken_back = None;
+            }
+            Outcome::Compensated { .. } => state.taken_back = Some(at),
+            Outcome::HandedOver { reason } => state.handed_over = Some(reason),
+        }
+    }
+
+    /// Plans that run now.
+    pub fn plans(&self) -> impl Iterator<Item = &Plan> {
+        self.plans.values()
+    }
+}

@@ -1,0 +1,244 @@
+//! Decides: every open incident against every service that it touches.
+
+use crate::decide::{self, Case, ServiceState, Target};
+use crate::model::{
+    Decision, Hypothesis, Incident, IncidentId, PlanId, Refusal, Remedy, Service, ServiceName, Verdict,
+};
+use crate::plan;
+
+use super::{Effects, Engine, Permit, ProbeRequest, Record};
+
+/// Gates after which a probe could tell more.
+const WORTH_A_PROBE: [&str; 2] = ["hold-off", "confirmed"];
+
+impl Engine {
+    pub(super) fn review(&mut self, effects: &mut Effects) {
+        let open: Vec<Incident> = self
+            .diagnosis
+            .incidents()
+            .filter(|incident| incident.is_open())
+            .cloned()
+            .collect();
+        self.verdicts
+            .retain(|(id, _), _| open.iter().any(|incident| incident.id == *id));
+        self.approved
+            .retain(|(id, _)| open.iter().any(|incident| incident.id == *id));
+        for incident in &open {
+            let touched: Vec<Service> = self
+                .services
+                .values()
+                .filter(|service| {
+                    self.states
+                        .get(&service.name)
+                        .is_some_and(|s| decide::suffers(incident, service, &s.active, &self.topology))
+                })
+                .cloned()
+                .collect();
+            if touched.is_empty() {
+                let refusal = untouched(incident);
+                self.pass(verdict(incident, None, Some(refusal), self.now), effects);
+            }
+            for service in &touched {
+                self.judge(incident, service, effects);
+            }
+        }
+    }
+
+    fn judge(&mut self, incident: &Incident, service: &Service, effects: &mut Effects) {
+        let Some(state) = self.states.get(&service.name).cloned() else {
+            return;
+        };
+        let target = self.target(service, &state);
+        let refusal = decide::judge(&self.case(incident, service, &state, &target)).err();
+        if refusal
+            .as_ref()
+            .is_some_and(|refusal| WORTH_A_PROBE.contains(&refusal.gate.as_str()))
+        {
+            self.ask_for_probe(service, &state, effects);
+        }
+        let mut verdict = verdict(incident, Some(service.name.clone()), refusal, self.now);
+        if let (Decision::Act, Target::Found(to)) = (verdict.decision, &target) {
+            match self.start_failover(incident, service, &state, to, effects) {
+                Ok(plan) => verdict.plan = Some(plan),
+                Err(refusal) => {
+                    verdict.decision = refusal.decision;
+                    verdict.refusal = Some(refusal);
+                }
+            }
+        }
+        self.pass(verdict, effects);
+    }
+
+    pub(super) fn case<'a>(
+        &'a self,
+        incident: &'a Incident,
+        service: &'a Service,
+        state: &'a ServiceState,
+        target: &'a Target,
+    ) -> Case<'a> {
+        Case {
+            now: self.now,
+            agent: &self.agent,
+            incident,
+            service,
+            state,
+            topology: &self.topology,
+            policy: &self.policy,
+            senses: &self.senses,
+            ledger: &self.ledger,
+            lease: self.lease,
+            target,
+            fenced: self.playbooks.is_fenced(&service.playbook),
+            approved: self.approved.contains(&(incident.id, service.name.clone())),
+            held: self.held,
+            unready: self.unready.as_ref().map(|(until, reason)| (*until, reason.as_str())),
+        }
+    }
+
+    pub(super) fn target(&self, service: &Service, state: &ServiceState) -> Target {
+        let choice = plan::choose(service, &state.active, &self.topology, self);
+        match choice.ranked.first() {
+            Some((best, _)) => Target::Found(best.clone()),
+            None => Target::None(
+                choice
+                    .rejected
+                    .iter()
+                    .map(|(entity, why)| format!("{entity}: {why}"))
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            ),
+        }
+    }
+
+    fn ask_for_probe(&mut self, service: &Service, state: &ServiceState, effects: &mut Effects) {
+        let pause = service.probe.timeout.0;
+        let recent = |at| self.now.since(at) < pause;
+        let asked = self.probe_sent.get(&state.active).is_some_and(|at| recent(*at));
+        let known = self
+            .senses
+            .latest_probe(state.active.as_str())
+            .is_some_and(|look| recent(look.at));
+        if asked || known || service.confirm == 0 {
+            return;
+        }
+        self.probe_seq += 1;
+        self.probe_sent.insert(state.active.clone(), self.now);
+        effects.probes.push(ProbeRequest {
+            id: self.probe_seq,
+            entity: state.active.clone(),
+            service: Some(service.name.clone()),
+        });
+    }
+
+    /// Records a verdict if it says something new. The numbers in a reason change all the time and are no news.
+    fn pass(&mut self, verdict: Verdict, effects: &mut Effects) {
+        let key = (verdict.incident, verdict.service.clone());
+        let gist = |v: &Verdict| {
+            let gate = v.refusal.as_ref().map(|refusal| refusal.gate.clone());
+            (v.decision, gate, v.fault.clone(), v.entity.clone(), v.plan.clone())
+        };
+        let known = self.verdicts.get(&key);
+        if known.is_some_and(|known| gist(known) == gist(&verdict)) {
+            return;
+        }
+        let asked_before = known.is_some_and(|known| known.decision == Decision::Ask);
+        if verdict.decision == Decision::Ask || asked_before {
+            self.tell_approval(&verdict, effects);
+        }
+        effects.log.push(Record::Verdict {
+            verdict: verdict.clone(),
+        });
+        self.verdicts.insert(key, verdict);
+    }
+
+    /// Answers a runner that is about to start a step.
+    pub(super) fn answer(&mut self, id: PlanId, step: usize, committed: bool, effects: &mut Effects) {
+        let refusal = self.step_refusal(&id, committed);
+        let permit = Permit {
+            plan: id,
+            step,
+            refusal,
+        };
+        effects.log.push(Record::Permit {
+            at: self.now,
+            permit: permit.clone(),
+        });
+        effects.permits.push(permit);
+    }
+
+    fn step_refusal(&self, id: &PlanId, committed: bool) -> Option<Refusal> {
+        let lease = || {
+            (self.lease.epoch == 0 || self.now >= self.lease.until).then(|| Refusal {
+                gate: "lease".into(),
+                decision: Decision::Hold,
+                reason: "this agent holds no lease".into(),
+            })
+        };
+        // A plan of an earlier run, found in the journal, has no incident here: only the right to act is asked.
+        let Some(plan) = self.plans.get(id) else { return lease() };
+        let (Some(service), Some(state)) = (self.services.get(&plan.service), self.states.get(&plan.service)) else {
+            return lease();
+        };
+        let Some(incident) = plan.incident.and_then(|id| self.incident(id)) else {
+            return lease();
+        };
+        let target = match plan::choose(service, &state.active, &self.topology, self).refusal(&plan.to) {
+            None => Target::Found(plan.to.clone()),
+            Some(reason) => Target::None(format!("{}: {reason}", plan.to)),
+        };
+        decide::judge_step(&self.case(incident, service, state, &target), committed).err()
+    }
+}
+
+fn untouched(incident: &Incident) -> Refusal {
+    let reason = match incident.top() {
+        Some(top) if top.fault.as_str() != Hypothesis::SOMETHING_ELSE => {
+            format!(
+                "{} at {} touches no service of ours; the remedy is to {}",
+                top.fault,
+                top.entity,
+                top.remedy.phrase()
+            )
+        }
+        _ => "touches no service of ours".to_owned(),
+    };
+    Refusal {
+        gate: "moving-helps".into(),
+        decision: Decision::Ignore,
+        reason,
+    }
+}
+
+fn verdict(
+    incident: &Incident,
+    service: Option<ServiceName>,
+    refusal: Option<Refusal>,
+    at: crate::model::Timestamp,
+) -> Verdict {
+    let top = incident.top();
+    Verdict {
+        incident: incident.id,
+        service,
+        at,
+        decision: refusal.as_ref().map_or(Decision::Act, |refusal| refusal.decision),
+        refusal,
+        fault: top.map(|top| top.fault.clone()),
+        entity: top.map(|top| top.entity.clone()),
+        probability: top.map_or(0.0, |top| top.probability),
+        remedy: top.map_or(Remedy::Wait, |top| top.remedy),
+        plan: None,
+    }
+}
+
+/// The verdicts that stand, for whoever looks.
+impl Engine {
+    /// The latest verdict on each open incident.
+    pub fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
+        self.verdicts.values()
+    }
+
+    /// The verdicts on one incident.
+    pub fn verdicts_on(&self, id: IncidentId) -> impl Iterator<Item = &Verdict> {
+        self.verdicts.values().filter(move |verdict| verdict.incident == id)
+    }
+}

@@ -1,0 +1,107 @@
+//! What people hear, and when: once when it begins or changes its gist, once when it is over.
+
+use crate::model::plan::Outcome;
+use crate::model::{Decision, Hypothesis, Incident, Plan, Severity, Verdict};
+
+use super::{Effects, Engine, Notification, NotificationKind};
+
+impl Engine {
+    pub(super) fn tell_incident(&mut self, incident: &Incident, effects: &mut Effects) {
+        let known = self.told.get(&incident.id).cloned();
+        if !incident.is_open() {
+            if let Some(known) = self.told.remove(&incident.id) {
+                effects.notify.push(Notification { firing: false, ..known });
+            }
+            return;
+        }
+        let severity = incident
+            .symptoms
+            .iter()
+            .map(|symptom| symptom.severity)
+            .max()
+            .unwrap_or_default();
+        let Some(top) = incident.top().filter(|_| severity > Severity::Info) else {
+            return;
+        };
+        if known
+            .as_ref()
+            .is_some_and(|known| known.label == top.fault.as_str() && known.entity.as_ref() == Some(&top.entity))
+        {
+            return;
+        }
+        // A new cause is a new alert; the old one is over.
+        if let Some(known) = known {
+            effects.notify.push(Notification { firing: false, ..known });
+        }
+        let text = if top.fault.as_str() == Hypothesis::SOMETHING_ELSE {
+            format!(
+                "{} symptoms around {} that no known fault explains",
+                incident.symptoms.len(),
+                top.entity
+            )
+        } else {
+            format!(
+                "{} at {} (p = {:.2}); the remedy is to {}",
+                top.fault,
+                top.entity,
+                top.probability,
+                top.remedy.phrase()
+            )
+        };
+        let notification = Notification {
+            kind: NotificationKind::Incident,
+            severity,
+            incident: Some(incident.id),
+            service: None,
+            entity: Some(top.entity.clone()),
+            label: top.fault.to_string(),
+            text,
+            since: incident.onset,
+            firing: true,
+        };
+        self.told.insert(incident.id, notification.clone());
+        effects.notify.push(notification);
+    }
+
+    pub(super) fn tell_approval(&self, verdict: &Verdict, effects: &mut Effects) {
+        let gate = verdict.refusal.as_ref().map_or("", |refusal| refusal.gate.as_str());
+        let reason = verdict.refusal.as_ref().map_or("", |refusal| refusal.reason.as_str());
+        effects.notify.push(Notification {
+            kind: NotificationKind::Approval,
+            severity: Severity::Critical,
+            incident: Some(verdict.incident),
+            service: verdict.service.clone(),
+            entity: verdict.entity.clone(),
+            label: gate.to_owned(),
+            text: format!("incident {} waits for a yes: {reason}", verdict.incident),
+            since: verdict.at,
+            firing: verdict.decision == Decision::Ask,
+        });
+    }
+
+    pub(super) fn tell_plan(&self, plan: &Plan, outcome: Option<&Outcome>, effects: &mut Effects) {
+        let (severity, text) = match outcome {
+            None => (Severity::Critical, plan.summary.clone()),
+            Some(Outcome::Done { active }) => (
+                Severity::Warning,
+                format!("{} runs on {active}, verified", plan.service),
+            ),
+            Some(Outcome::Compensated { reason }) => (Severity::Critical, format!("{} taken back: {reason}", plan.id)),
+            Some(Outcome::HandedOver { reason }) => {
+                (Severity::Critical, format!("{} needs a person: {reason}", plan.id))
+            }
+        };
+        let needs_person = matches!(outcome, Some(Outcome::HandedOver { .. }));
+        effects.notify.push(Notification {
+            kind: NotificationKind::Plan,
+            severity,
+            incident: plan.incident,
+            service: Some(plan.service.clone()),
+            entity: Some(plan.to.clone()),
+            label: plan.id.to_string(),
+            text,
+            since: plan.made,
+            firing: outcome.is_none() || needs_person,
+        });
+    }
+}

@@ -1,0 +1,61 @@
+//! What the engine shows to whoever looks: the page, the commands, the demo.
+
+use crate::decide::{Senses, ServiceState};
+use crate::detect::Detection;
+use crate::model::{EntityName, Incident, IncidentId, Lease, Service, Timestamp, Topology};
+
+use super::Engine;
+
+impl Engine {
+    /// The time of the last tick.
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The entity that this agent is.
+    pub const fn agent(&self) -> &EntityName {
+        &self.agent
+    }
+
+    /// The graph.
+    pub const fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// The store and the detectors.
+    pub const fn detection(&self) -> &Detection {
+        &self.detection
+    }
+
+    /// What is reached directly.
+    pub const fn senses(&self) -> &Senses {
+        &self.senses
+    }
+
+    /// The right to act.
+    pub const fn lease(&self) -> Lease {
+        self.lease
+    }
+
+    /// All acting is on hold by an operator's word.
+    pub const fn held(&self) -> bool {
+        self.held
+    }
+
+    /// Every service with its state, by name.
+    pub fn services(&self) -> impl Iterator<Item = (&Service, &ServiceState)> {
+        self.services
+            .values()
+            .filter_map(|service| Some((service, self.states.get(&service.name)?)))
+    }
+
+    /// Incidents, open and lately closed, by number.
+    pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.diagnosis.incidents()
+    }
+
+    /// The incident of that number.
+    pub fn find_incident(&self, id: IncidentId) -> Option<&Incident> {
+        self.incident(id)
+    }
+}
