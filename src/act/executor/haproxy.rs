@@ -1,0 +1,193 @@
+//! HAProxy by its runtime socket: the administrative state of one server of one backend.
+//!
+//! <https://docs.haproxy.org/2.6/management.html#9.3>, `set server` and `show servers state`.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+
+use super::{Call, Executor, TokenClass, parameters};
+use crate::act::BoxFuture;
+use crate::act::runner::{Applied, Effect};
+
+/// An answer of HAProxy longer than this is cut off.
+const ANSWER_MAX: u64 = 1 << 20;
+
+/// See the module.
+pub struct Haproxy;
+
+/// Parameters.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct With {
+    /// A path, or `host:port`.
+    socket: String,
+    backend: String,
+    server: String,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Ready,
+    Drain,
+    Maint,
+}
+
+impl State {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Drain => "drain",
+            Self::Maint => "maint",
+        }
+    }
+}
+
+impl With {
+    fn checked(with: &Map<String, Value>) -> Result<Self, String> {
+        let with: Self = parameters(with)?;
+        for name in [&with.backend, &with.server] {
+            let sane = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+            if name.is_empty() || !name.chars().all(sane) {
+                return Err(format!(
+                    "'{name}' is not a name that HAProxy takes: letters, digits and -_.: only"
+                ));
+            }
+        }
+        Ok(with)
+    }
+}
+
+async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin, command: &str) -> std::io::Result<String> {
+    stream.write_all(command.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.take(ANSWER_MAX).read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+/// `Err((sent, why))`: whether the command may have arrived, and why there is no answer.
+async fn command(call: &Call<'_>, with: &With, command: &str) -> Result<String, (bool, String)> {
+    let command = format!("{command}\n");
+    let connect = async {
+        if with.socket.contains('/') {
+            let stream = tokio::net::UnixStream::connect(&with.socket)
+                .await
+                .map_err(|e| (false, e.to_string()))?;
+            talk(stream, &command).await.map_err(|e| (true, e.to_string()))
+        } else {
+            let stream = tokio::net::TcpStream::connect(&with.socket)
+                .await
+                .map_err(|e| (false, e.to_string()))?;
+            talk(stream, &command).await.map_err(|e| (true, e.to_string()))
+        }
+    };
+    match timeout(call.timeout, connect).await {
+        Ok(answer) => answer.map_err(|(sent, why)| (sent, format!("HAProxy at {}: {why}", with.socket))),
+        Err(_) => Err((
+            true,
+            format!("HAProxy at {} gave no answer within {:?}", with.socket, call.timeout),
+        )),
+    }
+}
+
+impl Executor for Haproxy {
+    fn name(&self) -> &'static str {
+        "haproxy"
+    }
+
+    fn check(&self, with: &Map<String, Value>) -> Result<(), String> {
+        With::checked(with).map(|_| ())
+    }
+
+    fn token_class(&self) -> TokenClass {
+        TokenClass::Idempotent
+    }
+
+    fn apply<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Applied> {
+        Box::pin(async move {
+            let with = match With::checked(call.with) {
+                Ok(with) => with,
+                Err(error) => return Applied::NoEffect(error),
+            };
+            let (backend, server) = (&with.backend, &with.server);
+            let mut text = format!("set server {backend}/{server} state {}", with.state.word());
+            if with.state == State::Maint {
+                // Sessions that stand would go on to be served by the old active.
+                text += &format!("; shutdown sessions server {backend}/{server}");
+            }
+            match command(call, &with, &text).await {
+                Ok(answer) if answer.trim().is_empty() => Applied::Done,
+                Ok(answer) => Applied::NoEffect(format!("HAProxy says: {}", answer.trim())),
+                Err((true, why)) => Applied::Unknown(why),
+                Err((false, why)) => Applied::NoEffect(why),
+            }
+        })
+    }
+
+    fn observe<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Effect> {
+        Box::pin(async move {
+            let Ok(with) = With::checked(call.with) else {
+                return Effect::Unknown;
+            };
+            let Ok(answer) = command(call, &with, &format!("show servers state {}", with.backend)).await else {
+                return Effect::Unknown;
+            };
+            match admin_state(&answer, &with.server) {
+                Some(admin) if matches(admin, with.state) => Effect::There,
+                Some(_) => Effect::NotThere,
+                None => Effect::Unknown,
+            }
+        })
+    }
+}
+
+/// The column `srv_admin_state` of a server.
+fn admin_state(answer: &str, server: &str) -> Option<u32> {
+    let header = answer.lines().find(|line| line.starts_with("# "))?;
+    let column = |name: &str| header.trim_start_matches("# ").split(' ').position(|word| word == name);
+    let (name, admin) = (column("srv_name")?, column("srv_admin_state")?);
+    let row = answer
+        .lines()
+        .find(|line| !line.starts_with('#') && line.split(' ').nth(name) == Some(server))?;
+    row.split(' ').nth(admin)?.parse().ok()
+}
+
+/// Bits of `srv_admin_state`: 0x01 forced maintenance, 0x04 maintenance by the config, 0x08 forced drain.
+const fn matches(admin: u32, state: State) -> bool {
+    let (maint, drain) = (admin & 0x01 != 0, admin & 0x08 != 0);
+    match state {
+        State::Ready => !maint && !drain && admin & 0x04 == 0,
+        State::Maint => maint || admin & 0x04 != 0,
+        State::Drain => drain && !maint,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANSWER: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight\n\
+        3 be 1 a 127.0.0.1 0 1 1\n3 be 2 b 127.0.0.1 2 0 1\n\n";
+
+    #[test]
+    fn the_state_is_read_by_the_header() {
+        assert_eq!(admin_state(ANSWER, "a"), Some(1));
+        assert_eq!(admin_state(ANSWER, "b"), Some(0));
+        assert_eq!(admin_state(ANSWER, "c"), None);
+        assert!(matches(1, State::Maint) && matches(0, State::Ready) && !matches(1, State::Ready));
+    }
+
+    #[test]
+    fn names_that_would_be_commands_are_refused() {
+        let with = serde_json::json!({"socket": "/s", "backend": "be; shutdown", "server": "a", "state": "maint"});
+        assert!(
+            Haproxy
+                .check(with.as_object().unwrap())
+                .unwrap_err()
+                .contains("letters")
+        );
+    }
+}

@@ -1,0 +1,111 @@
+//! Executors: each does one kind of effect, can look whether it has happened, and carries the token.
+//!
+//! A new one is one file and one line in [`Executors::new`].
+
+mod exec;
+mod haproxy;
+mod http;
+mod mqtt;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::BoxFuture;
+use super::runner::{Applied, Effect};
+use crate::model::{PlanId, Token};
+
+/// Does one kind of effect.
+pub trait Executor: Send + Sync {
+    /// Its name in playbooks.
+    fn name(&self) -> &'static str;
+
+    /// Causes the effect. Called again with the same call after [`Applied::NoEffect`] only.
+    fn apply<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Applied>;
+
+    /// Has the effect happened? Without an answer a step is never repeated.
+    fn observe<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Effect>;
+
+    /// Where a stale token is refused.
+    fn token_class(&self) -> TokenClass;
+
+    /// Finds parameters that cannot be followed before anything is done.
+    fn check(&self, with: &Map<String, Value>) -> Result<(), String>;
+}
+
+/// Where a command that comes too late is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenClass {
+    /// The target itself remembers the highest token, if it is built to.
+    Target,
+    /// The command replaces a whole state: repeating it is harmless, a late one is not.
+    Idempotent,
+}
+
+/// One call of an executor.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// Its parameters.
+    pub with: &'a Map<String, Value>,
+    /// For which plan.
+    pub plan: &'a PlanId,
+    /// Who says so.
+    pub token: Token,
+    /// The same for each try of the same step.
+    pub key: &'a str,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+impl Call<'_> {
+    /// The parameters in their typed form.
+    pub fn parameters<T: DeserializeOwned>(&self) -> Result<T, String> {
+        parameters(self.with)
+    }
+}
+
+/// Parameters in their typed form; unknown ones are errors.
+pub fn parameters<T: DeserializeOwned>(with: &Map<String, Value>) -> Result<T, String> {
+    serde_json::from_value(Value::Object(with.clone())).map_err(|error| error.to_string())
+}
+
+/// All executors, by name.
+#[derive(Clone)]
+pub struct Executors {
+    by_name: Arc<BTreeMap<&'static str, Box<dyn Executor>>>,
+}
+
+impl Default for Executors {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Executors {
+    /// All that there are.
+    pub fn new() -> Self {
+        let all: [Box<dyn Executor>; 4] = [
+            Box::new(exec::Exec),
+            Box::new(http::Http::new()),
+            Box::new(mqtt::Mqtt),
+            Box::new(haproxy::Haproxy),
+        ];
+        Self {
+            by_name: Arc::new(all.into_iter().map(|executor| (executor.name(), executor)).collect()),
+        }
+    }
+
+    /// The executor of that name.
+    pub fn get(&self, name: &str) -> Result<&dyn Executor, String> {
+        self.by_name.get(name).map(AsRef::as_ref).ok_or_else(|| {
+            let known: Vec<&str> = self.by_name.keys().copied().collect();
+            format!(
+                "no executor is called '{name}'; there are {} and probe",
+                known.join(", ")
+            )
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! MQTT: publishes one message at QoS 1, retained or not, and waits until the broker has it. A retained one can be read back.
+
+use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tokio::time::timeout;
+
+use super::{Call, Executor, TokenClass, parameters};
+use crate::act::BoxFuture;
+use crate::act::runner::{Applied, Effect};
+
+/// See the module.
+pub struct Mqtt;
+
+/// Parameters.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct With {
+    /// `mqtt://host:port`.
+    broker: String,
+    topic: String,
+    payload: String,
+    #[serde(default)]
+    retain: bool,
+    #[serde(default)]
+    username: Option<String>,
+    #[serde(default)]
+    password_file: Option<std::path::PathBuf>,
+}
+
+impl With {
+    fn options(&self, key: &str) -> Result<MqttOptions, String> {
+        let address = self
+            .broker
+            .strip_prefix("mqtt://")
+            .ok_or("broker must be mqtt://host:port")?;
+        let (host, port) = address.rsplit_once(':').unwrap_or((address, "1883"));
+        let port: u16 = port.parse().map_err(|_| format!("'{port}' is not a port"))?;
+        let mut options = MqttOptions::new(
+            format!("jurymast-act-{:08x}", crc32fast::hash(key.as_bytes())),
+            host,
+            port,
+        );
+        options.set_clean_session(true);
+        if let Some(user) = &self.username {
+            let password = match &self.password_file {
+                Some(file) => std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?,
+                None => String::new(),
+            };
+            options.set_credentials(user, password.trim_end());
+        }
+        Ok(options)
+    }
+}
+
+/// `Err((sent, why))`.
+async fn publish(with: &With, key: &str) -> Result<(), (bool, String)> {
+    let options = with.options(key).map_err(|why| (false, why))?;
+    let (client, mut events) = AsyncClient::new(options, 10);
+    let mut sent = false;
+    loop {
+        match events.poll().await {
+            Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                client
+                    .publish(&with.topic, QoS::AtLeastOnce, with.retain, with.payload.as_bytes())
+                    .await
+                    .map_err(|e| (false, e.to_string()))?;
+                sent = true;
+            }
+            Ok(Event::Incoming(Packet::PubAck(_))) => {
+                let _ = client.disconnect().await;
+                let _ = events.poll().await;
+                return Ok(());
+            }
+            Ok(_) => {}
+            Err(error) => return Err((sent, format!("{}: {error}", with.broker))),
+        }
+    }
+}
+
+async fn read_back(with: &With, key: &str) -> Result<Option<Vec<u8>>, String> {
+    let (client, mut events) = AsyncClient::new(with.options(&format!("{key}-look"))?, 10);
+    client
+        .subscribe(&with.topic, QoS::AtLeastOnce)
+        .await
+        .map_err(|e| e.to_string())?;
+    loop {
+        match events.poll().await.map_err(|e| e.to_string())? {
+            Event::Incoming(Packet::Publish(publish)) if publish.retain => return Ok(Some(publish.payload.to_vec())),
+            // Retained messages follow the SUBACK at once; a ping behind it comes back after them.
+            Event::Incoming(Packet::SubAck(_)) => {
+                client
+                    .publish(format!("{}/{key}", with.topic), QoS::AtLeastOnce, false, "")
+                    .await
+                    .map_err(|e| e.to_string())?;
+            }
+            Event::Incoming(Packet::PubAck(_)) => return Ok(None),
+            _ => {}
+        }
+    }
+}
+
+impl Executor for Mqtt {
+    fn name(&self) -> &'static str {
+        "mqtt"
+    }
+
+    fn check(&self, with: &Map<String, Value>) -> Result<(), String> {
+        parameters::<With>(with)?.options("check").map(|_| ())
+    }
+
+    fn token_class(&self) -> TokenClass {
+        TokenClass::Target
+    }
+
+    fn apply<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Applied> {
+        Box::pin(async move {
+            let with: With = match call.parameters() {
+                Ok(with) => with,
+                Err(error) => return Applied::NoEffect(error),
+            };
+            match timeout(call.timeout, publish(&with, call.key)).await {
+                Ok(Ok(())) => Applied::Done,
+                Ok(Err((true, why))) => Applied::Unknown(why),
+                Ok(Err((false, why))) => Applied::NoEffect(why),
+                Err(_) => Applied::Unknown(format!("{} gave no answer within {:?}", with.broker, call.timeout)),
+            }
+        })
+    }
+
+    fn observe<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Effect> {
+        Box::pin(async move {
+            let Ok(with) = call.parameters::<With>() else {
+                return Effect::Unknown;
+            };
+            if !with.retain {
+                return Effect::Unknown;
+            }
+            match timeout(call.timeout, read_back(&with, call.key)).await {
+                Ok(Ok(Some(payload))) if payload == with.payload.as_bytes() => Effect::There,
+                Ok(Ok(_)) => Effect::NotThere,
+                _ => Effect::Unknown,
+            }
+        })
+    }
+}

@@ -1,0 +1,249 @@
+//! The journal's file.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::{DecodeError, Record, State, decode, encode};
+use crate::model::Timestamp;
+
+const NAME: &str = "journal";
+const NEXT: &str = "journal.next";
+const LOCK: &str = "lock";
+
+/// Records are left out that no longer tell anything once the file has grown beyond this.
+const COMPACT_AT: u64 = 1 << 20;
+
+/// A journal that cannot be used. Nothing is acted upon without one.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// Another agent uses it.
+    #[error("{path} is in use by another agent on this machine: two agents must not share a data_dir")]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The file system said no.
+    #[error("{path}: {error}. Nothing is acted upon until the journal can be written again")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What it said.
+        error: io::Error,
+    },
+    /// The file is damaged.
+    #[error("{path}: {error}")]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// Where, and how.
+        error: DecodeError,
+    },
+}
+
+/// An append-only file of records, held by one agent at a time.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+    length: u64,
+    buffer: Vec<u8>,
+    /// A write failed: what the file holds behind `length` is unknown.
+    broken: bool,
+    _lock: File,
+}
+
+/// A journal with what it told when it was opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// The journal.
+    pub journal: Journal,
+    /// What it told.
+    pub state: State,
+    /// Bytes of a record that a crash had cut off.
+    pub torn: u64,
+}
+
+impl Journal {
+    /// Opens or makes the journal in that folder and takes its lock.
+    pub fn open(dir: &Path, now: Timestamp) -> Result<Opened, JournalError> {
+        let io_error = |path: &Path| {
+            let path = path.to_owned();
+            move |error| JournalError::Io { path, error }
+        };
+        std::fs::create_dir_all(dir).map_err(io_error(dir))?;
+        let lock_path = dir.join(LOCK);
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(io_error(&lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(JournalError::Locked { path: dir.to_owned() }),
+            Err(TryLockError::Error(error)) => return Err(JournalError::Io { path: lock_path, error }),
+        }
+        let path = dir.join(NAME);
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(io_error(&path))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(io_error(&path))?;
+        let decoded = decode(&bytes).map_err(|error| JournalError::Damaged {
+            path: path.clone(),
+            error,
+        })?;
+        let length = decoded.whole as u64;
+        let torn = bytes.len() as u64 - length;
+        if torn > 0 {
+            file.set_len(length)
+                .and_then(|()| file.sync_data())
+                .map_err(io_error(&path))?;
+        }
+        file.seek(SeekFrom::Start(length)).map_err(io_error(&path))?;
+        let state = State::read(&decoded.records);
+        let mut journal = Self {
+            path,
+            file,
+            length,
+            buffer: Vec::new(),
+            broken: false,
+            _lock: lock,
+        };
+        if length > COMPACT_AT {
+            journal.rewrite(dir, &state.compact(now))?;
+        }
+        Ok(Opened { journal, state, torn })
+    }
+
+    /// Puts a record on disk. When this returns `Ok`, it survives a crash.
+    pub fn append(&mut self, record: &Record) -> Result<(), JournalError> {
+        let error = |path: &Path, error| JournalError::Io {
+            path: path.to_owned(),
+            error,
+        };
+        if self.broken {
+            // What a failed write left behind is cut off first; a record behind damage would never be read.
+            self.file
+                .set_len(self.length)
+                .and_then(|()| self.file.seek(SeekFrom::Start(self.length)))
+                .map_err(|e| error(&self.path, e))?;
+            self.broken = false;
+        }
+        self.buffer.clear();
+        encode(record, &mut self.buffer).map_err(|e| error(&self.path, io::Error::other(e)))?;
+        if let Err(e) = self.file.write_all(&self.buffer).and_then(|()| self.file.sync_data()) {
+            self.broken = true;
+            return Err(error(&self.path, e));
+        }
+        self.length += self.buffer.len() as u64;
+        Ok(())
+    }
+
+    /// Replaces the file by one that holds only these records; at each moment one of both is whole.
+    fn rewrite(&mut self, dir: &Path, records: &[Record]) -> Result<(), JournalError> {
+        let next = dir.join(NEXT);
+        let io_error = |error| JournalError::Io {
+            path: next.clone(),
+            error,
+        };
+        let mut bytes = Vec::new();
+        for record in records {
+            encode(record, &mut bytes).map_err(|e| io_error(io::Error::other(e)))?;
+        }
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .read(true)
+            .write(true)
+            .open(&next)
+            .map_err(io_error)?;
+        file.write_all(&bytes)
+            .and_then(|()| file.sync_all())
+            .map_err(io_error)?;
+        std::fs::rename(&next, &self.path).map_err(io_error)?;
+        File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error)?;
+        self.file = file;
+        self.length = bytes.len() as u64;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn epoch(epoch: u64) -> Record {
+        Record::Epoch { epoch }
+    }
+
+    fn filled(dir: &Path, epochs: u64) -> Vec<u8> {
+        let mut journal = Journal::open(dir, Timestamp::EPOCH).unwrap().journal;
+        for n in 1..=epochs {
+            journal.append(&epoch(n)).unwrap();
+        }
+        std::fs::read(dir.join(NAME)).unwrap()
+    }
+
+    #[test]
+    fn what_was_appended_is_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        filled(dir.path(), 3);
+        let opened = Journal::open(dir.path(), Timestamp::EPOCH).unwrap();
+        assert_eq!((opened.state.epoch, opened.torn), (3, 0));
+    }
+
+    #[test]
+    fn a_file_cut_off_at_any_byte_keeps_every_whole_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let bytes = filled(dir.path(), 3);
+        for cut in 0..bytes.len() {
+            std::fs::write(dir.path().join(NAME), &bytes[..cut]).unwrap();
+            let mut opened = Journal::open(dir.path(), Timestamp::EPOCH).unwrap();
+            let whole = (cut * 3 / bytes.len()) as u64;
+            assert_eq!(opened.state.epoch, whole, "cut at {cut}");
+            opened.journal.append(&epoch(9)).unwrap();
+            drop(opened);
+            assert_eq!(
+                Journal::open(dir.path(), Timestamp::EPOCH).unwrap().state.epoch,
+                9,
+                "cut at {cut}"
+            );
+        }
+    }
+
+    #[test]
+    fn damage_in_the_middle_is_refused_with_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut bytes = filled(dir.path(), 3);
+        bytes[12] ^= 1;
+        std::fs::write(dir.path().join(NAME), &bytes).unwrap();
+        let error = Journal::open(dir.path(), Timestamp::EPOCH).unwrap_err().to_string();
+        assert!(error.contains("record 0 at byte 0 is damaged"), "{error}");
+    }
+
+    #[test]
+    fn two_agents_cannot_hold_one_journal() {
+        let dir = tempfile::tempdir().unwrap();
+        let _held = Journal::open(dir.path(), Timestamp::EPOCH).unwrap();
+        assert!(matches!(
+            Journal::open(dir.path(), Timestamp::EPOCH),
+            Err(JournalError::Locked { .. })
+        ));
+    }
+
+    #[test]
+    fn a_large_journal_is_rewritten_and_tells_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(dir.path(), Timestamp::EPOCH).unwrap().journal;
+        journal.rewrite(dir.path(), &[epoch(7)]).unwrap();
+        journal.append(&epoch(8)).unwrap();
+        drop(journal);
+        assert_eq!(Journal::open(dir.path(), Timestamp::EPOCH).unwrap().state.epoch, 8);
+    }
+}

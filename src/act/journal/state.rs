@@ -1,0 +1,145 @@
+//! What a journal tells: the epoch, where services run, which plans are not over.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::act::runner::Entry;
+use crate::model::plan::Outcome;
+use crate::model::{EntityName, Plan, PlanId, ServiceName, Timestamp};
+
+/// A record on disk.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "snake_case")]
+pub enum Record {
+    /// An agent took over; epochs only grow.
+    Epoch {
+        /// Which.
+        epoch: u64,
+    },
+    /// Where a service runs, when older records were left out.
+    Service(ServiceRecord),
+    /// An entry of a plan.
+    Plan {
+        /// When.
+        at: Timestamp,
+        /// The entry.
+        #[serde(flatten)]
+        entry: Entry,
+    },
+}
+
+/// Where a service runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceRecord {
+    /// Which service.
+    pub service: ServiceName,
+    /// Its active instance, if a plan has ever moved it.
+    pub active: Option<EntityName>,
+    /// When it was last moved.
+    pub moved: Option<Timestamp>,
+    /// Nodes that plans since then have named: never forgotten before a plan has ended well (FAILOVER.md 5.2, 4).
+    pub named: BTreeSet<EntityName>,
+}
+
+/// Everything that a journal tells.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State {
+    /// The latest epoch.
+    pub epoch: u64,
+    /// The latest plan number in it.
+    pub seq: u64,
+    /// Services that any plan has named.
+    pub services: BTreeMap<ServiceName, ServiceRecord>,
+    /// Plans that are not over, with their entries.
+    pub open: BTreeMap<PlanId, (Plan, Vec<Entry>)>,
+}
+
+impl State {
+    /// From records in their order.
+    pub fn read(records: &[Record]) -> Self {
+        let mut state = Self::default();
+        for record in records {
+            state.apply(record);
+        }
+        state
+    }
+
+    /// Takes in the next record.
+    pub fn apply(&mut self, record: &Record) {
+        match record {
+            Record::Epoch { epoch } => {
+                self.epoch = *epoch;
+                self.seq = 0;
+            }
+            Record::Service(record) => {
+                self.services.insert(record.service.clone(), record.clone());
+            }
+            Record::Plan { at, entry } => self.plan(*at, entry),
+        }
+    }
+
+    fn plan(&mut self, at: Timestamp, entry: &Entry) {
+        let id = match entry {
+            Entry::Plan { plan } => {
+                self.seq = self.seq.max(if plan.token.epoch == self.epoch {
+                    plan.token.seq
+                } else {
+                    0
+                });
+                let known = self
+                    .services
+                    .entry(plan.service.clone())
+                    .or_insert_with(|| ServiceRecord {
+                        service: plan.service.clone(),
+                        active: None,
+                        moved: None,
+                        named: BTreeSet::new(),
+                    });
+                known.named.insert(plan.to.clone());
+                known
+                    .named
+                    .extend(plan.alternatives.iter().map(|other| other.to.clone()));
+                self.open.insert(plan.id.clone(), (plan.as_ref().clone(), Vec::new()));
+                return;
+            }
+            Entry::Intent { plan, .. }
+            | Entry::Done { plan, .. }
+            | Entry::Failed { plan, .. }
+            | Entry::TakingBack { plan, .. }
+            | Entry::Undone { plan, .. }
+            | Entry::Candidate { plan, .. }
+            | Entry::End { plan, .. } => plan,
+        };
+        if let Entry::End { outcome, .. } = entry {
+            let Some((plan, _)) = self.open.remove(id) else { return };
+            if let (Outcome::Done { active }, Some(known)) = (outcome, self.services.get_mut(&plan.service)) {
+                known.active = Some(active.clone());
+                known.moved = Some(at);
+                // Cut down to the completed plan's own target, never emptied.
+                known.named = [active.clone()].into();
+            }
+        } else if let Some((_, entries)) = self.open.get_mut(id) {
+            entries.push(entry.clone());
+        }
+    }
+
+    /// The fewest records that tell the same.
+    pub fn compact(&self, now: Timestamp) -> Vec<Record> {
+        let mut records = vec![Record::Epoch { epoch: self.epoch }];
+        records.extend(self.services.values().cloned().map(Record::Service));
+        for (plan, entries) in self.open.values() {
+            records.push(Record::Plan {
+                at: now,
+                entry: Entry::Plan {
+                    plan: Box::new(plan.clone()),
+                },
+            });
+            records.extend(entries.iter().map(|entry| Record::Plan {
+                at: now,
+                entry: entry.clone(),
+            }));
+        }
+        records
+    }
+}

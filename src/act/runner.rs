@@ -1,0 +1,542 @@
+//! The plan state machine: `(state, event) -> (state, commands)`. No I/O; the conductor and the simulator drive it alike.
+//!
+//! For each step: ask the gates, put the intent on disk, apply, put the outcome on disk. Before the commit point (the first step of phase
+//! `promote`, or else of `start` or `switch`) a refusal, a failure or an abort takes back what was done, in reverse. After it a plan only goes forward: to the
+//! next candidate, or to a person. A step whose effect is unknown is looked at before anything else; where the look gives no answer,
+//! it is never repeated.
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::PlanEvent;
+use crate::model::plan::{Outcome, Phase};
+use crate::model::{EntityName, Plan, PlanId, Step, Timestamp};
+
+/// What is put on disk. Each is durable before the next command is carried out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "entry", rename_all = "snake_case")]
+pub enum Entry {
+    /// A plan begins; nothing has been done yet.
+    Plan {
+        /// The whole plan.
+        plan: Box<Plan>,
+    },
+    /// A step is about to be applied.
+    Intent {
+        /// Which plan.
+        plan: PlanId,
+        /// Which of its targets.
+        candidate: usize,
+        /// Which step.
+        step: usize,
+    },
+    /// A step has had its effect.
+    Done {
+        /// Which plan.
+        plan: PlanId,
+        /// Which of its targets.
+        candidate: usize,
+        /// Which step.
+        step: usize,
+    },
+    /// A step ended without its effect.
+    Failed {
+        /// Which plan.
+        plan: PlanId,
+        /// Which of its targets.
+        candidate: usize,
+        /// Which step.
+        step: usize,
+        /// Why.
+        error: String,
+    },
+    /// The plan is being taken back.
+    TakingBack {
+        /// Which plan.
+        plan: PlanId,
+        /// Why.
+        reason: String,
+    },
+    /// A step was taken back.
+    Undone {
+        /// Which plan.
+        plan: PlanId,
+        /// Which step.
+        step: usize,
+    },
+    /// The plan goes on with another target.
+    Candidate {
+        /// Which plan.
+        plan: PlanId,
+        /// Which of its targets.
+        candidate: usize,
+    },
+    /// The plan is over.
+    End {
+        /// Which plan.
+        plan: PlanId,
+        /// How.
+        outcome: Outcome,
+    },
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Begin, or go on after a restart.
+    Start,
+    /// The gates' answer; `Some` is the reason of a refusal.
+    Permit(Option<String>),
+    /// The last entry is durable.
+    Journaled,
+    /// What came of applying or taking back a step.
+    Applied(Applied),
+    /// What a look at a step's effect showed.
+    Observed(Effect),
+    /// Take it back, or stop.
+    Abort(String),
+    /// The plan's time is over.
+    Deadline,
+}
+
+/// What came of applying a step.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Applied {
+    /// It has had its effect.
+    Done,
+    /// It certainly had none.
+    NoEffect(String),
+    /// It may have had one.
+    Unknown(String),
+}
+
+/// What a look at a step's effect showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It is there.
+    There,
+    /// It is not.
+    NotThere,
+    /// Nobody can tell.
+    Unknown,
+}
+
+/// What is to be done next, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Put on disk, then say [`Event::Journaled`].
+    Journal(Entry),
+    /// Ask the gates, then say [`Event::Permit`].
+    Ask {
+        /// For which step.
+        step: usize,
+        /// The commit point is behind.
+        committed: bool,
+    },
+    /// Apply, then say [`Event::Applied`].
+    Apply {
+        /// Which of the plan's targets.
+        candidate: usize,
+        /// Which step.
+        step: usize,
+    },
+    /// Look whether the effect is there, then say [`Event::Observed`].
+    Observe {
+        /// Which of the plan's targets.
+        candidate: usize,
+        /// Which step.
+        step: usize,
+    },
+    /// Take back, then say [`Event::Applied`].
+    Undo {
+        /// Which step.
+        step: usize,
+    },
+    /// Tell the engine.
+    Tell(Told),
+}
+
+/// What the engine is told; the conductor adds the time.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Told {
+    /// A step has had its effect.
+    StepDone(usize),
+    /// A step failed for good.
+    StepFailed(usize, String),
+    /// The plan is over.
+    Ended(Outcome),
+}
+
+impl Told {
+    /// As an event for the engine.
+    pub fn at(self, plan: &Plan, at: Timestamp) -> PlanEvent {
+        let id = plan.id.clone();
+        match self {
+            Self::StepDone(step) => PlanEvent::StepDone { plan: id, step, at },
+            Self::StepFailed(step, error) => PlanEvent::StepFailed {
+                plan: id,
+                step,
+                at,
+                error,
+            },
+            Self::Ended(outcome) => PlanEvent::Ended {
+                plan: id,
+                service: plan.service.clone(),
+                at,
+                outcome,
+            },
+        }
+    }
+}
+
+/// Where a plan stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Runner {
+    plan: Plan,
+    candidate: usize,
+    /// The step at hand; all before it are done.
+    step: usize,
+    tries: u8,
+    committed: bool,
+    stage: Stage,
+    /// To be heeded at the next safe moment: never while a step is being applied.
+    stop: Option<String>,
+    /// Steps of the first candidate that are to be taken back, the next one last.
+    undo: Vec<usize>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Stage {
+    New,
+    Asking,
+    Intending,
+    Applying,
+    Looking { error: String },
+    Noting,
+    TakingBack { reason: String },
+    Undoing { reason: String },
+    NotingUndo { reason: String },
+    Ending(Outcome),
+    Over,
+}
+
+impl Runner {
+    /// A plan that has not begun.
+    pub fn new(plan: Plan) -> Self {
+        Self {
+            plan,
+            candidate: 0,
+            step: 0,
+            tries: 0,
+            committed: false,
+            stage: Stage::New,
+            stop: None,
+            undo: Vec::new(),
+        }
+    }
+
+    /// A plan as the journal tells it, to be gone on with by [`Event::Start`]. `None` if it is over.
+    pub fn restore(plan: Plan, entries: &[Entry]) -> Option<Self> {
+        let mut runner = Self::new(plan);
+        let mut intended = false;
+        let mut taking_back: Option<String> = None;
+        let mut done: Vec<usize> = Vec::new();
+        for entry in entries {
+            match entry {
+                Entry::Plan { .. } => {}
+                Entry::Intent { candidate, step, .. } => {
+                    runner.candidate = *candidate;
+                    runner.step = *step;
+                    runner.committed |= runner.commits(*step);
+                    intended = true;
+                }
+                Entry::Done { step, .. } => {
+                    done.push(*step);
+                    runner.step = step + 1;
+                    intended = false;
+                }
+                Entry::Failed { .. } => intended = false,
+                Entry::TakingBack { reason, .. } => taking_back = Some(reason.clone()),
+                Entry::Undone { step, .. } => done.retain(|other| other != step),
+                Entry::Candidate { candidate, .. } => {
+                    runner.candidate = *candidate;
+                    runner.step = 0;
+                    intended = false;
+                    done.clear();
+                }
+                Entry::End { .. } => return None,
+            }
+        }
+        if let Some(reason) = taking_back {
+            // The step that was intended last may have had its effect: taking it back is harmless, forgetting it is not.
+            if intended && !done.contains(&runner.step) {
+                done.push(runner.step);
+            }
+            runner.undo = done;
+            runner.stage = Stage::TakingBack { reason };
+        } else if intended {
+            runner.stage = Stage::Looking {
+                error: "the agent was interrupted".into(),
+            };
+        }
+        Some(runner)
+    }
+
+    /// The plan.
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The step of a candidate.
+    pub fn step_of(&self, candidate: usize, step: usize) -> Option<&Step> {
+        self.plan.candidate(candidate)?.1.get(step)
+    }
+
+    /// True if nothing is left to do.
+    pub const fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Over)
+    }
+
+    /// The commit point is behind.
+    pub const fn is_committed(&self) -> bool {
+        self.committed
+    }
+
+    /// What is to be done after `event`.
+    pub fn handle(&mut self, event: Event) -> Vec<Command> {
+        let stage = std::mem::replace(&mut self.stage, Stage::Over);
+        match (stage, event) {
+            (Stage::Over, _) => Vec::new(),
+            (stage, Event::Abort(reason)) => self.stop(stage, reason),
+            (stage, Event::Deadline) => self.stop(stage, "its time is over".into()),
+            (Stage::New, Event::Start) => {
+                self.stage = Stage::Noting;
+                // The plan itself is the first entry; its being durable leads to the first step.
+                vec![Command::Journal(Entry::Plan {
+                    plan: Box::new(self.plan.clone()),
+                })]
+            }
+            (Stage::Looking { error }, Event::Start) => {
+                self.stage = Stage::Looking { error };
+                vec![Command::Observe {
+                    candidate: self.candidate,
+                    step: self.step,
+                }]
+            }
+            (Stage::TakingBack { reason }, Event::Start | Event::Journaled) => self.undo_next(reason),
+            (_, Event::Start) => self.ask(),
+            (Stage::Asking, Event::Permit(None)) => {
+                self.stage = Stage::Intending;
+                vec![Command::Journal(Entry::Intent {
+                    plan: self.id(),
+                    candidate: self.candidate,
+                    step: self.step,
+                })]
+            }
+            (Stage::Asking, Event::Permit(Some(reason))) => self.give_up(format!("a gate said no: {reason}")),
+            (Stage::Intending, Event::Journaled) => {
+                self.committed |= self.commits(self.step);
+                self.stage = Stage::Applying;
+                vec![Command::Apply {
+                    candidate: self.candidate,
+                    step: self.step,
+                }]
+            }
+            (Stage::Applying, Event::Applied(Applied::Done))
+            | (Stage::Looking { .. }, Event::Observed(Effect::There)) => self.done(),
+            (Stage::Applying, Event::Applied(Applied::NoEffect(error)))
+            | (Stage::Looking { error }, Event::Observed(Effect::NotThere)) => self.failed(error),
+            (Stage::Applying, Event::Applied(Applied::Unknown(error))) => {
+                self.stage = Stage::Looking { error };
+                vec![Command::Observe {
+                    candidate: self.candidate,
+                    step: self.step,
+                }]
+            }
+            (Stage::Looking { error }, Event::Observed(Effect::Unknown)) => self.unknown(error),
+            (Stage::Noting, Event::Journaled) => self.next(),
+            (Stage::Undoing { reason }, Event::Applied(applied)) => self.undone(applied, reason),
+            (Stage::NotingUndo { reason }, Event::Journaled) => self.undo_next(reason),
+            (Stage::Ending(outcome), Event::Journaled) => vec![Command::Tell(Told::Ended(outcome))],
+            (stage, event) => {
+                debug_assert!(false, "{event:?} at {stage:?}");
+                self.stage = stage;
+                Vec::new()
+            }
+        }
+    }
+
+    fn id(&self) -> PlanId {
+        self.plan.id.clone()
+    }
+
+    fn steps(&self) -> &[Step] {
+        self.plan.candidate(self.candidate).map_or(&[], |(_, steps)| steps)
+    }
+
+    /// Is that step at or behind the commit point of its candidate?
+    fn commits(&self, step: usize) -> bool {
+        let steps = self.steps();
+        let point = steps.iter().position(|s| s.phase == Phase::Promote).or_else(|| {
+            steps
+                .iter()
+                .position(|s| matches!(s.phase, Phase::Start | Phase::Switch))
+        });
+        point.is_some_and(|point| step >= point)
+    }
+
+    fn ask(&mut self) -> Vec<Command> {
+        if let Some(reason) = self.stop.take() {
+            return self.give_up(reason);
+        }
+        if self.step >= self.steps().len() {
+            let active = self
+                .plan
+                .candidate(self.candidate)
+                .map_or_else(|| self.plan.to.clone(), |(to, _)| to.clone());
+            return self.end(Outcome::Done { active });
+        }
+        self.stage = Stage::Asking;
+        vec![Command::Ask {
+            step: self.step,
+            committed: self.committed,
+        }]
+    }
+
+    fn done(&mut self) -> Vec<Command> {
+        let (candidate, step) = (self.candidate, self.step);
+        self.step += 1;
+        self.tries = 0;
+        self.stage = Stage::Noting;
+        vec![
+            Command::Journal(Entry::Done {
+                plan: self.id(),
+                candidate,
+                step,
+            }),
+            Command::Tell(Told::StepDone(step)),
+        ]
+    }
+
+    fn next(&mut self) -> Vec<Command> {
+        self.ask()
+    }
+
+    /// The step certainly had no effect.
+    fn failed(&mut self, error: String) -> Vec<Command> {
+        let retries = self.steps().get(self.step).map_or(0, |step| step.retries);
+        if self.tries < retries && self.stop.is_none() {
+            self.tries += 1;
+            return self.ask();
+        }
+        self.tries = 0;
+        self.give_up(error)
+    }
+
+    /// The step may have had its effect and nobody can tell: it is never repeated.
+    fn unknown(&mut self, error: String) -> Vec<Command> {
+        if self.committed {
+            let name = self
+                .steps()
+                .get(self.step)
+                .map_or_else(String::new, |step| step.name.clone());
+            return self.end(Outcome::HandedOver {
+                reason: format!("whether '{name}' has happened is not known ({error}); it is not repeated"),
+            });
+        }
+        // Taken back like a step that was done.
+        self.step += 1;
+        self.give_up(error)
+    }
+
+    /// The candidate at hand cannot be reached: back, on to the next one, or to a person.
+    fn give_up(&mut self, reason: String) -> Vec<Command> {
+        let told = Command::Tell(Told::StepFailed(self.step, reason.clone()));
+        if !self.committed {
+            self.undo = (0..self.step).collect();
+            self.stage = Stage::TakingBack { reason: reason.clone() };
+            return vec![
+                told,
+                Command::Journal(Entry::TakingBack {
+                    plan: self.id(),
+                    reason,
+                }),
+            ];
+        }
+        let next = self.candidate + 1;
+        let may_go_on = !reason.starts_with("its time is over") && !reason.contains("lease");
+        if may_go_on && self.plan.candidate(next).is_some() {
+            self.candidate = next;
+            self.step = 0;
+            self.tries = 0;
+            self.stage = Stage::Noting;
+            return vec![
+                told,
+                Command::Journal(Entry::Candidate {
+                    plan: self.id(),
+                    candidate: next,
+                }),
+            ];
+        }
+        let mut commands = vec![told];
+        commands.extend(self.end(Outcome::HandedOver { reason }));
+        commands
+    }
+
+    fn stop(&mut self, stage: Stage, reason: String) -> Vec<Command> {
+        match stage {
+            // While waiting for the gates nothing is under way.
+            Stage::Asking => {
+                self.stage = Stage::Asking;
+                self.give_up(reason)
+            }
+            Stage::New => self.end(Outcome::Compensated { reason }),
+            stage => {
+                self.stage = stage;
+                self.stop.get_or_insert(reason);
+                Vec::new()
+            }
+        }
+    }
+
+    fn undo_next(&mut self, reason: String) -> Vec<Command> {
+        while let Some(step) = self.undo.pop() {
+            if self.step_of(0, step).is_some_and(|step| step.undo.is_some()) {
+                self.undo.push(step);
+                self.stage = Stage::Undoing { reason };
+                return vec![Command::Undo { step }];
+            }
+        }
+        self.end(Outcome::Compensated { reason })
+    }
+
+    fn undone(&mut self, applied: Applied, reason: String) -> Vec<Command> {
+        let Some(step) = self.undo.pop() else {
+            return self.end(Outcome::Compensated { reason });
+        };
+        match applied {
+            Applied::Done => {
+                self.stage = Stage::NotingUndo { reason };
+                vec![Command::Journal(Entry::Undone { plan: self.id(), step })]
+            }
+            Applied::NoEffect(error) | Applied::Unknown(error) => {
+                let name = self.step_of(0, step).map_or_else(String::new, |step| step.name.clone());
+                self.end(Outcome::HandedOver {
+                    reason: format!("{reason}; and '{name}' could not be taken back: {error}"),
+                })
+            }
+        }
+    }
+
+    fn end(&mut self, outcome: Outcome) -> Vec<Command> {
+        self.stage = Stage::Ending(outcome.clone());
+        vec![Command::Journal(Entry::End {
+            plan: self.id(),
+            outcome,
+        })]
+    }
+
+    /// Where the plan leads now.
+    pub fn target(&self) -> &EntityName {
+        self.plan.candidate(self.candidate).map_or(&self.plan.to, |(to, _)| to)
+    }
+}
