@@ -3,6 +3,8 @@
 //! In: MQTT packets, scrapes, query results, webhooks. Out: batches of samples and events with interned numbers. Never: a
 //! judgement of what they mean. Bad input is counted, reported with its place and dropped alone.
 
+pub mod mqtt;
+
 use std::future::Future;
 use std::pin::Pin;
 

@@ -1,0 +1,14 @@
+//! MQTT: telemetry, wills and births from brokers, by 3.1.1 or 5.
+//!
+//! In: packets of the subscribed filters. Out: batches of samples and events. Never: a packet lost without a count, a retained message taken for a sign of life, a
+//! subscription lost without being made again.
+
+mod client;
+mod pattern;
+pub mod payload;
+mod settings;
+mod source;
+mod worker;
+
+pub use settings::{Protocol, Settings, SettingsError, Subscription};
+pub use source::MqttSource;

@@ -1,0 +1,210 @@
+//! JSON with a mapping: where the values are, and where the time is, by RFC 9535 paths.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json_path::JsonPath;
+
+use super::{Context, DecodeError, Decoder, VALUES_MAX, scalar, time};
+use crate::model::event::EventKind;
+use crate::model::{Batch, Event, Timestamp};
+
+/// Nested objects deeper than this are not looked into.
+const DEPTH_MAX: usize = 8;
+
+/// Where in a JSON payload the values are. Without any of it, every number and boolean of the object is a signal by its
+/// name, nested ones by `outer.inner`, and a member `ts`, `time` or `timestamp` that holds a time is the time.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mapping {
+    /// A path (RFC 9535) to the object whose members are the signals.
+    pub values: Option<String>,
+    /// A path to the device's time: s, ms, us or ns since 1970, told by magnitude, or RFC 3339.
+    pub time: Option<String>,
+    /// Single signals by their paths.
+    pub signals: BTreeMap<String, String>,
+}
+
+/// See the module.
+pub struct Json {
+    values: Option<JsonPath>,
+    time: Option<JsonPath>,
+    signals: Vec<(String, JsonPath)>,
+}
+
+impl Json {
+    /// By a mapping. `Err` is a sentence for a person.
+    pub fn new(mapping: &Mapping) -> Result<Self, String> {
+        let path = |text: &String| {
+            JsonPath::parse(text).map_err(|error| format!("'{text}' is not a path (RFC 9535): {error}"))
+        };
+        Ok(Self {
+            values: mapping.values.as_ref().map(path).transpose()?,
+            time: mapping.time.as_ref().map(path).transpose()?,
+            signals: mapping
+                .signals
+                .iter()
+                .map(|(name, text)| Ok((name.clone(), path(text)?)))
+                .collect::<Result<_, String>>()?,
+        })
+    }
+
+    fn time(&self, json: &Value) -> Result<Option<Timestamp>, DecodeError> {
+        if let Some(path) = &self.time {
+            return path.query(json).first().map(time::of_json).transpose();
+        }
+        // Unasked, a member is a time only if it reads as one.
+        let member = ["ts", "time", "timestamp"].iter().find_map(|name| json.get(name));
+        Ok(member.and_then(|value| time::of_json(value).ok()))
+    }
+}
+
+/// A value as a number, if it is one.
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::Bool(on) => Some(f64::from(u8::from(*on))),
+        Value::String(text) => scalar::value(text).ok(),
+        _ => None,
+    }
+}
+
+struct Reader<'a, 'c> {
+    context: &'a Context<'c>,
+    at: Option<Timestamp>,
+    found: usize,
+    /// Names of the time's own members, which are no signals.
+    skip: &'a [&'a str],
+}
+
+impl Reader<'_, '_> {
+    fn take(&mut self, name: &str, value: &Value, out: &mut Batch) -> Result<(), DecodeError> {
+        if self.found >= VALUES_MAX {
+            return Err(DecodeError::TooMany(VALUES_MAX));
+        }
+        if let Some(number) = number(value) {
+            out.samples.push(self.context.sample(name, number, self.at));
+            self.found += 1;
+        } else if let Value::String(text) = value {
+            out.events.push(Event {
+                entity: self.context.entity.clone(),
+                at: self.at.unwrap_or(self.context.seen),
+                seen: self.context.seen,
+                kind: EventKind::Text {
+                    signal: name.to_owned(),
+                    text: text.clone(),
+                },
+            });
+            self.found += 1;
+        }
+        Ok(())
+    }
+
+    fn walk(&mut self, prefix: &str, value: &Value, depth: usize, out: &mut Batch) -> Result<(), DecodeError> {
+        let Value::Object(members) = value else { return Ok(()) };
+        for (name, member) in members {
+            if depth == 0 && self.skip.contains(&name.as_str()) {
+                continue;
+            }
+            if prefix.is_empty() && !member.is_object() {
+                self.take(name, member, out)?;
+                continue;
+            }
+            let name = if prefix.is_empty() {
+                name.clone()
+            } else {
+                format!("{prefix}.{name}")
+            };
+            if member.is_object() && depth < DEPTH_MAX {
+                self.walk(&name, member, depth + 1, out)?;
+            } else {
+                self.take(&name, member, out)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Decoder for Json {
+    fn decode(&mut self, context: &Context<'_>, payload: &[u8], out: &mut Batch) -> Result<(), DecodeError> {
+        if payload.is_empty() && context.retained {
+            return Ok(());
+        }
+        let json: Value = serde_json::from_slice(payload).map_err(|error| DecodeError::Json(error.to_string()))?;
+        let at = self.time(&json)?;
+        let unasked = self.time.is_none() && at.is_some();
+        let skip: &[&str] = if unasked { &["ts", "time", "timestamp"] } else { &[] };
+        let mut reader = Reader {
+            context,
+            at,
+            found: 0,
+            skip,
+        };
+        for (name, path) in &self.signals {
+            if let Some(value) = path.query(&json).first() {
+                reader.take(name, value, out)?;
+            }
+        }
+        match &self.values {
+            Some(path) => {
+                for object in path.query(&json).iter() {
+                    reader.walk("", object, 1, out)?;
+                }
+            }
+            None if !self.signals.is_empty() => {}
+            // A payload that is one bare value.
+            None if !json.is_object() => reader.take(context.signal, &json, out)?,
+            None => reader.walk("", &json, 0, out)?,
+        }
+        if reader.found == 0 {
+            let place = self.values.as_ref().map_or_else(|| "$".to_owned(), ToString::to_string);
+            return Err(DecodeError::NoValue(place));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ingest::mqtt::payload::tests::read;
+
+    #[test]
+    fn without_a_mapping_every_number_is_a_signal_and_ts_is_the_time() {
+        let payload = br#"{"ts": 1767225601000, "temp": 21.5, "on": true, "env": {"hum": "40"}, "mode": "auto"}"#;
+        let (samples, errors, events) = read("{filter: a, decode: json}", "a", &[payload]);
+        assert_eq!(
+            samples,
+            ["env.hum=40", "on=1", "temp=21.5"].map(|s| format!("dev/{s}@1767225601000"))
+        );
+        assert!(errors.is_empty());
+        assert_eq!(events.len(), 1, "a word is an event");
+    }
+
+    #[test]
+    fn a_mapping_finds_values_and_time_by_path() {
+        let yaml = "{filter: a, decode: json, json: {values: '$.d.values', time: '$.d.at', signals: {rssi: '$.radio[0].rssi'}}}";
+        let payload = br#"{"d": {"at": "2026-01-01T00:00:02Z", "values": {"t": 1, "p": 2}}, "radio": [{"rssi": -70}], "noise": 9}"#;
+        let (samples, errors, _) = read(yaml, "a", &[payload]);
+        assert_eq!(
+            samples,
+            ["rssi=-70", "p=2", "t=1"].map(|s| format!("dev/{s}@1767225602000"))
+        );
+        assert!(errors.is_empty(), "{errors:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_with_its_place() {
+        let yaml = "{filter: a, decode: json, json: {values: '$.values', time: '$.ts'}}";
+        let (samples, errors, _) = read(
+            yaml,
+            "a",
+            &[b"{", br#"{"other": 1}"#, br#"{"ts": 7, "values": {"t": 1}}"#],
+        );
+        assert!(samples.is_empty());
+        assert!(errors[0].contains("line 1 column"), "{errors:?}");
+        assert!(errors[1].contains("$"), "{errors:?}");
+        assert!(errors[2].contains("7 is not a time"), "{errors:?}");
+    }
+}

@@ -1,0 +1,211 @@
+//! What the config says of a broker and of its topics.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::pattern::{Pattern, PatternError};
+use super::payload::{self, Mapping};
+use crate::model::{EntityKind, EntityName};
+use crate::net::Tls;
+use crate::secret::Secret;
+
+/// A broker, and what is listened to there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Its name here: the source's, and the broker entity's unless `broker` is given.
+    pub name: String,
+    /// `mqtt://host:port`, or `mqtts://host:port` for TLS.
+    pub url: String,
+    /// The entity that the broker is.
+    #[serde(default)]
+    pub broker: Option<EntityName>,
+    /// Which version is spoken.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// Our client id; made of the agent's name and the source's if left out.
+    #[serde(default)]
+    pub client_id: Option<String>,
+    /// User name.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// Password; better in `password_file`.
+    #[serde(default)]
+    pub password: Option<Secret>,
+    /// A file that holds the password.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// Certificates.
+    #[serde(default)]
+    pub tls: Tls,
+    /// Seconds between signs of life of an idle connection.
+    #[serde(default = "default_keep_alive")]
+    pub keep_alive_s: u16,
+    /// Packets up to so many bytes are taken. A larger one makes the connection drop.
+    #[serde(default = "default_max_payload")]
+    pub max_payload: usize,
+    /// What is listened to.
+    pub subscribe: Vec<Subscription>,
+}
+
+const fn default_keep_alive() -> u16 {
+    15
+}
+
+const fn default_max_payload() -> usize {
+    4 << 20
+}
+
+/// A version of MQTT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Protocol {
+    /// MQTT 3.1.1 (OASIS 2014).
+    #[default]
+    #[serde(rename = "3.1.1")]
+    V311,
+    /// MQTT 5.0 (OASIS 2019).
+    #[serde(rename = "5")]
+    V5,
+}
+
+/// A filter, and how what comes by it is read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Subscription {
+    /// The topic filter. `{name}` matches one level and captures it; `+` and `#` are as usual.
+    pub filter: String,
+    /// How payloads are read: `scalar`, `json`, `sparkplug`, `thingsboard`, `thingsboard-gateway`, `presence`.
+    pub decode: String,
+    /// The entity that a message is of; captures are filled in. Not needed where the payload names it.
+    #[serde(default)]
+    pub entity: Option<String>,
+    /// What sort of thing it is.
+    #[serde(default)]
+    pub kind: EntityKind,
+    /// What it speaks through; captures are filled in. Becomes a gateway that speaks through the broker.
+    #[serde(default)]
+    pub via: Option<String>,
+    /// The signal's name, for `scalar`; captures are filled in. The last level of the topic if left out.
+    #[serde(default)]
+    pub signal: Option<String>,
+    /// Where in a JSON payload the values are.
+    #[serde(default)]
+    pub json: Mapping,
+    /// Words of a presence topic that say that the entity is there.
+    #[serde(default = "default_online")]
+    pub online: Vec<String>,
+    /// Words of a presence topic that say that it is lost.
+    #[serde(default = "default_offline")]
+    pub offline: Vec<String>,
+    /// Quality of service, 0 or 1.
+    #[serde(default)]
+    pub qos: u8,
+}
+
+fn default_online() -> Vec<String> {
+    ["online", "1", "true", "connected", "up", "ready"]
+        .map(String::from)
+        .to_vec()
+}
+
+fn default_offline() -> Vec<String> {
+    ["offline", "0", "false", "disconnected", "down", "lost"]
+        .map(String::from)
+        .to_vec()
+}
+
+/// A broker that cannot be listened to as stated.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The URL.
+    #[error("source '{name}': url '{url}' must be mqtt://host:port or mqtts://host:port")]
+    Url {
+        /// Which source.
+        name: String,
+        /// Its URL.
+        url: String,
+    },
+    /// A filter.
+    #[error("source '{name}': filter '{filter}': {error}")]
+    Filter {
+        /// Which source.
+        name: String,
+        /// Which filter.
+        filter: String,
+        /// What is wrong.
+        error: PatternError,
+    },
+    /// The rest of a subscription.
+    #[error("source '{name}': filter '{filter}': {problem}")]
+    Subscription {
+        /// Which source.
+        name: String,
+        /// Which filter.
+        filter: String,
+        /// What is wrong, and how to mend it.
+        problem: String,
+    },
+}
+
+impl Settings {
+    /// Host, port, and whether TLS is spoken.
+    pub fn address(&self) -> Result<(String, u16, bool), SettingsError> {
+        let wrong = || SettingsError::Url {
+            name: self.name.clone(),
+            url: self.url.clone(),
+        };
+        let (rest, tls) = match (self.url.strip_prefix("mqtt://"), self.url.strip_prefix("mqtts://")) {
+            (Some(rest), _) => (rest, false),
+            (_, Some(rest)) => (rest, true),
+            _ => return Err(wrong()),
+        };
+        let (host, port) = rest
+            .rsplit_once(':')
+            .unwrap_or((rest, if tls { "8883" } else { "1883" }));
+        let port = port.parse().map_err(|_| wrong())?;
+        if host.is_empty() {
+            Err(wrong())
+        } else {
+            Ok((host.to_owned(), port, tls))
+        }
+    }
+
+    /// The entity that the broker is.
+    pub fn broker(&self) -> EntityName {
+        self.broker.clone().unwrap_or_else(|| self.name.as_str().into())
+    }
+
+    /// Finds what cannot be followed.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        self.address()?;
+        for subscription in &self.subscribe {
+            let filter = || subscription.filter.clone();
+            let pattern = Pattern::parse(&subscription.filter).map_err(|error| SettingsError::Filter {
+                name: self.name.clone(),
+                filter: filter(),
+                error,
+            })?;
+            let wrong = |problem: String| SettingsError::Subscription {
+                name: self.name.clone(),
+                filter: filter(),
+                problem,
+            };
+            payload::find(subscription).map_err(wrong)?;
+            let captures: BTreeMap<&str, &str> = pattern.captures().map(|name| (name, "x")).collect();
+            for text in [&subscription.entity, &subscription.via, &subscription.signal]
+                .into_iter()
+                .flatten()
+            {
+                crate::model::template::fill(text, |name| captures.get(name).copied())
+                    .map_err(|name| wrong(format!("'{text}' uses {{{name}}}, which the filter does not capture")))?;
+            }
+            if subscription.qos > 1 {
+                return Err(wrong("qos must be 0 or 1".into()));
+            }
+        }
+        Ok(())
+    }
+}
