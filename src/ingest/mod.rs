@@ -3,7 +3,9 @@
 //! In: MQTT packets, scrapes, query results, webhooks. Out: batches of samples and events with interned numbers. Never: a
 //! judgement of what they mean. Bad input is counted, reported with its place and dropped alone.
 
+pub mod alertmanager;
 pub mod mqtt;
+pub mod prometheus;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -139,7 +139,8 @@ fn parse_rfc3339(text: &str) -> Option<Timestamp> {
     }
     let nanos = digits(fraction, fraction.len())? * 10_i64.pow(9 - u32::try_from(fraction.len()).ok()?);
     let secs = days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset_secs;
-    secs.checked_mul(1_000_000_000)?.checked_add(nanos).map(Timestamp)
+    // Go writes a time that was never set as year 1: beyond what nanoseconds can say, hence the earliest that they can.
+    Some(Timestamp(secs.saturating_mul(1_000_000_000).saturating_add(nanos)))
 }
 
 fn digits(text: &str, len: usize) -> Option<i64> {

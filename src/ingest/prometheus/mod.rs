@@ -1,0 +1,17 @@
+//! Prometheus: scrapes of our own, and what an existing Prometheus already has.
+//!
+//! In: exposition text and query results. Out: batches and tries to reach a target. Never: a malformed line taken for a value: one bad line refuses the
+//! whole scrape, as Prometheus does.
+
+pub mod exposition;
+mod http;
+mod query;
+mod scrape;
+mod series;
+mod targets;
+
+pub use http::HttpSettings;
+pub use query::{Query, QuerySettings, QuerySource};
+pub use scrape::{ScrapeSettings, ScrapeSource};
+pub use series::SeriesCache;
+pub use targets::Target;
