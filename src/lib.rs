@@ -3,6 +3,7 @@
 #![deny(missing_docs)]
 
 pub mod act;
+pub mod agent;
 pub mod api;
 pub mod capsule;
 pub mod cli;

@@ -1,1 +1,10 @@
-//! api
+//! The way in over HTTP: health, metrics, what is going on, and an operator's word.
+//!
+//! In: requests. Out: pictures of the engine, commands to it. Never: an act without the token; a picture that holds up the engine.
+
+mod acting;
+mod picture;
+mod routes;
+
+pub use picture::{EntityView, Health, Picture, ServiceView, Snapshot};
+pub use routes::{Hooks, ServeError, serve};

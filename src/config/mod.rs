@@ -1,1 +1,17 @@
-//! config
+//! The config: one YAML file, read, checked as a whole, and turned into what each room wants.
+//!
+//! In: a file and the environment. Out: a [`Loaded`] config, or all errors at once, each with its place. Never: a guess; an
+//! unknown key is an error.
+
+mod check;
+mod expand;
+mod load;
+mod schema;
+
+pub use load::{ConfigError, ConfigErrors, Loaded};
+pub use schema::{Agent, Api, Config, EdgeSpec, Record, Rules, Sources, TopologySpec};
+
+/// The JSON schema of the config, for editors.
+pub fn json_schema() -> serde_json::Value {
+    schemars::schema_for!(Config).to_value()
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::detect::Vitals;
 use crate::model::symptom::Finding;
-use crate::model::{EntityName, Incident, IncidentId, Symptom, SymptomKey, SymptomKind, Timestamp, Topology};
+use crate::model::{EntityName, Incident, IncidentId, Symptom, SymptomKey, Timestamp, Topology};
 
 use super::group::{Group, groups};
 use super::pattern::Library;
@@ -53,6 +53,16 @@ impl Diagnosis {
             next: 1,
             inferred: Timestamp::EPOCH,
         }
+    }
+
+    /// How it groups and weighs.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The faults that it knows.
+    pub fn library(&self) -> &Library {
+        &self.library
     }
 
     /// Notes that this agent looks at that entity directly.
@@ -293,13 +303,6 @@ impl Diagnosis {
             let Some(oldest) = oldest else { return };
             self.incidents.remove(&oldest);
         }
-    }
-
-    /// True if that symptom stands.
-    pub fn stands(&self, entity: &EntityName, kind: SymptomKind) -> bool {
-        self.standing
-            .get(entity)
-            .is_some_and(|symptoms| symptoms.iter().any(|symptom| symptom.key.kind == kind))
     }
 }
 

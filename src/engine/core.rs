@@ -74,6 +74,8 @@ pub struct Engine {
     asks: Vec<(PlanId, usize, bool)>,
     pending: Vec<Event>,
     parallel: Box<dyn Parallel + Send>,
+    detect_settings: detect::Settings,
+    shards: usize,
     changed: bool,
     reviewed: Timestamp,
 }
@@ -130,9 +132,47 @@ impl Engine {
             asks: Vec::new(),
             pending: Vec::new(),
             parallel: setup.parallel,
+            detect_settings: setup.detect,
+            shards: setup.shards,
             changed: true,
             reviewed: Timestamp::EPOCH,
         })
+    }
+
+    /// Goes on with another config. Where services run, who holds what, and running plans stay; detectors and incidents stay
+    /// unless their own settings have changed.
+    pub fn reload(&mut self, setup: Setup) -> Result<(), SetupError> {
+        let same_detectors = setup.detect == self.detect_settings && setup.shards == self.shards;
+        let same_diagnosis =
+            setup.diagnose == *self.diagnosis.settings() && *setup.library == *self.diagnosis.library();
+        let mut next = Self::new(setup)?;
+        if same_detectors {
+            std::mem::swap(&mut next.detection, &mut self.detection);
+        }
+        if same_detectors && same_diagnosis {
+            std::mem::swap(&mut next.diagnosis, &mut self.diagnosis);
+        }
+        for (name, state) in &mut next.states {
+            let service = next.services.get(name);
+            let known = self.states.remove(name);
+            let fits = |known: &ServiceState| {
+                service.is_some_and(|service| service.instances().any(|instance| *instance == known.active))
+            };
+            if let Some(known) = known.filter(fits) {
+                *state = known;
+            }
+        }
+        next.now = self.now;
+        next.lease = self.lease;
+        next.held = self.held;
+        next.unready = self.unready.take();
+        next.probe_seq = self.probe_seq;
+        std::mem::swap(&mut next.senses, &mut self.senses);
+        std::mem::swap(&mut next.ledger, &mut self.ledger);
+        std::mem::swap(&mut next.plans, &mut self.plans);
+        std::mem::swap(&mut next.told, &mut self.told);
+        *self = next;
+        Ok(())
     }
 
     /// Takes in one input and adds what follows from it to `effects`.

@@ -25,7 +25,7 @@ impl fmt::Display for Token {
 }
 
 /// Whether this agent may act.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Lease {
     /// The epoch that it was granted; 0 for none.
     pub epoch: u64,

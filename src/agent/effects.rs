@@ -1,0 +1,147 @@
+//! Carries the engine's effects to whoever is responsible.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{broadcast, mpsc};
+
+use crate::act::{Conductor, Prober};
+use crate::api;
+use crate::capsule::Recorder;
+use crate::engine::{Effects, Engine, Input, PlanEvent, ProbeRequest, Record};
+use crate::model::plan::Outcome;
+use crate::model::{Check, EntityName};
+use crate::notify::Notifier;
+
+use super::probing;
+use super::snapshot::snapshot;
+
+/// Decisions that the page shows.
+const RECENT: usize = 200;
+
+/// The page's picture is made anew no more often than this.
+const PICTURE_EVERY: Duration = Duration::from_millis(200);
+
+/// Everything that effects are handed to.
+pub struct Dispatcher {
+    pub conductor: Option<Conductor>,
+    pub prober: Arc<Prober>,
+    pub agent: EntityName,
+    pub inbox: mpsc::Sender<Input>,
+    pub notifier: Option<Notifier>,
+    pub recorder: Option<Recorder>,
+    pub watch: Option<broadcast::Sender<Arc<Record>>>,
+    pub picture: api::Picture,
+    pub recent: VecDeque<Arc<Record>>,
+    pub painted: Option<Instant>,
+}
+
+impl Dispatcher {
+    /// Keeps an input for the capsule.
+    pub fn record_input(&mut self, input: &Input) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.input(input);
+        }
+    }
+
+    /// Hands every effect on and empties the list.
+    pub fn carry_out(&mut self, engine: &Engine, effects: &mut Effects) {
+        let news = !effects.log.is_empty();
+        // What is decided is on its way before anything is written about it.
+        for plan in effects.start.drain(..) {
+            match &self.conductor {
+                Some(conductor) => {
+                    conductor.know(
+                        engine
+                            .services()
+                            .map(|(service, _)| service.clone())
+                            .collect::<Vec<_>>()
+                            .as_slice(),
+                        engine.topology(),
+                    );
+                    conductor.run(plan);
+                }
+                None => {
+                    let reason = "this agent only watches".to_owned();
+                    let (plan, service, at) = (plan.id, plan.service, engine.now());
+                    let event = PlanEvent::Ended {
+                        plan,
+                        service,
+                        at,
+                        outcome: Outcome::Compensated { reason },
+                    };
+                    self.later(Input::Plan(event));
+                }
+            }
+        }
+        for permit in effects.permits.drain(..) {
+            if let Some(conductor) = &self.conductor {
+                conductor.permit(permit);
+            }
+        }
+        for (plan, reason) in effects.abort.drain(..) {
+            if let Some(conductor) = &self.conductor
+                && !conductor.abort(&plan, reason)
+            {
+                tracing::warn!(%plan, "no such plan is running");
+            }
+        }
+        for request in effects.probes.drain(..) {
+            self.probe(engine, &request);
+        }
+        for notification in effects.notify.drain(..) {
+            tracing::info!(firing = notification.firing, "{}", notification.text);
+            if let Some(notifier) = &self.notifier {
+                notifier.notify(notification);
+            }
+        }
+        for record in effects.log.drain(..) {
+            if let Some(recorder) = &mut self.recorder {
+                recorder.decision(&record);
+            }
+            let record = Arc::new(record);
+            if let Some(watch) = &self.watch {
+                // Nobody has to watch.
+                let _ = watch.send(Arc::clone(&record));
+            }
+            if self.recent.len() >= RECENT {
+                self.recent.pop_front();
+            }
+            self.recent.push_back(record);
+        }
+        let due = self.painted.is_none_or(|painted| painted.elapsed() >= PICTURE_EVERY);
+        if due || news {
+            self.painted = Some(Instant::now());
+            self.picture
+                .publish(snapshot(engine, &self.recent, self.conductor.is_some()));
+        }
+    }
+
+    fn later(&self, input: Input) {
+        let inbox = self.inbox.clone();
+        tokio::spawn(async move { super::send(&inbox, input).await });
+    }
+
+    fn probe(&self, engine: &Engine, request: &ProbeRequest) {
+        let spec = request.service.as_ref().and_then(|name| {
+            engine
+                .services()
+                .find(|(service, _)| service.name == *name)
+                .map(|(service, _)| service.probe.clone())
+        });
+        let (Some(spec), Some(entity)) = (spec, engine.topology().entity(request.entity.as_str()).cloned()) else {
+            return;
+        };
+        let (prober, agent, inbox, id) = (
+            Arc::clone(&self.prober),
+            self.agent.clone(),
+            self.inbox.clone(),
+            request.id,
+        );
+        tokio::spawn(async move {
+            let event = probing::look(&prober, &entity, &spec, &agent, Check::Probe, Some(id)).await;
+            super::send(&inbox, Input::Event(event)).await;
+        });
+    }
+}

@@ -1,0 +1,332 @@
+//! The agent: puts the shell around the engine. The only place that knows all parts.
+//!
+//! In: a checked config. Out: a running agent until it is told to stop. Sources, probes, the conductor and the API feed one bounded
+//! inbox; one loop hands each input to the engine and its effects to whoever carries them out. Replay drives the same engine
+//! without any of this.
+
+mod effects;
+mod engine_loop;
+mod parallel;
+mod probing;
+mod recording;
+mod setup;
+mod snapshot;
+mod sources;
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::registry::Registry;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::act::journal::{Record as JournalRecord, State as JournalState};
+use crate::act::{Conductor, Prober};
+use crate::api::{self, Hooks, Picture};
+use crate::capsule::Recorder;
+use crate::clock::wall_clock;
+use crate::config::Loaded;
+use crate::coordinate::solo;
+use crate::engine::{Engine, Input, PlanEvent, Record, SetupError};
+use crate::ingest::{Feed, alertmanager};
+use crate::metrics::Metrics;
+use crate::model::{Batch, Catalog};
+use crate::notify::Notifier;
+
+use effects::Dispatcher;
+
+pub use parallel::Threads;
+pub use setup::engine_setup;
+
+/// Inputs that may wait for the engine. A full inbox makes sources wait, and a waiting source stops reading from its peer.
+const INBOX: usize = 4096;
+
+/// How long a stop waits for running plans to come to a safe point.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// What an agent is started with.
+pub struct Options {
+    /// The checked config.
+    pub config: Loaded,
+    /// Where it came from, to be read again on reload.
+    pub config_path: Option<PathBuf>,
+    /// Watch and decide, but never act.
+    pub observe_only: bool,
+    /// Where to record, if not where the config says.
+    pub record: Option<PathBuf>,
+    /// Told the port of the API once the agent runs.
+    pub ready: Option<oneshot::Sender<u16>>,
+    /// Receives every line of the decision log as it is written.
+    pub watch: Option<broadcast::Sender<Arc<Record>>>,
+    /// Ends the agent.
+    pub stop: CancellationToken,
+}
+
+/// An agent that could not start or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The config cannot be carried out.
+    #[error("{0}")]
+    Setup(String),
+    /// The rules contradict themselves.
+    #[error(transparent)]
+    Engine(#[from] SetupError),
+    /// The journal, the lease or the API could not be set up.
+    #[error("{what}: {error}")]
+    Start {
+        /// What was being set up.
+        what: &'static str,
+        /// What went wrong.
+        error: String,
+    },
+}
+
+/// Runs an agent until `options.stop`.
+pub async fn run(options: Options) -> Result<(), AgentError> {
+    let Options {
+        config: loaded,
+        config_path,
+        observe_only,
+        record,
+        watch,
+        ready,
+        stop,
+    } = options;
+    let config = loaded.config.clone();
+    let start = |what: &'static str| move |error: String| AgentError::Start { what, error };
+    let catalog = Catalog::new();
+    let (inbox, mut waiting) = mpsc::channel(INBOX);
+    let metrics = Metrics::default();
+    let mut registry = Registry::default();
+    metrics.register(&mut registry);
+    let prober = Arc::new(Prober::new());
+    let picture = Picture::default();
+    let setup = engine_setup(
+        &config,
+        loaded.library.clone(),
+        loaded.playbooks.clone(),
+        catalog.clone(),
+        Box::new(Threads),
+    );
+    let engine = Engine::new(setup)?;
+    let recorder = match record.or_else(|| config.record.as_ref().map(|record| record.dir.join(stamp()))) {
+        Some(dir) => {
+            let files = recording::files(&loaded);
+            Some(Recorder::begin(&dir, catalog.clone(), &files).map_err(|e| start("recording")(e.to_string()))?)
+        }
+        None => None,
+    };
+    let conductor = if observe_only {
+        None
+    } else {
+        let dir = config.agent.data_dir.clone();
+        let (conductor, recovered) = Conductor::start(&dir, Arc::clone(&prober), inbox.clone())
+            .map_err(|error| start("the journal")(error.to_string()))?;
+        let epoch = recovered.state.epoch + 1;
+        conductor
+            .note(&JournalRecord::Epoch { epoch })
+            .map_err(|error| start("the journal")(error.to_string()))?;
+        if recovered.torn > 0 {
+            tracing::warn!(
+                bytes = recovered.torn,
+                "the journal's last record was cut off by a crash and is dropped"
+            );
+        }
+        conductor.know(&config.services, engine.topology());
+        recovered_inputs(&recovered.state, &inbox).await;
+        tokio::spawn(solo::hold(epoch, 0, inbox.clone(), stop.child_token()));
+        conductor.resume(&recovered.state);
+        Some(conductor)
+    };
+    let services = config.services.iter().map(|service| service.name.clone()).collect();
+    let told = config.notify.clone();
+    let nobody = told.alertmanager.is_empty() && told.webhook.is_empty();
+    let notifier = (!nobody).then(|| {
+        Notifier::start(
+            told,
+            config.agent.name.clone(),
+            services,
+            inbox.clone(),
+            metrics.clone(),
+            stop.child_token(),
+        )
+    });
+    let feed = Feed {
+        inbox: inbox.clone(),
+        catalog,
+        agent: config.agent.name.clone(),
+        metrics,
+        stop: stop.child_token(),
+    };
+    sources::start(&config, &feed, &prober);
+    let (reloads, mut wanted) = mpsc::channel::<Loaded>(1);
+    on_hangup(config_path.clone(), reloads.clone(), stop.clone());
+    let hooks = hooks(&loaded, config_path, inbox.clone(), reloads, registry, picture.clone());
+    let port = api::serve(&config.api.listen, hooks, stop.child_token())
+        .await
+        .map_err(|error| start("the API")(error.to_string()))?;
+    tracing::info!(agent = %config.agent.name, port, "running");
+    if let Some(ready) = ready {
+        let _ = ready.send(port);
+    }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let mut dispatcher = Dispatcher {
+        conductor,
+        prober: Arc::clone(&prober),
+        agent: config.agent.name.clone(),
+        inbox,
+        notifier,
+        recorder,
+        watch,
+        picture,
+        recent: VecDeque::new(),
+        painted: None,
+    };
+    let (mut engine, mut feed) = (engine, feed);
+    while let Some(loaded) = engine_loop::run(&mut engine, &mut waiting, &mut wanted, &mut dispatcher, &stop).await {
+        feed.stop.cancel();
+        feed.stop = stop.child_token();
+        let setup = engine_setup(
+            &loaded.config,
+            loaded.library,
+            loaded.playbooks,
+            feed.catalog.clone(),
+            Box::new(Threads),
+        );
+        engine.reload(setup)?;
+        sources::start(&loaded.config, &feed, &prober);
+        if let Some(recorder) = dispatcher.recorder.take() {
+            tracing::warn!("recording ends with the reload: a capsule has one config");
+            recording::finish(recorder, &loaded.config.agent.name);
+        }
+        tracing::info!("the config was read again");
+    }
+    feed.stop.cancel();
+    drain(&mut dispatcher, &mut engine, &mut waiting).await;
+    if let Some(recorder) = dispatcher.recorder.take() {
+        recording::finish(recorder, engine.agent());
+    }
+    Ok(())
+}
+
+/// Lets running plans come to a safe point: the engine goes on answering them until they end or the time is over.
+async fn drain(dispatcher: &mut Dispatcher, engine: &mut Engine, waiting: &mut mpsc::Receiver<Input>) {
+    let Some(conductor) = dispatcher.conductor.clone() else {
+        return;
+    };
+    let enough = CancellationToken::new();
+    let ended = tokio::spawn({
+        let enough = enough.clone();
+        async move {
+            let ended = conductor.drain(DRAIN).await;
+            enough.cancel();
+            ended
+        }
+    });
+    let (_keep, mut none) = mpsc::channel(1);
+    engine_loop::run(engine, waiting, &mut none, dispatcher, &enough).await;
+    if !ended.await.unwrap_or(false) {
+        tracing::warn!("plans were still running; they are gone on with at the next start");
+    }
+}
+
+/// What the journal knows of services, for the engine.
+async fn recovered_inputs(state: &JournalState, inbox: &mpsc::Sender<Input>) {
+    for record in state.services.values() {
+        if let Some(active) = record.active.clone() {
+            let event = PlanEvent::Restored {
+                service: record.service.clone(),
+                active,
+                moved: record.moved,
+                named: record.named.iter().cloned().collect(),
+            };
+            send(inbox, Input::Plan(event)).await;
+        }
+    }
+}
+
+/// What the API may ask of the agent.
+fn hooks(
+    loaded: &Loaded,
+    path: Option<PathBuf>,
+    inbox: mpsc::Sender<Input>,
+    reloads: mpsc::Sender<Loaded>,
+    registry: Registry,
+    picture: Picture,
+) -> Hooks {
+    let alerts = loaded.config.sources.alerts.clone();
+    let hand_on = |inbox: &mpsc::Sender<Input>, events: Vec<crate::model::Event>| {
+        let count = events.len();
+        let batch = Batch {
+            samples: Vec::new(),
+            events,
+        };
+        inbox
+            .try_send(Input::Batch(batch))
+            .map(|()| count)
+            .map_err(|_| "the engine is busy: send it again".to_owned())
+    };
+    let (to_engine, of_webhook, of_alerts) = (inbox.clone(), inbox.clone(), inbox);
+    let (webhook_settings, alert_settings) = (alerts.clone(), alerts);
+    Hooks {
+        command: Box::new(move |command| to_engine.try_send(Input::Operator(command)).is_ok()),
+        webhook: Box::new(move |body| {
+            let events = alertmanager::webhook(body, &webhook_settings, wall_clock()).map_err(|e| e.to_string())?;
+            hand_on(&of_webhook, events)
+        }),
+        alerts: Box::new(move |body| {
+            let events = alertmanager::alerts(body, &alert_settings, wall_clock()).map_err(|e| e.to_string())?;
+            hand_on(&of_alerts, events)
+        }),
+        reload: Box::new(move || reload(path.as_deref(), &reloads)),
+        registry,
+        token: loaded.token.clone(),
+        picture,
+    }
+}
+
+/// Reads the config again; only one that is right as a whole replaces the one that runs.
+pub fn reload(path: Option<&Path>, reloads: &mpsc::Sender<Loaded>) -> Result<(), String> {
+    let path = path.ok_or("this agent was not started from a file")?;
+    let loaded = Loaded::read(path).map_err(|errors| errors.to_string())?;
+    reloads
+        .try_send(loaded)
+        .map_err(|_| "another reload is under way".to_owned())
+}
+
+/// SIGHUP reads the config again.
+fn on_hangup(path: Option<PathBuf>, reloads: mpsc::Sender<Loaded>, stop: CancellationToken) {
+    let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) else {
+        return;
+    };
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = hangup.recv() => {
+                    if let Err(error) = reload(path.as_deref(), &reloads) {
+                        tracing::error!(%error, "the config that runs stays");
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// A folder name for a capsule: the time, as a file system takes it.
+fn stamp() -> String {
+    wall_clock()
+        .to_string()
+        .chars()
+        .take(19)
+        .map(|c| if c == ':' { '-' } else { c })
+        .collect()
+}
+
+/// Sends an input without waiting longer than a stop would allow.
+pub(crate) async fn send(inbox: &mpsc::Sender<Input>, input: Input) {
+    // A closed inbox means that the agent is ending; nobody needs the input any more.
+    let _ = inbox.send(input).await;
+}

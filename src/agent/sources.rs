@@ -1,0 +1,63 @@
+//! Starts every source that the config names, and the probes of quiet times.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::probing::{self, Standing};
+use crate::act::Prober;
+use crate::config::Config;
+use crate::ingest::mqtt::MqttSource;
+use crate::ingest::prometheus::{QuerySource, ScrapeSource};
+use crate::ingest::{Feed, Source};
+use crate::model::{Check, Entity, EntityKind};
+
+/// Starts them; they run until `feed.stop`.
+pub fn start(config: &Config, feed: &Feed, prober: &Arc<Prober>) {
+    let mut sources: Vec<Box<dyn Source>> = Vec::new();
+    for settings in &config.sources.mqtt {
+        sources.push(Box::new(MqttSource::new(settings.clone())));
+    }
+    for settings in &config.sources.scrape {
+        sources.push(Box::new(ScrapeSource::new(settings.clone())));
+    }
+    for settings in &config.sources.query {
+        sources.push(Box::new(QuerySource::new(settings.clone())));
+    }
+    for source in sources {
+        tracing::debug!(source = source.name(), "starting");
+        tokio::spawn(source.run(feed.clone()));
+    }
+    probing::start(standing(config), prober, &feed.agent, &feed.inbox, &feed.stop);
+}
+
+/// What is probed again and again: every instance of every service, and the canaries.
+fn standing(config: &Config) -> Vec<Standing> {
+    let topology = config.topology();
+    let mut standing = Vec::new();
+    for service in &config.services {
+        for instance in service.instances() {
+            if let Some(entity) = topology.entity(instance.as_str()) {
+                standing.push(Standing {
+                    entity: entity.clone(),
+                    spec: service.probe.clone(),
+                    check: Check::Probe,
+                });
+            }
+        }
+    }
+    for canary in &config.policy.canaries {
+        let entity = Entity {
+            name: canary.name.clone(),
+            kind: EntityKind::Link,
+            period: None,
+            group: None,
+            attributes: BTreeMap::new(),
+        };
+        standing.push(Standing {
+            entity,
+            spec: canary.probe.clone(),
+            check: Check::Canary,
+        });
+    }
+    standing
+}

@@ -1,0 +1,106 @@
+"use strict";
+// Draws the picture of the engine, again each second. Everything from outside is set as text, never as markup.
+const $ = (id) => document.getElementById(id);
+const el = (tag, cls, ...kids) => {
+  const node = document.createElement(tag);
+  if (cls) node.className = cls;
+  for (const kid of kids) if (kid !== null && kid !== undefined) node.append(kid);
+  return node;
+};
+const clock = (at) => (at || "").slice(11, 23);
+let token = "";
+async function act(path, body) {
+  if (!token) token = prompt("Token for acting (api.token_file)") || "";
+  if (!token) return;
+  const answer = await fetch(path, { method: "POST", headers: { Authorization: "Bearer " + token, "X-Jurymast-By": "page" }, body: JSON.stringify(body || {}) });
+  if (!answer.ok) { if (answer.status === 401 || answer.status === 403) token = ""; alert(await answer.text()); }
+  draw();
+}
+const button = (label, run) => { const b = el("button", "", label); b.addEventListener("click", run); return b; };
+
+function services(s) {
+  $("services").replaceChildren(...(s.services.length ? s.services.map((v) => {
+    const bad = s.entities.find((e) => e.name === v.state.active && e.health === "bad");
+    const moved = v.state.active !== v.home;
+    const card = el("div", "card " + (v.state.running || moved ? "noted" : bad ? "bad" : "good"),
+      el("div", "row", el("h3", "", v.name), el("span", "soft", v.state.running ? "plan " + v.state.running : "")),
+      el("p", "", "runs on ", el("strong", "", v.state.active), moved ? ` (home is ${v.home})` : ""),
+      el("p", "soft", "could run on " + v.standbys.join(", ")));
+    if (v.state.handed_over) card.append(el("p", "", "needs a person: " + v.state.handed_over));
+    if (moved && !v.state.running) card.append(button("send back to " + v.home, () => act(`/api/services/${encodeURIComponent(v.name)}/failback`)));
+    return card;
+  }) : [el("p", "soft", "no service is configured: Jurymast only watches")]));
+}
+function plans(s) {
+  $("plans-section").hidden = !s.plans.length;
+  $("plans").replaceChildren(...s.plans.map((p) => {
+    const done = new Set(s.recent.filter((r) => r.record === "plan_event" && r.plan_event.plan === p.id && r.plan_event.plan_event === "step_done").map((r) => r.plan_event.step));
+    return el("div", "card noted", el("div", "row", el("h3", "", p.summary), button("abort", () => act(`/api/plans/${encodeURIComponent(p.id)}/abort`))),
+      el("ul", "", ...p.steps.map((step) => el("li", "", `${done.has(step.index) ? "✓" : "…"} ${step.phase}: ${step.name}`))));
+  }));
+}
+function incidents(s) {
+  const open = s.incidents.filter((i) => !i.closed && !i.merged_into).reverse();
+  const closed = s.incidents.filter((i) => i.closed).reverse().slice(0, 10);
+  const card = (i) => {
+    const top = i.hypotheses[0];
+    const bars = i.hypotheses.slice(0, 4).map((h) => {
+      const fill = el("i"); fill.style.width = (h.probability * 100).toFixed(0) + "%";
+      return el("div", "bar", el("span", "", `${h.fault} at ${h.entity}`), el("div", "", fill), el("span", "", h.probability.toFixed(2)));
+    });
+    const verdicts = s.verdicts.filter((v) => v.incident === i.id).map((v) => {
+      const line = el("p", "", el("span", "tag " + v.decision, v.decision), " ", v.service ? v.service + ": " : "",
+        v.refusal ? `${v.refusal.gate}: ${v.refusal.reason}` : v.plan ? "plan " + v.plan : "");
+      if (v.decision === "ask") line.append(" ", button("approve", () => act(`/api/incidents/${i.id}/approve`, v.service ? { service: v.service } : {})));
+      return line;
+    });
+    const told = (s.explanations.find(([id]) => id === i.id) || [0, null])[1];
+    const more = told ? el("details", "", el("summary", "", `evidence: ${told.seen.length} symptoms`),
+      el("ul", "", ...told.seen.slice(0, 40).map((line) => el("li", "", line))),
+      ...told.causes.slice(0, 3).map((c) => el("div", "", el("p", "", c.headline), el("ul", "", ...c.speaks_for.map((t) => el("li", "", "+ " + t)), ...c.speaks_against.slice(0, 8).map((t) => el("li", "soft", "− " + t)))))) : null;
+    if (more && openDetails.has(i.id)) more.open = true;
+    if (more) more.addEventListener("toggle", () => more.open ? openDetails.add(i.id) : openDetails.delete(i.id));
+    return el("div", "card " + (i.closed ? "" : "bad"), el("div", "row", el("h3", "", `#${i.id} ${top ? top.fault + " at " + top.entity : ""}`),
+      el("span", "soft", `since ${clock(i.onset)}${i.closed ? ", closed " + clock(i.closed) : ""}`)), ...(i.closed ? [] : bars), ...verdicts, more);
+  };
+  $("incidents").replaceChildren(...(open.length ? open.map(card) : [el("p", "soft", "none open")]),
+    ...(closed.length ? [el("details", "", el("summary", "", `${closed.length} closed lately`), ...closed.map(card))] : []));
+}
+const openDetails = new Set();
+function entities(s) {
+  const kinds = [...new Set(s.entities.map((e) => e.kind))];
+  $("entities").replaceChildren(...kinds.map((kind) => {
+    const of = s.entities.filter((e) => e.kind === kind);
+    return el("div", "chips", el("h3", "", `${kind} (${of.length})`), ...of.map((e) => {
+      const chip = el("span", "chip " + e.health, e.name);
+      chip.title = e.symptoms.join("\n") || e.health;
+      chip.setAttribute("aria-label", `${e.name}: ${e.health}`);
+      return chip;
+    }));
+  }));
+}
+function line(r) {
+  switch (r.record) {
+    case "finding": { const f = r.finding; return f.symptom === "raised" ? `${f.entity}: ${f.kind} ${f.signal} — ${f.evidence.text}` : `${f.key.entity}: ${f.key.kind} ${f.key.signal} is over`; }
+    case "incident": { const i = r.incident, t = i.hypotheses[0]; return i.closed ? `incident ${i.id} closed` : `incident ${i.id}: ${t ? `${t.fault} at ${t.entity} (${t.probability.toFixed(2)})` : ""}`; }
+    case "verdict": { const v = r.verdict; return `verdict ${v.decision}${v.service ? " on " + v.service : ""}${v.refusal ? " — " + v.refusal.gate + ": " + v.refusal.reason : ""}`; }
+    case "plan": return r.plan.summary;
+    case "permit": return `step ${r.permit.step} of ${r.permit.plan}: ${r.permit.refusal ? "refused by " + r.permit.refusal.gate : "allowed"}`;
+    case "plan_event": return `${r.plan_event.plan || r.plan_event.service}: ${r.plan_event.plan_event} ${r.plan_event.step ?? ""} ${r.plan_event.outcome ? JSON.stringify(r.plan_event.outcome) : ""}`;
+    case "operator": return `operator: ${r.operator.command} ${r.operator.by || ""}`;
+  }
+  return r.record;
+}
+async function draw() {
+  let s;
+  try { s = await (await fetch("/api/status")).json(); } catch { $("state").textContent = "no answer from the agent"; document.title = "? Jurymast"; return; }
+  const open = s.incidents.filter((i) => !i.closed && !i.merged_into).length;
+  const stale = Date.now() - Date.parse(s.now) > 5000;
+  $("state").textContent = stale ? "the engine stands still" : s.held ? "on hold" : s.plans.length ? "moving" : open ? `${open} open` : "all well";
+  document.title = (open ? `(${open}) ` : "") + "Jurymast";
+  $("facts").textContent = `${s.agent} · ${s.acting ? (s.lease.epoch ? "epoch " + s.lease.epoch : "no lease") : "only watching"} · ${s.entities.length} entities · ${s.series} series · ${clock(s.now)}`;
+  services(s); plans(s); incidents(s); entities(s);
+  $("log").replaceChildren(...s.recent.slice(-60).reverse().map((r) => el("li", "", el("time", "", clock(r.at || (r.verdict && r.verdict.at))), line(r))));
+}
+draw();
+setInterval(draw, 1000);

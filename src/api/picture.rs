@@ -1,0 +1,102 @@
+//! What is shown: an immutable picture of the engine, swapped as a whole.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use serde::Serialize;
+
+use crate::decide::ServiceState;
+use crate::diagnose::Explanation;
+use crate::engine::Record;
+use crate::model::{EntityKind, EntityName, Incident, IncidentId, Lease, Plan, ServiceName, Timestamp, Verdict};
+
+/// The engine as it stood at one moment.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Snapshot {
+    /// When.
+    pub now: Timestamp,
+    /// This agent.
+    pub agent: EntityName,
+    /// It may act, or it only watches.
+    pub acting: bool,
+    /// All acting is on hold.
+    pub held: bool,
+    /// Its right to act.
+    pub lease: Lease,
+    /// Series that are held.
+    pub series: usize,
+    /// Version of the graph.
+    pub topology_version: u64,
+    /// What there is; of a large fleet only what is not well.
+    pub entities: Vec<EntityView>,
+    /// What must stay up.
+    pub services: Vec<ServiceView>,
+    /// Open incidents, and those lately closed.
+    pub incidents: Vec<Incident>,
+    /// Each incident in plain sentences.
+    pub explanations: Vec<(IncidentId, Explanation)>,
+    /// The verdicts that stand.
+    pub verdicts: Vec<Verdict>,
+    /// The plans that run.
+    pub plans: Vec<Plan>,
+    /// The latest decisions.
+    pub recent: Vec<Arc<Record>>,
+}
+
+/// An entity, shortly.
+#[derive(Debug, Clone, Serialize)]
+pub struct EntityView {
+    /// Its name.
+    pub name: EntityName,
+    /// What sort of thing it is.
+    pub kind: EntityKind,
+    /// How it is.
+    pub health: Health,
+    /// What stands against it.
+    pub symptoms: Vec<String>,
+}
+
+/// How an entity is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// Seen, and nothing stands against it.
+    Good,
+    /// Something is worth a note.
+    Noted,
+    /// Something is wrong.
+    Bad,
+    /// Never seen.
+    Unknown,
+}
+
+/// A service, shortly.
+#[derive(Debug, Clone, Serialize)]
+pub struct ServiceView {
+    /// Its name.
+    pub name: ServiceName,
+    /// Where the config puts it.
+    pub home: EntityName,
+    /// Where else it could run.
+    pub standbys: Vec<EntityName>,
+    /// How it stands.
+    pub state: ServiceState,
+}
+
+/// The latest picture. Cloning shares it.
+#[derive(Clone, Default)]
+pub struct Picture {
+    latest: Arc<ArcSwap<Snapshot>>,
+}
+
+impl Picture {
+    /// Replaces the picture.
+    pub fn publish(&self, snapshot: Snapshot) {
+        self.latest.store(Arc::new(snapshot));
+    }
+
+    /// The picture.
+    pub fn latest(&self) -> Arc<Snapshot> {
+        self.latest.load_full()
+    }
+}

@@ -1,0 +1,295 @@
+//! The routes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::acting::may_act;
+use super::picture::Picture;
+use crate::clock::wall_clock;
+use crate::engine::OperatorCommand;
+use crate::model::{EntityName, IncidentId, PlanId, ServiceName, Span, Timestamp};
+use crate::secret::Secret;
+
+/// A body longer than this is refused.
+const BODY_MAX: usize = 8 << 20;
+
+/// A picture older than this says that the engine stands still.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// What the rest of the agent does for the API; rooms do not know one another.
+pub struct Hooks {
+    /// Hands a command to the engine. False if the agent is ending.
+    pub command: Box<dyn Fn(OperatorCommand) -> bool + Send + Sync>,
+    /// Takes the body of an Alertmanager webhook. `Err` is a sentence for the sender.
+    pub webhook: Box<dyn Fn(&[u8]) -> Result<usize, String> + Send + Sync>,
+    /// Takes alerts posted as to an Alertmanager.
+    pub alerts: Box<dyn Fn(&[u8]) -> Result<usize, String> + Send + Sync>,
+    /// Reads the config again. `Err` says why the old one stays.
+    pub reload: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// What `/metrics` shows.
+    pub registry: Registry,
+    /// The token that acting needs.
+    pub token: Option<Secret>,
+    /// What there is to see.
+    pub picture: Picture,
+}
+
+/// An API that cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[error("api.listen {address}: {error}")]
+pub struct ServeError {
+    address: String,
+    error: std::io::Error,
+}
+
+/// Serves until `stop`. Returns once it listens, with the port.
+pub async fn serve(address: &str, hooks: Hooks, stop: CancellationToken) -> Result<u16, ServeError> {
+    let wrong = |error| ServeError {
+        address: address.to_owned(),
+        error,
+    };
+    let listener = TcpListener::bind(address).await.map_err(wrong)?;
+    let port = listener.local_addr().map_err(wrong)?.port();
+    let router = routes(Arc::new(hooks));
+    tokio::spawn(async move {
+        let served = axum::serve(listener, router)
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await;
+        if let Err(error) = served {
+            tracing::error!(%error, "the API has ended");
+        }
+    });
+    Ok(port)
+}
+
+type Shared = State<Arc<Hooks>>;
+type Answer = Result<Json<Value>, (StatusCode, String)>;
+
+fn routes(hooks: Arc<Hooks>) -> Router {
+    Router::new()
+        .route(
+            "/",
+            get(|| page("text/html; charset=utf-8", include_str!("page/index.html"))),
+        )
+        .route("/page.css", get(|| page("text/css", include_str!("page/page.css"))))
+        .route(
+            "/page.js",
+            get(|| page("text/javascript", include_str!("page/page.js"))),
+        )
+        .route("/-/healthy", get(|| async { "healthy\n" }))
+        .route("/-/ready", get(ready))
+        .route("/-/reload", post(reload))
+        .route("/metrics", get(metrics))
+        .route("/api/status", get(status))
+        .route("/api/incidents", get(incidents))
+        .route("/api/incidents/{id}", get(incident))
+        .route("/api/incidents/{id}/approve", post(approve))
+        .route("/api/plans/{id}/abort", post(abort))
+        .route("/api/services/{name}/failback", post(failback))
+        .route("/api/maintenance", post(maintenance))
+        .route("/api/hold", post(hold))
+        .route("/webhook/alertmanager", post(webhook))
+        .route("/api/v2/alerts", post(alerts))
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .with_state(hooks)
+}
+
+async fn page(kind: &'static str, text: &'static str) -> Response {
+    let policy = "default-src 'self'; frame-ancestors 'none'";
+    (
+        [(header::CONTENT_TYPE, kind), (header::CONTENT_SECURITY_POLICY, policy)],
+        text,
+    )
+        .into_response()
+}
+
+async fn ready(State(hooks): Shared) -> Response {
+    let age = wall_clock().since(hooks.picture.latest().now);
+    if age <= FRESH {
+        return "ready\n".into_response();
+    }
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        format!("the engine's last tick was {} ago\n", Span(age)),
+    )
+        .into_response()
+}
+
+async fn reload(State(hooks): Shared, headers: HeaderMap) -> Answer {
+    may_act(&headers, hooks.token.as_ref())?;
+    (hooks.reload)().map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, error))?;
+    Ok(Json(json!({"reloaded": true})))
+}
+
+async fn metrics(State(hooks): Shared) -> Response {
+    let mut text = String::new();
+    if encode(&mut text, &hooks.registry).is_err() {
+        return (StatusCode::INTERNAL_SERVER_ERROR, "cannot be written\n").into_response();
+    }
+    let picture = hooks.picture.latest();
+    let open = picture.incidents.iter().filter(|incident| incident.is_open()).count();
+    // Whatever the picture holds need not be counted twice.
+    let end = text.rfind("# EOF").unwrap_or(text.len());
+    let own = format!(
+        "# TYPE jurymast_series gauge\njurymast_series {}\n# TYPE jurymast_incidents_open gauge\njurymast_incidents_open {open}\n\
+         # TYPE jurymast_plans_running gauge\njurymast_plans_running {}\n# TYPE jurymast_held gauge\njurymast_held {}\n",
+        picture.series,
+        picture.plans.len(),
+        u8::from(picture.held),
+    );
+    text.insert_str(end, &own);
+    (
+        [(
+            header::CONTENT_TYPE,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        )],
+        text,
+    )
+        .into_response()
+}
+
+async fn status(State(hooks): Shared) -> Response {
+    Json(hooks.picture.latest().as_ref()).into_response()
+}
+
+async fn incidents(State(hooks): Shared) -> Response {
+    Json(&hooks.picture.latest().incidents).into_response()
+}
+
+async fn incident(State(hooks): Shared, Path(id): Path<u64>) -> Answer {
+    let picture = hooks.picture.latest();
+    let id = IncidentId(id);
+    let unknown = || (StatusCode::NOT_FOUND, format!("no incident {id} is known"));
+    let incident = picture
+        .incidents
+        .iter()
+        .find(|incident| incident.id == id)
+        .ok_or_else(unknown)?;
+    let explanation = picture
+        .explanations
+        .iter()
+        .find(|(other, _)| *other == id)
+        .map(|(_, explanation)| explanation);
+    let verdicts: Vec<_> = picture
+        .verdicts
+        .iter()
+        .filter(|verdict| verdict.incident == id)
+        .collect();
+    Ok(Json(
+        json!({"incident": incident, "explanation": explanation, "verdicts": verdicts}),
+    ))
+}
+
+/// Optional parts of a command.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Body {
+    service: Option<ServiceName>,
+    to: Option<EntityName>,
+    #[serde(rename = "for")]
+    span: Option<Span>,
+    on: Option<bool>,
+}
+
+fn body(bytes: &Bytes) -> Result<Body, (StatusCode, String)> {
+    if bytes.is_empty() {
+        return Ok(Body::default());
+    }
+    serde_json::from_slice(bytes).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
+}
+
+fn command(hooks: &Hooks, command: OperatorCommand) -> Answer {
+    let said = json!({"accepted": command});
+    if (hooks.command)(command) {
+        Ok(Json(said))
+    } else {
+        Err((StatusCode::SERVICE_UNAVAILABLE, "the agent is ending".into()))
+    }
+}
+
+async fn approve(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, bytes: Bytes) -> Answer {
+    let by = may_act(&headers, hooks.token.as_ref())?;
+    let service = body(&bytes)?.service;
+    command(
+        &hooks,
+        OperatorCommand::Approve {
+            incident: IncidentId(id),
+            service,
+            by,
+        },
+    )
+}
+
+async fn abort(State(hooks): Shared, headers: HeaderMap, Path(id): Path<String>) -> Answer {
+    let by = may_act(&headers, hooks.token.as_ref())?;
+    let plan = PlanId(id);
+    if !hooks.picture.latest().plans.iter().any(|running| running.id == plan) {
+        return Err((StatusCode::NOT_FOUND, format!("no plan {plan} is running")));
+    }
+    command(&hooks, OperatorCommand::Abort { plan, by })
+}
+
+async fn failback(State(hooks): Shared, headers: HeaderMap, Path(name): Path<String>, bytes: Bytes) -> Answer {
+    let by = may_act(&headers, hooks.token.as_ref())?;
+    let service = known(&hooks, name.as_str().into())?;
+    command(
+        &hooks,
+        OperatorCommand::Failback {
+            service,
+            to: body(&bytes)?.to,
+            by,
+        },
+    )
+}
+
+fn known(hooks: &Hooks, service: ServiceName) -> Result<ServiceName, (StatusCode, String)> {
+    if hooks.picture.latest().services.iter().any(|view| view.name == service) {
+        return Ok(service);
+    }
+    Err((StatusCode::NOT_FOUND, format!("no service is called {service}")))
+}
+
+async fn maintenance(State(hooks): Shared, headers: HeaderMap, bytes: Bytes) -> Answer {
+    let by = may_act(&headers, hooks.token.as_ref())?;
+    let body = body(&bytes)?;
+    let service = body.service.map(|service| known(&hooks, service)).transpose()?;
+    // No span ends it.
+    let until = body.span.map_or(Timestamp::EPOCH, |span| wall_clock() + span.0);
+    command(&hooks, OperatorCommand::Maintenance { service, until, by })
+}
+
+async fn hold(State(hooks): Shared, headers: HeaderMap, bytes: Bytes) -> Answer {
+    let by = may_act(&headers, hooks.token.as_ref())?;
+    command(
+        &hooks,
+        OperatorCommand::Hold {
+            on: body(&bytes)?.on.unwrap_or(true),
+            by,
+        },
+    )
+}
+
+async fn webhook(State(hooks): Shared, bytes: Bytes) -> Answer {
+    let taken = (hooks.webhook)(&bytes).map_err(|error| (StatusCode::BAD_REQUEST, error))?;
+    Ok(Json(json!({"alerts": taken})))
+}
+
+async fn alerts(State(hooks): Shared, bytes: Bytes) -> Result<(), (StatusCode, String)> {
+    // As Alertmanager answers: 200 and nothing.
+    (hooks.alerts)(&bytes)
+        .map(|_| ())
+        .map_err(|error| (StatusCode::BAD_REQUEST, error))
+}

@@ -1,0 +1,315 @@
+//! From a file to a checked config.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::check;
+use super::expand::expand;
+use super::schema::Config;
+use crate::diagnose::Library;
+use crate::model::{Entity, EntityKind, Topology, TopologyChange};
+use crate::plan::Playbooks;
+use crate::secret::{self, Secret};
+
+/// A config that can be carried out.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What it says, paths made whole.
+    pub config: Config,
+    /// Its text, variables as they stood: for capsules.
+    pub text: String,
+    /// The fault patterns that it uses.
+    pub library: Arc<Library>,
+    /// Their files, for capsules: name and text.
+    pub pattern_files: Vec<(String, String)>,
+    /// The playbooks that it uses.
+    pub playbooks: Arc<Playbooks>,
+    /// Their files beside the built-in ones, for capsules.
+    pub playbook_files: Vec<(String, String)>,
+    /// The token that acting needs.
+    pub token: Option<Secret>,
+    /// What is doubtful though it can be carried out.
+    pub warnings: Vec<String>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// What, and what to do.
+    pub message: String,
+    /// Where, by line and column from 1, if it has a place.
+    pub place: Option<(usize, usize)>,
+}
+
+/// Everything that is wrong with a config.
+#[derive(Debug, thiserror::Error)]
+pub struct ConfigErrors {
+    /// The file.
+    pub file: String,
+    /// Its text.
+    pub text: String,
+    /// What is wrong.
+    pub errors: Vec<ConfigError>,
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, error) in self.errors.iter().enumerate() {
+            if number > 0 {
+                writeln!(f)?;
+            }
+            let Some((line, column)) = error.place else {
+                write!(f, "{}: {}", self.file, error.message)?;
+                continue;
+            };
+            write!(f, "{}:{line}:{column}: {}", self.file, error.message)?;
+            if let Some(text) = self.text.lines().nth(line - 1) {
+                let gutter = line.to_string();
+                let blank = " ".repeat(gutter.len());
+                let indent: String = text
+                    .chars()
+                    .take(column - 1)
+                    .map(|c| if c == '\t' { '\t' } else { ' ' })
+                    .collect();
+                write!(f, "\n {blank} |\n {gutter} | {text}\n {blank} | {indent}^")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    /// Reads a config's text. For errors of meaning see [`Loaded::of`].
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        if text.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        serde_saphyr::from_str(text).map_err(|error| {
+            let place = error.location().map(|at| (at.line() as usize, at.column() as usize));
+            let whole = error.without_snippet().to_string();
+            // The place stands before the line already.
+            let message = whole.split(" at line ").next().unwrap_or(&whole).trim().to_owned();
+            ConfigError {
+                message: check::hint(&message),
+                place: place.filter(|(line, column)| *line > 0 && *column > 0),
+            }
+        })
+    }
+
+    /// What the topology states, as changes of an empty one.
+    pub fn topology_changes(&self) -> Vec<TopologyChange> {
+        let agent = Entity {
+            name: self.agent.name.clone(),
+            kind: EntityKind::Agent,
+            period: None,
+            group: None,
+            attributes: std::collections::BTreeMap::new(),
+        };
+        let plain = |name: &crate::model::EntityName, kind| Entity {
+            name: name.clone(),
+            kind,
+            ..agent.clone()
+        };
+        let mut entities = vec![agent.clone()];
+        entities.extend(
+            self.sources
+                .mqtt
+                .iter()
+                .map(|source| plain(&source.broker(), EntityKind::Broker)),
+        );
+        entities.extend(
+            self.policy
+                .canaries
+                .iter()
+                .map(|canary| plain(&canary.name, EntityKind::Link)),
+        );
+        let instances = self.services.iter().flat_map(crate::model::Service::instances);
+        entities.extend(instances.map(|name| plain(name, EntityKind::Service)));
+        entities.extend(self.topology.entities.iter().cloned());
+        let entities = entities.into_iter().map(|entity| TopologyChange::Entity { entity });
+        let edges = self.topology.edges.iter().map(|edge| TopologyChange::Edge {
+            from: edge.from.clone(),
+            edge: edge.edge,
+            to: edge.to.clone(),
+        });
+        entities.chain(edges).collect()
+    }
+
+    /// The topology that the config states.
+    pub fn topology(&self) -> Topology {
+        let mut topology = Topology::new();
+        for change in self.topology_changes() {
+            topology.apply(&change);
+        }
+        topology
+    }
+}
+
+impl Loaded {
+    /// Reads a file, with what it refers to.
+    pub fn read(path: &Path) -> Result<Self, ConfigErrors> {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigErrors {
+            file: file.clone(),
+            text: String::new(),
+            errors: vec![ConfigError {
+                message: format!("cannot be read: {error}"),
+                place: None,
+            }],
+        })?;
+        let dir = path
+            .parent()
+            .filter(|dir| !dir.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        Self::of(&text, &file, dir, |name| std::env::var(name).ok())
+    }
+
+    /// From a text, relative paths seen from `dir`.
+    pub fn of(
+        text: &str,
+        file: &str,
+        dir: &Path,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigErrors> {
+        let fail = |errors: Vec<ConfigError>, text: &str| ConfigErrors {
+            file: file.to_owned(),
+            text: text.to_owned(),
+            errors,
+        };
+        let expanded = expand(text, variable).map_err(|(at, name)| {
+            let line = text[..at].matches('\n').count() + 1;
+            let column = at - text[..at].rfind('\n').map_or(0, |n| n + 1) + 1;
+            let message = format!("the variable {name} is not set; set it, or write ${{{name}:-default}}");
+            fail(
+                vec![ConfigError {
+                    message,
+                    place: Some((line, column)),
+                }],
+                text,
+            )
+        })?;
+        let mut config = Config::parse(&expanded).map_err(|error| fail(vec![error], &expanded))?;
+        make_whole(&mut config, dir);
+        let mut errors = Vec::new();
+        let pattern_files = read_files(&config.rules.patterns, &mut errors);
+        let playbook_files = read_files(&config.rules.playbooks, &mut errors);
+        let library = if config.rules.patterns.is_empty() {
+            Library::builtin()
+        } else {
+            Library::parse(pairs(&pattern_files)).unwrap_or_else(|error| {
+                errors.push(error.to_string());
+                Library::default()
+            })
+        };
+        let mut playbooks = Playbooks::builtin();
+        match Playbooks::parse(pairs(&playbook_files)) {
+            Ok(own) => playbooks.extend(own),
+            Err(error) => errors.push(error.to_string()),
+        }
+        let token = secret::resolve(None, config.api.token_file.as_deref()).unwrap_or_else(|error| {
+            errors.push(format!("api.token_file: {error}"));
+            None
+        });
+        let mut warnings = Vec::new();
+        check::check(&config, &playbooks, &mut errors, &mut warnings);
+        if !errors.is_empty() {
+            let errors = errors
+                .into_iter()
+                .map(|message| ConfigError {
+                    place: check::place(&message, &expanded),
+                    message,
+                })
+                .collect();
+            return Err(fail(errors, &expanded));
+        }
+        Ok(Self {
+            config,
+            text: expanded,
+            library: Arc::new(library),
+            pattern_files,
+            playbooks: Arc::new(playbooks),
+            playbook_files,
+            token,
+            warnings,
+        })
+    }
+}
+
+fn pairs(files: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
+    files.iter().map(|(name, text)| (name.as_str(), text.as_str()))
+}
+
+/// Relative paths are seen from the config's folder.
+fn make_whole(config: &mut Config, dir: &Path) {
+    let mut paths: Vec<&mut PathBuf> = vec![&mut config.agent.data_dir];
+    paths.extend(config.api.token_file.as_mut());
+    paths.extend(config.rules.patterns.iter_mut());
+    paths.extend(config.rules.playbooks.iter_mut());
+    paths.extend(config.record.as_mut().map(|record| &mut record.dir));
+    for source in &mut config.sources.mqtt {
+        paths.extend(source.password_file.as_mut());
+        let tls = &mut source.tls;
+        paths.extend(
+            [tls.ca_file.as_mut(), tls.cert_file.as_mut(), tls.key_file.as_mut()]
+                .into_iter()
+                .flatten(),
+        );
+    }
+    for source in &mut config.sources.scrape {
+        paths.extend(source.file_sd.iter_mut());
+        paths.extend(http_paths(&mut source.http));
+    }
+    for source in &mut config.sources.query {
+        paths.extend(http_paths(&mut source.http));
+    }
+    for path in paths {
+        if path.is_relative() {
+            *path = dir.join(&*path);
+        }
+    }
+}
+
+fn http_paths(http: &mut crate::ingest::prometheus::HttpSettings) -> Vec<&mut PathBuf> {
+    let tls = &mut http.tls;
+    let mut paths: Vec<&mut PathBuf> = Vec::new();
+    paths.extend(
+        [tls.ca_file.as_mut(), tls.cert_file.as_mut(), tls.key_file.as_mut()]
+            .into_iter()
+            .flatten(),
+    );
+    paths.extend(http.bearer_token_file.as_mut());
+    paths.extend(http.basic_auth.as_mut().and_then(|auth| auth.password_file.as_mut()));
+    paths
+}
+
+fn read_files(paths: &[PathBuf], errors: &mut Vec<String>) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let mut inside: Vec<PathBuf> = std::fs::read_dir(path)
+                .into_iter()
+                .flatten()
+                .filter_map(|entry| Some(entry.ok()?.path()))
+                .filter(|file| file.extension().is_some_and(|ext| ext == "yml" || ext == "yaml"))
+                .collect();
+            inside.sort();
+            if inside.is_empty() {
+                errors.push(format!("{}: no .yml file in that folder", path.display()));
+            }
+            files.extend(inside);
+        } else {
+            files.push(path.clone());
+        }
+    }
+    files
+        .into_iter()
+        .filter_map(|file| match std::fs::read_to_string(&file) {
+            Ok(text) => Some((file.file_name()?.to_string_lossy().into_owned(), text)),
+            Err(error) => {
+                errors.push(format!("{}: {error}", file.display()));
+                None
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,135 @@
+//! What the config may say. Each room states its own settings; here they come together.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::decide::Policy;
+use crate::ingest::alertmanager::AlertSettings;
+use crate::ingest::{mqtt, prometheus};
+use crate::model::{EdgeKind, Entity, EntityName, Service};
+use crate::{detect, diagnose, notify};
+
+/// The whole config.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// This agent.
+    pub agent: Agent,
+    /// The way in for people and programs.
+    pub api: Api,
+    /// Where telemetry comes from.
+    pub sources: Sources,
+    /// What there is, and how it hangs together. What sources discover is added.
+    pub topology: TopologySpec,
+    /// What must stay up.
+    pub services: Vec<Service>,
+    /// What detectors look for.
+    pub detect: detect::Settings,
+    /// How causes are weighed.
+    pub diagnose: diagnose::Settings,
+    /// When Jurymast may act.
+    pub policy: Policy,
+    /// Patterns and playbooks beside those that come with the binary.
+    pub rules: Rules,
+    /// Who is told.
+    pub notify: notify::Settings,
+    /// Recording of everything that the engine is fed.
+    pub record: Option<Record>,
+}
+
+/// This agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Agent {
+    /// Its name, and that of its entity.
+    pub name: EntityName,
+    /// Where the journal is kept.
+    pub data_dir: PathBuf,
+    /// Parts that the detectors' state is split into, each worked on by a core of its own.
+    pub shards: usize,
+}
+
+impl Default for Agent {
+    fn default() -> Self {
+        Self {
+            name: "jurymast".into(),
+            data_dir: "data".into(),
+            shards: 1,
+        }
+    }
+}
+
+/// The way in for people and programs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Api {
+    /// Address and port.
+    pub listen: String,
+    /// A file that holds the token that acting needs. Without it nobody can act over HTTP.
+    pub token_file: Option<PathBuf>,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:9909".into(),
+            token_file: None,
+        }
+    }
+}
+
+/// Where telemetry comes from.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sources {
+    /// MQTT brokers.
+    pub mqtt: Vec<mqtt::Settings>,
+    /// Targets in Prometheus' format.
+    pub scrape: Vec<prometheus::ScrapeSettings>,
+    /// Prometheus servers that are asked.
+    pub query: Vec<prometheus::QuerySettings>,
+    /// Alerts that are sent to us.
+    pub alerts: AlertSettings,
+}
+
+/// What there is, and how it hangs together.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TopologySpec {
+    /// What can break.
+    pub entities: Vec<Entity>,
+    /// Who needs whom.
+    pub edges: Vec<EdgeSpec>,
+}
+
+/// `from` needs `to`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EdgeSpec {
+    /// The one that suffers.
+    pub from: EntityName,
+    /// In what way it needs the other.
+    pub edge: EdgeKind,
+    /// The one that is needed.
+    pub to: EntityName,
+}
+
+/// Patterns and playbooks beside those that come with the binary.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rules {
+    /// Files or folders of fault patterns. Given any, those of the binary are not used.
+    pub patterns: Vec<PathBuf>,
+    /// Files or folders of playbooks. They replace those of the binary of the same name.
+    pub playbooks: Vec<PathBuf>,
+}
+
+/// Recording of everything that the engine is fed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// Where capsules are put.
+    pub dir: PathBuf,
+}
