@@ -45,6 +45,8 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
             config.policy.max_red_share
         ));
     }
+    // Probes and executors hold HTTP clients, which cannot be made without it.
+    crate::net::install_crypto();
     let prober = Prober::new();
     let executors = Executors::new();
     for service in &config.services {
@@ -199,20 +201,25 @@ pub fn did_you_mean<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Str
 
 /// Adds what was probably meant to an error of the reader that lists what would have been good.
 pub fn hint(message: &str) -> String {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let Some(word) = quoted.next() else {
+    let slip = message.contains("unknown field") || message.contains("unknown variant");
+    let (Some(word), Some((_, good))) = (message.split('`').nth(1), message.split_once("expected ")) else {
         return message.to_owned();
     };
-    if !(message.contains("unknown field") || message.contains("unknown variant")) {
+    if !slip {
         return message.to_owned();
     }
-    let known: Vec<&str> = quoted.collect();
-    format!("{message}{}", did_you_mean(word, known.iter().copied()))
+    // "one of a, b, c" or "`a` or `b`", by the reader's mood.
+    let known = good
+        .split([',', ' ', '`'])
+        .filter(|part| !["", "one", "of", "or"].contains(part));
+    format!("{message}{}", did_you_mean(word, known))
 }
 
 /// The first line that holds the last name that an error quotes.
 pub fn place(message: &str, text: &str) -> Option<(usize, usize)> {
-    let names: Vec<&str> = message.split('\'').skip(1).step_by(2).collect();
+    // What was meant stands elsewhere, and is right.
+    let wrong = message.split("; did you mean").next().unwrap_or(message);
+    let names: Vec<&str> = wrong.split('\'').skip(1).step_by(2).collect();
     let find = |name: &str| {
         text.lines().enumerate().find_map(|(n, line)| {
             let at = line.find(name)?;

@@ -6,9 +6,11 @@
 mod check;
 mod expand;
 mod load;
+mod reference;
 mod schema;
 
 pub use load::{ConfigError, ConfigErrors, Loaded};
+pub use reference::reference;
 pub use schema::{Agent, Api, Config, EdgeSpec, Record, Rules, Sources, TopologySpec};
 
 /// The JSON schema of the config, for editors.

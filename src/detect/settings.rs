@@ -33,6 +33,7 @@ pub struct Settings {
 
 /// A static bound with hysteresis and hold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ThresholdRule {
     /// Its name, for evidence and explanations.
     pub name: String,
@@ -62,6 +63,7 @@ pub struct ThresholdRule {
 
 /// A bound on how fast a signal moves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct RateRule {
     /// Its name, for evidence and explanations.
     pub name: String,
