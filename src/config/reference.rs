@@ -42,6 +42,9 @@ fn table(part: &Value, name: &str, out: &mut String) {
     if let Some(text) = said(part) {
         let _ = write!(out, "\n{text}\n");
     }
+    if part.get("properties").is_none() && part.get("oneOf").is_none() {
+        let _ = write!(out, "\nIn the file: {}.\n", kind(part));
+    }
     if let Some(keys) = part["properties"].as_object() {
         let required: Vec<&str> = part["required"]
             .as_array()

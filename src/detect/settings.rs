@@ -10,6 +10,7 @@ use super::Scope;
 /// What is looked for. Threshold and rate rules are stated; everything else is learned and needs no numbers.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Detect")]
 pub struct Settings {
     /// Static bounds on signals.
     pub threshold: Vec<ThresholdRule>,

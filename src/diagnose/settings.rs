@@ -8,6 +8,7 @@ use crate::model::Span;
 /// The defaults fit every data set that this was measured on; few have a reason to change them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Diagnose")]
 pub struct Settings {
     /// An incident whose symptoms are all over is closed after so long.
     pub close_after: Span,

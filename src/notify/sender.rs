@@ -26,6 +26,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Who is told.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Notify")]
 pub struct Settings {
     /// Alertmanagers: each member of a cluster.
     pub alertmanager: Vec<Webhook>,

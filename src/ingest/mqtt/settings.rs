@@ -15,6 +15,7 @@ use crate::secret::Secret;
 /// A broker, and what is listened to there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "MqttSource")]
 pub struct Settings {
     /// Its name here: the source's, and the broker entity's unless `broker` is given.
     pub name: String,
