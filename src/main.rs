@@ -1,2 +1,7 @@
-//! The agent of a plant: finds out what broke, decides whether moving helps, moves exactly once.
-fn main() {}
+//! Jurymast's command line. See `jurymast --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    jurymast::cli::main()
+}

@@ -1,1 +1,189 @@
-//! cli
+//! The commands, one file each.
+//!
+//! Exit codes: 0 good, 1 ran and found bad, 2 could not run.
+
+mod check;
+mod client;
+mod demo;
+mod doctor;
+mod operate;
+mod record;
+mod replay;
+mod run;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+/// Finds out what broke, decides whether moving the service would help, and fails it over exactly once.
+#[derive(Parser)]
+#[command(name = "jurymast", version, about, max_term_width = 100)]
+struct Cli {
+    /// How to print.
+    #[arg(short, long, global = true, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    /// What to log: error, warn, info, debug, or a filter such as jurymast::ingest=debug.
+    #[arg(long, global = true, env = "JURYMAST_LOG")]
+    log: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// How to print.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the agent.
+    Run(run::Args),
+    /// A plant in a box: a fault is injected and cured in front of you. Needs nothing installed.
+    Demo(demo::Args),
+    /// Replay recorded incidents and compare every decision.
+    Replay(replay::Args),
+    /// Watch without acting, and record everything that the engine is fed.
+    Record(record::Args),
+    /// Check a config, rules or recorded incidents.
+    #[command(subcommand)]
+    Check(check::What),
+    /// How a running agent stands.
+    Status(client::Args),
+    /// The incidents that a running agent knows.
+    Incidents(client::Args),
+    /// Why an incident was judged as it was.
+    Explain(operate::Explain),
+    /// Say yes to a verdict that asks.
+    Approve(operate::Approve),
+    /// Take back a running plan.
+    Abort(operate::Abort),
+    /// Send a service back to where it belongs.
+    Failback(operate::Failback),
+    /// No moves of a service, or of all, for a while.
+    Maintenance(operate::Maintenance),
+    /// Stop all acting, or release it.
+    Hold(operate::Hold),
+    /// Find out why things might not work here.
+    Doctor(doctor::Args),
+    /// Print the config's JSON schema.
+    Schema,
+    /// Print completions for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    #[command(flatten)]
+    Hidden(demo::Hidden),
+}
+
+/// What came of a command.
+pub enum Ended {
+    /// All is good: 0.
+    Good,
+    /// It ran and found something bad: 1.
+    Bad,
+}
+
+/// A sentence for a person: the command could not run.
+pub type Outcome = Result<Ended, String>;
+
+/// Parses the arguments and runs the command.
+pub fn main() -> ExitCode {
+    crate::net::install_crypto();
+    let cli = Cli::parse();
+    log(&cli);
+    let ended = match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Demo(args) => demo::run(&args, cli.output),
+        Command::Replay(args) => replay::run(&args, cli.output),
+        Command::Record(args) => record::run(&args),
+        Command::Check(what) => check::run(&what, cli.output),
+        Command::Status(args) => operate::status(&args, cli.output),
+        Command::Incidents(args) => operate::incidents(&args, cli.output),
+        Command::Explain(args) => operate::explain(&args, cli.output),
+        Command::Approve(args) => operate::approve(&args, cli.output),
+        Command::Abort(args) => operate::abort(&args, cli.output),
+        Command::Failback(args) => operate::failback(&args, cli.output),
+        Command::Maintenance(args) => operate::maintenance(&args, cli.output),
+        Command::Hold(args) => operate::hold(&args, cli.output),
+        Command::Doctor(args) => doctor::run(&args, cli.output),
+        Command::Schema => {
+            println!("{:#}", crate::config::json_schema());
+            Ok(Ended::Good)
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "jurymast", &mut std::io::stdout());
+            Ok(Ended::Good)
+        }
+        Command::Hidden(hidden) => demo::hidden(&hidden),
+    };
+    match ended {
+        Ok(Ended::Good) => ExitCode::SUCCESS,
+        Ok(Ended::Bad) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("{}: {error}", if colour() { "\x1b[31merror\x1b[0m" } else { "error" });
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn log(cli: &Cli) {
+    let default = match cli.command {
+        Command::Run(_) | Command::Record(_) => "jurymast=info,warn",
+        Command::Demo(_) | Command::Hidden(_) => "off",
+        _ => "warn",
+    };
+    let filter = cli
+        .log
+        .clone()
+        .or_else(|| std::env::var("RUST_LOG").ok())
+        .unwrap_or_else(|| default.to_owned());
+    let filter = EnvFilter::try_new(&filter).unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour())
+        .init();
+}
+
+/// Colours only on a terminal, and never against `NO_COLOR` (<https://no-color.org>).
+pub fn colour() -> bool {
+    std::io::stderr().is_terminal() && std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// A runtime for commands that talk to the world.
+pub fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start: {error}"))
+}
+
+/// Prints rows under a header, columns aligned.
+pub fn table(header: &[&str], rows: &[Vec<String>]) {
+    let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |cells: &[String]| {
+        let padded: Vec<String> = cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        println!("{}", padded.join("  ").trim_end());
+    };
+    line(&header.iter().map(ToString::to_string).collect::<Vec<_>>());
+    for row in rows {
+        line(row);
+    }
+}

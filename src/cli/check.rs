@@ -1,0 +1,158 @@
+//! `jurymast check`: finds what is wrong before it matters.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::{Ended, Outcome, Output};
+use crate::capsule::Capsule;
+use crate::config::Loaded;
+use crate::diagnose::Library;
+use crate::model::Catalog;
+use crate::plan::Playbooks;
+
+/// What is checked.
+#[derive(clap::Subcommand)]
+pub enum What {
+    /// Configs, with everything that they refer to.
+    Config {
+        /// Files.
+        #[arg(default_value = "jurymast.yml")]
+        paths: Vec<PathBuf>,
+    },
+    /// Fault patterns and playbooks.
+    Rules {
+        /// Files or folders.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
+    /// Recorded incidents.
+    Dataset {
+        /// Capsules, or folders of them.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
+}
+
+struct Finding {
+    path: PathBuf,
+    problems: Vec<String>,
+    notes: Vec<String>,
+}
+
+/// Checks; 1 if anything is wrong.
+pub fn run(what: &What, output: Output) -> Outcome {
+    let findings: Vec<Finding> = match what {
+        What::Config { paths } => paths.iter().map(|path| config(path)).collect(),
+        What::Rules { paths } => files(paths)?.iter().map(|path| rules(path)).collect(),
+        What::Dataset { paths } => super::replay::capsules(paths)?
+            .iter()
+            .map(|path| dataset(path))
+            .collect(),
+    };
+    let bad = findings.iter().any(|finding| !finding.problems.is_empty());
+    if output == Output::Json {
+        let list: Vec<_> = findings
+            .iter()
+            .map(|f| json!({"path": f.path, "good": f.problems.is_empty(), "problems": f.problems, "notes": f.notes}))
+            .collect();
+        println!("{:#}", json!(list));
+    } else {
+        for finding in &findings {
+            for problem in &finding.problems {
+                println!("{problem}\n");
+            }
+            for note in &finding.notes {
+                println!("note: {note}");
+            }
+            let word = if finding.problems.is_empty() { "good" } else { "WRONG" };
+            println!("{}: {word}", finding.path.display());
+        }
+    }
+    Ok(if bad { Ended::Bad } else { Ended::Good })
+}
+
+fn config(path: &Path) -> Finding {
+    match Loaded::read(path) {
+        Ok(loaded) => Finding {
+            path: path.to_owned(),
+            problems: Vec::new(),
+            notes: loaded.warnings,
+        },
+        Err(errors) => Finding {
+            path: path.to_owned(),
+            problems: vec![errors.to_string()],
+            notes: Vec::new(),
+        },
+    }
+}
+
+fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+    let mut found = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            found.push(path.clone());
+            continue;
+        }
+        let entries = std::fs::read_dir(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let mut inside: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        inside.sort();
+        let (folders, inside): (Vec<PathBuf>, Vec<PathBuf>) = inside.into_iter().partition(|path| path.is_dir());
+        found.extend(files(&folders)?);
+        found.extend(
+            inside
+                .into_iter()
+                .filter(|file| file.extension().is_some_and(|ext| ext == "yml" || ext == "yaml")),
+        );
+    }
+    Ok(found)
+}
+
+/// A file is a playbook if it has steps, and a list of patterns else.
+fn rules(path: &Path) -> Finding {
+    let name = path.display().to_string();
+    let (problems, notes) = match std::fs::read_to_string(path) {
+        Err(error) => (vec![format!("{name}: {error}")], Vec::new()),
+        Ok(text) if text.lines().any(|line| line.starts_with("steps:")) => {
+            match Playbooks::parse([(name.as_str(), text.as_str())]) {
+                Ok(_) => (Vec::new(), vec![format!("{name}: a playbook")]),
+                Err(error) => (vec![error.to_string()], Vec::new()),
+            }
+        }
+        Ok(text) => match Library::parse([(name.as_str(), text.as_str())]) {
+            Ok(library) => (
+                Vec::new(),
+                vec![format!("{name}: {} patterns", library.patterns().len())],
+            ),
+            Err(error) => (vec![error.to_string()], Vec::new()),
+        },
+    };
+    Finding {
+        path: path.to_owned(),
+        problems,
+        notes,
+    }
+}
+
+fn dataset(path: &Path) -> Finding {
+    let read = Capsule::open(path).and_then(|capsule| {
+        let lines = capsule.inputs(&Catalog::new(), |_| {})?;
+        Ok(format!(
+            "{}: {lines} lines, {} faults",
+            capsule.manifest.name,
+            capsule.manifest.truth.len()
+        ))
+    });
+    match read {
+        Ok(note) => Finding {
+            path: path.to_owned(),
+            problems: Vec::new(),
+            notes: vec![note],
+        },
+        Err(error) => Finding {
+            path: path.to_owned(),
+            problems: vec![error.to_string()],
+            notes: Vec::new(),
+        },
+    }
+}

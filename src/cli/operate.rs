@@ -1,0 +1,287 @@
+//! Commands that look at, or speak to, a running agent.
+
+use serde_json::{Value, json};
+
+use super::{Ended, Outcome, Output, client, table};
+use crate::model::Span;
+
+/// Arguments of `explain`.
+#[derive(clap::Args)]
+pub struct Explain {
+    /// Which incident.
+    id: u64,
+    #[command(flatten)]
+    agent: client::Args,
+}
+
+/// Arguments of `approve`.
+#[derive(clap::Args)]
+pub struct Approve {
+    /// Which incident.
+    id: u64,
+    /// For which service; all that ask, if left out.
+    #[arg(long)]
+    service: Option<String>,
+    #[command(flatten)]
+    agent: client::Args,
+}
+
+/// Arguments of `abort`.
+#[derive(clap::Args)]
+pub struct Abort {
+    /// Which plan.
+    plan: String,
+    #[command(flatten)]
+    agent: client::Args,
+}
+
+/// Arguments of `failback`.
+#[derive(clap::Args)]
+pub struct Failback {
+    /// Which service.
+    service: String,
+    /// Where to, if not home.
+    #[arg(long)]
+    to: Option<String>,
+    #[command(flatten)]
+    agent: client::Args,
+}
+
+/// Arguments of `maintenance`.
+#[derive(clap::Args)]
+pub struct Maintenance {
+    /// Which service; all if left out.
+    service: Option<String>,
+    /// For how long.
+    #[arg(long = "for", required_unless_present = "off")]
+    span: Option<Span>,
+    /// End it.
+    #[arg(long, conflicts_with = "span")]
+    off: bool,
+    #[command(flatten)]
+    agent: client::Args,
+}
+
+/// Arguments of `hold`.
+#[derive(clap::Args)]
+pub struct Hold {
+    /// Release it.
+    #[arg(long)]
+    off: bool,
+    #[command(flatten)]
+    agent: client::Args,
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or("-")
+}
+
+fn list<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
+    value[name].as_array().into_iter().flatten()
+}
+
+fn said(answer: &Value, output: Output, words: &str) -> Outcome {
+    if output == Output::Json {
+        println!("{answer:#}")
+    } else {
+        println!("{words}")
+    }
+    Ok(Ended::Good)
+}
+
+/// `jurymast status`.
+pub fn status(agent: &client::Args, output: Output) -> Outcome {
+    let status = agent.get("/api/status")?;
+    if output == Output::Json {
+        println!("{status:#}");
+        return Ok(Ended::Good);
+    }
+    let open = list(&status, "incidents")
+        .filter(|i| i["closed"].is_null() && i["merged_into"].is_null())
+        .count();
+    println!(
+        "{}: {} entities, {} series, {open} open incidents, {} plans under way{}",
+        text(&status, "/agent"),
+        list(&status, "entities").count(),
+        status["series"],
+        list(&status, "plans").count(),
+        if status["held"] == json!(true) { ", ON HOLD" } else { "" },
+    );
+    let rows: Vec<Vec<String>> = list(&status, "services")
+        .map(|service| {
+            let standbys: Vec<&str> = list(service, "standbys").filter_map(Value::as_str).collect();
+            vec![
+                text(service, "/name").to_owned(),
+                text(service, "/state/active").to_owned(),
+                text(service, "/home").to_owned(),
+                standbys.join(", "),
+                text(service, "/state/running").to_owned(),
+            ]
+        })
+        .collect();
+    if !rows.is_empty() {
+        println!();
+        table(&["SERVICE", "ACTIVE", "HOME", "STANDBYS", "PLAN"], &rows);
+    }
+    let bad: Vec<Vec<String>> = list(&status, "entities")
+        .filter(|entity| entity["health"] == "bad")
+        .map(|entity| {
+            let first = list(entity, "symptoms")
+                .next()
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            vec![
+                text(entity, "/name").to_owned(),
+                text(entity, "/kind").to_owned(),
+                first.to_owned(),
+            ]
+        })
+        .collect();
+    if !bad.is_empty() {
+        println!();
+        table(&["NOT WELL", "KIND", "WHY"], &bad);
+    }
+    Ok(Ended::Good)
+}
+
+/// `jurymast incidents`.
+pub fn incidents(agent: &client::Args, output: Output) -> Outcome {
+    let status = agent.get("/api/status")?;
+    if output == Output::Json {
+        println!("{:#}", status["incidents"]);
+        return Ok(Ended::Good);
+    }
+    let rows: Vec<Vec<String>> = list(&status, "incidents")
+        .filter(|incident| incident["merged_into"].is_null())
+        .map(|incident| {
+            let verdict = list(&status, "verdicts").find(|verdict| verdict["incident"] == incident["id"]);
+            let gate = verdict.map_or("", |verdict| text(verdict, "/refusal/gate"));
+            vec![
+                incident["id"].to_string(),
+                if incident["closed"].is_null() { "open" } else { "closed" }.to_owned(),
+                text(incident, "/onset").chars().skip(11).take(12).collect(),
+                text(incident, "/hypotheses/0/fault").to_owned(),
+                text(incident, "/hypotheses/0/entity").to_owned(),
+                format!(
+                    "{:.2}",
+                    incident
+                        .pointer("/hypotheses/0/probability")
+                        .and_then(Value::as_f64)
+                        .unwrap_or(0.0)
+                ),
+                verdict.map_or("-", |verdict| text(verdict, "/decision")).to_owned(),
+                gate.to_owned(),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        println!("no incident is known");
+    } else {
+        table(
+            &["ID", "STATE", "ONSET", "CAUSE", "ENTITY", "P", "VERDICT", "GATE"],
+            &rows,
+        );
+    }
+    Ok(Ended::Good)
+}
+
+/// `jurymast explain`.
+pub fn explain(args: &Explain, output: Output) -> Outcome {
+    let answer = args.agent.get(&format!("/api/incidents/{}", args.id))?;
+    if output == Output::Json {
+        println!("{answer:#}");
+        return Ok(Ended::Good);
+    }
+    let explanation = &answer["explanation"];
+    println!("{}\n\nseen:", text(explanation, "/headline"));
+    for line in list(explanation, "seen").filter_map(Value::as_str) {
+        println!("  {line}");
+    }
+    println!("\ncauses:");
+    for cause in list(explanation, "causes") {
+        println!("  {}", text(cause, "/headline"));
+        for (name, mark) in [("speaks_for", '+'), ("speaks_against", '-')] {
+            for line in list(cause, name).filter_map(Value::as_str) {
+                println!("       {mark} {line}");
+            }
+        }
+    }
+    println!("\nverdicts:");
+    for verdict in list(&answer, "verdicts") {
+        let reason = match verdict["refusal"].as_object() {
+            Some(_) => format!(
+                "{}: {}",
+                text(verdict, "/refusal/gate"),
+                text(verdict, "/refusal/reason")
+            ),
+            None => format!("plan {}", text(verdict, "/plan")),
+        };
+        println!(
+            "  {} {}  {reason}",
+            text(verdict, "/decision"),
+            text(verdict, "/service")
+        );
+    }
+    Ok(Ended::Good)
+}
+
+/// `jurymast approve`.
+pub fn approve(args: &Approve, output: Output) -> Outcome {
+    let body = json!({"service": args.service});
+    let answer = args.agent.post(&format!("/api/incidents/{}/approve", args.id), &body)?;
+    said(
+        &answer,
+        output,
+        &format!("incident {} is approved; 'jurymast status' shows the plan", args.id),
+    )
+}
+
+/// `jurymast abort`.
+pub fn abort(args: &Abort, output: Output) -> Outcome {
+    let answer = args
+        .agent
+        .post(&format!("/api/plans/{}/abort", args.plan), &json!({}))?;
+    said(&answer, output, &format!("plan {} is told to stop", args.plan))
+}
+
+/// `jurymast failback`.
+pub fn failback(args: &Failback, output: Output) -> Outcome {
+    let body = json!({"to": args.to});
+    let answer = args
+        .agent
+        .post(&format!("/api/services/{}/failback", args.service), &body)?;
+    said(
+        &answer,
+        output,
+        &format!(
+            "{} is sent back; 'jurymast status' shows the plan, or the log why not",
+            args.service
+        ),
+    )
+}
+
+/// `jurymast maintenance`.
+pub fn maintenance(args: &Maintenance, output: Output) -> Outcome {
+    let body = json!({"service": args.service, "for": args.span});
+    let answer = args.agent.post("/api/maintenance", &body)?;
+    let whose = args.service.as_deref().unwrap_or("every service");
+    let words = match args.span {
+        Some(span) => format!("{whose} is not moved for {span}"),
+        None => format!("maintenance of {whose} is over"),
+    };
+    said(&answer, output, &words)
+}
+
+/// `jurymast hold`.
+pub fn hold(args: &Hold, output: Output) -> Outcome {
+    let answer = args.agent.post("/api/hold", &json!({"on": !args.off}))?;
+    said(
+        &answer,
+        output,
+        if args.off {
+            "acting is released"
+        } else {
+            "nothing acts until 'jurymast hold --off'"
+        },
+    )
+}
