@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -20,6 +20,9 @@ use crate::model::{Entity, EntityName, Plan, PlanId, Service, ServiceName, Step,
 
 /// A plan's task is told of at most so many permits and aborts that it has not yet heeded.
 const NEWS: usize = 16;
+
+/// A record that takes longer than this is written too late to act on what the gates said before.
+const JOURNAL_LATE: Duration = Duration::from_secs(2);
 
 /// Between two good answers that verify a target, unless the step says otherwise.
 const VERIFY_PAUSE: Duration = Duration::from_millis(50);
@@ -169,14 +172,21 @@ async fn conduct(shared: &Arc<Shared>, mut runner: Runner, mut news: mpsc::Recei
     let left = runner.plan().deadline.since(wall_clock());
     let mut deadline = Box::pin(tokio::time::sleep(left));
     let mut late = false;
+    let mut late_commands = Vec::new();
     let mut commands = runner.handle(Event::Start);
     while !runner.is_over() {
         let mut event = None;
         for command in std::mem::take(&mut commands) {
+            let begin = Instant::now();
             if let Some(next) = carry_out(shared, &runner, command).await {
+                if next == Event::Journaled && begin.elapsed() > JOURNAL_LATE {
+                    let reason = "the journal could not be written in time".to_owned();
+                    late_commands.extend(runner.handle(Event::Abort(reason)));
+                }
                 event = Some(next);
             }
         }
+        commands = std::mem::take(&mut late_commands);
         if runner.is_over() {
             break;
         }
@@ -185,6 +195,8 @@ async fn conduct(shared: &Arc<Shared>, mut runner: Runner, mut news: mpsc::Recei
             // Only the gates' answer comes from outside.
             None => tokio::select! {
                 heard = news.recv() => match heard {
+                    // The answer to a question that is no longer asked.
+                    Some(News::Permit(permit)) if !runner.asks_for(permit.step) => continue,
                     Some(News::Permit(permit)) => Event::Permit(permit.refusal.map(|refusal| format!("{}: {}", refusal.gate, refusal.reason))),
                     Some(News::Abort(reason)) => Event::Abort(reason),
                     None => return,
@@ -192,7 +204,7 @@ async fn conduct(shared: &Arc<Shared>, mut runner: Runner, mut news: mpsc::Recei
                 () = &mut deadline, if !late => { late = true; Event::Deadline }
             },
         };
-        commands = runner.handle(event);
+        commands.extend(runner.handle(event));
         while let Ok(heard) = news.try_recv() {
             if let News::Abort(reason) = heard {
                 commands.extend(runner.handle(Event::Abort(reason)));

@@ -38,17 +38,6 @@ pub enum Entry {
         /// Which step.
         step: usize,
     },
-    /// A step ended without its effect.
-    Failed {
-        /// Which plan.
-        plan: PlanId,
-        /// Which of its targets.
-        candidate: usize,
-        /// Which step.
-        step: usize,
-        /// Why.
-        error: String,
-    },
     /// The plan is being taken back.
     TakingBack {
         /// Which plan.
@@ -207,16 +196,33 @@ pub struct Runner {
 #[derive(Debug, Clone, PartialEq)]
 enum Stage {
     New,
+    /// Found in the journal between two steps.
+    Resumed,
     Asking,
     Intending,
     Applying,
-    Looking { error: String },
+    Looking {
+        error: String,
+    },
     Noting,
-    TakingBack { reason: String },
-    Undoing { reason: String },
-    NotingUndo { reason: String },
+    TakingBack {
+        reason: String,
+    },
+    Undoing {
+        reason: String,
+    },
+    NotingUndo {
+        reason: String,
+    },
     Ending(Outcome),
     Over,
+}
+
+/// After the commit point: on to the next target, or to a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Next,
+    Stop,
 }
 
 impl Runner {
@@ -237,6 +243,7 @@ impl Runner {
     /// A plan as the journal tells it, to be gone on with by [`Event::Start`]. `None` if it is over.
     pub fn restore(plan: Plan, entries: &[Entry]) -> Option<Self> {
         let mut runner = Self::new(plan);
+        runner.stage = Stage::Resumed;
         let mut intended = false;
         let mut taking_back: Option<String> = None;
         let mut done: Vec<usize> = Vec::new();
@@ -254,7 +261,6 @@ impl Runner {
                     runner.step = step + 1;
                     intended = false;
                 }
-                Entry::Failed { .. } => intended = false,
                 Entry::TakingBack { reason, .. } => taking_back = Some(reason.clone()),
                 Entry::Undone { step, .. } => done.retain(|other| other != step),
                 Entry::Candidate { candidate, .. } => {
@@ -296,6 +302,11 @@ impl Runner {
         matches!(self.stage, Stage::Over)
     }
 
+    /// The gates' answer about that step is waited for.
+    pub fn asks_for(&self, step: usize) -> bool {
+        self.stage == Stage::Asking && self.step == step
+    }
+
     /// The commit point is behind.
     pub const fn is_committed(&self) -> bool {
         self.committed
@@ -323,7 +334,7 @@ impl Runner {
                 }]
             }
             (Stage::TakingBack { reason }, Event::Start | Event::Journaled) => self.undo_next(reason),
-            (_, Event::Start) => self.ask(),
+            (Stage::Resumed, Event::Start) => self.ask(),
             (Stage::Asking, Event::Permit(None)) => {
                 self.stage = Stage::Intending;
                 vec![Command::Journal(Entry::Intent {
@@ -332,8 +343,16 @@ impl Runner {
                     step: self.step,
                 })]
             }
-            (Stage::Asking, Event::Permit(Some(reason))) => self.give_up(format!("a gate said no: {reason}")),
+            (Stage::Asking, Event::Permit(Some(reason))) => {
+                // After the commit point only a lost lease says no, and whoever lost it has no business with another target.
+                let way = if self.committed { Way::Stop } else { Way::Next };
+                self.give_up(format!("a gate said no: {reason}"), way)
+            }
             (Stage::Intending, Event::Journaled) => {
+                // Stopped while the disk took its time: what the gates allowed then may be wrong by now.
+                if let Some(reason) = self.stop.take() {
+                    return self.give_up(reason, Way::Stop);
+                }
                 self.committed |= self.commits(self.step);
                 self.stage = Stage::Applying;
                 vec![Command::Apply {
@@ -353,7 +372,7 @@ impl Runner {
                 }]
             }
             (Stage::Looking { error }, Event::Observed(Effect::Unknown)) => self.unknown(error),
-            (Stage::Noting, Event::Journaled) => self.next(),
+            (Stage::Noting, Event::Journaled) => self.ask(),
             (Stage::Undoing { reason }, Event::Applied(applied)) => self.undone(applied, reason),
             (Stage::NotingUndo { reason }, Event::Journaled) => self.undo_next(reason),
             (Stage::Ending(outcome), Event::Journaled) => vec![Command::Tell(Told::Ended(outcome))],
@@ -386,7 +405,7 @@ impl Runner {
 
     fn ask(&mut self) -> Vec<Command> {
         if let Some(reason) = self.stop.take() {
-            return self.give_up(reason);
+            return self.give_up(reason, Way::Stop);
         }
         if self.step >= self.steps().len() {
             let active = self
@@ -417,10 +436,6 @@ impl Runner {
         ]
     }
 
-    fn next(&mut self) -> Vec<Command> {
-        self.ask()
-    }
-
     /// The step certainly had no effect.
     fn failed(&mut self, error: String) -> Vec<Command> {
         let retries = self.steps().get(self.step).map_or(0, |step| step.retries);
@@ -429,7 +444,7 @@ impl Runner {
             return self.ask();
         }
         self.tries = 0;
-        self.give_up(error)
+        self.give_up(error, Way::Next)
     }
 
     /// The step may have had its effect and nobody can tell: it is never repeated.
@@ -445,11 +460,11 @@ impl Runner {
         }
         // Taken back like a step that was done.
         self.step += 1;
-        self.give_up(error)
+        self.give_up(error, Way::Next)
     }
 
     /// The candidate at hand cannot be reached: back, on to the next one, or to a person.
-    fn give_up(&mut self, reason: String) -> Vec<Command> {
+    fn give_up(&mut self, reason: String, way: Way) -> Vec<Command> {
         let told = Command::Tell(Told::StepFailed(self.step, reason.clone()));
         if !self.committed {
             self.undo = (0..self.step).collect();
@@ -463,8 +478,7 @@ impl Runner {
             ];
         }
         let next = self.candidate + 1;
-        let may_go_on = !reason.starts_with("its time is over") && !reason.contains("lease");
-        if may_go_on && self.plan.candidate(next).is_some() {
+        if way == Way::Next && self.plan.candidate(next).is_some() {
             self.candidate = next;
             self.step = 0;
             self.tries = 0;
@@ -487,9 +501,10 @@ impl Runner {
             // While waiting for the gates nothing is under way.
             Stage::Asking => {
                 self.stage = Stage::Asking;
-                self.give_up(reason)
+                self.give_up(reason, Way::Stop)
             }
             Stage::New => self.end(Outcome::Compensated { reason }),
+            Stage::Resumed => self.give_up(reason, Way::Stop),
             stage => {
                 self.stage = stage;
                 self.stop.get_or_insert(reason);

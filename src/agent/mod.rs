@@ -32,7 +32,7 @@ use crate::coordinate::solo;
 use crate::engine::{Engine, Input, PlanEvent, Record, SetupError};
 use crate::ingest::{Feed, alertmanager};
 use crate::metrics::Metrics;
-use crate::model::{Batch, Catalog};
+use crate::model::{Batch, Catalog, Service};
 use crate::notify::Notifier;
 
 use effects::Dispatcher;
@@ -135,7 +135,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
             );
         }
         conductor.know(&config.services, engine.topology());
-        recovered_inputs(&recovered.state, &inbox).await;
+        recovered_inputs(&recovered.state, &config.services, &inbox).await;
         tokio::spawn(solo::hold(epoch, 0, inbox.clone(), stop.child_token()));
         conductor.resume(&recovered.state);
         Some(conductor)
@@ -233,17 +233,25 @@ async fn drain(dispatcher: &mut Dispatcher, engine: &mut Engine, waiting: &mut m
 }
 
 /// What the journal knows of services, for the engine.
-async fn recovered_inputs(state: &JournalState, inbox: &mpsc::Sender<Input>) {
+async fn recovered_inputs(state: &JournalState, services: &[Service], inbox: &mpsc::Sender<Input>) {
     for record in state.services.values() {
-        if let Some(active) = record.active.clone() {
-            let event = PlanEvent::Restored {
-                service: record.service.clone(),
-                active,
-                moved: record.moved,
-                named: record.named.iter().cloned().collect(),
-            };
-            send(inbox, Input::Plan(event)).await;
-        }
+        let home = services
+            .iter()
+            .find(|service| service.name == record.service)
+            .map(|service| service.active.clone());
+        // A service that no plan has moved yet runs at home; what plans have named is to be sealed all the same.
+        let Some(active) = record.active.clone().or(home) else {
+            continue;
+        };
+        let running = state.open.values().find(|(plan, _)| plan.service == record.service);
+        let event = PlanEvent::Restored {
+            service: record.service.clone(),
+            active,
+            moved: record.moved,
+            named: record.named.iter().cloned().collect(),
+            running: running.map(|(plan, _)| plan.id.clone()),
+        };
+        send(inbox, Input::Plan(event)).await;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::event::{Check, Event, EventKind, Reach};
+use crate::model::event::{Check, Event, EventKind, Presence, Reach};
 use crate::model::{EntityName, Timestamp};
 
 /// The latest try of one vantage point to reach one entity in one way.
@@ -13,17 +13,31 @@ pub struct Look {
     pub reach: Reach,
     /// When.
     pub at: Timestamp,
+    /// When it last was a good answer.
+    pub good_at: Option<Timestamp>,
 }
 
 /// Entities reached directly. Bounded by the config: targets, brokers, probes and canaries are all listed there.
 #[derive(Debug, Clone, Default)]
 pub struct Senses {
     looks: BTreeMap<EntityName, BTreeMap<(Check, EntityName), Look>>,
+    /// When entities that are reached directly last said that they are there.
+    online: BTreeMap<EntityName, Timestamp>,
 }
 
 impl Senses {
     /// Takes in an event; only tries to reach something matter. Late news does not replace newer.
     pub fn observe(&mut self, event: &Event) {
+        if let EventKind::Presence {
+            presence: Presence::Online,
+            retained: false,
+            ..
+        } = &event.kind
+            && self.looks.contains_key(&event.entity)
+        {
+            let online = self.online.entry(event.entity.clone()).or_insert(event.seen);
+            *online = event.seen.max(*online);
+        }
         let EventKind::Reach {
             vantage, check, reach, ..
         } = &event.kind
@@ -31,14 +45,25 @@ impl Senses {
             return;
         };
         let looks = self.looks.entry(event.entity.clone()).or_default();
+        let good_at = reach.is_good().then_some(event.seen);
         let look = Look {
             reach: reach.clone(),
             at: event.seen,
+            good_at,
         };
         let known = looks.entry((*check, vantage.clone())).or_insert_with(|| look.clone());
         if known.at <= look.at {
-            *known = look;
+            *known = Look {
+                good_at: good_at.or(known.good_at),
+                ..look
+            };
         }
+    }
+
+    /// When the entity last gave a good answer to anybody, or said itself that it is there.
+    pub fn last_good(&self, entity: &str) -> Option<Timestamp> {
+        let answered = self.looks(entity).filter_map(|(.., look)| look.good_at).max();
+        answered.max(self.online.get(entity).copied())
     }
 
     /// The tries to reach an entity, by check and vantage point.

@@ -253,7 +253,9 @@ impl Notes {
                     .entity
                     .as_ref()
                     .is_some_and(|entity| entity.as_str() == self.fault.entity);
-                if self.acted.is_none() && (about || hits) {
+                // The verdict to act is told right after the plan that it led to; what comes later is of the aftermath.
+                let first = self.acted.is_none() || verdict.decision == Decision::Act;
+                if first && (about || hits) {
                     self.verdict = Some(verdict.clone());
                 }
             }

@@ -62,7 +62,7 @@ pub fn causes(symptoms: &[Symptom], scene: &Scene<'_>, library: &Library, settin
             .iter()
             .map(|symptom| (leak(symptom, settings).max(ELSE_SHOWS)).ln())
             .sum::<f64>()
-            .max(-GROUP_WEIGHT_MAX);
+            .max(-2.0 * GROUP_WEIGHT_MAX);
     let scores: Vec<f64> = weighed.iter().map(|w| w.score).chain([unknown_score]).collect();
     let probabilities = probabilities(&scores, settings.temperature);
     let mut found: Vec<Hypothesis> = weighed

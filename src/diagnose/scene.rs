@@ -154,8 +154,9 @@ impl Scene<'_> {
             SymptomKind::Lost => vital.presence == Some(Presence::Online) && due || vital.presence.is_none(),
             SymptomKind::Refused | SymptomKind::NoAnswer | SymptomKind::Unreachable | SymptomKind::Failing => {
                 match &vital.last_reach {
-                    // Reached in another state than the expected one: that one is not there.
-                    Some((_, at)) => *at > onset || self.other_reach_symptom(entity),
+                    // A good answer, or a symptom of another state than the expected one: that one is not there. A first
+                    // bad answer that is no symptom yet says nothing.
+                    Some((reach, at)) => (*at > onset && reach.is_good()) || self.other_reach_symptom(entity),
                     None => vital.last_speech.is_some_and(|last| last > onset),
                 }
             }

@@ -198,7 +198,12 @@ impl Engine {
     }
 
     fn take(&mut self, batch: Batch) {
-        let lasting = |event: &&Event| matches!(event.kind, EventKind::Reach { .. } | EventKind::Topology(_));
+        let lasting = |event: &&Event| {
+            matches!(
+                event.kind,
+                EventKind::Reach { .. } | EventKind::Topology(_) | EventKind::Presence { .. }
+            )
+        };
         self.pending.extend(batch.events.iter().filter(lasting).cloned());
         self.detection.batch(batch);
     }
@@ -288,10 +293,12 @@ impl Engine {
                 active,
                 moved,
                 named,
+                running,
             } => {
                 if let Some(state) = self.states.get_mut(&service) {
                     state.active = active;
                     state.moved = moved;
+                    state.running = running;
                     state.named = named.into_iter().collect();
                 }
             }

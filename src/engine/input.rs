@@ -78,6 +78,8 @@ pub enum PlanEvent {
         moved: Option<Timestamp>,
         /// Nodes that plans since then have named: to be sealed before another is promoted.
         named: Vec<EntityName>,
+        /// The plan that a crash had interrupted and that is gone on with: no second one may run beside it.
+        running: Option<PlanId>,
     },
 }
 

@@ -5,7 +5,8 @@ use super::Record;
 /// A record longer than this is damage, not data: the largest plan has some ten kilobytes.
 pub const RECORD_MAX: usize = 4 << 20;
 
-const HEADER: usize = 8;
+/// Length, its complement, and the checksum of what follows: a damaged length must not pass for a torn end.
+const HEADER: usize = 12;
 
 /// What a journal file holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +37,9 @@ pub enum DecodeError {
 /// Appends a record to `bytes`.
 pub fn encode(record: &Record, bytes: &mut Vec<u8>) -> Result<(), serde_json::Error> {
     let json = serde_json::to_vec(record)?;
-    bytes.extend_from_slice(&u32::try_from(json.len()).unwrap_or(u32::MAX).to_le_bytes());
+    let length = u32::try_from(json.len()).unwrap_or(u32::MAX);
+    bytes.extend_from_slice(&length.to_le_bytes());
+    bytes.extend_from_slice(&(!length).to_le_bytes());
     bytes.extend_from_slice(&crc32fast::hash(&json).to_le_bytes());
     bytes.extend_from_slice(&json);
     Ok(())
@@ -47,17 +50,21 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
     let mut records = Vec::new();
     let mut at = 0;
     while let Some((header, rest)) = bytes.get(at..).and_then(|rest| rest.split_first_chunk::<HEADER>()) {
-        let [a, b, c, d, crc @ ..] = *header;
-        let length = u32::from_le_bytes([a, b, c, d]) as usize;
+        let [a, b, c, d, e, f, g, h, crc @ ..] = *header;
+        let (length, complement) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
         let damaged = |problem: String| DecodeError::Damaged {
             record: records.len(),
             at,
             problem,
         };
-        if length == 0 && rest.iter().all(|byte| *byte == 0) {
+        if length == 0 && complement == 0 && rest.iter().all(|byte| *byte == 0) {
             // Space that the file system had set aside and the crash left empty.
             break;
         }
+        if complement != !length {
+            return Err(damaged("its length does not fit the length's complement".into()));
+        }
+        let length = length as usize;
         if length > RECORD_MAX {
             return Err(damaged(format!("it claims {length} bytes")));
         }

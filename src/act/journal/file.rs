@@ -92,6 +92,8 @@ impl Journal {
             .write(true)
             .open(&path)
             .map_err(io_error(&path))?;
+        // A file that was just made must be found again after a power loss.
+        File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error(dir))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(io_error(&path))?;
         let decoded = decode(&bytes).map_err(|error| JournalError::Damaged {
@@ -221,10 +223,22 @@ mod tests {
     fn damage_in_the_middle_is_refused_with_its_place() {
         let dir = tempfile::tempdir().unwrap();
         let mut bytes = filled(dir.path(), 3);
-        bytes[12] ^= 1;
+        bytes[16] ^= 1;
         std::fs::write(dir.path().join(NAME), &bytes).unwrap();
         let error = Journal::open(dir.path(), Timestamp::EPOCH).unwrap_err().to_string();
         assert!(error.contains("record 0 at byte 0 is damaged"), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_length_does_not_pass_for_a_torn_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut bytes = filled(dir.path(), 3);
+        bytes[1] ^= 1;
+        std::fs::write(dir.path().join(NAME), &bytes).unwrap();
+        assert!(matches!(
+            Journal::open(dir.path(), Timestamp::EPOCH),
+            Err(JournalError::Damaged { .. })
+        ));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The journal: what is intended and what was done, on disk before it counts.
 //!
-//! In: [`Entry`](super::runner::Entry)s. Out: durable, checked records. A record is a length and a CRC-32 (both little endian, 4 bytes each) and one JSON object.
+//! In: [`Entry`](super::runner::Entry)s. Out: durable, checked records. A record is a length, its complement and a CRC-32 (little endian, 4 bytes each) and one JSON object.
 //! A record that was cut off by a crash at the very end is dropped and reported; damage before the end is refused with its
 //! place, because what follows cannot be trusted.
 

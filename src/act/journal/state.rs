@@ -100,12 +100,14 @@ impl State {
                 known
                     .named
                     .extend(plan.alternatives.iter().map(|other| other.to.clone()));
-                self.open.insert(plan.id.clone(), (plan.as_ref().clone(), Vec::new()));
+                // Told twice it is still the same plan, with what it has done.
+                self.open
+                    .entry(plan.id.clone())
+                    .or_insert_with(|| (plan.as_ref().clone(), Vec::new()));
                 return;
             }
             Entry::Intent { plan, .. }
             | Entry::Done { plan, .. }
-            | Entry::Failed { plan, .. }
             | Entry::TakingBack { plan, .. }
             | Entry::Undone { plan, .. }
             | Entry::Candidate { plan, .. }

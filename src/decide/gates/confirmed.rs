@@ -62,6 +62,7 @@ mod tests {
         fixture
             .senses
             .observe(&look("ingest-a", Check::Probe, good, fixture.now));
+        fixture.service.hold_off = Span::default();
         assert_eq!(fixture.refused_by(), Some(("confirmed".into(), Decision::Hold)));
     }
 

@@ -16,7 +16,17 @@ impl Gate for HoldOff {
     }
 
     fn check(&self, case: &Case<'_>) -> Result<(), Refusal> {
-        let lasted = Span(case.now.since(case.incident.onset));
+        // Whatever came back in between starts the wait anew: an instance that flaps is not moved on each fall. The fall at
+        // hand is the first symptom after the last sign that it was well.
+        let active = &case.state.active;
+        let good = case.senses.last_good(active.as_str()).unwrap_or_default();
+        let symptoms = case.incident.symptoms.iter();
+        let fell = symptoms
+            .filter(|s| s.key.entity == *active && s.onset > good)
+            .map(|s| s.onset)
+            .min();
+        let since = fell.unwrap_or_else(|| case.incident.onset.max(good));
+        let lasted = Span(case.now.since(since));
         if lasted < case.service.hold_off {
             let reason = format!(
                 "the trouble has lasted {lasted} of the {} of hold-off",
@@ -32,11 +42,27 @@ impl Gate for HoldOff {
 mod tests {
     use super::*;
     use crate::decide::case::fixture::Fixture;
+    use crate::decide::senses::tests::look;
+    use crate::model::{Check, Reach};
 
     #[test]
     fn a_blip_is_waited_out() {
         let mut fixture = Fixture::new();
         fixture.incident.onset = fixture.now;
+        fixture.incident.symptoms[0].onset = fixture.now;
+        assert_eq!(fixture.refused_by(), Some(("hold-off".into(), Decision::Hold)));
+    }
+
+    #[test]
+    fn a_good_answer_in_between_starts_the_wait_anew() {
+        let mut fixture = Fixture::new();
+        let good = Reach::Good { took: Span::millis(1) };
+        fixture.senses.observe(&look(
+            "ingest-a",
+            Check::Scrape,
+            good,
+            fixture.now - Span::millis(100).0,
+        ));
         assert_eq!(fixture.refused_by(), Some(("hold-off".into(), Decision::Hold)));
     }
 }
