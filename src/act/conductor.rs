@@ -242,7 +242,7 @@ async fn carry_out(shared: &Arc<Shared>, runner: &Runner, command: Command) -> O
                 match written.await {
                     Ok(Ok(())) => return Some(Event::Journaled),
                     Ok(Err(error)) => {
-                        tracing::error!(plan = %plan.id, %error, "cannot write the journal; nothing is done")
+                        tracing::error!(plan = %plan.id, %error, "cannot write the journal; nothing is done");
                     }
                     Err(error) => tracing::error!(plan = %plan.id, %error, "cannot write the journal; nothing is done"),
                 }

@@ -24,7 +24,7 @@ struct Cli {
     /// How to print.
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Text)]
     output: Output,
-    /// What to log: error, warn, info, debug, or a filter such as jurymast::ingest=debug.
+    /// What to log: error, warn, info, debug, or a filter such as `jurymast::ingest=debug`.
     #[arg(long, global = true, env = "JURYMAST_LOG")]
     log: Option<String>,
     #[command(subcommand)]

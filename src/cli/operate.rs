@@ -80,13 +80,13 @@ fn list<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
     value[name].as_array().into_iter().flatten()
 }
 
-fn said(answer: &Value, output: Output, words: &str) -> Outcome {
+fn said(answer: &Value, output: Output, words: &str) -> Ended {
     if output == Output::Json {
-        println!("{answer:#}")
+        println!("{answer:#}");
     } else {
-        println!("{words}")
+        println!("{words}");
     }
-    Ok(Ended::Good)
+    Ended::Good
 }
 
 /// `jurymast status`.
@@ -229,11 +229,11 @@ pub fn explain(args: &Explain, output: Output) -> Outcome {
 pub fn approve(args: &Approve, output: Output) -> Outcome {
     let body = json!({"service": args.service});
     let answer = args.agent.post(&format!("/api/incidents/{}/approve", args.id), &body)?;
-    said(
+    Ok(said(
         &answer,
         output,
         &format!("incident {} is approved; 'jurymast status' shows the plan", args.id),
-    )
+    ))
 }
 
 /// `jurymast abort`.
@@ -241,7 +241,7 @@ pub fn abort(args: &Abort, output: Output) -> Outcome {
     let answer = args
         .agent
         .post(&format!("/api/plans/{}/abort", args.plan), &json!({}))?;
-    said(&answer, output, &format!("plan {} is told to stop", args.plan))
+    Ok(said(&answer, output, &format!("plan {} is told to stop", args.plan)))
 }
 
 /// `jurymast failback`.
@@ -250,14 +250,14 @@ pub fn failback(args: &Failback, output: Output) -> Outcome {
     let answer = args
         .agent
         .post(&format!("/api/services/{}/failback", args.service), &body)?;
-    said(
+    Ok(said(
         &answer,
         output,
         &format!(
             "{} is sent back; 'jurymast status' shows the plan, or the log why not",
             args.service
         ),
-    )
+    ))
 }
 
 /// `jurymast maintenance`.
@@ -269,13 +269,13 @@ pub fn maintenance(args: &Maintenance, output: Output) -> Outcome {
         Some(span) => format!("{whose} is not moved for {span}"),
         None => format!("maintenance of {whose} is over"),
     };
-    said(&answer, output, &words)
+    Ok(said(&answer, output, &words))
 }
 
 /// `jurymast hold`.
 pub fn hold(args: &Hold, output: Output) -> Outcome {
     let answer = args.agent.post("/api/hold", &json!({"on": !args.off}))?;
-    said(
+    Ok(said(
         &answer,
         output,
         if args.off {
@@ -283,5 +283,5 @@ pub fn hold(args: &Hold, output: Output) -> Outcome {
         } else {
             "nothing acts until 'jurymast hold --off'"
         },
-    )
+    ))
 }

@@ -1,4 +1,4 @@
-//! A small MQTT 3.1.1 broker, enough for a plant: QoS 0 and 1, wildcards, retained messages, wills. Can be killed and started again on its port.
+//! A small MQTT 3.1.1 broker, enough for a plant: `QoS` 0 and 1, wildcards, retained messages, wills. Can be killed and started again on its port.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,7 +42,7 @@ type State = Arc<Mutex<Shared>>;
 
 impl Broker {
     /// Listens on that port of the loopback, or on a free one for 0.
-    pub async fn start(port: u16) -> std::io::Result<Self> {
+    pub fn start(port: u16) -> std::io::Result<Self> {
         let listener = super::link::listen(port, 1024)?;
         let port = listener.local_addr()?.port();
         let stop = CancellationToken::new();
@@ -250,7 +250,7 @@ mod tests {
 
     #[tokio::test]
     async fn messages_retained_ones_and_wills_arrive() {
-        let broker = Broker::start(0).await.unwrap();
+        let broker = Broker::start(0).unwrap();
         let mut options = MqttOptions::new("dying", "127.0.0.1", broker.port());
         options.set_last_will(rumqttc::LastWill::new("gone", "will", rumqttc::QoS::AtLeastOnce, false));
         let (dying, mut dying_events) = AsyncClient::new(options, 10);

@@ -42,7 +42,7 @@ struct Order {
 
 impl Front {
     /// Starts one that sends traffic to `active`.
-    pub async fn start(backends: BTreeMap<String, u16>, active: &str) -> std::io::Result<Self> {
+    pub fn start(backends: BTreeMap<String, u16>, active: &str) -> std::io::Result<Self> {
         let stop = CancellationToken::new();
         let switch = Switch {
             backends,

@@ -66,7 +66,7 @@ fn arguments(letter: usize, port: u16, broker: u16, store: u16) -> Vec<String> {
 impl Plant {
     /// Starts everything and waits until it serves. The config is what the agent is to be run with.
     pub async fn start(seed: u64, uplink_can_be_cut: bool) -> io::Result<(Self, String)> {
-        let broker = Broker::start(0).await?;
+        let broker = Broker::start(0)?;
         let store_port = free_port()?;
         let store = Process::start(&["demo-store".into(), "--port".into(), store_port.to_string()])?;
         let (mut ingest, mut ports, mut lines, mut heartbeats) = (Vec::new(), [0; 3], Vec::new(), Vec::new());
@@ -89,7 +89,7 @@ impl Plant {
             .zip(ports)
             .map(|(letter, port)| (format!("ingest-{letter}"), port))
             .collect();
-        let front = Front::start(backends, "ingest-a").await?;
+        let front = Front::start(backends, "ingest-a")?;
         let gateways = (0..GATEWAYS)
             .map(|number| Gateway::start(number, broker.port(), seed))
             .collect();

@@ -110,13 +110,10 @@ pub async fn play(scene: Scene) -> Result<Report, String> {
         stop: stop.clone(),
     };
     let running = tokio::spawn(agent::run(options));
-    let port = match port.await {
-        Ok(port) => port,
-        Err(_) => {
-            return Err(running
-                .await
-                .map_or_else(|e| e.to_string(), |r| format!("{:?}", r.err())));
-        }
+    let Ok(port) = port.await else {
+        return Err(running
+            .await
+            .map_or_else(|e| e.to_string(), |ended| format!("{:?}", ended.err())));
     };
     let _ = watch.send(Happening::Ready(port));
     let (answers, mut asked) = mpsc::unbounded_channel();

@@ -121,10 +121,10 @@ impl Detector for Anomaly {
     }
 
     fn ended(&mut self, series: usize, at: Timestamp, out: &mut Scribe<'_>) {
-        if let Some(watch) = self.watches.get_mut(series) {
-            if std::mem::take(&mut watch.raised) {
-                out.clear_series(series, SymptomKind::Anomaly, at);
-            }
+        if let Some(watch) = self.watches.get_mut(series)
+            && std::mem::take(&mut watch.raised)
+        {
+            out.clear_series(series, SymptomKind::Anomaly, at);
         }
     }
 }

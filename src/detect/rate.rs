@@ -96,10 +96,10 @@ impl Detector for Rate {
     }
 
     fn ended(&mut self, series: usize, at: Timestamp, out: &mut Scribe<'_>) {
-        if let Some(watch) = self.watches.get_mut(series) {
-            if std::mem::take(&mut watch.raised) {
-                out.clear_series(series, SymptomKind::Rate, at);
-            }
+        if let Some(watch) = self.watches.get_mut(series)
+            && std::mem::take(&mut watch.raised)
+        {
+            out.clear_series(series, SymptomKind::Rate, at);
         }
     }
 }

@@ -260,9 +260,8 @@ impl Settings {
 
 impl ThresholdRule {
     fn check(&self) -> Result<(), SettingsError> {
-        let bound = match (self.above, self.below) {
-            (Some(bound), None) | (None, Some(bound)) => bound,
-            _ => return Err(SettingsError::Bounds(self.name.clone())),
+        let ((Some(bound), None) | (None, Some(bound))) = (self.above, self.below) else {
+            return Err(SettingsError::Bounds(self.name.clone()));
         };
         if !bound.is_finite() || self.clear.is_some_and(|clear| !clear.is_finite()) {
             let place = format!("detect.threshold rule '{}': its bound", self.name);

@@ -38,7 +38,7 @@ impl Bench {
             kind,
             period,
             group: None,
-            attributes: Default::default(),
+            attributes: std::collections::BTreeMap::default(),
         };
         self.topology.apply(&TopologyChange::Entity { entity });
         self

@@ -143,7 +143,7 @@ impl Engine {
                 .named
                 .extend(plan.alternatives.iter().map(|other| other.to.clone()));
         }
-        self.tell_plan(&plan, None, effects);
+        Self::tell_plan(&plan, None, effects);
         effects.log.push(Record::Plan {
             at: self.now,
             plan: plan.clone(),
@@ -162,7 +162,7 @@ impl Engine {
         effects: &mut Effects,
     ) {
         if let Some(plan) = self.plans.remove(id) {
-            self.tell_plan(&plan, Some(&outcome), effects);
+            Self::tell_plan(&plan, Some(&outcome), effects);
             self.approved
                 .retain(|(incident, name)| Some(*incident) != plan.incident || name != service);
         }

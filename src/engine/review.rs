@@ -143,7 +143,7 @@ impl Engine {
         }
         let asked_before = known.is_some_and(|known| known.decision == Decision::Ask);
         if verdict.decision == Decision::Ask || asked_before {
-            self.tell_approval(&verdict, effects);
+            Self::tell_approval(&verdict, effects);
         }
         effects.log.push(Record::Verdict {
             verdict: verdict.clone(),

@@ -63,7 +63,7 @@ impl Engine {
         effects.notify.push(notification);
     }
 
-    pub(super) fn tell_approval(&self, verdict: &Verdict, effects: &mut Effects) {
+    pub(super) fn tell_approval(verdict: &Verdict, effects: &mut Effects) {
         let gate = verdict.refusal.as_ref().map_or("", |refusal| refusal.gate.as_str());
         let reason = verdict.refusal.as_ref().map_or("", |refusal| refusal.reason.as_str());
         effects.notify.push(Notification {
@@ -79,7 +79,7 @@ impl Engine {
         });
     }
 
-    pub(super) fn tell_plan(&self, plan: &Plan, outcome: Option<&Outcome>, effects: &mut Effects) {
+    pub(super) fn tell_plan(plan: &Plan, outcome: Option<&Outcome>, effects: &mut Effects) {
         let (severity, text) = match outcome {
             None => (Severity::Critical, plan.summary.clone()),
             Some(Outcome::Done { active }) => (

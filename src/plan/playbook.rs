@@ -395,7 +395,7 @@ mod tests {
             let attributes = [("address".to_owned(), "127.0.0.1:1".to_owned())].into();
             let entity = crate::model::Entity {
                 name: name.into(),
-                kind: Default::default(),
+                kind: crate::model::EntityKind::default(),
                 period: None,
                 group: None,
                 attributes,

@@ -1,4 +1,4 @@
-//! HAProxy by its runtime socket: the administrative state of one server of one backend.
+//! `HAProxy` by its runtime socket: the administrative state of one server of one backend.
 //!
 //! <https://docs.haproxy.org/2.6/management.html#9.3>, `set server` and `show servers state`.
 
@@ -11,7 +11,7 @@ use super::{Call, Executor, TokenClass, parameters};
 use crate::act::BoxFuture;
 use crate::act::runner::{Applied, Effect};
 
-/// An answer of HAProxy longer than this is cut off.
+/// An answer of `HAProxy` longer than this is cut off.
 const ANSWER_MAX: u64 = 1 << 20;
 
 /// See the module.

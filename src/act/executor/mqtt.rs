@@ -1,4 +1,4 @@
-//! MQTT: publishes one message at QoS 1, retained or not, and waits until the broker has it. A retained one can be read back.
+//! MQTT: publishes one message at `QoS` 1, retained or not, and waits until the broker has it. A retained one can be read back.
 
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
 use serde::Deserialize;

@@ -50,8 +50,8 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
     let mut records = Vec::new();
     let mut at = 0;
     while let Some((header, rest)) = bytes.get(at..).and_then(|rest| rest.split_first_chunk::<HEADER>()) {
-        let [a, b, c, d, e, f, g, h, crc @ ..] = *header;
-        let (length, complement) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+        let word = |n: usize| u32::from_le_bytes([header[n], header[n + 1], header[n + 2], header[n + 3]]);
+        let (length, complement, crc) = (word(0), word(4), word(8));
         let damaged = |problem: String| DecodeError::Damaged {
             record: records.len(),
             at,
@@ -69,7 +69,7 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
             return Err(damaged(format!("it claims {length} bytes")));
         }
         let Some(json) = rest.get(..length) else { break };
-        if crc32fast::hash(json) != u32::from_le_bytes(crc) {
+        if crc32fast::hash(json) != crc {
             // A torn write can leave the last record's length without all of its bytes, filled up with zeros.
             if rest.len() == length {
                 break;

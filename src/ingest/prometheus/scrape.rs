@@ -437,13 +437,14 @@ fn number(parts: &SeriesParts, target: &Resolved, settings: &ScrapeSettings, fee
 }
 
 fn unreached(error: &reqwest::Error) -> Failed {
+    use std::io::ErrorKind as K;
+
     let mut source = std::error::Error::source(error);
     let mut kind = None;
     while let Some(cause) = source {
         kind = kind.or_else(|| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind));
         source = cause.source();
     }
-    use std::io::ErrorKind as K;
     let reach = match kind {
         Some(K::ConnectionRefused | K::ConnectionReset | K::UnexpectedEof | K::ConnectionAborted) => Reach::Refused,
         _ if error.is_timeout() && error.is_connect() => Reach::Unreachable,

@@ -15,23 +15,13 @@ use crate::model::SeriesId;
 const SERIES_MAX: usize = 2_000_000;
 
 /// The series of one target.
+#[derive(Default)]
 pub struct SeriesCache {
     hasher: RandomState,
     /// By place in the last scrape: hash and number.
     places: Vec<(u64, SeriesId)>,
     by_hash: HashMap<u64, SeriesId, foldhash::fast::FixedState>,
     place: usize,
-}
-
-impl Default for SeriesCache {
-    fn default() -> Self {
-        Self {
-            hasher: RandomState::default(),
-            places: Vec::new(),
-            by_hash: HashMap::default(),
-            place: 0,
-        }
-    }
 }
 
 impl SeriesCache {

@@ -1,7 +1,7 @@
 //! Targets: listed in the config, or in files that somebody else writes.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use schemars::JsonSchema;
@@ -84,7 +84,7 @@ impl Files {
     /// All targets of all files, and what went wrong.
     pub fn read(&mut self, path: &str) -> (Vec<Resolved>, Vec<String>) {
         let mut errors = Vec::new();
-        let files: Vec<PathBuf> = self.paths.iter().flat_map(expand).collect();
+        let files: Vec<PathBuf> = self.paths.iter().flat_map(|path| expand(path)).collect();
         self.known.retain(|file, _| files.contains(file));
         for file in files {
             let changed = std::fs::metadata(&file).and_then(|meta| meta.modified()).ok();
@@ -118,13 +118,13 @@ impl Files {
     }
 }
 
-fn expand(pattern: &PathBuf) -> Vec<PathBuf> {
+fn expand(pattern: &Path) -> Vec<PathBuf> {
     let name = pattern
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
     if !name.contains('*') {
-        return vec![pattern.clone()];
+        return vec![pattern.to_owned()];
     }
     let glob = crate::model::Glob::from(name.as_str());
     let dir = pattern.parent().map_or_else(|| PathBuf::from("."), PathBuf::from);

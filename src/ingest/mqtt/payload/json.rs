@@ -204,7 +204,7 @@ mod tests {
         );
         assert!(samples.is_empty());
         assert!(errors[0].contains("line 1 column"), "{errors:?}");
-        assert!(errors[1].contains("$"), "{errors:?}");
+        assert!(errors[1].contains('$'), "{errors:?}");
         assert!(errors[2].contains("7 is not a time"), "{errors:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! ThingsBoard's device and gateway MQTT API.
+//! `ThingsBoard`'s device and gateway MQTT API.
 //!
 //! <https://thingsboard.io/docs/reference/mqtt-api/>, <https://thingsboard.io/docs/reference/gateway-mqtt-api/>
 

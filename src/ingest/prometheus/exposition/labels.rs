@@ -56,7 +56,7 @@ pub fn split_series(series: &[u8]) -> SeriesParts {
     let text = String::from_utf8_lossy(series);
     let mut parts = SeriesParts::default();
     let Some((name, rest)) = text.split_once('{') else {
-        parts.name = text.trim().to_owned();
+        text.trim().clone_into(&mut parts.name);
         return parts;
     };
     name.trim().clone_into(&mut parts.name);

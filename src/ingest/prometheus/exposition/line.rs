@@ -287,7 +287,7 @@ fn number(word: &[u8]) -> Option<f64> {
         .filter(|_| rest.first().is_some_and(u8::is_ascii_digit))
 }
 
-/// Milliseconds in the text format, seconds in OpenMetrics.
+/// Milliseconds in the text format, seconds in `OpenMetrics`.
 fn stamp(word: &[u8], format: Format) -> Option<i64> {
     match format {
         Format::Text => {

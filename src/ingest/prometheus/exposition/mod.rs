@@ -1,4 +1,4 @@
-//! The exposition formats: Prometheus text 0.0.4 (with the quoted names of 1.0.0) and OpenMetrics 1.0.
+//! The exposition formats: Prometheus text 0.0.4 (with the quoted names of 1.0.0) and `OpenMetrics` 1.0.
 //!
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/>,
 //! <https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md>
