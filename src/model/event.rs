@@ -16,7 +16,6 @@ pub struct Event {
     /// When it arrived here.
     pub seen: Timestamp,
     /// What happened.
-    #[serde(flatten)]
     pub kind: EventKind,
 }
 
