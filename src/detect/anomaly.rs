@@ -6,6 +6,7 @@
 use crate::model::{Evidence, Sample, SymptomKind, Timestamp};
 
 use super::columns::Slots;
+use super::learned::{BEYOND, RESTING};
 use super::scribe::{Draft, Scribe};
 use super::settings::LearnedSettings;
 use super::{Detector, EntityMeta};
@@ -18,11 +19,11 @@ const CLEAR: f64 = 4.0;
 const CLIP: f64 = 4.0;
 
 /// Samples in a row to begin and to end.
-const BEGIN: u32 = 3;
-const END: u32 = 5;
+const BEGIN: u16 = 3;
+const END: u8 = 5;
 
 /// After so many samples in a row the new level is the level.
-const SETTLE: u32 = 600;
+const SETTLE: u16 = 600;
 
 /// See the module.
 pub struct Anomaly {
@@ -32,12 +33,14 @@ pub struct Anomaly {
 
 #[derive(Default)]
 struct Watch {
-    seen: u32,
-    level: f64,
-    spread: f64,
-    run: u32,
-    calm: u32,
     since: Timestamp,
+    level: f64,
+    spread: f32,
+    /// Share of samples that repeat the one before.
+    repeats: f32,
+    seen: u32,
+    run: u16,
+    calm: u8,
     raised: bool,
 }
 
@@ -60,37 +63,42 @@ impl Detector for Anomaly {
         wanted
     }
 
-    fn observe(&mut self, series: usize, sample: &Sample, _: Option<(Timestamp, f64)>, out: &mut Scribe<'_>) {
+    fn observe(&mut self, series: usize, sample: &Sample, before: Option<(Timestamp, f64)>, out: &mut Scribe<'_>) {
         let Some(watch) = self.watches.get_mut(series) else {
             return;
         };
         let value = sample.value;
-        if !value.is_finite() {
+        if !value.is_finite() || value.abs() > BEYOND {
             return;
         }
         watch.seen = watch.seen.saturating_add(1);
         let weight = WEIGHT.max(1.0 / f64::from(watch.seen));
+        let repeat = before.is_some_and(|(_, value)| value.to_bits() == sample.value.to_bits());
+        watch.repeats += weight as f32 * (f32::from(u8::from(repeat)) - watch.repeats);
         let warm = watch.seen > self.settings.warm_up;
+        // A door, a mode, a set point: at rest most of the time, and then it jumps, because somebody moved it.
+        let resting = watch.repeats > RESTING;
         // A constant signal has no spread of its own: a thousandth of its level is the floor.
-        let scale = watch.spread.max(watch.level.abs() * 1e-3).max(1e-9);
+        let scale = f64::from(watch.spread).max(watch.level.abs() * 1e-3).max(1e-9);
         let off = (value - watch.level) / scale;
         let step = if warm {
             off.clamp(-CLIP, CLIP) * scale
         } else {
             value - watch.level
         };
-        if warm && off.abs() > RAISE {
+        if warm && off.abs() > RAISE && !resting {
             if watch.run == 0 {
                 watch.since = sample.at;
             }
-            watch.run += 1;
+            watch.run = watch.run.saturating_add(1);
             watch.calm = 0;
         } else if off.abs() < CLEAR {
-            watch.calm += 1;
+            watch.calm = watch.calm.saturating_add(1);
             watch.run = 0;
         }
         watch.level += weight * step;
-        watch.spread += weight * (step.abs() - watch.spread);
+        // Beyond the range of f32 the spread is infinite and nothing is an anomaly, which such numbers are not worth more than.
+        watch.spread = (f64::from(watch.spread) * (1.0 - weight) + weight * step.abs()) as f32;
         if !watch.raised && watch.run >= BEGIN {
             watch.raised = true;
             let draft = Draft {

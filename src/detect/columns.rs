@@ -1,10 +1,14 @@
 //! State by index, with a slot only for those that need one.
 
+use crate::model::Sample;
+
 /// A sparse column: most series of a shard match no rule of most detectors and cost four bytes there.
 #[derive(Debug)]
 pub struct Slots<T> {
     slot: Vec<u32>,
     states: Vec<T>,
+    /// Of each state: whose.
+    owners: Vec<u32>,
 }
 
 const NONE: u32 = u32::MAX;
@@ -14,6 +18,7 @@ impl<T> Default for Slots<T> {
         Self {
             slot: Vec::new(),
             states: Vec::new(),
+            owners: Vec::new(),
         }
     }
 }
@@ -26,6 +31,7 @@ impl<T> Slots<T> {
         }
         self.slot[index] = u32::try_from(self.states.len()).unwrap_or(NONE);
         self.states.push(state);
+        self.owners.push(u32::try_from(index).unwrap_or(NONE));
     }
 
     /// The state of `index`, if it has one.
@@ -43,17 +49,23 @@ impl<T> Slots<T> {
         &mut self.states[slot]
     }
 
-    /// Every state with its index, by index.
+    /// The state of `index` to look at, if it has one.
+    pub fn get(&self, index: usize) -> Option<&T> {
+        self.states.get(*self.slot.get(index)? as usize)
+    }
+
+    /// Reads of the state of each sample's series whatever `read` reads, so that it is near when its turn comes.
+    pub fn touch(&self, samples: &[(u32, Sample)], read: impl Fn(&T) -> u64) -> u64 {
+        let states = samples.iter().filter_map(|(series, _)| self.get(*series as usize));
+        states.fold(0, |sum, state| sum ^ read(state))
+    }
+
+    /// Every state with its index, in the order in which they got one. Costs nothing for indices without a state: most
+    /// entities never have a restart or a bad payload, and this runs at every tick.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut T)> {
-        // Slots are handed out in the order in which indices were first seen, which need not be the order of indices.
-        let mut order: Vec<(usize, u32)> = self
-            .slot
+        self.owners
             .iter()
-            .copied()
-            .enumerate()
-            .filter(|(_, slot)| *slot != NONE)
-            .collect();
-        order.sort_unstable_by_key(|(_, slot)| *slot);
-        order.into_iter().map(|(index, _)| index).zip(self.states.iter_mut())
+            .map(|index| *index as usize)
+            .zip(self.states.iter_mut())
     }
 }

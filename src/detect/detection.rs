@@ -1,6 +1,7 @@
 //! All shards together: hands inputs to them, collects their findings into one order.
 
 use std::hash::BuildHasher;
+use std::time::Duration;
 
 use foldhash::fast::FixedState;
 
@@ -33,6 +34,10 @@ const NOWHERE: Place = (u16::MAX, u32::MAX);
 /// By name and with a fixed seed: the number of an entity depends on who spoke first.
 const HASHER: FixedState = FixedState::with_seed(0x7368_6172);
 
+/// A device's clock is believed up to so far ahead. Otherwise one sample from the next century would make all that follow late,
+/// and nothing would be detected any more.
+const AHEAD_MAX: Duration = Duration::from_secs(60);
+
 /// Shards beyond this bring nothing.
 const SHARDS_MAX: usize = 256;
 
@@ -45,6 +50,7 @@ pub struct Detection {
     samples: Vec<Sample>,
     events: Vec<Event>,
     topology_version: u64,
+    ahead: u64,
 }
 
 impl Detection {
@@ -61,6 +67,7 @@ impl Detection {
             samples: Vec::new(),
             events: Vec::new(),
             topology_version: u64::MAX,
+            ahead: 0,
         })
     }
 
@@ -90,8 +97,13 @@ impl Detection {
         let samples = std::mem::take(&mut self.samples);
         for sample in &samples {
             let (shard, series) = self.place_series(sample.series, topology);
+            let mut sample = *sample;
+            if sample.at > sample.seen + AHEAD_MAX {
+                sample.at = sample.seen;
+                self.ahead += 1;
+            }
             if let Some(shard) = self.shards.get_mut(usize::from(shard)) {
-                shard.samples.push((series, *sample));
+                shard.samples.push((series, sample));
             }
         }
         self.samples = samples;
@@ -165,14 +177,19 @@ impl Detection {
             .unwrap_or_default()
     }
 
-    /// Late, repeated and contradicting samples so far.
+    /// Late, repeated, contradicting and ahead samples so far.
     pub fn counts(&self) -> Counts {
-        self.shards.iter().fold(Counts::default(), |sum, shard| {
+        let own = Counts {
+            ahead: self.ahead,
+            ..Counts::default()
+        };
+        self.shards.iter().fold(own, |sum, shard| {
             let counts = shard.counts();
             Counts {
                 late: sum.late + counts.late,
                 duplicate: sum.duplicate + counts.duplicate,
                 conflicting: sum.conflicting + counts.conflicting,
+                ahead: sum.ahead + counts.ahead,
             }
         })
     }

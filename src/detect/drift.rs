@@ -5,6 +5,7 @@
 use crate::model::{Evidence, Sample, SymptomKind, Timestamp};
 
 use super::columns::Slots;
+use super::learned::{BEYOND, RESTING};
 use super::scribe::{Draft, Scribe};
 use super::settings::LearnedSettings;
 use super::{Detector, EntityMeta};
@@ -20,7 +21,7 @@ const RAISE: f64 = 8.0;
 const CLEAR: f64 = 4.0;
 
 /// The gap must stay large for so many samples in a row.
-const RUN: u32 = 30;
+const RUN: u16 = 30;
 
 /// See the module.
 pub struct Drift {
@@ -30,13 +31,15 @@ pub struct Drift {
 
 #[derive(Default)]
 struct Watch {
-    seen: u32,
+    since: Timestamp,
     fast: f64,
     slow: f64,
-    usual_gap: f64,
-    noise: f64,
-    run: u32,
-    since: Timestamp,
+    usual_gap: f32,
+    noise: f32,
+    /// Share of samples that repeat the one before.
+    repeats: f32,
+    seen: u32,
+    run: u16,
     raised: bool,
 }
 
@@ -50,6 +53,11 @@ impl Drift {
     }
 }
 
+/// One step of a moving average, in the wide form: the narrow one is only for keeping.
+fn blend(average: f32, value: f64, weight: f64) -> f64 {
+    f64::from(average) * (1.0 - weight) + weight * value
+}
+
 impl Detector for Drift {
     fn attach(&mut self, series: usize, _: &str, entity: &EntityMeta) -> bool {
         let wanted = self.settings.enabled && self.settings.kinds.contains(&entity.kind);
@@ -59,35 +67,39 @@ impl Detector for Drift {
         wanted
     }
 
-    fn observe(&mut self, series: usize, sample: &Sample, _: Option<(Timestamp, f64)>, out: &mut Scribe<'_>) {
+    fn observe(&mut self, series: usize, sample: &Sample, before: Option<(Timestamp, f64)>, out: &mut Scribe<'_>) {
         let Some(watch) = self.watches.get_mut(series) else {
             return;
         };
         let value = sample.value;
-        if !value.is_finite() {
+        if !value.is_finite() || value.abs() > BEYOND {
             return;
         }
         watch.seen = watch.seen.saturating_add(1);
         let first = 1.0 / f64::from(watch.seen);
-        watch.noise += FAST.max(first) * ((value - watch.fast).abs() - watch.noise);
+        let repeat = before.is_some_and(|(_, value)| value.to_bits() == sample.value.to_bits());
+        watch.repeats += SLOW.max(first) as f32 * (f32::from(u8::from(repeat)) - watch.repeats);
+        let noise = blend(watch.noise, (value - watch.fast).abs(), FAST.max(first));
+        watch.noise = noise as f32;
         watch.fast += FAST.max(first) * (value - watch.fast);
         watch.slow += SLOW.max(first) * (value - watch.slow);
         let gap = (watch.fast - watch.slow).abs();
         // A signal that never moved has no usual gap: its level and its noise are the floor.
-        let floor = (watch.noise * 0.2).max(watch.slow.abs() * 1e-3).max(1e-9);
-        let ratio = gap / watch.usual_gap.max(floor);
+        let floor = (noise * 0.2).max(watch.slow.abs() * 1e-3).max(1e-9);
+        let usual = f64::from(watch.usual_gap).max(floor);
+        let ratio = gap / usual;
         if watch.seen < self.settings.warm_up.saturating_mul(WARM_UPS) {
-            watch.usual_gap += (1.0 / 300.0_f64).max(first) * (gap - watch.usual_gap);
+            watch.usual_gap = blend(watch.usual_gap, gap, (1.0 / 300.0_f64).max(first)) as f32;
             return;
         }
         // Clipped, so that a drift does not become what is usual before it is called one.
-        let clipped = gap.min(2.0 * watch.usual_gap.max(floor));
-        watch.usual_gap += SLOW * (clipped - watch.usual_gap);
-        if ratio > RAISE {
+        watch.usual_gap = blend(watch.usual_gap, gap.min(2.0 * usual), SLOW) as f32;
+        // What rests by nature and is moved now and then steps; it does not creep.
+        if ratio > RAISE && watch.repeats <= RESTING {
             if watch.run == 0 {
                 watch.since = sample.at;
             }
-            watch.run += 1;
+            watch.run = watch.run.saturating_add(1);
         } else {
             watch.run = 0;
         }

@@ -14,6 +14,7 @@ mod columns;
 mod detection;
 mod drift;
 mod flapping;
+mod learned;
 mod presence;
 mod rate;
 mod reachability;
@@ -46,6 +47,13 @@ pub trait Detector: Send {
     /// A new value of an attached series; `before` is the one before it.
     fn observe(&mut self, series: usize, sample: &Sample, before: Option<(Timestamp, f64)>, out: &mut Scribe<'_>) {
         let _ = (series, sample, before, out);
+    }
+
+    /// Reads of each sample's state what [`Self::observe`] will read, so that it is near when its turn comes. The result
+    /// means nothing; it only keeps the reads from being left out.
+    fn touch(&self, samples: &[(u32, Sample)]) -> u64 {
+        let _ = samples;
+        0
     }
 
     /// Any sign of life of an entity.

@@ -63,7 +63,8 @@ impl Detector for Rate {
         let rule = &self.rules[watch.rule];
         let over = rule.over.0.as_secs_f64();
         let weight = if over > 0.0 { 1.0 - (-seconds / over).exp() } else { 1.0 };
-        watch.smoothed += weight * (slope - watch.smoothed);
+        // In this form two opposite slopes near the end of the number range give no infinity that would stay for ever.
+        watch.smoothed = (1.0 - weight) * watch.smoothed + weight * slope;
         if watch.smoothed.abs() > rule.per_second {
             let since = *watch.since.get_or_insert(then);
             if !watch.raised {
@@ -96,10 +97,13 @@ impl Detector for Rate {
     }
 
     fn ended(&mut self, series: usize, at: Timestamp, out: &mut Scribe<'_>) {
-        if let Some(watch) = self.watches.get_mut(series)
-            && std::mem::take(&mut watch.raised)
-        {
-            out.clear_series(series, SymptomKind::Rate, at);
+        if let Some(watch) = self.watches.get_mut(series) {
+            // Whoever comes back does not come back moving.
+            watch.smoothed = 0.0;
+            watch.since = None;
+            if std::mem::take(&mut watch.raised) {
+                out.clear_series(series, SymptomKind::Rate, at);
+            }
         }
     }
 }

@@ -66,7 +66,7 @@ impl Detector for Restarted {
         };
         let before = start.replace(sample.value);
         if before.is_some_and(|before| sample.value > before + JITTER_S) {
-            let entity = out.series[series].0 as usize;
+            let entity = out.series[series].entity as usize;
             self.note(
                 entity,
                 sample.at,

@@ -1,9 +1,10 @@
 //! Where detectors write their findings.
 
 use crate::model::symptom::Finding;
-use crate::model::{Catalog, EntityName, Evidence, Severity, SignalId, Symptom, SymptomKey, SymptomKind, Timestamp};
+use crate::model::{Catalog, EntityName, Evidence, Severity, Symptom, SymptomKey, SymptomKind, Timestamp};
 
 use super::EntityMeta;
+use super::shard::Series;
 
 /// Collects findings of one shard and knows the names behind its indices.
 pub struct Scribe<'a> {
@@ -11,7 +12,7 @@ pub struct Scribe<'a> {
     pub now: Timestamp,
     pub(super) catalog: &'a Catalog,
     pub(super) entities: &'a [EntityMeta],
-    pub(super) series: &'a [(u32, SignalId)],
+    pub(super) series: &'a [Series],
     pub(super) findings: &'a mut Vec<Finding>,
 }
 
@@ -39,7 +40,7 @@ impl Scribe<'_> {
 
     /// A symptom of one signal.
     pub fn raise_series(&mut self, series: usize, draft: Draft) {
-        let (entity, signal) = self.series[series];
+        let Series { entity, signal, .. } = self.series[series];
         let signal = self.catalog.signal_name(signal);
         let key = SymptomKey {
             entity: self.name(entity as usize),
@@ -51,7 +52,7 @@ impl Scribe<'_> {
 
     /// The symptom of one signal is over.
     pub fn clear_series(&mut self, series: usize, kind: SymptomKind, at: Timestamp) {
-        let (entity, signal) = self.series[series];
+        let Series { entity, signal, .. } = self.series[series];
         let signal = self.catalog.signal_name(signal);
         self.findings.push(Finding::Cleared {
             key: SymptomKey {

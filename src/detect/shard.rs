@@ -1,6 +1,7 @@
 //! A part of all entities with their series, store and detectors. Shards do not know of one another.
 
 use crate::model::event::Presence;
+use crate::model::sample::is_stale;
 use crate::model::symptom::Finding;
 use crate::model::{
     Catalog, EntityKind, EntityName, Event, EventKind, Reach, Sample, SignalId, Span, Timestamp, Topology,
@@ -45,19 +46,38 @@ pub struct Shard {
     catalog: Catalog,
     store: Columns,
     entities: Vec<EntityMeta>,
+    /// Of each entity: when it last spoke. Apart from the other vitals, because every sample writes it.
+    speech: Vec<Timestamp>,
     vitals: Vec<Vital>,
-    /// Of each series: whose, and of what signal.
-    series: Vec<(u32, SignalId)>,
-    /// Of each series: a bit for each detector that wants its samples.
-    wants: Vec<u16>,
+    series: Vec<Series>,
     detectors: Vec<Box<dyn Detector>>,
     pub(super) samples: Vec<(u32, Sample)>,
     pub(super) events: Vec<(u32, Event)>,
     pub(super) now: Timestamp,
     findings: Vec<Finding>,
-    /// Of each series: one more than the place of its latest sample in the tick at hand.
-    latest: Vec<u32>,
+    /// Who spoke in the tick at hand, and when.
+    heard: Vec<(Timestamp, u32)>,
 }
+
+/// What every sample asks of its series: four to a line of cache.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Series {
+    /// Whose.
+    pub(super) entity: u32,
+    /// Of what signal.
+    pub(super) signal: SignalId,
+    /// One more than the place of its latest sample in the tick at hand.
+    latest: u32,
+    /// A bit for each detector that wants its samples.
+    wants: u16,
+}
+
+/// Has never spoken.
+const NEVER: Timestamp = Timestamp::from_nanos(i64::MIN);
+
+/// Samples whose state is fetched together before the first of them is worked on. Samples come in random order, and
+/// waiting for memory one sample at a time costs more than all detectors.
+const CHUNK: usize = 64;
 
 impl Shard {
     pub(super) fn new(settings: &Settings, catalog: Catalog) -> Self {
@@ -67,15 +87,15 @@ impl Shard {
             catalog,
             store: Columns::default(),
             entities: Vec::new(),
+            speech: Vec::new(),
             vitals: Vec::new(),
             series: Vec::new(),
-            wants: Vec::new(),
             detectors,
             samples: Vec::new(),
             events: Vec::new(),
             now: Timestamp::EPOCH,
             findings: Vec::new(),
-            latest: Vec::new(),
+            heard: Vec::new(),
         }
     }
 
@@ -87,6 +107,7 @@ impl Shard {
             period: known.and_then(|entity| entity.period),
             name,
         });
+        self.speech.push(NEVER);
         self.vitals.push(Vital::default());
         u32::try_from(self.entities.len() - 1).unwrap_or(u32::MAX)
     }
@@ -104,20 +125,24 @@ impl Shard {
 
     pub(super) fn add_series(&mut self, entity: u32, signal: SignalId) -> u32 {
         let index = self.store.add();
-        self.series.push((entity, signal));
-        self.latest.push(0);
         let name = self.catalog.signal_name(signal);
         let meta = &self.entities[entity as usize];
         let mut wants = 0;
         for (bit, detector) in self.detectors.iter_mut().enumerate() {
             wants |= u16::from(detector.attach(index, name.as_str(), meta)) << bit;
         }
-        self.wants.push(wants);
+        self.series.push(Series {
+            entity,
+            signal,
+            latest: 0,
+            wants,
+        });
         u32::try_from(index).unwrap_or(u32::MAX)
     }
 
     /// Works off what was collected since the last tick.
     pub(super) fn work(&mut self) {
+        self.hear();
         self.put_in_order();
         let mut scribe = Scribe {
             now: self.now,
@@ -126,40 +151,37 @@ impl Shard {
             series: &self.series,
             findings: &mut self.findings,
         };
-        for (series, sample) in self.samples.drain(..) {
-            let series = series as usize;
-            let entity = self.series[series].0 as usize;
-            scribe.now = sample.seen;
-            let pushed = self.store.push(series, &sample);
-            let before = match pushed {
-                Pushed::New { before } => before,
-                Pushed::Ended => {
-                    for detector in &mut self.detectors {
-                        detector.ended(series, sample.at, &mut scribe);
-                    }
-                    continue;
-                }
-                // Late or repeated it may be, but somebody spoke just now.
-                Pushed::Dropped => {
-                    if !sample.retained {
-                        self.vitals[entity].last_speech = self.vitals[entity].last_speech.max(Some(sample.seen));
-                        self.detectors[0].spoke(entity, sample.seen, &mut scribe);
-                    }
-                    continue;
-                }
-            };
-            if !sample.retained {
-                self.vitals[entity].last_speech = self.vitals[entity].last_speech.max(Some(sample.seen));
-                // Absence is the first in the registry and the only one that hears every sign of life.
-                self.detectors[0].spoke(entity, sample.seen, &mut scribe);
+        for chunk in self.samples.chunks(CHUNK) {
+            let mut touched = 0;
+            for (series, _) in chunk {
+                touched ^= self.store.touch(*series as usize);
             }
-            let mut wants = self.wants[series];
-            while wants != 0 {
-                let bit = wants.trailing_zeros() as usize;
-                wants &= wants - 1;
-                self.detectors[bit].observe(series, &sample, before, &mut scribe);
+            for detector in &self.detectors {
+                touched ^= detector.touch(chunk);
+            }
+            std::hint::black_box(touched);
+            for (series, sample) in chunk {
+                let series = *series as usize;
+                scribe.now = sample.seen;
+                let before = match self.store.push(series, sample) {
+                    Pushed::New { before } => before,
+                    Pushed::Ended => {
+                        for detector in &mut self.detectors {
+                            detector.ended(series, sample.at, &mut scribe);
+                        }
+                        continue;
+                    }
+                    Pushed::Dropped => continue,
+                };
+                let mut wants = self.series[series].wants;
+                while wants != 0 {
+                    let bit = wants.trailing_zeros() as usize;
+                    wants &= wants - 1;
+                    self.detectors[bit].observe(series, sample, before, &mut scribe);
+                }
             }
         }
+        self.samples.clear();
         for (entity, event) in self.events.drain(..) {
             let entity = entity as usize;
             scribe.now = event.seen;
@@ -178,6 +200,43 @@ impl Shard {
         }
     }
 
+    /// Who has spoken, in the order of arrival at the source: a late or repeated sample is a sign of life as well, a retained
+    /// one is not. Gaps are learned per entity and so must not depend on which of its signals came first.
+    fn hear(&mut self) {
+        self.heard.clear();
+        let mut ordered = true;
+        for (series, sample) in &self.samples {
+            if sample.retained || is_stale(sample.value) {
+                continue;
+            }
+            let entity = self.series[*series as usize].entity;
+            let last = &mut self.speech[entity as usize];
+            ordered &= sample.seen >= *last;
+            *last = sample.seen.max(*last);
+            // The signals of one message say one thing.
+            if self.heard.last() != Some(&(sample.seen, entity)) {
+                self.heard.push((sample.seen, entity));
+            }
+        }
+        if !ordered {
+            self.heard.sort_unstable();
+        }
+        let mut scribe = Scribe {
+            now: self.now,
+            catalog: &self.catalog,
+            entities: &self.entities,
+            series: &self.series,
+            findings: &mut self.findings,
+        };
+        // Absence is the first in the registry and the only one that hears every sign of life.
+        if let Some(absence) = self.detectors.first_mut() {
+            for (seen, entity) in &self.heard {
+                scribe.now = *seen;
+                absence.spoke(*entity as usize, *seen, &mut scribe);
+            }
+        }
+    }
+
     /// Puts what arrived into an order that does not depend on arrival: the samples of each series by their time, events
     /// by entity and time. Series do not look at one another, so only a series that is out of order is worth a sort.
     fn put_in_order(&mut self) {
@@ -186,14 +245,14 @@ impl Shard {
         if self.samples.len() > 1 {
             for place in 0..self.samples.len() {
                 let (series, sample) = self.samples[place];
-                let latest = &mut self.latest[series as usize];
+                let latest = &mut self.series[series as usize].latest;
                 if *latest > 0 && rank(&self.samples[*latest as usize - 1].1) > rank(&sample) {
                     ordered = false;
                 }
                 *latest = u32::try_from(place + 1).unwrap_or(u32::MAX);
             }
             for (series, _) in &self.samples {
-                self.latest[*series as usize] = 0;
+                self.series[*series as usize].latest = 0;
             }
         }
         if !ordered {
@@ -216,7 +275,11 @@ impl Shard {
     }
 
     pub(super) fn vital_of(&self, entity: u32) -> Vital {
-        self.vitals.get(entity as usize).cloned().unwrap_or_default()
+        let spoke = self.speech.get(entity as usize).filter(|at| **at != NEVER);
+        Vital {
+            last_speech: spoke.copied(),
+            ..self.vitals.get(entity as usize).cloned().unwrap_or_default()
+        }
     }
 
     pub(super) const fn store(&self) -> &Columns {

@@ -7,6 +7,7 @@
 use crate::model::{Evidence, Sample, SymptomKind, Timestamp};
 
 use super::columns::Slots;
+use super::learned::RESTING;
 use super::scribe::{Draft, Scribe};
 use super::settings::LearnedSettings;
 use super::{Detector, EntityMeta};
@@ -18,9 +19,6 @@ const CHANCE: f64 = 1e-6;
 const RUN_MIN: u32 = 8;
 const P_MIN: f64 = 0.05;
 
-/// A share of repeats above this is a signal that rests by nature.
-const P_RESTING: f64 = 0.95;
-
 const WEIGHT: f64 = 0.01;
 
 /// See the module.
@@ -31,11 +29,12 @@ pub struct Stuck {
 
 #[derive(Default)]
 struct Watch {
-    seen: u32,
-    repeats: f32,
-    run: u32,
-    longest: u32,
     since: Timestamp,
+    repeats: f32,
+    seen: u32,
+    /// Runs longer than this can count are all the same: far beyond any bound.
+    run: u16,
+    longest: u16,
     raised: bool,
 }
 
@@ -52,10 +51,10 @@ impl Stuck {
 impl Watch {
     fn bound(&self) -> Option<u32> {
         let p = f64::from(self.repeats).max(P_MIN);
-        (p < P_RESTING).then(|| {
+        (p < f64::from(RESTING)).then(|| {
             let by_chance = (CHANCE.ln() / p.ln()).ceil();
             // Far below 2^32: ln(1e-6) / ln(0.95) is 270.
-            (by_chance as u32).max(RUN_MIN).max(self.longest * 3)
+            (by_chance as u32).max(RUN_MIN).max(u32::from(self.longest) * 3)
         })
     }
 }
@@ -79,7 +78,7 @@ impl Detector for Stuck {
             if watch.run == 0 {
                 watch.since = then;
             }
-            watch.run += 1;
+            watch.run = watch.run.saturating_add(1);
         } else {
             if !watch.raised {
                 watch.longest = watch.longest.max(watch.run);
@@ -88,7 +87,7 @@ impl Detector for Stuck {
         }
         let bound = watch.bound();
         // A run that is already suspicious must not teach that repeating is usual.
-        if watch.seen < self.settings.warm_up || bound.is_none_or(|bound| watch.run < bound / 2) {
+        if watch.seen < self.settings.warm_up || bound.is_none_or(|bound| u32::from(watch.run) < bound / 2) {
             let weight = (1.0 / f64::from(watch.seen)).max(WEIGHT) as f32;
             watch.repeats += weight * (f32::from(u8::from(repeat)) - watch.repeats);
         }
@@ -96,7 +95,7 @@ impl Detector for Stuck {
             return;
         }
         match bound {
-            Some(bound) if repeat && !watch.raised && watch.run >= bound => {
+            Some(bound) if repeat && !watch.raised && u32::from(watch.run) >= bound => {
                 watch.raised = true;
                 let draft = Draft {
                     kind: SymptomKind::Stuck,

@@ -12,10 +12,17 @@ pub const DEPTH: usize = 4;
 /// All series of one shard. A series is an index that the shard hands out.
 #[derive(Debug, Default)]
 pub struct Columns {
-    at: Vec<[i64; DEPTH]>,
-    value: Vec<[f64; DEPTH]>,
+    rings: Vec<Ring>,
     state: Vec<State>,
     counts: Counts,
+}
+
+/// The window of one series: one line of cache, because a sample in random order pays for each line that it touches.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+struct Ring {
+    at: [i64; DEPTH],
+    value: [f64; DEPTH],
 }
 
 /// Where the window of a series stands.
@@ -35,6 +42,8 @@ pub struct Counts {
     pub duplicate: u64,
     /// The same time as before with another value: the first is kept.
     pub conflicting: u64,
+    /// Dated far ahead of its arrival: taken in with the time of arrival.
+    pub ahead: u64,
 }
 
 /// What became of a sample.
@@ -54,8 +63,10 @@ pub enum Pushed {
 impl Columns {
     /// Makes room for one more series and returns its index.
     pub fn add(&mut self) -> usize {
-        self.at.push([0; DEPTH]);
-        self.value.push([0.0; DEPTH]);
+        self.rings.push(Ring {
+            at: [0; DEPTH],
+            value: [0.0; DEPTH],
+        });
         self.state.push(State::default());
         self.state.len() - 1
     }
@@ -78,8 +89,9 @@ impl Columns {
     /// Takes in a sample of the series with that index.
     pub fn push(&mut self, series: usize, sample: &Sample) -> Pushed {
         let state = &mut self.state[series];
+        let ring = &mut self.rings[series];
         let newest = usize::from(state.newest);
-        let before = (state.filled > 0).then(|| (self.at[series][newest], self.value[series][newest]));
+        let before = (state.filled > 0).then(|| (ring.at[newest], ring.value[newest]));
         if let Some((at, value)) = before {
             let new_at = sample.at.nanos();
             if new_at < at {
@@ -100,8 +112,8 @@ impl Columns {
             return Pushed::Ended;
         }
         let next = if state.filled == 0 { 0 } else { (newest + 1) % DEPTH };
-        self.at[series][next] = sample.at.nanos();
-        self.value[series][next] = sample.value;
+        ring.at[next] = sample.at.nanos();
+        ring.value[next] = sample.value;
         let continued = !std::mem::take(&mut state.ended);
         state.newest = u8::try_from(next).unwrap_or(0);
         state.filled = (state.filled + 1).min(u8::try_from(DEPTH).unwrap_or(u8::MAX));
@@ -119,10 +131,13 @@ impl Columns {
             .get(series)
             .filter(|state| state.filled > 0 && !state.ended)?;
         let newest = usize::from(state.newest);
-        Some((
-            Timestamp::from_nanos(self.at[series][newest]),
-            self.value[series][newest],
-        ))
+        let ring = &self.rings[series];
+        Some((Timestamp::from_nanos(ring.at[newest]), ring.value[newest]))
+    }
+
+    /// Reads what [`Self::push`] will read of that series, so that it is near when its turn comes.
+    pub fn touch(&self, series: usize) -> u64 {
+        u64::from(self.state[series].newest) ^ self.rings[series].value[0].to_bits()
     }
 
     /// The window, oldest first.
@@ -132,7 +147,8 @@ impl Columns {
         let oldest = (usize::from(state.newest) + DEPTH + 1 - filled.max(1)) % DEPTH;
         (0..filled).map(move |n| {
             let place = (oldest + n) % DEPTH;
-            (Timestamp::from_nanos(self.at[series][place]), self.value[series][place])
+            let ring = &self.rings[series];
+            (Timestamp::from_nanos(ring.at[place]), ring.value[place])
         })
     }
 }
@@ -181,7 +197,8 @@ mod tests {
             Counts {
                 late: 1,
                 duplicate: 1,
-                conflicting: 1
+                conflicting: 1,
+                ahead: 0
             }
         );
         assert_eq!(columns.last(0), Some((Timestamp::from_secs(5), 1.0)));
