@@ -1,19 +1,18 @@
 //! Bad payloads: one is a note, several within the window are a warning. The note matters all the same: a poisoned message crashes
 //! its consumers, and the pattern for that looks for it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::model::{Event, EventKind, Evidence, Severity, SymptomKind, Timestamp};
 
 use super::Detector;
-use super::columns::Slots;
 use super::scribe::{Draft, Scribe};
 use super::settings::BadPayloadSettings;
 
 /// See the module.
 pub struct BadPayload {
     settings: BadPayloadSettings,
-    watches: Slots<Watch>,
+    watches: BTreeMap<usize, Watch>,
 }
 
 #[derive(Default)]
@@ -28,7 +27,7 @@ impl BadPayload {
     pub fn new(settings: &BadPayloadSettings) -> Self {
         Self {
             settings: settings.clone(),
-            watches: Slots::default(),
+            watches: BTreeMap::new(),
         }
     }
 }
@@ -38,7 +37,7 @@ impl Detector for BadPayload {
         let EventKind::BadPayload { place, error } = &event.kind else {
             return;
         };
-        let watch = self.watches.ensure(entity, Watch::default);
+        let watch = self.watches.entry(entity).or_default();
         watch.seen.push_back(event.seen);
         while watch.seen.len() > self.settings.count as usize {
             watch.seen.pop_front();
@@ -69,14 +68,14 @@ impl Detector for BadPayload {
     }
 
     fn tick(&mut self, now: Timestamp, out: &mut Scribe<'_>) {
-        for (entity, watch) in self.watches.iter_mut() {
+        for (entity, watch) in &mut self.watches {
             let quiet = watch
                 .seen
                 .back()
                 .is_none_or(|last| now.since(*last) > self.settings.window.0);
             if quiet && watch.raised.take().is_some() {
                 watch.seen.clear();
-                out.clear_entity(entity, SymptomKind::BadPayload, "", now);
+                out.clear_entity(*entity, SymptomKind::BadPayload, "", now);
             }
         }
     }

@@ -1,14 +1,13 @@
 //! State by index, with a slot only for those that need one.
 
 use crate::model::Sample;
+use crate::store::Paged;
 
 /// A sparse column: most series of a shard match no rule of most detectors and cost four bytes there.
 #[derive(Debug)]
 pub struct Slots<T> {
     slot: Vec<u32>,
-    states: Vec<T>,
-    /// Of each state: whose.
-    owners: Vec<u32>,
+    states: Paged<T>,
 }
 
 const NONE: u32 = u32::MAX;
@@ -17,8 +16,7 @@ impl<T> Default for Slots<T> {
     fn default() -> Self {
         Self {
             slot: Vec::new(),
-            states: Vec::new(),
-            owners: Vec::new(),
+            states: Paged::default(),
         }
     }
 }
@@ -31,7 +29,6 @@ impl<T> Slots<T> {
         }
         self.slot[index] = u32::try_from(self.states.len()).unwrap_or(NONE);
         self.states.push(state);
-        self.owners.push(u32::try_from(index).unwrap_or(NONE));
     }
 
     /// The state of `index`, if it has one.
@@ -58,14 +55,5 @@ impl<T> Slots<T> {
     pub fn touch(&self, samples: &[(u32, Sample)], read: impl Fn(&T) -> u64) -> u64 {
         let states = samples.iter().filter_map(|(series, _)| self.get(*series as usize));
         states.fold(0, |sum, state| sum ^ read(state))
-    }
-
-    /// Every state with its index, in the order in which they got one. Costs nothing for indices without a state: most
-    /// entities never have a restart or a bad payload, and this runs at every tick.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut T)> {
-        self.owners
-            .iter()
-            .map(|index| *index as usize)
-            .zip(self.states.iter_mut())
     }
 }

@@ -29,6 +29,20 @@ impl Parallel for Sequential {
 /// A place in a shard.
 type Place = (u16, u32);
 
+/// Where a series has its place, and its entity in the same shard.
+#[derive(Clone, Copy, PartialEq)]
+struct SeriesPlace {
+    series: u32,
+    entity: u32,
+    shard: u16,
+}
+
+const UNPLACED: SeriesPlace = SeriesPlace {
+    series: u32::MAX,
+    entity: u32::MAX,
+    shard: u16::MAX,
+};
+
 const NOWHERE: Place = (u16::MAX, u32::MAX);
 
 /// By name and with a fixed seed: the number of an entity depends on who spoke first.
@@ -45,7 +59,7 @@ const SHARDS_MAX: usize = 256;
 pub struct Detection {
     catalog: Catalog,
     shards: Vec<Shard>,
-    series: Vec<Place>,
+    series: Vec<SeriesPlace>,
     entities: Vec<Place>,
     samples: Vec<Sample>,
     events: Vec<Event>,
@@ -96,14 +110,14 @@ impl Detection {
         }
         let samples = std::mem::take(&mut self.samples);
         for sample in &samples {
-            let (shard, series) = self.place_series(sample.series, topology);
+            let place = self.place_series(sample.series, topology);
             let mut sample = *sample;
             if sample.at > sample.seen + AHEAD_MAX {
                 sample.at = sample.seen;
                 self.ahead += 1;
             }
-            if let Some(shard) = self.shards.get_mut(usize::from(shard)) {
-                shard.samples.push((series, sample));
+            if let Some(shard) = self.shards.get_mut(usize::from(place.shard)) {
+                shard.take(place.series, place.entity, sample);
             }
         }
         self.samples = samples;
@@ -141,27 +155,31 @@ impl Detection {
         (shard, index)
     }
 
-    fn place_series(&mut self, id: SeriesId, topology: &Topology) -> Place {
-        if let Some(place) = self.series.get(id.index()).filter(|place| **place != NOWHERE) {
+    fn place_series(&mut self, id: SeriesId, topology: &Topology) -> SeriesPlace {
+        if let Some(place) = self.series.get(id.index()).filter(|place| place.shard != u16::MAX) {
             return *place;
         }
         let Some((entity, signal)) = self.catalog.parts(id) else {
             debug_assert!(false, "a sample of a series that the catalog does not know");
-            return NOWHERE;
+            return UNPLACED;
         };
         if self.series.len() <= id.index() {
-            self.series.resize(id.index() + 1, NOWHERE);
+            self.series.resize(id.index() + 1, UNPLACED);
         }
         let (shard, entity) = self.place_entity(entity, topology);
-        let place = (shard, self.shards[usize::from(shard)].add_series(entity, signal));
+        let place = SeriesPlace {
+            series: self.shards[usize::from(shard)].add_series(entity, signal),
+            entity,
+            shard,
+        };
         self.series[id.index()] = place;
         place
     }
 
     fn find(&self, entity: &str, signal: &str) -> Option<(&Shard, usize)> {
         let id = self.catalog.find_series(entity, signal)?;
-        let (shard, series) = *self.series.get(id.index())?;
-        Some((self.shards.get(usize::from(shard))?, series as usize))
+        let place = self.series.get(id.index())?;
+        Some((self.shards.get(usize::from(place.shard))?, place.series as usize))
     }
 
     /// The newest value of a signal.

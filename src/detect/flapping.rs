@@ -1,19 +1,18 @@
 //! Flapping: an entity that goes up and down again and again. Moving on each fall would be worse than the fault.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::model::event::Presence;
 use crate::model::{Event, EventKind, Evidence, Span, SymptomKind, Timestamp};
 
 use super::Detector;
-use super::columns::Slots;
 use super::scribe::{Draft, Scribe};
 use super::settings::FlappingSettings;
 
 /// See the module.
 pub struct Flapping {
     settings: FlappingSettings,
-    watches: Slots<Watch>,
+    watches: BTreeMap<usize, Watch>,
 }
 
 #[derive(Default)]
@@ -29,7 +28,7 @@ impl Flapping {
     pub fn new(settings: &FlappingSettings) -> Self {
         Self {
             settings: settings.clone(),
-            watches: Slots::default(),
+            watches: BTreeMap::new(),
         }
     }
 }
@@ -45,7 +44,7 @@ impl Detector for Flapping {
             } => *presence != Presence::Lost,
             _ => return,
         };
-        let watch = self.watches.ensure(entity, Watch::default);
+        let watch = self.watches.entry(entity).or_default();
         if watch.good.replace(good).is_none_or(|before| before == good) {
             return;
         }
@@ -81,7 +80,7 @@ impl Detector for Flapping {
     }
 
     fn tick(&mut self, now: Timestamp, out: &mut Scribe<'_>) {
-        for (entity, watch) in self.watches.iter_mut() {
+        for (entity, watch) in &mut self.watches {
             let calm = watch
                 .changes
                 .back()
@@ -89,7 +88,7 @@ impl Detector for Flapping {
             if watch.raised && calm {
                 watch.raised = false;
                 watch.changes.clear();
-                out.clear_entity(entity, SymptomKind::Flapping, "", now);
+                out.clear_entity(*entity, SymptomKind::Flapping, "", now);
             }
         }
     }

@@ -56,9 +56,9 @@ pub trait Detector: Send {
         0
     }
 
-    /// Any sign of life of an entity.
-    fn spoke(&mut self, entity: usize, seen: Timestamp, out: &mut Scribe<'_>) {
-        let _ = (entity, seen, out);
+    /// Signs of life of the tick at hand: when, and of which entity. Those of one entity are in the order of their arrival.
+    fn spoke(&mut self, heard: &[(Timestamp, u32)], out: &mut Scribe<'_>) {
+        let _ = (heard, out);
     }
 
     /// Something happened to an entity.
@@ -96,5 +96,7 @@ fn registry(settings: &Settings) -> Vec<Box<dyn Detector>> {
     ]
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

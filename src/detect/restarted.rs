@@ -1,5 +1,6 @@
 //! Restarts: an entity says that it started anew, or its process start time moved on.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::{Event, EventKind, Evidence, Sample, Severity, SymptomKind, Timestamp};
@@ -21,14 +22,14 @@ const FRESH: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub struct Restarted {
     /// Of each entity that restarted: when last.
-    restarts: Slots<Option<Timestamp>>,
+    restarts: BTreeMap<usize, Option<Timestamp>>,
     /// Of each start time series: its value. Not the store's previous one, because a series ends while its process is down.
     starts: Slots<Option<f64>>,
 }
 
 impl Restarted {
     fn note(&mut self, entity: usize, at: Timestamp, text: String, out: &mut Scribe<'_>) {
-        let last = self.restarts.ensure(entity, || None);
+        let last = self.restarts.entry(entity).or_default();
         let fresh = last.is_none();
         *last = Some(at);
         if fresh {
@@ -83,10 +84,10 @@ impl Detector for Restarted {
     }
 
     fn tick(&mut self, now: Timestamp, out: &mut Scribe<'_>) {
-        for (entity, last) in self.restarts.iter_mut() {
+        for (entity, last) in &mut self.restarts {
             if last.is_some_and(|last| now.since(last) > FRESH) {
                 *last = None;
-                out.clear_entity(entity, SymptomKind::Restarted, "", now);
+                out.clear_entity(*entity, SymptomKind::Restarted, "", now);
             }
         }
     }

@@ -1,11 +1,11 @@
 //! Sequence: numbers that were skipped or came twice. Somebody between the device and us loses or repeats messages.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::{Event, EventKind, Evidence, Severity, SymptomKind, Timestamp};
 
 use super::Detector;
-use super::columns::Slots;
 use super::scribe::{Draft, Scribe};
 
 /// Over after so long without another.
@@ -14,7 +14,7 @@ const CALM: Duration = Duration::from_secs(60);
 /// See the module.
 #[derive(Default)]
 pub struct Sequence {
-    last: Slots<Option<Timestamp>>,
+    last: BTreeMap<usize, Option<Timestamp>>,
 }
 
 impl Detector for Sequence {
@@ -22,7 +22,7 @@ impl Detector for Sequence {
         let EventKind::Sequence { expected, got } = event.kind else {
             return;
         };
-        if self.last.ensure(entity, || None).replace(event.seen).is_none() {
+        if self.last.entry(entity).or_default().replace(event.seen).is_none() {
             out.raise_entity(
                 entity,
                 "",
@@ -43,10 +43,10 @@ impl Detector for Sequence {
     }
 
     fn tick(&mut self, now: Timestamp, out: &mut Scribe<'_>) {
-        for (entity, last) in self.last.iter_mut() {
+        for (entity, last) in &mut self.last {
             if last.is_some_and(|last| now.since(last) > CALM) {
                 *last = None;
-                out.clear_entity(entity, SymptomKind::Sequence, "", now);
+                out.clear_entity(*entity, SymptomKind::Sequence, "", now);
             }
         }
     }

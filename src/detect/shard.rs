@@ -51,7 +51,7 @@ pub struct Shard {
     vitals: Vec<Vital>,
     series: Vec<Series>,
     detectors: Vec<Box<dyn Detector>>,
-    pub(super) samples: Vec<(u32, Sample)>,
+    samples: Vec<(u32, Sample)>,
     pub(super) events: Vec<(u32, Event)>,
     pub(super) now: Timestamp,
     findings: Vec<Finding>,
@@ -200,23 +200,24 @@ impl Shard {
         }
     }
 
-    /// Who has spoken, in the order of arrival at the source: a late or repeated sample is a sign of life as well, a retained
-    /// one is not. Gaps are learned per entity and so must not depend on which of its signals came first.
+    /// Takes in a sample of the tick at hand. A late or repeated sample is a sign of life as well; a retained one is not, and the
+    /// end of a series is none.
+    pub(super) fn take(&mut self, series: u32, entity: u32, sample: Sample) {
+        // The signals of one message say one thing.
+        if !sample.retained && !is_stale(sample.value) && self.heard.last() != Some(&(sample.seen, entity)) {
+            self.heard.push((sample.seen, entity));
+        }
+        self.samples.push((series, sample));
+    }
+
+    /// Who has spoken, each in the order of its own arrivals: gaps are learned per entity and must not depend on which of its
+    /// signals was handed in first.
     fn hear(&mut self) {
-        self.heard.clear();
         let mut ordered = true;
-        for (series, sample) in &self.samples {
-            if sample.retained || is_stale(sample.value) {
-                continue;
-            }
-            let entity = self.series[*series as usize].entity;
-            let last = &mut self.speech[entity as usize];
-            ordered &= sample.seen >= *last;
-            *last = sample.seen.max(*last);
-            // The signals of one message say one thing.
-            if self.heard.last() != Some(&(sample.seen, entity)) {
-                self.heard.push((sample.seen, entity));
-            }
+        for (seen, entity) in &self.heard {
+            let last = &mut self.speech[*entity as usize];
+            ordered &= *seen >= *last;
+            *last = (*last).max(*seen);
         }
         if !ordered {
             self.heard.sort_unstable();
@@ -228,13 +229,10 @@ impl Shard {
             series: &self.series,
             findings: &mut self.findings,
         };
-        // Absence is the first in the registry and the only one that hears every sign of life.
-        if let Some(absence) = self.detectors.first_mut() {
-            for (seen, entity) in &self.heard {
-                scribe.now = *seen;
-                absence.spoke(*entity as usize, *seen, &mut scribe);
-            }
+        for detector in &mut self.detectors {
+            detector.spoke(&self.heard, &mut scribe);
         }
+        self.heard.clear();
     }
 
     /// Puts what arrived into an order that does not depend on arrival: the samples of each series by their time, events

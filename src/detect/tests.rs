@@ -320,3 +320,54 @@ fn shards_and_the_order_of_arrival_change_nothing() {
         assert_eq!(run(shards, reverse), one, "{shards} shards, reversed: {reverse}");
     }
 }
+
+#[test]
+fn a_warning_and_a_critical_bound_are_one_symptom_until_neither_stands() {
+    let mut bench = Bench::new(
+        "threshold: [{name: warm, signal: temp, above: 50}, {name: hot, signal: temp, above: 90, severity: critical}]",
+    );
+    bench.values("oven", "temp", [60.0, 95.0]);
+    assert_eq!(
+        bench.found,
+        ["+ oven High (temp)", "+ oven High (temp)"],
+        "it has become worse"
+    );
+    bench.values("oven", "temp", [70.0]);
+    assert_eq!(bench.found[2..], ["+ oven High (temp)"], "better, and not over");
+    bench.values("oven", "temp", [40.0]);
+    assert_eq!(bench.found[3..], ["- oven High (temp)"]);
+}
+
+#[test]
+fn a_signal_that_comes_back_does_not_come_back_moving() {
+    let mut bench = Bench::new("rate: [{name: fast, signal: flow, per_second: 10, over: 5s}]");
+    let svc = EntityKind::Service;
+    bench = bench.entity("svc", svc, None);
+    bench.values("svc", "flow", (0..10).map(|n| f64::from(n) * 100.0));
+    assert_eq!(bench.found, ["+ svc Rate (flow)"]);
+    bench.values("svc", "flow", [crate::model::sample::STALE_NAN, 5.0, 5.0, 5.0]);
+    assert_eq!(bench.found[1..], ["- svc Rate (flow)"]);
+}
+
+#[test]
+fn a_door_that_is_opened_now_and_then_is_healthy() {
+    let mut bench = Bench::new("{}");
+    let door = |n: u32| if n % 400 > 360 { 1.0 } else { 0.0 };
+    bench.values("gate", "open", (0..4000).map(door));
+    bench.values("gate", "setpoint", (0..4000).map(|n| f64::from(n / 1000 * 5 + 20)));
+    assert!(bench.found.is_empty(), "{:?}", bench.found);
+}
+
+#[test]
+fn a_sample_from_the_next_century_does_not_silence_those_that_follow() {
+    let mut bench = Bench::new(HOT);
+    let mut sample = bench.sample("oven", "temp", 20.0);
+    sample.at = Timestamp::MAX;
+    bench.feed(Batch {
+        samples: vec![sample],
+        events: Vec::new(),
+    });
+    bench.values("oven", "temp", [95.0, 95.0, 95.0]);
+    assert_eq!(bench.found, ["+ oven High (temp)"]);
+    assert_eq!((bench.detection.counts().ahead, bench.detection.counts().late), (1, 0));
+}

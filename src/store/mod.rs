@@ -3,6 +3,10 @@
 //! In: samples of one shard. Out: last values and windows. Never: a decision, a name where a number will do, growth without a bound: a
 //! series takes [`DEPTH`] values and no more, whatever arrives.
 
+mod paged;
+
+pub use paged::Paged;
+
 use crate::model::sample::is_stale;
 use crate::model::{Sample, Timestamp};
 
@@ -12,7 +16,7 @@ pub const DEPTH: usize = 4;
 /// All series of one shard. A series is an index that the shard hands out.
 #[derive(Debug, Default)]
 pub struct Columns {
-    rings: Vec<Ring>,
+    rings: Paged<Ring>,
     state: Vec<State>,
     counts: Counts,
 }
