@@ -33,5 +33,9 @@ fn a_lost_gateway_moves_nothing() {
 #[test]
 fn a_cut_off_agent_holds() {
     let report = demo("own-network-loss");
-    assert_eq!((&report["verdict"], &report["gate"]), (&"hold".into(), &"own-senses".into()), "{report:#}");
+    assert_eq!(
+        (&report["verdict"], &report["gate"]),
+        (&"hold".into(), &"own-senses".into()),
+        "{report:#}"
+    );
 }

@@ -139,7 +139,7 @@ fn no_arrow_points_the_wrong_way() {
 fn the_core_is_pure() {
     let mut impure = Vec::new();
     for (room, path, code) in rooms() {
-        if !CORE.contains(&room.as_str()) && !path.ends_with("act/runner.rs") {
+        if !CORE.contains(&room.as_str()) && !path.to_string_lossy().contains("act/runner") {
             continue;
         }
         for (number, line) in code.lines().enumerate() {

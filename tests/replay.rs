@@ -49,7 +49,10 @@ fn a_recorded_incident_is_small_and_well_formed() {
         let size: u64 = walk(&dir).iter().map(|file| file.metadata().unwrap().len()).sum();
         assert!(size <= 1 << 20, "{} has {size} bytes", dir.display());
     }
-    let checked = Command::new(env!("CARGO_BIN_EXE_jurymast")).args(["check", "dataset"]).arg(datasets()).status();
+    let checked = Command::new(env!("CARGO_BIN_EXE_jurymast"))
+        .args(["check", "dataset"])
+        .arg(datasets())
+        .status();
     assert!(checked.unwrap().success());
 }
 
@@ -57,7 +60,11 @@ fn walk(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { files.extend(walk(&path)) } else { files.push(path) }
+        if path.is_dir() {
+            files.extend(walk(&path))
+        } else {
+            files.push(path)
+        }
     }
     files
 }

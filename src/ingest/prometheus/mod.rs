@@ -8,10 +8,12 @@ mod http;
 mod query;
 mod scrape;
 mod series;
+mod settings;
 mod targets;
 
 pub use http::HttpSettings;
 pub use query::{Query, QuerySettings, QuerySource};
-pub use scrape::{ScrapeSettings, ScrapeSource};
+pub use scrape::ScrapeSource;
 pub use series::SeriesCache;
+pub use settings::ScrapeSettings;
 pub use targets::Target;

@@ -3,19 +3,17 @@
 use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
 use std::hash::BuildHasher;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::exposition::{Format, SeriesParts, parse};
-use super::http::{Client, HttpSettings};
+use super::http::Client;
 use super::series::SeriesCache;
+use super::settings::ScrapeSettings;
 use super::targets::{Files, Resolved, Target, resolve};
 use crate::clock::wall_clock;
 use crate::engine::Input;
@@ -23,8 +21,8 @@ use crate::ingest::{Feed, Source};
 use crate::metrics::{ByReason, BySource};
 use crate::model::sample::STALE_NAN;
 use crate::model::{
-    Batch, Check, Entity, EntityKind, EntityName, Event, EventKind, Reach, Sample, SeriesId, Span, Timestamp,
-    TopologyChange, template,
+    Batch, Check, Entity, EntityName, Event, EventKind, Reach, Sample, SeriesId, Span, Timestamp, TopologyChange,
+    template,
 };
 
 /// Files of targets are looked at this often.
@@ -32,64 +30,6 @@ const FILES_EVERY: Duration = Duration::from_secs(5);
 
 /// What is asked for, best first.
 const ACCEPT: &str = "application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
-
-/// Targets that are scraped alike.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ScrapeSettings {
-    /// Its name.
-    pub job: String,
-    /// How often.
-    #[serde(default = "default_interval")]
-    pub interval: Span,
-    /// How long an answer may take.
-    #[serde(default = "default_timeout")]
-    pub timeout: Span,
-    /// What is scraped.
-    #[serde(default)]
-    pub targets: Vec<Target>,
-    /// Files that list further targets, as Prometheus' `file_sd` has them; a label `entity` names the entity.
-    #[serde(default)]
-    pub file_sd: Vec<PathBuf>,
-    /// Where metrics are, for targets that are no URL.
-    #[serde(default = "default_path")]
-    pub path: String,
-    /// What sort of thing the targets are.
-    #[serde(default = "default_kind")]
-    pub kind: EntityKind,
-    /// Whose a series is, if not the target's: `{instance}` and the series' labels are filled in. A series that lacks one
-    /// of the labels is the target's.
-    #[serde(default)]
-    pub entity: Option<String>,
-    /// A scrape with more samples is refused.
-    #[serde(default = "default_sample_limit")]
-    pub sample_limit: usize,
-    /// A scrape with more bytes is refused.
-    #[serde(default = "default_body_limit")]
-    pub body_size_limit: usize,
-    /// Credentials.
-    #[serde(default)]
-    pub http: HttpSettings,
-}
-
-const fn default_interval() -> Span {
-    Span::secs(5)
-}
-const fn default_timeout() -> Span {
-    Span::secs(2)
-}
-fn default_path() -> String {
-    "/metrics".into()
-}
-const fn default_kind() -> EntityKind {
-    EntityKind::Service
-}
-const fn default_sample_limit() -> usize {
-    500_000
-}
-const fn default_body_limit() -> usize {
-    64 << 20
-}
 
 /// See the module.
 pub struct ScrapeSource {

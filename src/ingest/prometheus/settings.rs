@@ -1,0 +1,68 @@
+//! What the config says of targets that are scraped alike.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::http::HttpSettings;
+use super::targets::Target;
+use crate::model::{EntityKind, Span};
+
+/// Targets that are scraped alike.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScrapeSettings {
+    /// Its name.
+    pub job: String,
+    /// How often.
+    #[serde(default = "default_interval")]
+    pub interval: Span,
+    /// How long an answer may take.
+    #[serde(default = "default_timeout")]
+    pub timeout: Span,
+    /// What is scraped.
+    #[serde(default)]
+    pub targets: Vec<Target>,
+    /// Files that list further targets, as Prometheus' `file_sd` has them; a label `entity` names the entity.
+    #[serde(default)]
+    pub file_sd: Vec<PathBuf>,
+    /// Where metrics are, for targets that are no URL.
+    #[serde(default = "default_path")]
+    pub path: String,
+    /// What sort of thing the targets are.
+    #[serde(default = "default_kind")]
+    pub kind: EntityKind,
+    /// Whose a series is, if not the target's: `{instance}` and the series' labels are filled in. A series that lacks one
+    /// of the labels is the target's.
+    #[serde(default)]
+    pub entity: Option<String>,
+    /// A scrape with more samples is refused.
+    #[serde(default = "default_sample_limit")]
+    pub sample_limit: usize,
+    /// A scrape with more bytes is refused.
+    #[serde(default = "default_body_limit")]
+    pub body_size_limit: usize,
+    /// Credentials.
+    #[serde(default)]
+    pub http: HttpSettings,
+}
+
+const fn default_interval() -> Span {
+    Span::secs(5)
+}
+const fn default_timeout() -> Span {
+    Span::secs(2)
+}
+fn default_path() -> String {
+    "/metrics".into()
+}
+const fn default_kind() -> EntityKind {
+    EntityKind::Service
+}
+const fn default_sample_limit() -> usize {
+    500_000
+}
+const fn default_body_limit() -> usize {
+    64 << 20
+}
