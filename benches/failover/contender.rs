@@ -24,6 +24,7 @@ impl Drop for Guard {
 pub trait Contender {
     fn name(&self) -> &'static str;
     fn push(&self) -> bool;
+    fn log(&self) -> &'static str;
     fn start<'a>(&'a self, world: &'a World) -> Pin<Box<dyn Future<Output = Guard> + 'a>>;
 }
 
@@ -37,6 +38,10 @@ impl Contender for Alertmanager {
 
     fn push(&self) -> bool {
         false
+    }
+
+    fn log(&self) -> &'static str {
+        "alertmanager.log"
     }
 
     fn start<'a>(&'a self, world: &'a World) -> Pin<Box<dyn Future<Output = Guard> + 'a>> {
@@ -163,6 +168,10 @@ impl Contender for Jurymast {
         self.push
     }
 
+    fn log(&self) -> &'static str {
+        "jurymast.log"
+    }
+
     fn start<'a>(&'a self, world: &'a World) -> Pin<Box<dyn Future<Output = Guard> + 'a>> {
         Box::pin(async move {
             let dir = world.dir.path();
@@ -205,7 +214,7 @@ fn config(world: &World, push: bool) -> String {
             );
         }
         services += &format!(
-            "  - {{name: svc-{i}, active: primary-{i}, standbys: [{{entity: standby-{i}}}], hold_off: 0s, confirm: 0, playbook: haproxy-switch, vars: {{socket: '{}', backend: be{i}}}, probe: {{uses: http, with: {{url: 'http://{{address}}/'}}, interval: 10s}}}}\n",
+            "  - {{name: svc-{i}, active: primary-{i}, standbys: [{{entity: standby-{i}}}], hold_off: 0s, confirm: 0, playbook: haproxy-switch, vars: {{socket: '{}', backend: be{i}}}, probe: {{uses: http, with: {{url: 'http://{{address}}/'}}, interval: 2s}}}}\n",
             world.haproxy_socket.display()
         );
     }

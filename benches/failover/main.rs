@@ -33,7 +33,12 @@ async fn main() {
         println!("SKIPPED: failover bench ({} not installed)", missing.join(", "));
         return;
     }
-    let contenders: [&dyn Contender; 3] = [&Alertmanager, &Jurymast { push: true }, &Jurymast { push: false }];
+    let all: [&dyn Contender; 3] = [&Alertmanager, &Jurymast { push: true }, &Jurymast { push: false }];
+    let only = args.iter().position(|a| a == "--only").and_then(|at| args.get(at + 1));
+    let contenders: Vec<&dyn Contender> = all
+        .into_iter()
+        .filter(|c| only.is_none_or(|only| c.name().contains(only.as_str())))
+        .collect();
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); contenders.len()];
     for round in 0..rounds {
         for (contender, times) in contenders.iter().zip(&mut times) {
@@ -41,7 +46,16 @@ async fn main() {
             let guard = contender.start(&world).await;
             world.settle(Duration::from_secs(6)).await;
             let seed = u64::try_from(round).unwrap_or_default();
-            times.extend(world.break_all(contender.push(), seed).await);
+            let served = world.break_all(contender.push(), seed).await;
+            if served.len() < faults {
+                println!(
+                    "{}: only {} of {faults} were served; the end of its log:",
+                    contender.name(),
+                    served.len()
+                );
+                println!("{}", world.log_end(contender.log()));
+            }
+            times.extend(served);
             drop(guard);
         }
     }

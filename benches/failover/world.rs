@@ -136,6 +136,13 @@ impl World {
         }
     }
 
+    /// The last lines of a program's log.
+    pub fn log_end(&self, name: &str) -> String {
+        let text = std::fs::read_to_string(self.dir.path().join(name)).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(60)..].join("\n")
+    }
+
     pub async fn settle(&self, span: Duration) {
         tokio::time::sleep(span).await;
     }

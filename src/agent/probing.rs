@@ -12,6 +12,9 @@ use crate::engine::Input;
 use crate::model::service::ProbeSpec;
 use crate::model::{Check, Entity, EntityName, Event, EventKind};
 
+/// Every first probe is sent within this.
+const FIRST_WITHIN: Duration = Duration::from_secs(1);
+
 /// One thing that is probed again and again.
 pub struct Standing {
     /// Whom.
@@ -35,7 +38,9 @@ pub fn start(
         let (prober, vantage, inbox, stop) = (Arc::clone(prober), vantage.clone(), inbox.clone(), stop.clone());
         tokio::spawn(async move {
             let interval = standing.spec.interval.0.max(Duration::from_millis(10));
-            let mut due = tokio::time::interval_at(tokio::time::Instant::now() + interval * place / count, interval);
+            // The first look comes soon, however seldom the later ones: nothing is moved to where nobody has looked.
+            let first = interval.min(FIRST_WITHIN) * place / count;
+            let mut due = tokio::time::interval_at(tokio::time::Instant::now() + first, interval);
             due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
                 tokio::select! {

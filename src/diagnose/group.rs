@@ -21,7 +21,7 @@ const TOGETHER: Duration = Duration::from_secs(10);
 const SECOND_FAULT: f64 = 0.5;
 
 /// More simultaneous faults than this in one cluster are not told apart.
-const FAULTS_MAX: usize = 8;
+const FAULTS_MAX: usize = 32;
 
 /// Symptoms of one incident and their causes.
 pub struct Group {
@@ -41,14 +41,7 @@ pub fn groups(scene: &Scene<'_>, library: &Library, settings: &Settings) -> Vec<
 fn split(mut rest: Vec<Symptom>, scene: &Scene<'_>, library: &Library, settings: &Settings, found: &mut Vec<Group>) {
     for _ in 0..FAULTS_MAX {
         let hypotheses = causes(&rest, scene, library, settings);
-        let explained: BTreeSet<_> = hypotheses
-            .first()
-            .map(|top| top.explains.iter().collect())
-            .unwrap_or_default();
-        let (mine, left): (Vec<Symptom>, Vec<Symptom>) = rest
-            .iter()
-            .cloned()
-            .partition(|symptom| explained.contains(&symptom.key));
+        let (mine, left) = part(&rest, &hypotheses);
         if mine.is_empty() || left.is_empty() {
             found.push(Group {
                 symptoms: rest,
@@ -56,21 +49,19 @@ fn split(mut rest: Vec<Symptom>, scene: &Scene<'_>, library: &Library, settings:
             });
             return;
         }
-        let second = causes(&left, scene, library, settings);
-        let separate = second
-            .first()
-            .is_some_and(|top| top.probability >= SECOND_FAULT && top.fault.as_str() != Hypothesis::SOMETHING_ELSE);
-        if !separate {
+        // Each part must be explained well by itself; else they are better looked at together.
+        let first = causes(&mine, scene, library, settings);
+        let (second, _) = part(&left, &causes(&left, scene, library, settings));
+        if !explained(&first) || second.is_empty() || !explained(&causes(&second, scene, library, settings)) {
             found.push(Group {
                 symptoms: rest,
                 hypotheses,
             });
             return;
         }
-        let hypotheses = causes(&mine, scene, library, settings);
         found.push(Group {
             symptoms: mine,
-            hypotheses,
+            hypotheses: first,
         });
         rest = left;
     }
@@ -79,6 +70,25 @@ fn split(mut rest: Vec<Symptom>, scene: &Scene<'_>, library: &Library, settings:
         symptoms: rest,
         hypotheses,
     });
+}
+
+/// What the best known fault explains, and what it leaves over.
+fn part(symptoms: &[Symptom], hypotheses: &[Hypothesis]) -> (Vec<Symptom>, Vec<Symptom>) {
+    let best = hypotheses
+        .iter()
+        .find(|h| h.fault.as_str() != Hypothesis::SOMETHING_ELSE);
+    let explains: BTreeSet<_> = best.map(|best| best.explains.iter().collect()).unwrap_or_default();
+    symptoms
+        .iter()
+        .cloned()
+        .partition(|symptom| explains.contains(&symptom.key))
+}
+
+/// A known fault is the most probable cause by far.
+fn explained(hypotheses: &[Hypothesis]) -> bool {
+    hypotheses
+        .first()
+        .is_some_and(|top| top.probability >= SECOND_FAULT && top.fault.as_str() != Hypothesis::SOMETHING_ELSE)
 }
 
 const fn lost_contact(kind: SymptomKind) -> bool {

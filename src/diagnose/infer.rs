@@ -69,7 +69,10 @@ pub fn causes(symptoms: &[Symptom], scene: &Scene<'_>, library: &Library, settin
         .into_iter()
         .zip(&probabilities)
         .take(KEPT)
-        .filter(|(_, probability)| **probability >= WORTH_A_LINE)
+        .enumerate()
+        // The best known fault is kept however improbable: it may explain its part of several faults.
+        .filter(|(place, (_, probability))| *place == 0 || **probability >= WORTH_A_LINE)
+        .map(|(_, weighed)| weighed)
         .map(|(w, probability)| w.into_hypothesis(*probability))
         .collect();
     let unknown = probabilities.last().copied().unwrap_or(1.0);

@@ -237,22 +237,16 @@ impl Worker {
                     tell(from, change);
                 }
             }
-            _ => {
-                // A service depends on its broker; whatever else connects through it.
-                let edge = if subscription.kind == EntityKind::Service {
-                    EdgeKind::DependsOn
-                } else {
-                    EdgeKind::ConnectsVia
-                };
-                tell(
-                    entity,
-                    TopologyChange::Edge {
-                        from: entity.clone(),
-                        edge,
-                        to: self.broker.clone(),
-                    },
-                );
-            }
+            // That a service is heard through a broker does not say that it cannot do without it.
+            _ if subscription.kind == EntityKind::Service => {}
+            _ => tell(
+                entity,
+                TopologyChange::Edge {
+                    from: entity.clone(),
+                    edge: EdgeKind::ConnectsVia,
+                    to: self.broker.clone(),
+                },
+            ),
         }
     }
 }
