@@ -1,0 +1,92 @@
+//! Real servers for tests: started on free loopback ports, in folders of their own, ended with the test.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Longer than anything takes here; not a measure of anything.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Where an installed program is.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    path.split(':')
+        .map(|dir| Path::new(dir).join(program))
+        .find(|file| file.is_file())
+}
+
+/// True, and says so, if one of the programs is not installed here.
+pub fn skipped(test: &str, programs: &[&str]) -> bool {
+    let missing: Vec<&str> = programs
+        .iter()
+        .copied()
+        .filter(|program| find(program).is_none())
+        .collect();
+    if !missing.is_empty() {
+        println!("SKIPPED: {test} ({} not installed)", missing.join(", "));
+    }
+    !missing.is_empty()
+}
+
+/// A port that nobody listens on now.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .unwrap()
+        .port()
+}
+
+/// Waits until something is so.
+pub fn wait(what: &str, mut so: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !so() {
+        assert!(begin.elapsed() < PATIENCE, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A running program; ends with its guard.
+pub struct Server(Child);
+
+impl Server {
+    /// Starts a program in a folder.
+    pub fn start(dir: &Path, program: &Path, arguments: &[&str]) -> Self {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(dir.join("log"))
+            .unwrap();
+        let child = Command::new(program)
+            .args(arguments)
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Self(child)
+    }
+
+    /// A Mosquitto with those further lines in its config.
+    pub fn mosquitto(dir: &Path, port: u16, lines: &str) -> Self {
+        let text = format!("listener {port} 127.0.0.1\nset_tcp_nodelay true\n{lines}\n");
+        std::fs::write(dir.join("mosquitto.conf"), text).unwrap();
+        let server = Self::start(dir, &find("mosquitto").unwrap(), &["-c", "mosquitto.conf"]);
+        wait("mosquitto listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        server
+    }
+
+    /// SIGTERM, and whether it ended well.
+    pub fn terminate(mut self) -> bool {
+        let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        self.0.wait().is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
