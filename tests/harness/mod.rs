@@ -1,5 +1,7 @@
 //! Real servers for tests: started on free loopback ports, in folders of their own, ended with the test.
 
+#![allow(dead_code, reason = "each test file uses its own part of the harness")]
+
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -390,3 +390,6 @@ impl Runner {
         self.plan.candidate(self.candidate).map_or(&self.plan.to, |(to, _)| to)
     }
 }
+
+#[cfg(test)]
+mod tests;

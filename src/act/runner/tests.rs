@@ -1,0 +1,273 @@
+//! A plan that is interrupted after any record, once or twice: each effect happens once, or is taken back.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::act::journal::{Record, State};
+use crate::model::plan::{Action, Outcome, Phase};
+use crate::model::{Alternative, PlanKind, Span, Timestamp, Token};
+
+/// What a step does in the fake world.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fate {
+    Works,
+    Fails,
+    /// It works, and nobody hears of it.
+    WorksUnheard,
+}
+
+/// A world that counts effects; a journal that survives; an agent that does not.
+struct World {
+    plan: Plan,
+    records: Vec<Record>,
+    /// By candidate and step: how often it was done, less how often it was taken back.
+    effects: BTreeMap<(usize, usize), i32>,
+    applied: BTreeMap<(usize, usize), u32>,
+    fates: BTreeMap<(usize, usize), Fate>,
+    refuse_at: Option<usize>,
+    outcome: Option<Outcome>,
+}
+
+fn step(index: usize, phase: Phase) -> Step {
+    let action = Action {
+        uses: "fake".into(),
+        with: serde_json::Map::new(),
+        observe: None,
+    };
+    let undo = (phase == Phase::Fence).then(|| action.clone());
+    let (timeout, target) = (Span::secs(1), "x".into());
+    Step {
+        index,
+        name: format!("{phase:?}"),
+        phase,
+        target,
+        action,
+        undo,
+        timeout,
+        retries: 0,
+    }
+}
+
+fn plan() -> Plan {
+    let steps = || vec![step(0, Phase::Fence), step(1, Phase::Switch), step(2, Phase::Verify)];
+    let at = Timestamp::from_secs(1);
+    Plan {
+        id: PlanId("svc-1-1".into()),
+        token: Token { epoch: 1, seq: 1 },
+        kind: PlanKind::Failover,
+        incident: None,
+        service: "svc".into(),
+        from: "a".into(),
+        to: "b".into(),
+        alternatives: vec![Alternative {
+            to: "c".into(),
+            steps: steps(),
+        }],
+        steps: steps(),
+        made: at,
+        deadline: at,
+        expected_rto_s: 0.0,
+        summary: String::new(),
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            plan: plan(),
+            records: Vec::new(),
+            effects: BTreeMap::new(),
+            applied: BTreeMap::new(),
+            fates: BTreeMap::new(),
+            refuse_at: None,
+            outcome: None,
+        }
+    }
+
+    /// Runs until the end, or until so many records are on disk in this run and the agent dies; `after_effect`: it dies
+    /// right after the next effect instead.
+    fn run(&mut self, die_after: usize, after_effect: bool) {
+        let state = State::read(&self.records);
+        let mut runner = match state.open.get(&self.plan.id) {
+            Some((plan, entries)) => Runner::restore(plan.clone(), entries).unwrap(),
+            None if self.records.is_empty() => Runner::new(self.plan.clone()),
+            None => return,
+        };
+        let mut written = 0;
+        let mut commands = runner.handle(Event::Start);
+        while !commands.is_empty() {
+            let mut next = Vec::new();
+            for command in commands {
+                let event = match command {
+                    Command::Journal(entry) => {
+                        if written >= die_after {
+                            return;
+                        }
+                        written += 1;
+                        self.records.push(Record::Plan {
+                            at: Timestamp::EPOCH,
+                            entry,
+                        });
+                        Event::Journaled
+                    }
+                    Command::Ask { step, committed } => {
+                        let refused = !committed && self.refuse_at == Some(step);
+                        Event::Permit(refused.then(|| "no".to_owned()))
+                    }
+                    Command::Apply { candidate, step } => {
+                        let applied = self.apply(candidate, step);
+                        if after_effect && written >= die_after {
+                            return;
+                        }
+                        Event::Applied(applied)
+                    }
+                    Command::Observe { candidate, step } => {
+                        let there = self.effects.get(&(candidate, step)).copied().unwrap_or(0) > 0;
+                        Event::Observed(if there { Effect::There } else { Effect::NotThere })
+                    }
+                    Command::Undo { step } => {
+                        // Like all states that are set: setting it again changes nothing.
+                        self.effects.insert((0, step), 0);
+                        Event::Applied(Applied::Done)
+                    }
+                    Command::Tell(Told::Ended(outcome)) => {
+                        self.outcome = Some(outcome);
+                        continue;
+                    }
+                    Command::Tell(_) => continue,
+                };
+                next.extend(runner.handle(event));
+            }
+            commands = next;
+        }
+    }
+
+    fn apply(&mut self, candidate: usize, step: usize) -> Applied {
+        let fate = self.fates.get(&(candidate, step)).copied().unwrap_or(Fate::Works);
+        if fate == Fate::Fails {
+            return Applied::NoEffect("it fails".into());
+        }
+        *self.applied.entry((candidate, step)).or_default() += 1;
+        *self.effects.entry((candidate, step)).or_default() += 1;
+        if fate == Fate::WorksUnheard {
+            Applied::Unknown("no answer".into())
+        } else {
+            Applied::Done
+        }
+    }
+
+    fn ended(&self) -> &Outcome {
+        self.outcome.as_ref().expect("a plan ends")
+    }
+}
+
+/// Every way to die twice on the way, then a run to the end.
+fn after_any_two_crashes(make: impl Fn() -> World, check: impl Fn(&World, (usize, usize))) {
+    for first in 0..14 {
+        for second in 0..14 {
+            for after_effect in [false, true] {
+                let mut world = make();
+                world.run(first, after_effect);
+                world.run(second, after_effect);
+                world.run(usize::MAX, false);
+                if world.outcome.is_none() {
+                    // It had ended already, and only the telling was lost; the journal knows.
+                    assert!(State::read(&world.records).open.is_empty());
+                    continue;
+                }
+                check(&world, (first, second));
+            }
+        }
+    }
+}
+
+#[test]
+fn each_effect_of_a_plan_that_works_happens_exactly_once() {
+    after_any_two_crashes(World::new, |world, crashes| {
+        assert_eq!(*world.ended(), Outcome::Done { active: "b".into() }, "{crashes:?}");
+        for step in 0..2 {
+            assert_eq!(world.applied[&(0, step)], 1, "step {step} after {crashes:?}");
+        }
+    });
+}
+
+#[test]
+fn an_answer_that_is_lost_does_not_repeat_its_effect() {
+    let make = || {
+        let mut world = World::new();
+        world.fates.insert((0, 0), Fate::WorksUnheard);
+        world.fates.insert((0, 1), Fate::WorksUnheard);
+        world
+    };
+    after_any_two_crashes(make, |world, crashes| {
+        assert_eq!(*world.ended(), Outcome::Done { active: "b".into() }, "{crashes:?}");
+        assert_eq!((world.applied[&(0, 0)], world.applied[&(0, 1)]), (1, 1), "{crashes:?}");
+    });
+}
+
+#[test]
+fn before_the_commit_point_a_refusal_takes_everything_back() {
+    let make = || World {
+        refuse_at: Some(1),
+        ..World::new()
+    };
+    after_any_two_crashes(make, |world, crashes| {
+        assert!(matches!(world.ended(), Outcome::Compensated { .. }), "{crashes:?}");
+        assert!(
+            world.effects.values().all(|effect| *effect == 0),
+            "{crashes:?}: {:?}",
+            world.effects
+        );
+    });
+}
+
+#[test]
+fn after_the_commit_point_the_next_target_is_tried_and_then_a_person() {
+    let failing = |all: bool| {
+        let mut world = World::new();
+        world.fates.insert((0, 2), Fate::Fails);
+        if all {
+            world.fates.insert((1, 2), Fate::Fails);
+        }
+        world
+    };
+    after_any_two_crashes(
+        || failing(false),
+        |world, crashes| {
+            assert_eq!(*world.ended(), Outcome::Done { active: "c".into() }, "{crashes:?}");
+        },
+    );
+    after_any_two_crashes(
+        || failing(true),
+        |world, crashes| {
+            assert!(matches!(world.ended(), Outcome::HandedOver { .. }), "{crashes:?}");
+        },
+    );
+}
+
+#[test]
+fn an_abort_after_the_commit_point_goes_to_a_person_and_to_no_other_target() {
+    let mut runner = Runner::new(plan());
+    let mut pending = runner.handle(Event::Start);
+    let mut ended = None;
+    let mut asked = 0;
+    while let Some(command) = pending.pop() {
+        let event = match command {
+            Command::Journal(_) => Event::Journaled,
+            Command::Ask { step: 2, .. } => {
+                asked += 1;
+                Event::Abort("please stop".into())
+            }
+            Command::Ask { .. } => Event::Permit(None),
+            Command::Apply { .. } => Event::Applied(Applied::Done),
+            Command::Tell(Told::Ended(outcome)) => {
+                ended = Some(outcome);
+                continue;
+            }
+            _ => continue,
+        };
+        pending.extend(runner.handle(event));
+    }
+    assert_eq!(asked, 1);
+    assert!(matches!(ended, Some(Outcome::HandedOver { .. })), "{ended:?}");
+}
