@@ -1,4 +1,4 @@
-//! The whole loop beside real servers: Mosquitto tells, HAProxy is switched, the standby serves.
+//! The whole loop beside real servers: Mosquitto tells, `HAProxy` is switched, the standby serves.
 
 mod harness;
 
@@ -25,7 +25,7 @@ fn instance(name: &'static str, ill: Arc<AtomicBool>) -> u16 {
 
 fn answer(mut stream: TcpStream, name: &str, ill: &AtomicBool) {
     let mut buffer = [0; 4096];
-    while let Ok(1..) = stream.read(&mut buffer) {
+    if let Ok(1..) = stream.read(&mut buffer) {
         let status = if ill.load(Ordering::SeqCst) {
             "503 Ill"
         } else {
@@ -36,7 +36,6 @@ fn answer(mut stream: TcpStream, name: &str, ill: &AtomicBool) {
             name.len()
         );
         let _ = stream.write_all(text.as_bytes());
-        return;
     }
 }
 
@@ -83,7 +82,7 @@ impl World {
             "global\n stats socket {socket} level admin\ndefaults\n mode http\n timeout client 5s\n timeout server 5s\n timeout connect 1s\nfrontend f\n bind 127.0.0.1:{front}\n default_backend be\nbackend be\n{servers}"
         );
         std::fs::write(dir.path().join("haproxy.cfg"), haproxy).unwrap();
-        let config = config(&ports, &socket, api, mqtt);
+        let config = config(ports, &socket, api, mqtt);
         std::fs::write(dir.path().join("jurymast.yml"), config).unwrap();
         std::fs::write(dir.path().join("token"), "s3cret\n").unwrap();
         let mosquitto = Server::mosquitto(dir.path(), mqtt, "allow_anonymous true");
@@ -134,7 +133,7 @@ impl World {
     }
 }
 
-fn config(ports: &[u16; 3], socket: &str, api: u16, mqtt: u16) -> String {
+fn config(ports: [u16; 3], socket: &str, api: u16, mqtt: u16) -> String {
     let entities: String = ["a", "b", "c"]
         .iter()
         .zip(ports)
