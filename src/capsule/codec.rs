@@ -67,7 +67,7 @@ impl Encoder {
         let mut samples = String::new();
         for sample in &batch.samples {
             let number = self.number(sample.series, out);
-            let (at, late) = (sample.at.nanos(), sample.seen.nanos() - sample.at.nanos());
+            let (at, late) = (sample.at.nanos(), sample.seen.nanos().wrapping_sub(sample.at.nanos()));
             let comma = if samples.is_empty() { "" } else { "," };
             let _ = write!(samples, "{comma}[{number},{at},{late},");
             if sample.value.is_finite() {
@@ -186,7 +186,7 @@ impl Decoder {
             series: *series,
             retained: fields.get(4).is_some(),
             at: Timestamp::from_nanos(at),
-            seen: Timestamp::from_nanos(at.saturating_add(late)),
+            seen: Timestamp::from_nanos(at.wrapping_add(late)),
             value,
         })
     }

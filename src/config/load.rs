@@ -17,7 +17,7 @@ use crate::secret::{self, Secret};
 pub struct Loaded {
     /// What it says, paths made whole.
     pub config: Config,
-    /// Its text, variables as they stood: for capsules.
+    /// Its text, variables filled in and secrets taken out: for capsules.
     pub text: String,
     /// The fault patterns that it uses.
     pub library: Arc<Library>,
@@ -190,6 +190,7 @@ impl Loaded {
             )
         })?;
         let mut config = Config::parse(&expanded).map_err(|error| fail(vec![error], &expanded))?;
+        let recorded = super::redact::redact(&expanded, &config);
         make_whole(&mut config, dir);
         let mut errors = Vec::new();
         let pattern_files = read_files(&config.rules.patterns, &mut errors);
@@ -225,7 +226,7 @@ impl Loaded {
         }
         Ok(Self {
             config,
-            text: expanded,
+            text: recorded,
             library: Arc::new(library),
             pattern_files,
             playbooks: Arc::new(playbooks),

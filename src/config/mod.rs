@@ -6,6 +6,7 @@
 mod check;
 mod expand;
 mod load;
+mod redact;
 mod reference;
 mod schema;
 

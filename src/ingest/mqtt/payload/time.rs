@@ -31,7 +31,15 @@ pub fn of_json(value: &serde_json::Value) -> Result<Timestamp, DecodeError> {
         },
         serde_json::Value::String(text) => match text.parse::<f64>() {
             Ok(number) => of_number(number),
-            Err(_) => text.parse().map_err(|_| wrong()),
+            Err(_) => {
+                let at: Timestamp = text.parse().map_err(|_| wrong())?;
+                let seconds = at.nanos() as f64 / 1e9;
+                if (EARLIEST_S..LATEST_S).contains(&seconds) {
+                    Ok(at)
+                } else {
+                    Err(wrong())
+                }
+            }
         },
         _ => Err(wrong()),
     }
@@ -83,6 +91,7 @@ mod tests {
             json!(-5),
             json!(1e30),
             json!("soon"),
+            json!("1677-09-22T00:00:00Z"),
             json!(null),
             json!(99_999_999_999_i64),
         ] {
