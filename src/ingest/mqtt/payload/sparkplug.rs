@@ -179,7 +179,7 @@ impl Node {
     fn count(&mut self, telling: &Telling<'_>, seq: Option<u64>, out: &mut Batch) {
         let Some(got) = seq else { return };
         if let Some(before) = self.seq {
-            let expected = (before + 1) % 256;
+            let expected = before.wrapping_add(1) % 256;
             if got != expected {
                 let entity = EntityName::from(telling.topic.node.as_str());
                 telling.event(&entity, EventKind::Sequence { expected, got }, out);
