@@ -87,7 +87,7 @@ fn config(path: &Path) -> Finding {
     }
 }
 
-fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+pub(super) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     let mut found = Vec::new();
     for path in paths {
         if !path.is_dir() {
@@ -119,6 +119,10 @@ fn rules(path: &Path) -> Finding {
                 Err(error) => (vec![error.to_string()], Vec::new()),
             }
         }
+        Ok(text) if super::test::holds_cases(&text) => match crate::diagnose::read_cases(&text) {
+            Ok(cases) => (Vec::new(), vec![format!("{name}: {} cases", cases.len())]),
+            Err(error) => (vec![format!("{name}: {error}")], Vec::new()),
+        },
         Ok(text) => match Library::parse([(name.as_str(), text.as_str())]) {
             Ok(library) => (
                 Vec::new(),

@@ -10,6 +10,7 @@ mod operate;
 mod record;
 mod replay;
 mod run;
+mod test;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -53,6 +54,9 @@ enum Command {
     /// Check a config, rules or recorded incidents.
     #[command(subcommand)]
     Check(check::What),
+    /// Play the tests of rules.
+    #[command(subcommand)]
+    Test(test::What),
     /// How a running agent stands.
     Status(client::Args),
     /// The incidents that a running agent knows.
@@ -104,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args, cli.output),
         Command::Record(args) => record::run(&args),
         Command::Check(what) => check::run(&what, cli.output),
+        Command::Test(what) => test::run(&what, cli.output),
         Command::Status(args) => operate::status(&args, cli.output),
         Command::Incidents(args) => operate::incidents(&args, cli.output),
         Command::Explain(args) => operate::explain(&args, cli.output),

@@ -69,6 +69,18 @@ impl Case<'_> {
         curable(hypothesis, self.service, &self.state.active, self.topology)
     }
 
+    /// When the active instance fell, this time: the first symptom after the last sign that it was well.
+    pub fn fell(&self) -> Timestamp {
+        let active = &self.state.active;
+        let good = self.senses.last_good(active.as_str()).unwrap_or_default();
+        let symptoms = self.incident.symptoms.iter();
+        let fell = symptoms
+            .filter(|s| s.key.entity == *active && s.onset > good)
+            .map(|s| s.onset)
+            .min();
+        fell.unwrap_or_else(|| self.incident.onset.max(good))
+    }
+
     /// Moves within the window of a budget that `which` picks.
     pub fn count(&self, budget: super::Budget, which: impl Fn(&super::Move) -> bool) -> usize {
         self.ledger.count(self.now, budget.window.0, which)

@@ -57,6 +57,7 @@ pub const GATES: &[&dyn Gate] = &[
     &gates::target::HasTarget,
     &gates::fence::Fenced,
     &gates::hold_off::HoldOff,
+    &gates::dependencies::Dependencies,
     &gates::confirmed::Confirmed,
     &gates::cool_down::CoolDown,
     &gates::budget::WithinBudget,

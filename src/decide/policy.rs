@@ -20,6 +20,8 @@ pub struct Policy {
     pub max_evidence_age: Span,
     /// A confirming probe counts for this long.
     pub confirm_max_age: Span,
+    /// What a service needs wherever it runs is waited for so long, until it was looked at again after the service's fall.
+    pub dependency_wait: Span,
     /// How long after a plan that was taken back the service is not tried again.
     pub retry_after: Span,
     /// Share of what this agent reaches directly, without what the suspected cause explains, that may be out of reach
@@ -38,6 +40,7 @@ impl Default for Policy {
             service_budget: Budget { moves: 2, window: hour },
             max_evidence_age: Span::secs(10),
             confirm_max_age: Span::secs(2),
+            dependency_wait: Span::secs(2),
             retry_after: Span::secs(60),
             max_red_share: 0.5,
             canaries: Vec::new(),

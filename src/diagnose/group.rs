@@ -4,12 +4,12 @@
 //! each such cluster the best fault takes what it explains; what it leaves over forms a group of its own if another fault explains
 //! that well (explaining away), and else stays, as noise to be explained.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::{EntityName, Hypothesis, Symptom, SymptomKind, Topology};
 
-use super::infer::causes;
+use super::infer::{Ranking, causes, rank};
 use super::pattern::Library;
 use super::scene::Scene;
 use super::settings::Settings;
@@ -38,57 +38,43 @@ pub fn groups(scene: &Scene<'_>, library: &Library, settings: &Settings) -> Vec<
     found
 }
 
-fn split(mut rest: Vec<Symptom>, scene: &Scene<'_>, library: &Library, settings: &Settings, found: &mut Vec<Group>) {
-    for _ in 0..FAULTS_MAX {
-        let hypotheses = causes(&rest, scene, library, settings);
-        let (mine, left) = part(&rest, &hypotheses);
+fn split<'a>(
+    mut rest: Vec<&'a Symptom>,
+    scene: &'a Scene<'_>,
+    library: &'a Library,
+    settings: &Settings,
+    found: &mut Vec<Group>,
+) {
+    let group = |symptoms: Vec<&'a Symptom>, ranking: Ranking<'a>| Group {
+        hypotheses: causes(ranking, &symptoms, scene, settings),
+        symptoms: symptoms.into_iter().cloned().collect(),
+    };
+    let mut whole = rank(&rest, scene, library, settings);
+    for _ in 1..FAULTS_MAX {
+        let (mine, left) = part(&rest, &whole);
         if mine.is_empty() || left.is_empty() {
-            found.push(Group {
-                symptoms: rest,
-                hypotheses,
-            });
-            return;
+            break;
         }
         // Each part must be explained well by itself; else they are better looked at together.
-        let first = causes(&mine, scene, library, settings);
-        let (second, _) = part(&left, &causes(&left, scene, library, settings));
-        if !explained(&first) || second.is_empty() || !explained(&causes(&second, scene, library, settings)) {
-            found.push(Group {
-                symptoms: rest,
-                hypotheses,
-            });
-            return;
+        let first = rank(&mine, scene, library, settings);
+        if !first.explained(SECOND_FAULT) {
+            break;
         }
-        found.push(Group {
-            symptoms: mine,
-            hypotheses: first,
-        });
+        let remainder = rank(&left, scene, library, settings);
+        let (second, _) = part(&left, &remainder);
+        if second.is_empty() || !rank(&second, scene, library, settings).explained(SECOND_FAULT) {
+            break;
+        }
+        found.push(group(mine, first));
         rest = left;
+        whole = remainder;
     }
-    let hypotheses = causes(&rest, scene, library, settings);
-    found.push(Group {
-        symptoms: rest,
-        hypotheses,
-    });
+    found.push(group(rest, whole));
 }
 
 /// What the best known fault explains, and what it leaves over.
-fn part(symptoms: &[Symptom], hypotheses: &[Hypothesis]) -> (Vec<Symptom>, Vec<Symptom>) {
-    let best = hypotheses
-        .iter()
-        .find(|h| h.fault.as_str() != Hypothesis::SOMETHING_ELSE);
-    let explains: BTreeSet<_> = best.map(|best| best.explains.iter().collect()).unwrap_or_default();
-    symptoms
-        .iter()
-        .cloned()
-        .partition(|symptom| explains.contains(&symptom.key))
-}
-
-/// A known fault is the most probable cause by far.
-fn explained(hypotheses: &[Hypothesis]) -> bool {
-    hypotheses
-        .first()
-        .is_some_and(|top| top.probability >= SECOND_FAULT && top.fault.as_str() != Hypothesis::SOMETHING_ELSE)
+fn part<'a>(symptoms: &[&'a Symptom], ranking: &Ranking<'_>) -> (Vec<&'a Symptom>, Vec<&'a Symptom>) {
+    symptoms.iter().partition(|symptom| ranking.best_explains(&symptom.key))
 }
 
 const fn lost_contact(kind: SymptomKind) -> bool {
@@ -103,7 +89,7 @@ const fn lost_contact(kind: SymptomKind) -> bool {
     )
 }
 
-fn clusters(all: &BTreeMap<EntityName, Vec<Symptom>>, topology: &Topology) -> Vec<Vec<Symptom>> {
+fn clusters<'a>(all: &'a BTreeMap<EntityName, Vec<Symptom>>, topology: &Topology) -> Vec<Vec<&'a Symptom>> {
     let entities: Vec<&EntityName> = all.keys().collect();
     let mut parent: Vec<usize> = (0..entities.len()).collect();
     let mut owner: BTreeMap<EntityName, usize> = BTreeMap::new();
@@ -135,12 +121,9 @@ fn clusters(all: &BTreeMap<EntityName, Vec<Symptom>>, topology: &Topology) -> Ve
             join(&mut parent, *a, *b);
         }
     }
-    let mut clusters: BTreeMap<usize, Vec<Symptom>> = BTreeMap::new();
+    let mut clusters: BTreeMap<usize, Vec<&Symptom>> = BTreeMap::new();
     for (index, entity) in entities.iter().enumerate() {
-        clusters
-            .entry(root(&parent, index))
-            .or_default()
-            .extend(all[*entity].iter().cloned());
+        clusters.entry(root(&parent, index)).or_default().extend(&all[*entity]);
     }
     clusters.into_values().collect()
 }

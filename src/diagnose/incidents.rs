@@ -139,10 +139,14 @@ impl Diagnosis {
                 };
                 incident.symptoms.retain(|known| known.key != *key);
                 incident.past.retain(|known| known.key != *key);
-                if incident.past.len() < PAST_KEPT {
-                    incident.past.push(symptom);
-                    incident.past.sort_by(|a, b| a.key.cmp(&b.key));
+                if incident.past.len() >= PAST_KEPT {
+                    let oldest = incident.past.iter().enumerate().min_by_key(|(_, past)| past.onset);
+                    if let Some((oldest, _)) = oldest {
+                        incident.past.remove(oldest);
+                    }
                 }
+                incident.past.push(symptom);
+                incident.past.sort_by(|a, b| a.key.cmp(&b.key));
                 incident.updated = now;
                 touched.insert(incident.id);
             }

@@ -9,6 +9,7 @@
 //! onset and coverage ([`rank`]).
 
 mod calibrate;
+mod cases;
 mod explain;
 mod group;
 mod incidents;
@@ -18,6 +19,7 @@ mod rank;
 mod scene;
 mod settings;
 
+pub use cases::{CaseError, CaseResult, Expected, PatternCase, read_cases, run_cases};
 pub use explain::{Explanation, explain};
 pub use incidents::Diagnosis;
 pub use pattern::{Library, Pattern, PatternError};

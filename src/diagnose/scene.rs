@@ -151,7 +151,10 @@ impl Scene<'_> {
                 // Never spoke to us: nothing can be concluded from its silence.
                 None => self.other_reach_symptom(entity) && due,
             },
-            SymptomKind::Lost => vital.presence == Some(Presence::Online) && due || vital.presence.is_none(),
+            // Whoever never announced anything will announce no loss either.
+            SymptomKind::Lost => {
+                vital.last_speech.is_some_and(|last| last > onset) || due && vital.presence != Some(Presence::Lost)
+            }
             SymptomKind::Refused | SymptomKind::NoAnswer | SymptomKind::Unreachable | SymptomKind::Failing => {
                 match &vital.last_reach {
                     // A good answer, or a symptom of another state than the expected one: that one is not there. A first

@@ -16,7 +16,7 @@ pub struct Settings {
     pub something_else: f64,
     /// How readily a symptom comes about without the cause at hand: noise, or another fault. `0..1`.
     pub leak: f64,
-    /// Softens or sharpens probabilities; above 1 softens. Fitted on labelled incidents.
+    /// Softens or sharpens probabilities; above 1 softens.
     pub temperature: f64,
 }
 

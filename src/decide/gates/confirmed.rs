@@ -82,7 +82,7 @@ mod tests {
             .observe(&look("ingest-a", Check::Scrape, Reach::Refused, fixture.now));
         fixture
             .senses
-            .observe(&look("store", Check::Scrape, Reach::Refused, fixture.now));
+            .observe(&look("printer", Check::Scrape, Reach::Refused, fixture.now));
         assert_eq!(fixture.refused_by(), Some(("confirmed".into(), Decision::Hold)));
     }
 }

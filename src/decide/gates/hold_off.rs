@@ -16,17 +16,8 @@ impl Gate for HoldOff {
     }
 
     fn check(&self, case: &Case<'_>) -> Result<(), Refusal> {
-        // Whatever came back in between starts the wait anew: an instance that flaps is not moved on each fall. The fall at
-        // hand is the first symptom after the last sign that it was well.
-        let active = &case.state.active;
-        let good = case.senses.last_good(active.as_str()).unwrap_or_default();
-        let symptoms = case.incident.symptoms.iter();
-        let fell = symptoms
-            .filter(|s| s.key.entity == *active && s.onset > good)
-            .map(|s| s.onset)
-            .min();
-        let since = fell.unwrap_or_else(|| case.incident.onset.max(good));
-        let lasted = Span(case.now.since(since));
+        // Whatever came back in between starts the wait anew: an instance that flaps is not moved on each fall.
+        let lasted = Span(case.now.since(case.fell()));
         if lasted < case.service.hold_off {
             let reason = format!(
                 "the trouble has lasted {lasted} of the {} of hold-off",

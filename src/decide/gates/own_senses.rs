@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn one_unrelated_answer_shows_that_we_are_on_the_network() {
         let mut fixture = Fixture::new();
-        for other in ["ingest-b", "store"] {
+        for other in ["ingest-b", "printer"] {
             fixture
                 .senses
                 .observe(&look(other, Check::Probe, Reach::Unreachable, fixture.now));

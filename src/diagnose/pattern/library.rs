@@ -38,11 +38,20 @@ pub enum PatternError {
 /// The files that come with the binary.
 const BUILTIN: &[(&str, &str)] = &[
     ("services.yml", include_str!("../../../rules/patterns/services.yml")),
+    ("load.yml", include_str!("../../../rules/patterns/load.yml")),
     ("hosts.yml", include_str!("../../../rules/patterns/hosts.yml")),
     ("networks.yml", include_str!("../../../rules/patterns/networks.yml")),
     ("brokers.yml", include_str!("../../../rules/patterns/brokers.yml")),
+    ("gateways.yml", include_str!("../../../rules/patterns/gateways.yml")),
     ("devices.yml", include_str!("../../../rules/patterns/devices.yml")),
     ("databases.yml", include_str!("../../../rules/patterns/databases.yml")),
+    ("kubernetes.yml", include_str!("../../../rules/patterns/kubernetes.yml")),
+    (
+        "certificates.yml",
+        include_str!("../../../rules/patterns/certificates.yml"),
+    ),
+    ("releases.yml", include_str!("../../../rules/patterns/releases.yml")),
+    ("senses.yml", include_str!("../../../rules/patterns/senses.yml")),
 ];
 
 impl Library {
@@ -129,7 +138,7 @@ mod tests {
     #[test]
     fn the_library_in_the_binary_reads() {
         let library = Library::parse(BUILTIN.iter().copied()).unwrap();
-        assert!(library.patterns().len() >= 17, "{}", library.patterns().len());
+        assert!(library.patterns().len() >= 60, "{}", library.patterns().len());
     }
 
     #[test]

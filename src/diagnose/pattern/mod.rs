@@ -67,6 +67,9 @@ pub struct Expectation {
     /// Only symptoms that began no earlier than this before and no later than this after the fault's own symptom.
     #[serde(default)]
     pub near: Option<Span>,
+    /// There must be at least so many such entities, whatever they show; else the fault cannot sit here.
+    #[serde(default)]
+    pub at_least: u8,
     /// One such entity is enough, instead of all of them.
     #[serde(default)]
     pub any: bool,

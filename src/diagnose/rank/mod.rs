@@ -13,7 +13,7 @@ use crate::model::{EntityName, Symptom, Topology};
 /// What a scorer sees.
 pub struct Evidence<'a> {
     /// The symptoms of one incident.
-    pub symptoms: &'a [Symptom],
+    pub symptoms: &'a [&'a Symptom],
     /// The graph.
     pub topology: &'a Topology,
 }
@@ -27,7 +27,7 @@ pub trait Scorer: Send + Sync {
 const SCORERS: &[&dyn Scorer] = &[&onset::Onset, &coverage::Coverage, &severity::Worst];
 
 /// Entities with symptoms, most suspect first, each with the reason that weighed most.
-pub fn rank(symptoms: &[Symptom], topology: &Topology) -> Vec<(EntityName, String)> {
+pub fn rank(symptoms: &[&Symptom], topology: &Topology) -> Vec<(EntityName, String)> {
     let evidence = Evidence { symptoms, topology };
     let suspects: BTreeSet<&EntityName> = symptoms.iter().map(|symptom| &symptom.key.entity).collect();
     let mut scores: BTreeMap<&EntityName, (f64, f64, String)> = BTreeMap::new();
@@ -80,7 +80,7 @@ mod tests {
             detector: "anomaly".into(),
         };
         let ranked = rank(
-            &[symptom("app-1", 12), symptom("app-2", 13), symptom("db", 10)],
+            &[&symptom("app-1", 12), &symptom("app-2", 13), &symptom("db", 10)],
             &topology,
         );
         assert_eq!(ranked[0].0.as_str(), "db");

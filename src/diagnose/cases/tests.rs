@@ -1,0 +1,113 @@
+//! The cases that come with the patterns, and what is refused.
+
+use super::*;
+
+const FILES: &[(&str, &str)] = &[
+    ("services", include_str!("../../../rules/patterns/tests/services.yml")),
+    ("load", include_str!("../../../rules/patterns/tests/load.yml")),
+    ("hosts", include_str!("../../../rules/patterns/tests/hosts.yml")),
+    ("networks", include_str!("../../../rules/patterns/tests/networks.yml")),
+    ("brokers", include_str!("../../../rules/patterns/tests/brokers.yml")),
+    ("gateways", include_str!("../../../rules/patterns/tests/gateways.yml")),
+    ("devices", include_str!("../../../rules/patterns/tests/devices.yml")),
+    ("databases", include_str!("../../../rules/patterns/tests/databases.yml")),
+    (
+        "kubernetes",
+        include_str!("../../../rules/patterns/tests/kubernetes.yml"),
+    ),
+    (
+        "certificates",
+        include_str!("../../../rules/patterns/tests/certificates.yml"),
+    ),
+    ("releases", include_str!("../../../rules/patterns/tests/releases.yml")),
+    ("senses", include_str!("../../../rules/patterns/tests/senses.yml")),
+];
+
+#[test]
+fn every_fault_is_found_in_its_case_and_not_in_its_look_alike() {
+    let library = Arc::new(Library::builtin());
+    let (mut wrong, mut tested) = (Vec::new(), BTreeSet::new());
+    for (name, text) in FILES {
+        for result in run_cases(text, &library, &Settings::default()).unwrap() {
+            tested.extend(result.expects);
+            wrong.extend(
+                result
+                    .problems
+                    .iter()
+                    .map(|problem| format!("{name}: {}: {problem}", result.case)),
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let untested: Vec<_> = library
+        .patterns()
+        .filter(|p| !tested.contains(&p.name))
+        .map(|p| &p.name)
+        .collect();
+    assert!(untested.is_empty(), "no case expects {untested:?}");
+}
+
+#[test]
+fn every_fault_has_a_look_alike_in_which_it_must_not_be_named() {
+    let mut never = BTreeSet::new();
+    for (_, text) in FILES {
+        never.extend(read_cases(text).unwrap().into_iter().flat_map(|case| case.never));
+    }
+    let library = Library::builtin();
+    let lacking: Vec<_> = library
+        .patterns()
+        .filter(|p| !never.contains(&p.name))
+        .map(|p| &p.name)
+        .collect();
+    assert!(lacking.is_empty(), "{lacking:?}");
+}
+
+const CASE: &str = "
+- case: a crash
+  entities: {service: [a, b]}
+  instances: [[a, b]]
+  shows: [0s a refused]
+  well: [b]
+  after: 1s
+  expect: [{fault: service-crashed, at: a}]
+";
+
+#[test]
+fn a_wrong_expectation_fails() {
+    let library = Arc::new(Library::builtin());
+    let problems = |text: &str| {
+        run_cases(text, &library, &Settings::default())
+            .unwrap()
+            .remove(0)
+            .problems
+    };
+    assert!(problems(CASE).is_empty());
+    for wrong in [
+        CASE.replace("service-crashed, at: a", "service-hung, at: a"),
+        CASE.replace("service-crashed, at: a", "service-crashed, at: b"),
+        CASE.replace("service-crashed, at: a", "service-crashed, at: a, probability: 0.999"),
+        CASE.replace("[{fault: service-crashed, at: a}]", "[]"),
+        format!("{CASE}  never: [service-crashed]\n"),
+    ] {
+        assert!(!problems(&wrong).is_empty(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_case_that_cannot_be_read_says_why() {
+    let library = Arc::new(Library::builtin());
+    for (text, word) in [
+        (CASE.replace("0s a refused", "0s c refused"), "'c' is not among"),
+        (CASE.replace("0s a refused", "0s a refuse"), "refuse"),
+        (CASE.replace("0s a refused", "soon a refused"), "soon"),
+        (CASE.replace("0s a refused", "0s a"), "TIME ENTITY KIND"),
+        (CASE.replace("[a, b]}", "['a{5-1}']}"), "not a range"),
+        (CASE.replace("after: 1s", "after: 2d"), "is the most"),
+        (CASE.replace("well:", "wel:"), "wel"),
+    ] {
+        let error = run_cases(&text, &library, &Settings::default())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(word), "{error}");
+    }
+}
