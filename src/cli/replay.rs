@@ -29,6 +29,9 @@ pub struct Args {
     /// Judge by the rules of this binary instead of those that were recorded, and by truth alone.
     #[arg(long)]
     new_rules: bool,
+    /// Where the truth is met, write the decisions of now in place of the recorded ones: after a change of built-in rules.
+    #[arg(long)]
+    accept: bool,
 }
 
 /// What a replay showed. Times are of the recording, so that two runs print the same.
@@ -257,6 +260,10 @@ fn replay(path: &Path, args: &Args) -> Result<Report, String> {
     let right = faults
         .iter()
         .all(|found| found.detected && found.cause_right && found.verdict_right);
+    if args.accept && !identical && right && wrong_moves == 0 {
+        let file = path.join("decisions.jsonl");
+        std::fs::write(&file, &text).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
     Ok(Report {
         capsule: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         name: capsule.manifest.name.clone(),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_saphyr::Spanned;
+
 use crate::model::{FaultName, Hypothesis};
 
 use super::{Expectation, Pattern};
@@ -24,10 +26,12 @@ pub enum PatternError {
         error: String,
     },
     /// A pattern that contradicts itself.
-    #[error("{file}: pattern '{pattern}': {problem}")]
+    #[error("{file}:{line}: pattern '{pattern}': {problem}")]
     Content {
         /// Which file.
         file: String,
+        /// The line on which the pattern begins.
+        line: u64,
         /// Which pattern.
         pattern: FaultName,
         /// What is wrong, and how to mend it.
@@ -71,13 +75,19 @@ impl Library {
         let mut patterns: Vec<Pattern> = Vec::new();
         let mut names = BTreeSet::new();
         for (file, text) in files {
-            let read: Vec<Pattern> = serde_saphyr::from_str(text).map_err(|error| PatternError::Syntax {
+            let read: Vec<Spanned<Pattern>> = serde_saphyr::from_str(text).map_err(|error| PatternError::Syntax {
                 file: file.to_owned(),
                 error: error.to_string(),
             })?;
-            for pattern in read {
+            for Spanned {
+                value: pattern,
+                referenced,
+                ..
+            } in read
+            {
                 let wrong = |problem: String| PatternError::Content {
                     file: file.to_owned(),
+                    line: referenced.line(),
                     pattern: pattern.name.clone(),
                     problem,
                 };
@@ -156,6 +166,10 @@ mod tests {
         ] {
             let error = Library::parse([("a.yml", text.as_str())]).unwrap_err().to_string();
             assert!(error.starts_with("a.yml") && error.contains(word), "{error}");
+            assert!(
+                error.starts_with("a.yml:1:") || error.contains("line 1") || error.starts_with("a.yml:2:"),
+                "{error}"
+            );
         }
     }
 }
