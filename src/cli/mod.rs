@@ -99,6 +99,7 @@ pub type Outcome = Result<Ended, String>;
 
 /// Parses the arguments and runs the command.
 pub fn main() -> ExitCode {
+    quiet_when_cut_short();
     crate::net::install_crypto();
     let cli = Cli::parse();
     log(&cli);
@@ -136,6 +137,18 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// A reader such as `head` that has seen enough is no failure of ours to be told at length.
+fn quiet_when_cut_short() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let said = info.payload().downcast_ref::<String>();
+        if said.is_some_and(|said| said.starts_with("failed printing to stdout") && said.contains("Broken pipe")) {
+            std::process::exit(0);
+        }
+        usual(info);
+    }));
 }
 
 fn log(cli: &Cli) {

@@ -61,6 +61,10 @@ fn split<'a>(
             break;
         }
         let remainder = rank(&left, scene, library, settings);
+        // Two faults are less likely than one, unless one fits badly.
+        if first.fit() + remainder.fit() <= whole.fit() {
+            break;
+        }
         let (second, _) = part(&left, &remainder);
         if second.is_empty() || !rank(&second, scene, library, settings).explained(SECOND_FAULT) {
             break;
@@ -72,9 +76,11 @@ fn split<'a>(
     found.push(group(rest, whole));
 }
 
-/// What the best known fault explains, and what it leaves over.
+/// What the fault explains that explains most for what it costs, and what it leaves over.
 fn part<'a>(symptoms: &[&'a Symptom], ranking: &Ranking<'_>) -> (Vec<&'a Symptom>, Vec<&'a Symptom>) {
-    symptoms.iter().partition(|symptom| ranking.best_explains(&symptom.key))
+    symptoms
+        .iter()
+        .partition(|symptom| ranking.cheapest_explains(&symptom.key))
 }
 
 const fn lost_contact(kind: SymptomKind) -> bool {

@@ -1,5 +1,6 @@
 //! Incidents over time: opened, grown, merged, closed.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -168,6 +169,7 @@ impl Diagnosis {
             vitals,
             reached: &self.reached,
             all: &self.standing,
+            found: RefCell::default(),
         };
         let mut found = groups(&scene, &self.library, &self.settings);
         // The group that holds most of an incident keeps its number.

@@ -7,15 +7,14 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{
-    EntityKind, EntityName, FaultName, Hypothesis, Remedy, Severity, SignalName, Symptom, SymptomKey, Timestamp,
-};
+use crate::model::{EntityKind, EntityName, FaultName, Hypothesis, Remedy, Symptom, SymptomKey};
 
 use super::calibrate::probabilities;
-use super::pattern::{Expectation, Library, Pattern, Whose};
+use super::pattern::Library;
 use super::rank;
-use super::scene::{Scene, Sight};
+use super::scene::Scene;
 use super::settings::Settings;
+use super::weigh::{GROUP_WEIGHT_MAX, Notes, Seen, Weighed, leak, weigh};
 
 /// Hypotheses kept per incident.
 const KEPT: usize = 8;
@@ -26,40 +25,12 @@ const WORTH_A_LINE: f64 = 0.002;
 /// How much more readily than by the leak an unknown fault shows whatever is seen.
 const ELSE_SHOWS: f64 = 0.2;
 
-/// Notes come about by themselves more readily than warnings.
-const NOTE_LEAK: f64 = 0.15;
-
-/// A pattern that names no signals speaks of any of them; that it is just this one is then a coincidence, so that the
-/// pattern which names it is preferred. The number is a judgement: about so many signals of an entity are alike.
-const UNNAMED_SIGNAL: f64 = 0.15;
-
-/// An expectation is of any one of its kinds; that several show is less to be expected.
-const ANOTHER_KIND: f64 = 0.3;
-
-/// More members of a group add certainty only up to here: they are not independent of one another.
-const GROUP_WEIGHT_MAX: f64 = 12.0;
-
-struct Weighed<'p> {
-    pattern: &'p Pattern,
-    entity: EntityName,
-    score: f64,
-    explains: BTreeSet<&'p SymptomKey>,
-    /// Signals that it explains without having named them.
-    unnamed: BTreeSet<&'p SignalName>,
-    /// In words; only written for the few that are kept.
-    notes: Option<Notes>,
-}
-
-#[derive(Default)]
-struct Notes {
-    speaks_for: Vec<String>,
-    speaks_against: Vec<String>,
-}
-
 /// Every fault that could be meant, weighed; most probable first.
 pub struct Ranking<'p> {
     weighed: Vec<Weighed<'p>>,
     probabilities: Vec<f64>,
+    /// The one that explains most for what it costs.
+    cheapest: Option<usize>,
 }
 
 impl Ranking<'_> {
@@ -70,9 +41,17 @@ impl Ranking<'_> {
         !self.weighed.is_empty() && known >= at_least && known >= unknown
     }
 
-    /// Does the most probable known fault explain that symptom?
-    pub fn best_explains(&self, key: &SymptomKey) -> bool {
-        self.weighed.first().is_some_and(|best| best.explains.contains(key))
+    /// How well the best known fault fits: the logarithm of its joint probability with all that is seen.
+    pub fn fit(&self) -> f64 {
+        self.weighed.first().map_or(f64::NEG_INFINITY, |best| best.score)
+    }
+
+    /// Is that symptom among those of the fault that explains most for what it costs? The improbability of a fault and of what
+    /// it should show and does not, per symptom that it explains: the greedy choice of weighted set cover (Chvátal 1979), so that
+    /// several small faults are not taken for one large one that explains all of them badly.
+    pub fn cheapest_explains(&self, key: &SymptomKey) -> bool {
+        let cheapest = self.cheapest.and_then(|place| self.weighed.get(place));
+        cheapest.is_some_and(|fault| fault.explains.contains(key))
     }
 }
 
@@ -84,7 +63,7 @@ pub fn rank<'a>(
     settings: &Settings,
 ) -> Ranking<'a> {
     let mut weighed: Vec<Weighed<'_>> = Vec::new();
-    let ours: BTreeSet<&SymptomKey> = symptoms.iter().map(|symptom| &symptom.key).collect();
+    let seen = Seen::new(symptoms, settings);
     for entity in suspects(symptoms, scene) {
         let kind = if entity == *scene.agent {
             EntityKind::Agent
@@ -92,8 +71,10 @@ pub fn rank<'a>(
             scene.topology.kind(entity.as_str())
         };
         for pattern in library.patterns().filter(|pattern| pattern.at.contains(&kind)) {
-            let found = weigh(pattern, &entity, symptoms, scene, settings, None);
-            weighed.extend(found.filter(|w| w.explains.iter().any(|key| ours.contains(key))));
+            let found = seen
+                .as_ref()
+                .and_then(|seen| weigh(pattern, &entity, seen, scene, settings, None));
+            weighed.extend(found.filter(|w| w.ours > 0));
         }
     }
     weighed.sort_by(|a, b| {
@@ -110,7 +91,13 @@ pub fn rank<'a>(
             .max(-2.0 * GROUP_WEIGHT_MAX);
     let scores: Vec<f64> = weighed.iter().map(|w| w.score).chain([unknown_score]).collect();
     let probabilities = probabilities(&scores, settings.temperature);
-    Ranking { weighed, probabilities }
+    let cost = |w: &Weighed<'_>| -w.own / w.ours as f64;
+    let cheapest = (0..weighed.len()).min_by(|a, b| cost(&weighed[*a]).total_cmp(&cost(&weighed[*b])));
+    Ranking {
+        weighed,
+        probabilities,
+        cheapest,
+    }
 }
 
 /// A fault of a whole service can be seen from each of its instances, with the same evidence: that is one cause, not several.
@@ -119,13 +106,13 @@ fn same_fault_once(weighed: &mut Vec<Weighed<'_>>, scene: &Scene<'_>) {
     while place < weighed.len() {
         let (before, here) = weighed.split_at(place);
         let again = here.first().is_some_and(|one| {
-            before.iter().any(|other| {
-                other.pattern.name == one.pattern.name
-                    && other.explains == one.explains
-                    && scene
-                        .siblings
-                        .get(&other.entity)
-                        .is_some_and(|list| list.contains(&one.entity))
+            let siblings = scene.siblings.get(&one.entity);
+            siblings.is_some_and(|siblings| {
+                before.iter().any(|other| {
+                    other.pattern.name == one.pattern.name
+                        && siblings.contains(&other.entity)
+                        && other.explains == one.explains
+                })
             })
         });
         if again {
@@ -144,6 +131,7 @@ pub fn causes<'a>(
     settings: &Settings,
 ) -> Vec<Hypothesis> {
     let unknown = ranking.probabilities.last().copied().unwrap_or(1.0);
+    let seen = Seen::new(symptoms, settings);
     let mut found: Vec<Hypothesis> = ranking
         .weighed
         .into_iter()
@@ -153,7 +141,8 @@ pub fn causes<'a>(
         // The best known fault is kept however improbable: it may explain its part of several faults.
         .filter(|(place, (_, probability))| *place == 0 || **probability >= WORTH_A_LINE)
         .filter_map(|(_, (w, probability))| {
-            let told = weigh(w.pattern, &w.entity, symptoms, scene, settings, Some(Notes::default()))?;
+            let notes = Some(Notes::default());
+            let told = weigh(w.pattern, &w.entity, seen.as_ref()?, scene, settings, notes)?;
             Some(told.into_hypothesis(*probability))
         })
         .collect();
@@ -178,192 +167,6 @@ fn suspects(symptoms: &[&Symptom], scene: &Scene<'_>) -> BTreeSet<EntityName> {
         found.extend(scene.topology.upstream(entity.as_str()));
     }
     found
-}
-
-fn leak(symptom: &Symptom, settings: &Settings) -> f64 {
-    if symptom.severity == Severity::Info {
-        NOTE_LEAK
-    } else {
-        settings.leak
-    }
-}
-
-fn weigh<'a>(
-    pattern: &'a Pattern,
-    entity: &EntityName,
-    symptoms: &[&'a Symptom],
-    scene: &'a Scene<'_>,
-    settings: &Settings,
-    notes: Option<Notes>,
-) -> Option<Weighed<'a>> {
-    if let Some(wanted) = pattern.replicated {
-        let replicated = scene
-            .topology
-            .needed_by(entity.as_str())
-            .any(|(edge, _)| edge == crate::model::EdgeKind::ReplicatesTo);
-        if replicated != wanted {
-            return None;
-        }
-    }
-    let mut weighed = Weighed {
-        pattern,
-        entity: entity.clone(),
-        score: pattern.prior.ln(),
-        explains: BTreeSet::new(),
-        unnamed: BTreeSet::new(),
-        notes,
-    };
-    // The fault began with the first thing that it explains at its own entity, else with the first of all.
-    let own_onset = pattern
-        .must
-        .iter()
-        .filter(|e| e.on == Whose::Itself)
-        .flat_map(|e| scene.fitting(e, entity, None))
-        .map(|symptom| symptom.onset)
-        .min();
-    let onset = own_onset.or_else(|| symptoms.iter().map(|symptom| symptom.onset).min())?;
-    let alone = |e: &Expectation| e.at_least > 0 && scene.whose(e, entity).len() < usize::from(e.at_least);
-    if pattern.must.iter().any(alone) {
-        return None;
-    }
-    for expectation in &pattern.must {
-        weighed.expect(expectation, scene, onset);
-    }
-    if weighed.explains.is_empty() {
-        return None;
-    }
-    for expectation in &pattern.may {
-        for other in scene.whose(expectation, entity) {
-            for symptom in scene.fitting(expectation, &other, Some(onset)) {
-                if weighed.explains.insert(&symptom.key) {
-                    weighed.score += expectation.likelihood.ln();
-                    weighed.names_or_not(expectation, symptom);
-                    weighed.speaks_for(|| format!("explains {}: {}", symptom.key, symptom.evidence.text));
-                }
-            }
-        }
-    }
-    for expectation in &pattern.must_not {
-        for other in scene.whose(expectation, entity) {
-            if let Some(symptom) = scene.fitting(expectation, &other, Some(onset)).next() {
-                weighed.score += (1.0 - expectation.likelihood).ln();
-                weighed.speaks_against(|| format!("does not show {}, which stands", symptom.key));
-            }
-        }
-    }
-    for symptom in symptoms {
-        if !weighed.explains.contains(&symptom.key) {
-            weighed.score += leak(symptom, settings).ln();
-            weighed.speaks_against(|| format!("leaves {} unexplained", symptom.key));
-        }
-    }
-    Some(weighed)
-}
-
-impl<'a> Weighed<'a> {
-    fn speaks_for(&mut self, words: impl FnOnce() -> String) {
-        if let Some(notes) = &mut self.notes {
-            notes.speaks_for.push(words());
-        }
-    }
-
-    fn speaks_against(&mut self, words: impl FnOnce() -> String) {
-        if let Some(notes) = &mut self.notes {
-            notes.speaks_against.push(words());
-        }
-    }
-
-    /// Each signal that no expectation names is one coincidence, at however many entities it shows.
-    fn names_or_not(&mut self, expectation: &Expectation, symptom: &'a Symptom) {
-        let signal = &symptom.key.signal;
-        if expectation.signals.is_empty() && !signal.as_str().is_empty() && self.unnamed.insert(signal) {
-            self.score += UNNAMED_SIGNAL.ln();
-        }
-    }
-
-    fn expect(&mut self, expectation: &'a Expectation, scene: &'a Scene<'_>, onset: Timestamp) {
-        let members = scene.whose(expectation, &self.entity);
-        let (mut shown, mut absent, mut pending) = (Vec::new(), Vec::new(), 0_usize);
-        let mut another = 0;
-        for member in &members {
-            match scene.sight(expectation, member, onset) {
-                Sight::Shown(symptom) => {
-                    shown.push(symptom);
-                    let mut more = 0_i32;
-                    for symptom in scene.fitting(expectation, member, Some(onset)) {
-                        more += i32::from(self.explains.insert(&symptom.key));
-                        self.names_or_not(expectation, symptom);
-                    }
-                    another = another.max(more - 1);
-                }
-                Sight::Absent => absent.push(member),
-                Sight::Pending => pending += 1,
-            }
-        }
-        self.score += f64::from(another) * ANOTHER_KIND.ln();
-        let (yes, no) = (expectation.likelihood.ln(), (1.0 - expectation.likelihood).ln());
-        if expectation.any {
-            if let Some(symptom) = shown.first() {
-                self.score += yes;
-                self.speaks_for(|| format!("{}: {}", symptom.key, symptom.evidence.text));
-            } else if pending == 0 {
-                self.score += no;
-                self.speaks_against(|| format!("expected {} and saw it nowhere", words(expectation)));
-            }
-            return;
-        }
-        self.score +=
-            (shown.len() as f64 * yes).max(-GROUP_WEIGHT_MAX) + (absent.len() as f64 * no).max(-GROUP_WEIGHT_MAX);
-        match shown.as_slice() {
-            [] => {}
-            [only] => self.speaks_for(|| format!("{}: {}", only.key, only.evidence.text)),
-            [first, ..] => self.speaks_for(|| {
-                format!(
-                    "{} of {} show {}, first {}",
-                    shown.len(),
-                    members.len(),
-                    words(expectation),
-                    shown
-                        .iter()
-                        .min_by_key(|s| s.onset)
-                        .map_or(&first.key.entity, |s| &s.key.entity)
-                )
-            }),
-        }
-        if let Some(first) = absent.first() {
-            self.speaks_against(|| {
-                if absent.len() == 1 {
-                    format!("{first} should show {} and does not", words(expectation))
-                } else {
-                    format!(
-                        "{} of {} should show {} and do not, such as {first}",
-                        absent.len(),
-                        members.len(),
-                        words(expectation)
-                    )
-                }
-            });
-        }
-    }
-
-    fn into_hypothesis(self, probability: f64) -> Hypothesis {
-        let notes = self.notes.unwrap_or_default();
-        Hypothesis {
-            fault: self.pattern.name.clone(),
-            entity: self.entity,
-            probability,
-            remedy: self.pattern.remedy,
-            moving_helps: self.pattern.moving_helps,
-            explains: self.explains.into_iter().cloned().collect(),
-            evidence_for: notes.speaks_for,
-            evidence_against: notes.speaks_against,
-        }
-    }
-}
-
-fn words(expectation: &Expectation) -> String {
-    let kinds: Vec<String> = expectation.kinds.iter().map(|kind| format!("{kind:?}")).collect();
-    kinds.join(" or ")
 }
 
 fn something_else(symptoms: &[&Symptom], scene: &Scene<'_>, probability: f64) -> Hypothesis {

@@ -1,6 +1,8 @@
 //! The scene of an incident: what is known about whom at one moment, indexed for weighing many faults quickly.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use crate::detect::{Vital, Vitals};
 use crate::model::event::Presence;
@@ -22,6 +24,17 @@ pub struct Scene<'a> {
     pub reached: &'a BTreeSet<EntityName>,
     /// Every symptom that stands, whichever incident it belongs to.
     pub all: &'a BTreeMap<EntityName, Vec<Symptom>>,
+    /// Whom expectations are about, once found: the same is asked by many patterns.
+    pub found: RefCell<BTreeMap<(EntityName, Whose, u32, u32), Rc<Members>>>,
+}
+
+/// Whom an expectation is about.
+#[derive(Debug, Default)]
+pub struct Members {
+    /// All of them.
+    pub all: Vec<EntityName>,
+    /// Those that show anything.
+    pub ill: Vec<EntityName>,
 }
 
 /// What is known of an expected symptom at one entity.
@@ -36,10 +49,31 @@ pub enum Sight<'a> {
 }
 
 impl Scene<'_> {
-    /// The entities that an expectation is about, seen from `at`.
-    pub fn whose(&self, expectation: &Expectation, at: &EntityName) -> Vec<EntityName> {
+    /// The entities that an expectation is about, seen from `at`; `None` if it is `at` itself.
+    pub fn whose(&self, expectation: &Expectation, at: &EntityName) -> Option<Rc<Members>> {
+        if expectation.on == Whose::Itself {
+            return None;
+        }
+        let via = expectation.via.iter().fold(0, |bits, edge| bits | 1 << (*edge as u32));
+        let of = expectation.of.iter().fold(0, |bits, kind| bits | 1 << (*kind as u32));
+        let key = (at.clone(), expectation.on, via, of);
+        if let Some(known) = self.found.borrow().get(&key) {
+            return Some(Rc::clone(known));
+        }
+        let all = self.look_up(expectation, at);
+        let ill = all
+            .iter()
+            .filter(|entity| self.all.contains_key(*entity))
+            .cloned()
+            .collect();
+        let members = Rc::new(Members { all, ill });
+        self.found.borrow_mut().insert(key, Rc::clone(&members));
+        Some(members)
+    }
+
+    fn look_up(&self, expectation: &Expectation, at: &EntityName) -> Vec<EntityName> {
         let mut found: Vec<EntityName> = match expectation.on {
-            Whose::Itself => return vec![at.clone()],
+            Whose::Itself => vec![at.clone()],
             Whose::Downstream => self.closure(at, &expectation.via, true),
             Whose::Upstream => self.closure(at, &expectation.via, false),
             Whose::Siblings => self.siblings.get(at).cloned().unwrap_or_default(),
@@ -144,7 +178,7 @@ impl Scene<'_> {
         onset: Timestamp,
         expectation: &Expectation,
     ) -> bool {
-        let due = self.now.since(onset) > expectation.within.0;
+        let due = self.now.since(onset) >= expectation.within.0;
         match kind {
             SymptomKind::Silent => match vital.last_speech {
                 Some(last) => last > onset && self.now.since(onset) > std::time::Duration::ZERO,
