@@ -1,35 +1,130 @@
 //! Solo: one agent by itself. The journal's lock is the lease, a counter in the journal is the epoch.
 //!
-//! The lease is still one that ends: a process that was stopped and goes on later must not act on what it knew then.
+//! The lease is still one that ends: a process that was stopped, or a machine that was suspended, and goes on later must not act on what it knew
+//! then. So the end is kept by the clock that goes on while the machine sleeps and that nobody can set, counted from before the renewal
+//! was begun, and asked again right before each effect ([`Right::check`]). The engine gets the same end by its own clock.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::wall_clock;
+use crate::clock::{boot_clock, wall_clock};
 use crate::engine::Input;
-use crate::model::Lease;
+use crate::model::{Lease, Span};
 
 /// How long a lease lasts, and how often it is renewed.
-const LASTS: Duration = Duration::from_secs(3);
+const LASTS: Duration = Duration::from_secs(6);
 const RENEWED: Duration = Duration::from_secs(1);
 
-/// Renews the lease of `epoch` until `stop`. `seq` is the last plan number that the journal knows of this epoch.
-pub async fn hold(epoch: u64, seq: u64, inbox: mpsc::Sender<Input>, stop: CancellationToken) {
+/// Acting ends before the lease does: a command that was sent at the last moment has the rest of the time to arrive.
+const ACTS: Duration = Duration::from_secs(4);
+
+/// Whether this process may act, at this very moment. Cloning shares it.
+#[derive(Debug, Clone, Default)]
+pub struct Right {
+    /// By the boot clock, in nanoseconds; 0 before the first renewal.
+    until: Arc<AtomicU64>,
+}
+
+impl Right {
+    /// `Err` says since when it may not.
+    pub fn check(&self) -> Result<(), String> {
+        self.check_at(boot_clock())
+    }
+
+    fn check_at(&self, now: Duration) -> Result<(), String> {
+        match self.until.load(Ordering::SeqCst) {
+            0 => Err("this agent holds no lease yet".into()),
+            until => match now.checked_sub(Duration::from_nanos(until)) {
+                None => Ok(()),
+                Some(late) => Err(format!(
+                    "the lease was not renewed in time; acting ended {} ago",
+                    Span(late)
+                )),
+            },
+        }
+    }
+
+    fn renew(&self, sent: Duration) {
+        let until = u64::try_from((sent + ACTS).as_nanos()).unwrap_or(u64::MAX);
+        self.until.store(until, Ordering::SeqCst);
+    }
+}
+
+/// Renews the lease of `epoch` until `stop`, as long as `ours` finds the lock still held. `seq` is the last plan number that
+/// the journal knows of this epoch.
+pub async fn hold(
+    epoch: u64,
+    seq: u64,
+    right: Right,
+    ours: impl Fn() -> Result<(), String> + Send,
+    inbox: mpsc::Sender<Input>,
+    stop: CancellationToken,
+) {
+    const { assert!(ACTS.as_nanos() * 3 <= LASTS.as_nanos() * 2) };
     let mut due = tokio::time::interval(RENEWED);
+    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = due.tick() => {}
         }
-        let lease = Lease {
-            epoch,
-            seq,
-            until: wall_clock() + LASTS,
-        };
-        if inbox.send(Input::Lease(lease)).await.is_err() {
+        let (sent, until) = (boot_clock(), wall_clock() + ACTS);
+        if let Err(why) = ours() {
+            tracing::error!("the lease is not renewed and nothing is acted upon: {why}");
+            continue;
+        }
+        right.renew(sent);
+        if inbox.send(Input::Lease(Lease { epoch, seq, until })).await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_slept_wakes_up_without_the_right_to_act() {
+        let right = Right::default();
+        assert!(right.check().unwrap_err().contains("no lease yet"));
+        let sent = boot_clock();
+        right.renew(sent);
+        assert_eq!(right.check_at(sent + Duration::from_secs(3)), Ok(()));
+        assert!(right.check_at(sent + ACTS).is_err());
+        let woken = right.check_at(sent + Duration::from_secs(3600)).unwrap_err();
+        assert!(woken.contains("59m56s ago"), "{woken}");
+        right.renew(sent + Duration::from_secs(3600));
+        assert_eq!(right.check_at(sent + Duration::from_secs(3601)), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_is_lost_is_not_renewed() {
+        let (inbox, mut heard) = mpsc::channel(8);
+        let (right, stop) = (Right::default(), CancellationToken::new());
+        let holding = tokio::spawn(hold(
+            7,
+            0,
+            right.clone(),
+            || Err("the folder is gone".into()),
+            inbox.clone(),
+            stop.clone(),
+        ));
+        // The first renewal is due at once, on this very thread.
+        tokio::task::yield_now().await;
+        stop.cancel();
+        holding.await.unwrap();
+        assert!(heard.try_recv().is_err() && right.check().is_err());
+
+        let stop = CancellationToken::new();
+        let holding = tokio::spawn(hold(7, 0, right.clone(), || Ok(()), inbox, stop.clone()));
+        assert!(matches!(heard.recv().await, Some(Input::Lease(Lease { epoch: 7, .. }))));
+        assert_eq!(right.check(), Ok(()));
+        stop.cancel();
+        holding.await.unwrap();
     }
 }
