@@ -146,8 +146,14 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         conductor.know(&config.services, engine.topology());
         recovered_inputs(&recovered.state, &config.services, &inbox).await;
         let lock = conductor.lock();
-        let ours = move || lock.still_ours();
-        tokio::spawn(solo::hold(epoch, 0, right, ours, inbox.clone(), held.clone()));
+        let holder = solo::Holder {
+            epoch,
+            right,
+            ours: move || lock.still_ours(),
+            inbox: inbox.clone(),
+        };
+        holder.renew().await;
+        tokio::spawn(holder.hold(held.clone()));
         conductor.resume(&recovered.state);
         Some(conductor)
     };

@@ -54,32 +54,45 @@ impl Right {
     }
 }
 
-/// Renews the lease of `epoch` until `stop`, as long as `ours` finds the lock still held. `seq` is the last plan number that
-/// the journal knows of this epoch.
-pub async fn hold(
-    epoch: u64,
-    seq: u64,
-    right: Right,
-    ours: impl Fn() -> Result<(), String> + Send,
-    inbox: mpsc::Sender<Input>,
-    stop: CancellationToken,
-) {
-    const { assert!(ACTS.as_nanos() * 3 <= LASTS.as_nanos() * 2) };
-    let mut due = tokio::time::interval(RENEWED);
-    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = due.tick() => {}
-        }
+/// Holds the lease of one epoch.
+pub struct Holder<F> {
+    /// Which.
+    pub epoch: u64,
+    /// What is renewed with it.
+    pub right: Right,
+    /// Finds the lock still held, or says why it is not.
+    pub ours: F,
+    /// Where the engine hears of it.
+    pub inbox: mpsc::Sender<Input>,
+}
+
+impl<F: Fn() -> Result<(), String> + Send> Holder<F> {
+    /// Renews the lease, if the lock is still held. Done once before plans of an earlier run are gone on with: they ask for it at once.
+    /// False if nobody listens any more.
+    pub async fn renew(&self) -> bool {
+        const { assert!(ACTS.as_nanos() * 3 <= LASTS.as_nanos() * 2) };
         let (sent, until) = (boot_clock(), wall_clock() + ACTS);
-        if let Err(why) = ours() {
+        if let Err(why) = (self.ours)() {
             tracing::error!("the lease is not renewed and nothing is acted upon: {why}");
-            continue;
+            return true;
         }
-        right.renew(sent);
-        if inbox.send(Input::Lease(Lease { epoch, seq, until })).await.is_err() {
-            return;
+        self.right.renew(sent);
+        let (epoch, seq) = (self.epoch, 0);
+        self.inbox.send(Input::Lease(Lease { epoch, seq, until })).await.is_ok()
+    }
+
+    /// Renews it until `stop`.
+    pub async fn hold(self, stop: CancellationToken) {
+        let mut due = tokio::time::interval(RENEWED);
+        due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = due.tick() => {}
+            }
+            if !self.renew().await {
+                return;
+            }
         }
     }
 }
@@ -105,23 +118,23 @@ mod tests {
     #[tokio::test]
     async fn a_lock_that_is_lost_is_not_renewed() {
         let (inbox, mut heard) = mpsc::channel(8);
-        let (right, stop) = (Right::default(), CancellationToken::new());
-        let holding = tokio::spawn(hold(
-            7,
-            0,
-            right.clone(),
-            || Err("the folder is gone".into()),
-            inbox.clone(),
-            stop.clone(),
-        ));
-        // The first renewal is due at once, on this very thread.
-        tokio::task::yield_now().await;
-        stop.cancel();
-        holding.await.unwrap();
+        let right = Right::default();
+        let lost = Holder {
+            epoch: 7,
+            right: right.clone(),
+            ours: || Err("the folder is gone".into()),
+            inbox: inbox.clone(),
+        };
+        assert!(lost.renew().await);
         assert!(heard.try_recv().is_err() && right.check().is_err());
-
+        let held = Holder {
+            epoch: 7,
+            right: right.clone(),
+            ours: || Ok(()),
+            inbox,
+        };
         let stop = CancellationToken::new();
-        let holding = tokio::spawn(hold(7, 0, right.clone(), || Ok(()), inbox, stop.clone()));
+        let holding = tokio::spawn(held.hold(stop.clone()));
         assert!(matches!(heard.recv().await, Some(Input::Lease(Lease { epoch: 7, .. }))));
         assert_eq!(right.check(), Ok(()));
         stop.cancel();

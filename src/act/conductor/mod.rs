@@ -28,8 +28,11 @@ const JOURNAL_LATE: Duration = Duration::from_secs(2);
 /// What is to be taken back waits so long for the right to act to come back, and then for a person.
 const UNDO_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often it asks.
+/// How often that is.
 const UNDO_ASKS: Duration = Duration::from_millis(250);
+
+/// After a no that may turn into a yes.
+const ASKS_AGAIN: Duration = Duration::from_millis(500);
 
 /// Whether this process may act at this very moment; asked right before each effect.
 pub type Right = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -277,7 +280,10 @@ async fn carry_out(shared: &Arc<Shared>, runner: &Runner, command: Command) -> O
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
-        Command::Ask { step, committed } => {
+        Command::Ask { step, committed, again } => {
+            if again {
+                tokio::time::sleep(ASKS_AGAIN).await;
+            }
             tell(
                 shared,
                 PlanEvent::Asks {

@@ -34,7 +34,10 @@ enum Stage {
     New,
     /// Found in the journal between two steps.
     Resumed,
-    Asking,
+    Asking {
+        /// The last answer was no, and it is asked again.
+        refused: Option<String>,
+    },
     Intending,
     Applying,
     Looking {
@@ -169,7 +172,7 @@ impl Runner {
 
     /// The gates' answer about that step is waited for.
     pub fn asks_for(&self, step: usize) -> bool {
-        self.stage == Stage::Asking && self.step == step
+        matches!(self.stage, Stage::Asking { .. }) && self.step == step
     }
 
     /// The commit point is behind.
@@ -194,7 +197,7 @@ impl Runner {
             (Stage::Back { reason, at }, event) => self.back(reason, at, event),
             (Stage::Looking { error, interrupted }, Event::Start) => self.look(error, interrupted),
             (Stage::Resumed, Event::Start) => self.ask(),
-            (Stage::Asking, Event::Permit(None)) => {
+            (Stage::Asking { .. }, Event::Permit(None)) => {
                 self.stage = Stage::Intending;
                 vec![Command::Journal(Entry::Intent {
                     plan: self.id(),
@@ -202,10 +205,19 @@ impl Runner {
                     step: self.step,
                 })]
             }
-            (Stage::Asking, Event::Permit(Some(reason))) => {
-                // After the commit point only a lost lease says no, and whoever lost it has no business with another target.
-                let way = if self.committed { Way::Stop } else { Way::Next };
-                self.give_up(format!("a gate said no: {reason}"), way)
+            (Stage::Asking { .. }, Event::Permit(Some(reason))) => {
+                let reason = format!("a gate said no: {reason}");
+                if !self.committed {
+                    return self.give_up(reason, Way::Next);
+                }
+                // After the commit point only a lost lease says no. Stopping half way would leave the service where nobody serves it,
+                // another target is no business of whoever has lost it: it is waited for, until the plan's time is over.
+                self.stage = Stage::Asking { refused: Some(reason) };
+                vec![Command::Ask {
+                    step: self.step,
+                    committed: true,
+                    again: true,
+                }]
             }
             (Stage::Intending, Event::Journaled) => {
                 // Stopped while the disk took its time: what the gates allowed then may be wrong by now.
@@ -277,10 +289,11 @@ impl Runner {
                 .map_or_else(|| self.plan.to.clone(), |(to, _)| to.clone());
             return self.end(Outcome::Done { active });
         }
-        self.stage = Stage::Asking;
+        self.stage = Stage::Asking { refused: None };
         vec![Command::Ask {
             step: self.step,
             committed: self.committed,
+            again: false,
         }]
     }
 
@@ -378,8 +391,11 @@ impl Runner {
     fn stop(&mut self, stage: Stage, reason: String) -> Vec<Command> {
         match stage {
             // While waiting for the gates nothing is under way.
-            Stage::Asking => {
-                self.stage = Stage::Asking;
+            Stage::Asking { refused } => {
+                let reason = match refused {
+                    Some(refused) => format!("{reason}; {refused}"),
+                    None => reason,
+                };
                 self.give_up(reason, Way::Stop)
             }
             Stage::New => self.end(Outcome::Compensated { reason }),

@@ -270,7 +270,7 @@ fn check(mut world: World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig::with_cases(1500))]
 
     #[test]
     fn no_effect_twice_and_no_second_active_whatever_happens(

@@ -110,7 +110,7 @@ impl World {
                         });
                         Event::Journaled
                     }
-                    Command::Ask { step, committed } => {
+                    Command::Ask { step, committed, .. } => {
                         let refused = !committed && self.refuse_at == Some(step);
                         Event::Permit(refused.then(|| "no".to_owned()))
                     }
@@ -249,6 +249,43 @@ fn after_the_commit_point_the_next_target_is_tried_and_then_a_person() {
             assert!(matches!(world.ended(), Outcome::HandedOver { .. }), "{crashes:?}");
         },
     );
+}
+
+#[test]
+fn after_the_commit_point_a_lost_lease_is_waited_for_until_the_time_is_over() {
+    for comes_back in [true, false] {
+        let mut runner = Runner::new(plan());
+        let mut pending = runner.handle(Event::Start);
+        let mut ended = None;
+        let mut refusals = 0;
+        while let Some(command) = pending.pop() {
+            let event = match command {
+                Command::Journal(_) => Event::Journaled,
+                Command::Ask { step: 2, again, .. } => {
+                    assert_eq!(again, refusals > 0);
+                    refusals += 1;
+                    match (refusals < 5, comes_back) {
+                        (true, _) => Event::Permit(Some("no lease".into())),
+                        (false, true) => Event::Permit(None),
+                        (false, false) => Event::Deadline,
+                    }
+                }
+                Command::Ask { .. } => Event::Permit(None),
+                Command::Apply { .. } => Event::Applied(Applied::Done),
+                Command::Tell(Told::Ended(outcome)) => {
+                    ended = Some(outcome);
+                    continue;
+                }
+                _ => continue,
+            };
+            pending.extend(runner.handle(event));
+        }
+        match ended {
+            Some(Outcome::Done { .. }) => assert!(comes_back),
+            Some(Outcome::HandedOver { reason }) => assert!(!comes_back && reason.contains("no lease"), "{reason}"),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[test]

@@ -125,6 +125,8 @@ pub enum Command {
         step: usize,
         /// The commit point is behind.
         committed: bool,
+        /// The answer was no a moment ago.
+        again: bool,
     },
     /// Apply, then say [`Event::Applied`].
     Apply {
