@@ -5,14 +5,14 @@ mod harness;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use harness::{Server, wait};
-use jurymast::act::journal::{Record, decode};
+use harness::{Server, free_port, wait};
+use jurymast::act::journal::{Record, State, decode};
 use jurymast::act::runner::Entry;
 use jurymast::model::plan::Outcome;
 
@@ -22,9 +22,9 @@ const STEP: &str = r#"#!/bin/sh
 dir=$(dirname "$0")
 case $1 in
   do|undo)
-    sleep 0.12
+    sleep 0.25
     echo "$JURYMAST_PLAN $JURYMAST_TOKEN $1 $2" >> "$dir/effects"
-    sleep 0.12;;
+    sleep 0.25;;
   fail)
     echo "not today" >&2
     exit 75;;
@@ -37,7 +37,7 @@ esac
 "#;
 
 /// Half of a step's time.
-const HALF: Duration = Duration::from_millis(120);
+const HALF: Duration = Duration::from_millis(250);
 
 /// Fence, seal (none named), start, switch, verify, announce: all of it works.
 const FORWARD: &str = r#"
@@ -60,6 +60,17 @@ steps:
   - {name: restore, phase: restore, uses: exec, with: {argv: ["{script}", do, restore], observe: ["{script}", observe, restore]}, undo: {uses: exec, with: {argv: ["{script}", undo, restore]}}}
   - {name: check, phase: restore, uses: exec, with: {argv: ["{script}", fail, check], observe: ["{script}", observe, check]}}
   - {name: switch, phase: switch, uses: exec, with: {argv: ["{script}", do, switch], observe: ["{script}", observe, switch]}}
+  - {name: ask, phase: verify, uses: probe, with: {times: 1}}
+"#;
+
+/// The target starts and nobody can be sent there: neither forward nor back.
+const STUCK: &str = r#"
+name: steps
+summary: Programs that write what they do into a file, and one that cannot.
+steps:
+  - {name: fence, phase: fence, on: from, uses: exec, with: {argv: ["{script}", do, fence], observe: ["{script}", observe, fence]}, undo: {uses: exec, with: {argv: ["{script}", undo, fence]}}}
+  - {name: start, phase: start, uses: exec, with: {argv: ["{script}", do, start], observe: ["{script}", observe, start]}}
+  - {name: switch, phase: switch, uses: exec, with: {argv: ["{script}", fail, switch], observe: ["{script}", observe, switch]}}
   - {name: ask, phase: verify, uses: probe, with: {times: 1}}
 "#;
 
@@ -87,6 +98,7 @@ fn instance(ill: Arc<AtomicBool>) -> u16 {
 struct World {
     dir: tempfile::TempDir,
     ill: Arc<AtomicBool>,
+    api: u16,
 }
 
 impl World {
@@ -94,6 +106,7 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let ill = Arc::new(AtomicBool::new(false));
         let (a, b) = (instance(Arc::clone(&ill)), instance(Arc::default()));
+        let api = free_port();
         let script = dir.path().join("step.sh");
         std::fs::write(&script, STEP).unwrap();
         std::fs::write(dir.path().join("effects"), "").unwrap();
@@ -107,7 +120,7 @@ impl World {
         let config = format!(
             "\
 agent: {{name: jurymast, data_dir: data}}
-api: {{listen: '127.0.0.1:0'}}
+api: {{listen: '127.0.0.1:{api}'}}
 rules: {{playbooks: [playbooks]}}
 topology:
   entities:
@@ -119,7 +132,7 @@ services:
             script.display()
         );
         std::fs::write(dir.path().join("jurymast.yml"), config).unwrap();
-        Self { dir, ill }
+        Self { dir, ill, api }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -151,6 +164,16 @@ services:
     fn effects(&self) -> Vec<String> {
         let text = std::fs::read_to_string(self.path("effects")).unwrap();
         text.lines().map(str::to_owned).collect()
+    }
+
+    fn status(&self) -> Option<serde_json::Value> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.api)).ok()?;
+        stream
+            .write_all(b"GET /api/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .ok()?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).ok()?;
+        serde_json::from_str(text.split_once("\r\n\r\n")?.1).ok()
     }
 
     /// The agent is killed once so many records are on disk and then so long; the next one is left alone.
@@ -261,4 +284,32 @@ fn killed_at_any_record_a_plan_is_taken_back_and_each_undo_happens_once() {
             "{what}: {effects:?}"
         );
     });
+}
+
+#[test]
+fn what_was_handed_to_a_person_stays_with_the_person_after_a_crash() {
+    let world = World::new(STUCK);
+    let agent = world.agent();
+    wait("the agent has begun", || !world.records().is_empty());
+    std::thread::sleep(Duration::from_millis(300));
+    world.ill.store(true, Ordering::SeqCst);
+    wait("the plan has ended", || !world.outcomes().is_empty());
+    drop(agent);
+    let before = world.records();
+    assert!(matches!(
+        State::read(&before).services["svc"].handed_over.as_deref(),
+        Some(reason) if reason.contains("not today")
+    ));
+    let _next = world.agent();
+    // The fault is still there: it is judged again, and the answer is to ask.
+    let mut verdict = String::new();
+    wait("the new agent has judged", || {
+        verdict = world.status().map(|status| status.to_string()).unwrap_or_default();
+        verdict.contains("\"gate\":\"in-flight\"")
+    });
+    assert!(
+        verdict.contains("handed to a person") && verdict.contains("not today"),
+        "{verdict}"
+    );
+    assert_eq!(world.outcomes().len(), 1);
 }

@@ -55,11 +55,7 @@ fn can_take_over(problem: &Problem<'_>, entity: &EntityName) -> Result<(), Strin
         // The configured active has no line of its own; its data is told of by the same signal as its standbys'.
         let signal = match standby {
             Some(standby) => standby.lag_signal.as_ref(),
-            None => service
-                .standbys
-                .iter()
-                .filter_map(|standby| standby.lag_signal.as_ref())
-                .next(),
+            None => service.standbys.iter().find_map(|standby| standby.lag_signal.as_ref()),
         };
         let lag = signal.and_then(|signal| problem.facts.lag(entity, signal.as_str()));
         if lag.is_none_or(|lag| lag > rpo) {

@@ -231,12 +231,13 @@ fn admin_state(answer: &str, server: &str) -> Option<u32> {
     row.split(' ').nth(admin)?.parse().ok()
 }
 
-/// Bits of `srv_admin_state`: 0x01 forced maintenance, 0x04 maintenance by the config, 0x08 forced drain.
+/// Bits of `srv_admin_state`: 0x01 forced maintenance, 0x08 forced drain, 0x02, 0x10, 0x20 and 0x40 the same from a tracked server, its
+/// backend or its name. 0x04 only says that the config had it `disabled`; it stays when the server is made ready.
 const fn matches(admin: u32, state: State) -> bool {
     let (maint, drain) = (admin & 0x01 != 0, admin & 0x08 != 0);
     match state {
-        State::Ready => !maint && !drain && admin & 0x04 == 0,
-        State::Maint => maint || admin & 0x04 != 0,
+        State::Ready => admin & 0x7b == 0,
+        State::Maint => maint,
         State::Drain => drain && !maint,
     }
 }
@@ -254,6 +255,9 @@ mod tests {
         assert_eq!(admin_state(ANSWER, "b"), Some(0));
         assert_eq!(admin_state(ANSWER, "c"), None);
         assert!(matches(1, State::Maint) && matches(0, State::Ready) && !matches(1, State::Ready));
+        // As HAProxy 2.6 tells a server that the config has disabled: made ready, put into maintenance, drained.
+        assert!(matches(4, State::Ready) && !matches(4, State::Maint));
+        assert!(matches(5, State::Maint) && matches(12, State::Drain) && !matches(12, State::Ready));
     }
 
     #[test]

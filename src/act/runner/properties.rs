@@ -24,11 +24,29 @@ struct Odds {
     dies: u32,
 }
 
+/// Numbers that look random: the same for the same seed.
+struct Chance(u64);
+
+impl Chance {
+    /// `SplitMix64`, by Sebastiano Vigna.
+    fn below(&mut self, bound: u32) -> u32 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = self.0;
+        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((word ^ (word >> 31)) >> 33) as u32 % bound
+    }
+
+    fn coin(&mut self) -> bool {
+        self.below(2) == 0
+    }
+}
+
 /// A step, or the taking back of one.
 type Deed = (usize, usize, bool);
 
 struct World {
-    rng: fastrand::Rng,
+    rng: Chance,
     odds: Odds,
     plan: Plan,
     records: Vec<Record>,
@@ -49,16 +67,16 @@ fn action() -> Action {
     }
 }
 
-fn steps(rng: &mut fastrand::Rng, to: &str, tried: &[&str]) -> Vec<Step> {
+fn steps(rng: &mut Chance, to: &str, tried: &[&str]) -> Vec<Step> {
     let mut wanted = vec![(Phase::Fence, "a")];
     wanted.extend(tried.iter().map(|node| (Phase::Seal, *node)));
     for phase in [Phase::Restore, Phase::Promote, Phase::Start] {
-        if rng.bool() {
+        if rng.coin() {
             wanted.push((phase, to));
         }
     }
     wanted.extend([(Phase::Switch, to), (Phase::Verify, to)]);
-    if rng.bool() {
+    if rng.coin() {
         wanted.push((Phase::Announce, to));
     }
     wanted
@@ -70,16 +88,16 @@ fn steps(rng: &mut fastrand::Rng, to: &str, tried: &[&str]) -> Vec<Step> {
             phase,
             target: target.into(),
             action: action(),
-            undo: (phase == Phase::Fence || rng.bool()).then(action),
+            undo: (phase == Phase::Fence || rng.coin()).then(action),
             timeout: Span::secs(1),
-            retries: rng.u8(0..3),
+            retries: rng.below(3) as u8,
         })
         .collect()
 }
 
 impl World {
     fn new(seed: u64, odds: Odds) -> Self {
-        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut rng = Chance(seed);
         let at = Timestamp::from_secs(1);
         let own = steps(&mut rng, "b", &[]);
         let alternatives = vec![Alternative {
@@ -114,7 +132,7 @@ impl World {
     }
 
     fn happens(&mut self, odds: u32) -> bool {
-        self.rng.u32(0..100) < odds
+        self.rng.below(100) < odds
     }
 
     fn dies(&mut self) -> Result<(), Died> {
@@ -178,7 +196,7 @@ impl World {
 
     fn look(&mut self, deed: Deed) -> Effect {
         let odds = self.odds.unobservable;
-        let blind = self.rng.u32(0..100) < odds;
+        let blind = self.rng.below(100) < odds;
         if *self.blind.entry(deed).or_insert(blind) {
             Effect::Unknown
         } else if self.there.contains(&deed) {
