@@ -1,10 +1,24 @@
-//! The wall clock. Only the shell may ask it; the core gets its times with its inputs.
+//! The clocks. Only the shell may ask them; the core gets its times with its inputs.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::model::Timestamp;
 
 /// The time now, by the machine's clock.
 pub fn wall_clock() -> Timestamp {
     Timestamp::EPOCH + SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Time since the machine was started, time asleep included. Nobody can set it, and a machine that was suspended finds it
+/// moved on: what `Instant` and the wall clock cannot promise together.
+pub fn boot_clock() -> Duration {
+    #[cfg(target_os = "linux")]
+    const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
+    let now = rustix::time::clock_gettime(CLOCK);
+    Duration::new(
+        u64::try_from(now.tv_sec).unwrap_or_default(),
+        u32::try_from(now.tv_nsec).unwrap_or_default(),
+    )
 }

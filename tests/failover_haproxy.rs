@@ -4,11 +4,18 @@ mod harness;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use std::time::Duration;
+
 use harness::{Server, find, free_port, skipped, wait};
+use jurymast::act::Executors;
+use jurymast::act::executor::Call;
+use jurymast::act::runner::{Applied, Effect};
+use jurymast::model::{PlanId, Token};
 
 /// An instance: answers its name, or 503 while it is ill. Gone with `gone`.
 fn instance(name: &'static str, ill: Arc<AtomicBool>) -> u16 {
@@ -84,6 +91,8 @@ impl World {
         std::fs::write(dir.path().join("haproxy.cfg"), haproxy).unwrap();
         let config = config(ports, &socket, api, mqtt);
         std::fs::write(dir.path().join("jurymast.yml"), config).unwrap();
+        std::fs::create_dir(dir.path().join("playbooks")).unwrap();
+        std::fs::write(dir.path().join("playbooks/slow.yml"), slow_proof()).unwrap();
         std::fs::write(dir.path().join("token"), "s3cret\n").unwrap();
         let mosquitto = Server::mosquitto(dir.path(), mqtt, "allow_anonymous true");
         let haproxy = Server::start(dir.path(), &find("haproxy").unwrap(), &["-db", "-f", "haproxy.cfg"]);
@@ -120,6 +129,19 @@ impl World {
         );
     }
 
+    fn socket(&self) -> String {
+        self.dir.path().join("haproxy.sock").display().to_string()
+    }
+
+    /// What `HAProxy` answers on its socket.
+    fn haproxy(&self, command: &str) -> String {
+        let mut stream = UnixStream::connect(self.socket()).unwrap();
+        stream.write_all(format!("{command}\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
     fn command(&self, arguments: &[&str]) -> bool {
         let url = format!("http://127.0.0.1:{}", self.api);
         let token = self.dir.path().join("token");
@@ -131,6 +153,16 @@ impl World {
             .unwrap()
             .success()
     }
+}
+
+/// The playbook of the binary with a proof that takes a second: long enough for the target to fall ill in it.
+fn slow_proof() -> String {
+    let text = include_str!("../rules/playbooks/haproxy-switch.yml");
+    let slow = text
+        .replace("times: 3, pause: 50ms", "times: 20, pause: 50ms")
+        .replace("timeout: 5s", "timeout: 2s");
+    assert_ne!(text, slow);
+    slow
 }
 
 fn config(ports: [u16; 3], socket: &str, api: u16, mqtt: u16) -> String {
@@ -145,6 +177,7 @@ fn config(ports: [u16; 3], socket: &str, api: u16, mqtt: u16) -> String {
         "\
 agent: {{name: jurymast, data_dir: data}}
 api: {{listen: '127.0.0.1:{api}', token_file: token}}
+rules: {{playbooks: [playbooks]}}
 sources:
   mqtt:
     - {{name: broker, url: 'mqtt://127.0.0.1:{mqtt}', subscribe: [{{filter: 'service/{{name}}/status', decode: presence, entity: '{{name}}', kind: service}}]}}
@@ -155,6 +188,12 @@ services:
   - {{name: svc, active: a, standbys: [{{entity: b}}, {{entity: c}}], single_writer: true, hold_off: 200ms, playbook: haproxy-switch, vars: {{socket: '{socket}', backend: be}}, probe: {{uses: http, with: {{url: 'http://{{address}}/'}}, interval: 300ms}}}}
 "
     )
+}
+
+fn executors() -> Executors {
+    // HTTP clients cannot be made without it; another test may have been first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Executors::new()
 }
 
 #[test]
@@ -174,6 +213,9 @@ fn a_lost_service_is_served_by_the_standby_and_sent_back_on_command() {
         get(world.api, "/api/status")
             .is_some_and(|status| status.contains("\"active\":\"b\"") && status.contains("\"plans\":[]"))
     });
+    // The token of the plan is where the next command will be compared with it.
+    let kept = world.haproxy("get var proc.jurymast_be");
+    assert!(kept.contains("value=<1.1>"), "{kept}");
     // What moved it is on disk: an agent that starts anew knows where the service runs.
     assert!(agent.terminate(), "SIGTERM ends it well");
     let _agent = Server::start(
@@ -190,6 +232,132 @@ fn a_lost_service_is_served_by_the_standby_and_sent_back_on_command() {
         world.command(&["failback", "svc"]);
         get(world.front, "/").as_deref() == Some("a")
     });
+}
+
+#[test]
+fn a_failback_to_an_instance_that_does_not_hold_goes_back_to_where_it_worked() {
+    if skipped(
+        "failback beside Mosquitto and HAProxy",
+        &["mosquitto", "mosquitto_pub", "haproxy"],
+    ) {
+        return;
+    }
+    let world = World::start();
+    let _agent = world.agent();
+    let over = |active: &str| {
+        get(world.api, "/api/status").is_some_and(|status| {
+            status.contains(&format!("\"active\":\"{active}\"")) && status.contains("\"plans\":[]")
+        })
+    };
+    world.ill[0].store(true, Ordering::SeqCst);
+    world.say("offline");
+    wait("the standby serves", || over("b"));
+    world.ill[0].store(false, Ordering::SeqCst);
+    world.say("online");
+    wait("it is sent back", || {
+        world.command(&["failback", "svc"]);
+        get(world.front, "/").as_deref() == Some("a")
+    });
+    // Right after the traffic has come, and before it is proved to serve.
+    world.ill[0].store(true, Ordering::SeqCst);
+    wait("the standby serves again", || {
+        get(world.front, "/").as_deref() == Some("b")
+    });
+    wait("the plan is over", || over("b"));
+    let journal = std::fs::read(world.dir.path().join("data/journal")).unwrap();
+    let records = jurymast::act::journal::decode(&journal).unwrap().records;
+    let state = jurymast::act::journal::State::read(&records);
+    assert_eq!(state.services["svc"].handed_over, None);
+    assert_eq!(state.services["svc"].active, Some("b".into()));
+}
+
+#[test]
+fn haproxy_takes_no_command_with_a_token_that_is_too_low() {
+    if skipped("tokens beside HAProxy", &["mosquitto", "haproxy"]) {
+        return;
+    }
+    let world = World::start();
+    let executors = executors();
+    let haproxy = executors.get("haproxy").unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let set = |server: &str, state: &str, token: Token| {
+        let with = serde_json::json!({"socket": world.socket(), "backend": "be", "server": server, "state": state});
+        let call = Call {
+            with: with.as_object().unwrap(),
+            plan: &PlanId("svc-1-1".into()),
+            token,
+            key: "svc-1-1/0/0/1.1",
+            timeout: Duration::from_secs(10),
+        };
+        let applied = runtime.block_on(haproxy.apply(&call));
+        (applied, runtime.block_on(haproxy.observe(&call)))
+    };
+    let (old, new) = (Token { epoch: 2, seq: 9 }, Token { epoch: 3, seq: 1 });
+    assert_eq!(set("a", "maint", old), (Applied::Done, Effect::There));
+    assert_eq!(set("b", "ready", new), (Applied::Done, Effect::There));
+    wait("the new one serves", || get(world.front, "/").as_deref() == Some("b"));
+    let (applied, effect) = set("a", "ready", old);
+    assert!(
+        matches!(&applied, Applied::NoEffect(why) if why.contains("token 3.1, ours is 2.9")),
+        "{applied:?}"
+    );
+    assert_eq!(effect, Effect::NotThere);
+    assert_eq!(get(world.front, "/").as_deref(), Some("b"));
+    // The same token is the same plan, or its taking back.
+    assert_eq!(set("b", "maint", new), (Applied::Done, Effect::There));
+    assert!(world.haproxy("get var proc.jurymast_be").contains("value=<3.1>"));
+}
+
+#[test]
+fn a_look_at_what_is_retained_tells_it_and_nobody_hears_of_the_look() {
+    if skipped("a look beside Mosquitto", &["mosquitto", "mosquitto_sub"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let _mosquitto = Server::mosquitto(dir.path(), port, "allow_anonymous true");
+    let ears = tempfile::tempdir().unwrap();
+    let heard = ears.path().join("log");
+    let arguments = ["-p", &port.to_string(), "-t", "#", "-F", "%t %p"];
+    let listener = Server::start(ears.path(), &find("mosquitto_sub").unwrap(), &arguments);
+    let executors = executors();
+    let mqtt = executors.get("mqtt").unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let with = |topic: &str, payload: &str| serde_json::json!({"broker": format!("mqtt://127.0.0.1:{port}"), "topic": topic, "payload": payload, "retain": true});
+    let does = |with: &serde_json::Value, apply: bool| {
+        let call = Call {
+            with: with.as_object().unwrap(),
+            plan: &PlanId("svc-1-1".into()),
+            token: Token { epoch: 1, seq: 1 },
+            key: "svc-1-1/0/0/1.1",
+            timeout: Duration::from_secs(10),
+        };
+        if apply {
+            assert_eq!(runtime.block_on(mqtt.apply(&call)), Applied::Done);
+        }
+        runtime.block_on(mqtt.observe(&call))
+    };
+    let role = with("role/a", "standby 1.1");
+    assert_eq!(does(&role, false), Effect::NotThere);
+    // The listener is there from the first message on; a retained one would be heard twice at most.
+    wait("the listener listens", || {
+        let _ = does(&with("hello", "hello"), true);
+        std::fs::read_to_string(&heard).unwrap().contains("hello")
+    });
+    assert_eq!(does(&role, true), Effect::There);
+    assert_eq!(does(&with("role/a", "active 1.2"), false), Effect::NotThere);
+    let _ = does(&with("last", "last"), true);
+    wait("everything was heard", || {
+        std::fs::read_to_string(&heard).unwrap().contains("last last")
+    });
+    drop(listener);
+    let text = std::fs::read_to_string(&heard).unwrap();
+    let strange: Vec<&str> = text
+        .lines()
+        .filter(|line| !["hello hello", "role/a standby 1.1", "last last"].contains(line))
+        .collect();
+    assert!(strange.is_empty(), "{strange:?}");
+    assert_eq!(text.matches("role/a").count(), 1, "{text}");
 }
 
 #[test]

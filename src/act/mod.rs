@@ -11,7 +11,7 @@ pub mod journal;
 pub mod probe;
 pub mod runner;
 
-pub use conductor::{Conductor, Recovered, StartError};
+pub use conductor::{Conductor, Recovered, Right, StartError};
 pub use executor::Executors;
 pub use journal::Journal;
 pub use probe::Prober;

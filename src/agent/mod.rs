@@ -118,12 +118,21 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         }
         None => None,
     };
+    // Held until the last plan has come to its end, beyond `stop`.
+    let held = CancellationToken::new();
     let conductor = if observe_only {
         None
     } else {
         let dir = config.agent.data_dir.clone();
-        let (conductor, recovered) = Conductor::start(&dir, Arc::clone(&prober), inbox.clone())
-            .map_err(|error| start("the journal")(error.to_string()))?;
+        let right = solo::Right::default();
+        let may_act = right.clone();
+        let (conductor, recovered) = Conductor::start(
+            &dir,
+            Arc::clone(&prober),
+            Box::new(move || may_act.check()),
+            inbox.clone(),
+        )
+        .map_err(|error| start("the journal")(error.to_string()))?;
         let epoch = recovered.state.epoch + 1;
         conductor
             .note(&JournalRecord::Epoch { epoch })
@@ -136,7 +145,15 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         }
         conductor.know(&config.services, engine.topology());
         recovered_inputs(&recovered.state, &config.services, &inbox).await;
-        tokio::spawn(solo::hold(epoch, 0, inbox.clone(), stop.child_token()));
+        let lock = conductor.lock();
+        let holder = solo::Holder {
+            epoch,
+            right,
+            ours: move || lock.still_ours(),
+            inbox: inbox.clone(),
+        };
+        holder.renew().await;
+        tokio::spawn(holder.hold(held.clone()));
         conductor.resume(&recovered.state);
         Some(conductor)
     };
@@ -205,6 +222,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
     }
     feed.stop.cancel();
     drain(&mut dispatcher, &mut engine, &mut waiting).await;
+    held.cancel();
     if let Some(recorder) = dispatcher.recorder.take() {
         recording::finish(recorder, engine.agent());
     }
@@ -250,6 +268,8 @@ async fn recovered_inputs(state: &JournalState, services: &[Service], inbox: &mp
             moved: record.moved,
             named: record.named.iter().cloned().collect(),
             running: running.map(|(plan, _)| plan.id.clone()),
+            taken_back: record.taken_back,
+            handed_over: record.handed_over.clone(),
         };
         send(inbox, Input::Plan(event)).await;
     }

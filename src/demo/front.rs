@@ -1,6 +1,6 @@
 //! The front: sends traffic to the active instance. Switched over HTTP; refuses a token lower than the highest that it has seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::State;
@@ -24,7 +24,7 @@ pub struct Front {
 struct Switch {
     backends: BTreeMap<String, u16>,
     active: String,
-    fenced: Option<String>,
+    fenced: BTreeSet<String>,
     token: (u64, u64),
     /// Cut with each change, and with it every connection that stands.
     era: CancellationToken,
@@ -47,7 +47,7 @@ impl Front {
         let switch = Switch {
             backends,
             active: active.to_owned(),
-            fenced: None,
+            fenced: BTreeSet::new(),
             token: (0, 0),
             era: stop.child_token(),
         };
@@ -98,7 +98,7 @@ fn lock(shared: &Shared) -> std::sync::MutexGuard<'_, Switch> {
 async fn pass(mut client: TcpStream, shared: Shared) {
     let (backend, era) = {
         let switch = lock(&shared);
-        if switch.fenced.as_ref() == Some(&switch.active) {
+        if switch.fenced.contains(&switch.active) {
             return;
         }
         (switch.backends.get(&switch.active).copied(), switch.era.clone())
@@ -144,20 +144,18 @@ fn order(shared: &Shared, order: &Order, change: impl FnOnce(&mut Switch)) -> Re
 async fn activate(State(shared): State<Shared>, Json(body): Json<Order>) -> Result<(), (StatusCode, String)> {
     order(&shared, &body, |switch| {
         switch.active.clone_from(&body.server);
-        if switch.fenced.as_ref() == Some(&body.server) {
-            switch.fenced = None;
-        }
+        switch.fenced.remove(&body.server);
     })
 }
 
 async fn fence(State(shared): State<Shared>, Json(body): Json<Order>) -> Result<(), (StatusCode, String)> {
-    order(&shared, &body, |switch| switch.fenced = Some(body.server.clone()))
+    order(&shared, &body, |switch| {
+        switch.fenced.insert(body.server.clone());
+    })
 }
 
 async fn release(State(shared): State<Shared>, Json(body): Json<Order>) -> Result<(), (StatusCode, String)> {
     order(&shared, &body, |switch| {
-        if switch.fenced.as_ref() == Some(&body.server) {
-            switch.fenced = None;
-        }
+        switch.fenced.remove(&body.server);
     })
 }

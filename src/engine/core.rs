@@ -294,12 +294,16 @@ impl Engine {
                 moved,
                 named,
                 running,
+                taken_back,
+                handed_over,
             } => {
                 if let Some(state) = self.states.get_mut(&service) {
                     state.active = active;
                     state.moved = moved;
                     state.running = running;
                     state.named = named.into_iter().collect();
+                    state.taken_back = taken_back;
+                    state.handed_over = handed_over;
                 }
             }
             PlanEvent::Asks { .. } | PlanEvent::StepDone { .. } | PlanEvent::StepFailed { .. } => {}

@@ -80,6 +80,12 @@ pub enum PlanEvent {
         named: Vec<EntityName>,
         /// The plan that a crash had interrupted and that is gone on with: no second one may run beside it.
         running: Option<PlanId>,
+        /// When a plan for it was last taken back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        taken_back: Option<Timestamp>,
+        /// A plan left it in a state that a person must look at.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        handed_over: Option<String>,
     },
 }
 

@@ -92,29 +92,36 @@ impl Engine {
             seq: self.lease.seq + 1,
         };
         let mut named: Vec<EntityName> = state.named.iter().cloned().collect();
-        let steps = |to: &EntityName, named: &[EntityName]| {
+        let steps = |from: &EntityName, to: &EntityName, named: &[EntityName]| {
             self.playbooks
-                .build(service, kind, &state.active, to, token, named, &self.topology)
+                .build(service, kind, from, to, token, named, &self.topology)
                 .map_err(|error| Refusal {
                     gate: "playbook".into(),
                     decision: Decision::Ask,
                     reason: error.to_string(),
                 })
         };
-        let own_steps = steps(to, &named)?;
+        let own_steps = steps(&state.active, to, &named)?;
         let choice = plan::choose(service, &state.active, &self.topology, self);
         let expected_rto_s = choice.expected_rto_s(to);
         let mut alternatives = Vec::new();
-        if kind == PlanKind::Failover {
-            // Whoever was tried before is sealed before the next is promoted.
-            named.push(to.clone());
-            for (other, _) in choice.ranked.iter().filter(|(other, _)| other != to) {
-                alternatives.push(Alternative {
-                    to: other.clone(),
-                    steps: steps(other, &named)?,
-                });
-                named.push(other.clone());
+        // Whoever was tried before is sealed before the next is promoted.
+        named.push(to.clone());
+        match kind {
+            PlanKind::Failover => {
+                for (other, _) in choice.ranked.iter().filter(|(other, _)| other != to) {
+                    alternatives.push(Alternative {
+                        to: other.clone(),
+                        steps: steps(&state.active, other, &named)?,
+                    });
+                    named.push(other.clone());
+                }
             }
+            // It works where it is: if the way home turns out to be none, there it goes again.
+            PlanKind::Failback => alternatives.push(Alternative {
+                to: state.active.clone(),
+                steps: steps(to, &state.active, &named)?,
+            }),
         }
         Ok(Plan {
             id: PlanId::new(&service.name, token),

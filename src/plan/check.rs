@@ -1,35 +1,207 @@
-//! An independent checker: whatever a solver answers must pass it.
+//! An independent checker: whatever a solver answers, and whatever plan is made of it, must pass. It shares no line with the solvers, so
+//! that both would have to be wrong in the same way.
 
-use super::greedy::unfit;
+use std::collections::BTreeSet;
+
 use super::problem::{Choice, Problem};
+use crate::model::plan::Phase;
+use crate::model::service::StandbyClass;
+use crate::model::{EdgeKind, EntityName, Plan, PlanId, PlanKind, Step};
+
+/// Sums come out a little different in another order.
+const ROUNDING: f64 = 1e-9;
 
 /// `Err` names the first thing that is wrong with an answer.
 pub fn check(problem: &Problem<'_>, choice: &Choice) -> Result<(), String> {
-    for (entity, _) in &choice.ranked {
+    let mut seen = BTreeSet::new();
+    let answered = choice.ranked.iter().map(|(entity, _)| entity);
+    for entity in answered.chain(choice.rejected.iter().map(|(entity, _)| entity)) {
+        if !seen.insert(entity) {
+            return Err(format!("{entity} is answered for twice"));
+        }
+        if !problem.service.instances().any(|instance| instance == entity) {
+            return Err(format!("{entity} is no instance of {}", problem.service.name));
+        }
+    }
+    for entity in problem.service.instances() {
+        if entity != problem.from && !seen.contains(entity) {
+            return Err(format!("{entity} is forgotten"));
+        }
+    }
+    for (entity, seconds) in &choice.ranked {
         if entity == problem.from {
             return Err(format!("{entity} is where the service is"));
         }
-        let known = problem
-            .service
-            .standbys
-            .iter()
-            .find(|standby| standby.entity == *entity);
-        match known {
-            Some(standby) => {
-                if let Some(why) = unfit(problem, standby) {
-                    return Err(format!("{entity} is not fit: {why}"));
-                }
-            }
-            None if *entity == problem.service.active => {}
-            None => return Err(format!("{entity} is no instance of {}", problem.service.name)),
+        if !seconds.is_finite() || *seconds < 0.0 {
+            return Err(format!("{entity} is expected to serve in {seconds} s"));
         }
-    }
-    let candidates = problem.service.standbys.len() + 1;
-    if choice.ranked.len() + choice.rejected.len() > candidates {
-        return Err("more answers than candidates".into());
+        can_take_over(problem, entity).map_err(|why| format!("{entity} cannot take over: {why}"))?;
     }
     Ok(())
 }
+
+/// Serving, data, zone, affinity, capacity: each by itself.
+fn can_take_over(problem: &Problem<'_>, entity: &EntityName) -> Result<(), String> {
+    let service = problem.service;
+    if !service.instances().any(|instance| instance == entity) {
+        return Err(format!("it is no instance of {}", service.name));
+    }
+    let standby = service.standbys.iter().find(|standby| standby.entity == *entity);
+    let may_sleep = standby.is_some_and(|standby| standby.class == StandbyClass::Cold);
+    if !may_sleep {
+        problem.facts.serves(entity)?;
+    }
+    if let Some(rpo) = service.rpo {
+        // The configured active has no line of its own; its data is told of by the same signal as its standbys'.
+        let signal = match standby {
+            Some(standby) => standby.lag_signal.as_ref(),
+            None => service.standbys.iter().find_map(|standby| standby.lag_signal.as_ref()),
+        };
+        let lag = signal.and_then(|signal| problem.facts.lag(entity, signal.as_str()));
+        if lag.is_none_or(|lag| lag > rpo) {
+            return Err(format!("its data is {lag:?} behind, of {rpo} allowed"));
+        }
+    }
+    let zone = |name: &EntityName| problem.topology.zone(name.as_str());
+    if !service.cross_zone && zone(entity) != zone(problem.from) {
+        return Err("it is in another zone".into());
+    }
+    let hosts: Vec<&EntityName> = problem
+        .topology
+        .edges()
+        .filter(|(from, edge, _)| *from == entity && *edge == EdgeKind::RunsOn)
+        .map(|(_, _, host)| host)
+        .collect();
+    let host = hosts.first().copied().unwrap_or(entity);
+    if let Some(group) = &service.anti_affinity
+        && let Some(other) = problem.facts.group_on(group, host)
+    {
+        return Err(format!("{other} is on {host} already, and both are of group {group}"));
+    }
+    let attributes = problem.topology.entity(host.as_str()).map(|host| &host.attributes);
+    for (resource, demand) in &service.demands {
+        let capacity: f64 = attributes
+            .and_then(|attributes| attributes.get(&format!("capacity.{resource}")))
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0.0);
+        let total = problem.facts.used(host, resource) + demand;
+        if total > capacity * (1.0 + ROUNDING) {
+            return Err(format!("{host} would hold {total} {resource} of {capacity}"));
+        }
+    }
+    Ok(())
+}
+
+/// `Err` names the first thing that is wrong with a plan. `named`: nodes that plans since the last one that ended well have named.
+pub fn check_plan(problem: &Problem<'_>, plan: &Plan, named: &BTreeSet<EntityName>) -> Result<(), String> {
+    if plan.service != problem.service.name || plan.from != *problem.from {
+        return Err(format!("it moves {} from {}", plan.service, plan.from));
+    }
+    if plan.token.epoch == 0 || plan.token.seq == 0 || plan.id != PlanId::new(&plan.service, plan.token) {
+        return Err(format!("{} is not the plan of token {}", plan.id, plan.token));
+    }
+    if plan.deadline <= plan.made {
+        return Err("its time is over before it begins".into());
+    }
+    if plan.to == plan.from {
+        return Err(format!("{} is where the service is", plan.to));
+    }
+    can_take_over(problem, &plan.to).map_err(|why| format!("{} cannot take over: {why}", plan.to))?;
+    let mut tried = named.clone();
+    Route {
+        from: &plan.from,
+        to: &plan.to,
+        seal: &tried,
+        single_writer: problem.service.single_writer,
+    }
+    .check(&plan.steps)?;
+    tried.insert(plan.to.clone());
+    let mut targets = BTreeSet::from([&plan.to]);
+    for other in &plan.alternatives {
+        if !targets.insert(&other.to) {
+            return Err(format!("{} is tried twice", other.to));
+        }
+        let from = match plan.kind {
+            PlanKind::Failover if other.to == plan.from => {
+                return Err(format!("{} is what is broken", other.to));
+            }
+            PlanKind::Failover => {
+                can_take_over(problem, &other.to).map_err(|why| format!("{} cannot take over: {why}", other.to))?;
+                &plan.from
+            }
+            PlanKind::Failback if other.to != plan.from => {
+                return Err(format!("nobody asked for {}", other.to));
+            }
+            // Back to where it works, away from where it turned out not to.
+            PlanKind::Failback => &plan.to,
+        };
+        Route {
+            from,
+            to: &other.to,
+            seal: &tried,
+            single_writer: problem.service.single_writer,
+        }
+        .check(&other.steps)?;
+        tried.insert(other.to.clone());
+    }
+    Ok(())
+}
+
+/// The way to one target.
+struct Route<'a> {
+    from: &'a EntityName,
+    to: &'a EntityName,
+    /// Whoever of these is neither end must be sealed.
+    seal: &'a BTreeSet<EntityName>,
+    single_writer: bool,
+}
+
+impl Route<'_> {
+    fn check(&self, steps: &[Step]) -> Result<(), String> {
+        let to = self.to;
+        for (place, step) in steps.iter().enumerate() {
+            if step.index != place {
+                return Err(format!("'{}' is at {place} and says {}", step.name, step.index));
+            }
+            if step.timeout.0.is_zero() {
+                return Err(format!("'{}' has no time", step.name));
+            }
+            let takes_power = matches!(step.phase, Phase::Fence | Phase::Seal);
+            if takes_power && step.target == *to {
+                return Err(format!("'{}' takes the power of the new active", step.name));
+            }
+            if !takes_power && step.phase != Phase::Announce && step.target != *to {
+                return Err(format!("'{}' acts on {} on the way to {to}", step.name, step.target));
+            }
+            let later = steps.iter().skip(place + 1);
+            if let Some(earlier) = later.into_iter().find(|later| later.phase < step.phase) {
+                return Err(format!("'{}' must come before '{}'", earlier.name, step.name));
+            }
+        }
+        let last = |wanted: &dyn Fn(Phase) -> bool| steps.iter().rposition(|step| wanted(step.phase));
+        let Some(moved) = last(&|phase| matches!(phase, Phase::Promote | Phase::Start | Phase::Switch)) else {
+            return Err(format!("nothing makes {to} the active one"));
+        };
+        if last(&|phase| phase == Phase::Verify).is_none_or(|proved| proved < moved) {
+            return Err(format!("nobody looks whether {to} serves"));
+        }
+        if self.single_writer {
+            let powerless =
+                |node: &EntityName, phase: Phase| steps.iter().any(|step| step.phase == phase && step.target == *node);
+            if !powerless(self.from, Phase::Fence) {
+                return Err(format!("{} may go on writing: nothing fences it", self.from));
+            }
+            let open = |node: &&EntityName| **node != *self.from && **node != *to && !powerless(node, Phase::Seal);
+            if let Some(node) = self.seal.iter().find(open) {
+                return Err(format!("{node} may go on writing: nothing seals it"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod properties;
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@ mod greedy;
 mod playbook;
 mod problem;
 
-pub use check::check;
+pub use check::{check, check_plan};
 pub use greedy::Greedy;
 pub use playbook::{Playbook, PlaybookError, Playbooks};
 pub use problem::{Choice, Facts, Problem, Solver};
@@ -17,10 +17,13 @@ use crate::model::{EntityName, Service, Topology};
 
 /// Ranks the places where the service could go from `from`.
 pub fn choose(service: &Service, from: &EntityName, topology: &Topology, facts: &dyn Facts) -> Choice {
-    Greedy.solve(&Problem {
+    let problem = Problem {
         service,
         from,
         topology,
         facts,
-    })
+    };
+    let choice = Greedy.solve(&problem);
+    debug_assert_eq!(check(&problem, &choice), Ok(()));
+    choice
 }

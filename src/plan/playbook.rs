@@ -2,15 +2,18 @@
 //! entities: `{from}`, `{to}`, `{service}`, `{epoch}`, `{seq}`, `{token}`, `{plan}`, `{to.ATTRIBUTE}`, `{from.ATTRIBUTE}`, `{NAME}` of the
 //! service's `vars`; in a step for each named node also `{node}` and `{node.ATTRIBUTE}`. `{a|b}` takes the first that there is.
 
+mod fill;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::model::plan::{Action, Phase};
+use crate::model::plan::Phase;
 use crate::model::service::ProbeSpec;
-use crate::model::{EntityName, PlanId, PlanKind, Service, Span, Step, Token, Topology};
+use crate::model::{EntityName, PlanKind, Service, Span, Step, Token, Topology};
+use fill::Filler;
 
 /// A remedy as a list of step templates.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -52,6 +55,18 @@ pub struct Template {
     /// How often it is tried again after a failure that left no effect.
     #[serde(default)]
     pub retries: u8,
+}
+
+impl Template {
+    /// Other executors carry the token by themselves; of a message only whoever wrote it knows where it belongs.
+    fn carries_token(&self) -> bool {
+        let carries = |uses: &str, with: &Map<String, Value>| {
+            let payload = with.get("payload").and_then(Value::as_str).unwrap_or_default();
+            let has = |name: &str| payload.contains(&format!("{{{name}}}"));
+            uses != "mqtt" || has("token") || (has("epoch") && has("seq"))
+        };
+        carries(&self.uses, &self.with) && self.undo.as_ref().is_none_or(|undo| carries(&undo.uses, &undo.with))
+    }
 }
 
 /// How a step is taken back.
@@ -186,6 +201,13 @@ impl Playbooks {
             if !playbook.steps.iter().any(|step| step.phase == Phase::Verify) {
                 return wrong("it has no verify step: a move that nobody looked at is not done");
             }
+            if let Some(step) = playbook.steps.iter().find(|step| !step.carries_token()) {
+                return wrong(&format!(
+                    "the payload of '{}' carries no token: write {{token}}, or {{epoch}} and {{seq}}, into it, so that what \
+                     comes late can be known by it",
+                    step.name
+                ));
+            }
             playbooks.by_name.insert(playbook.name.clone(), playbook);
         }
         Ok(playbooks)
@@ -254,119 +276,6 @@ impl Playbooks {
     }
 }
 
-/// Fills in variables.
-struct Filler {
-    values: BTreeMap<String, String>,
-}
-
-impl Filler {
-    fn new(
-        service: &Service,
-        kind: PlanKind,
-        from: &EntityName,
-        to: &EntityName,
-        token: Token,
-        topology: &Topology,
-    ) -> Self {
-        let mut filler = Self {
-            values: service.vars.clone(),
-        };
-        let kind = match kind {
-            PlanKind::Failover => "failover",
-            PlanKind::Failback => "failback",
-        };
-        for (name, value) in [
-            ("service", service.name.to_string()),
-            ("kind", kind.to_owned()),
-            ("token", token.to_string()),
-            ("epoch", token.epoch.to_string()),
-            ("seq", token.seq.to_string()),
-            ("plan", PlanId::new(&service.name, token).to_string()),
-        ] {
-            filler.values.insert(name.to_owned(), value);
-        }
-        filler.entity("from", from, topology);
-        filler.entity("to", to, topology);
-        filler
-    }
-
-    fn entity(&mut self, role: &str, name: &EntityName, topology: &Topology) {
-        let prefix = format!("{role}.");
-        self.values.retain(|known, _| !known.starts_with(&prefix));
-        self.values.insert(role.to_owned(), name.to_string());
-        for (attribute, value) in topology
-            .entity(name.as_str())
-            .into_iter()
-            .flat_map(|entity| &entity.attributes)
-        {
-            self.values.insert(format!("{role}.{attribute}"), value.clone());
-        }
-    }
-
-    fn known(&self) -> String {
-        self.values
-            .keys()
-            .map(|name| format!("{{{name}}}"))
-            .collect::<Vec<_>>()
-            .join(" ")
-    }
-
-    fn step(&self, template: &Template, target: &EntityName, index: usize) -> Result<Step, String> {
-        let observe = match &template.observe {
-            None => None,
-            Some(spec) => Some(ProbeSpec {
-                with: self.map(&spec.with)?,
-                ..spec.clone()
-            }),
-        };
-        let undo = match &template.undo {
-            None => None,
-            Some(undo) => Some(Action {
-                uses: undo.uses.clone(),
-                with: self.map(&undo.with)?,
-                observe: None,
-            }),
-        };
-        Ok(Step {
-            index,
-            name: self.text(&template.name)?,
-            phase: template.phase,
-            target: target.clone(),
-            action: Action {
-                uses: template.uses.clone(),
-                with: self.map(&template.with)?,
-                observe,
-            },
-            undo,
-            timeout: template.timeout,
-            retries: template.retries,
-        })
-    }
-
-    fn map(&self, map: &Map<String, Value>) -> Result<Map<String, Value>, String> {
-        map.iter()
-            .map(|(key, value)| Ok((key.clone(), self.value(value)?)))
-            .collect()
-    }
-
-    fn value(&self, value: &Value) -> Result<Value, String> {
-        Ok(match value {
-            Value::String(text) => Value::String(self.text(text)?),
-            Value::Array(list) => Value::Array(list.iter().map(|v| self.value(v)).collect::<Result<_, _>>()?),
-            Value::Object(map) => Value::Object(self.map(map)?),
-            other => other.clone(),
-        })
-    }
-
-    fn text(&self, text: &str) -> Result<String, String> {
-        crate::model::template::fill(text, |name| {
-            name.split('|')
-                .find_map(|name| self.values.get(name))
-                .map(String::as_str)
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -419,6 +328,29 @@ mod tests {
             .map(|s| s.target.as_str())
             .collect();
         assert_eq!(sealed, ["c"]);
+    }
+
+    #[test]
+    fn a_message_without_a_token_is_refused() {
+        let (_, text) = BUILTIN.iter().find(|(file, _)| file.starts_with("mqtt")).unwrap();
+        let bare = text.replacen("\"seq\":{seq}", "\"seq\":0", 1);
+        assert_ne!(*text, bare);
+        let error = Playbooks::parse([("mine.yml", bare.as_str())]).unwrap_err().to_string();
+        assert!(
+            error.contains("tell {from} to stand by") && error.contains("{token}"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn every_playbook_in_the_binary_seals_and_one_announces() {
+        let playbooks = Playbooks::builtin();
+        let with = |phase| {
+            let has = move |playbook: &&Playbook| playbook.steps.iter().any(|step| step.phase == phase);
+            playbooks.iter().filter(has).count()
+        };
+        assert_eq!(with(Phase::Seal), BUILTIN.len());
+        assert!(with(Phase::Announce) >= 1);
     }
 
     #[test]

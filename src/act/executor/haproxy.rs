@@ -1,6 +1,10 @@
 //! `HAProxy` by its runtime socket: the administrative state of one server of one backend.
 //!
-//! <https://docs.haproxy.org/2.6/management.html#9.3>, `set server` and `show servers state`.
+//! The token is kept in `HAProxy` itself, in the process variable `proc.jurymast_BACKEND`: a command whose token is lower than what is there is
+//! not given, and the config may show it, as in `http-response set-header Jurymast-Token %[var(proc.jurymast_BACKEND)]`. A `HAProxy`
+//! that knows no variables on its socket (before 2.5) is commanded without one.
+//!
+//! <https://docs.haproxy.org/2.6/management.html#9.3>, `set server`, `show servers state`, `get var`, `set var`.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -10,6 +14,7 @@ use tokio::time::timeout;
 use super::{Call, Executor, TokenClass, parameters};
 use crate::act::BoxFuture;
 use crate::act::runner::{Applied, Effect};
+use crate::model::Token;
 
 /// An answer of `HAProxy` longer than this is cut off.
 const ANSWER_MAX: u64 = 1 << 20;
@@ -93,6 +98,74 @@ async fn command(call: &Call<'_>, with: &With, command: &str) -> Result<String, 
     }
 }
 
+/// What `HAProxy` keeps of tokens.
+#[derive(Debug, PartialEq, Eq)]
+enum Kept {
+    Token(Token),
+    Nothing,
+    /// It has no variables, or something else is in it.
+    Unable,
+}
+
+/// The name of a variable takes letters, digits, `_` and `.` only.
+fn variable(backend: &str) -> String {
+    let name = backend.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+    format!("proc.jurymast_{name}")
+}
+
+fn kept(answer: &str) -> Kept {
+    let value = answer
+        .split_once("value=<")
+        .and_then(|(_, rest)| rest.split_once('>'))
+        .map(|(value, _)| value);
+    match value.map(|value| value.split_once('.')) {
+        Some(Some((epoch, seq))) => match (epoch.parse(), seq.parse()) {
+            (Ok(epoch), Ok(seq)) => Kept::Token(Token { epoch, seq }),
+            _ => Kept::Unable,
+        },
+        Some(None) => Kept::Unable,
+        None if answer.contains("Variable not found") => Kept::Nothing,
+        None => Kept::Unable,
+    }
+}
+
+/// Leaves our token there, unless a higher one is there already. `Err` is a refusal: nothing has been commanded.
+async fn carry_token(call: &Call<'_>, with: &With) -> Result<(), String> {
+    let variable = variable(&with.backend);
+    let stale = |seen: Token| {
+        format!(
+            "HAProxy at {} has been commanded with token {seen}, ours is {}: another agent acts, or data_dir was lost (then: \
+             echo 'experimental-mode on; set var {variable} str(0.0)' to its socket)",
+            with.socket, call.token
+        )
+    };
+    let read = format!("get var {variable}");
+    let before = command(call, with, &read).await.map_err(|(_, why)| why)?;
+    match kept(&before) {
+        Kept::Token(seen) if seen > call.token => return Err(stale(seen)),
+        Kept::Token(seen) if seen == call.token => return Ok(()),
+        Kept::Unable => {
+            tracing::debug!(socket = with.socket, answer = before.trim(), "no token is kept here");
+            return Ok(());
+        }
+        Kept::Token(_) | Kept::Nothing => {}
+    }
+    let write = format!("experimental-mode on; set var {variable} str({}); {read}", call.token);
+    let after = command(call, with, &write).await.map_err(|(_, why)| why)?;
+    match kept(&after) {
+        Kept::Token(seen) if seen > call.token => Err(stale(seen)),
+        Kept::Token(seen) if seen == call.token => Ok(()),
+        _ => {
+            tracing::warn!(
+                socket = with.socket,
+                answer = after.trim(),
+                "the token could not be left here"
+            );
+            Ok(())
+        }
+    }
+}
+
 impl Executor for Haproxy {
     fn name(&self) -> &'static str {
         "haproxy"
@@ -103,7 +176,7 @@ impl Executor for Haproxy {
     }
 
     fn token_class(&self) -> TokenClass {
-        TokenClass::Idempotent
+        TokenClass::Compared
     }
 
     fn apply<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Applied> {
@@ -112,6 +185,9 @@ impl Executor for Haproxy {
                 Ok(with) => with,
                 Err(error) => return Applied::NoEffect(error),
             };
+            if let Err(why) = carry_token(call, &with).await {
+                return Applied::NoEffect(why);
+            }
             let (backend, server) = (&with.backend, &with.server);
             let mut text = format!("set server {backend}/{server} state {}", with.state.word());
             if with.state == State::Maint {
@@ -155,12 +231,13 @@ fn admin_state(answer: &str, server: &str) -> Option<u32> {
     row.split(' ').nth(admin)?.parse().ok()
 }
 
-/// Bits of `srv_admin_state`: 0x01 forced maintenance, 0x04 maintenance by the config, 0x08 forced drain.
+/// Bits of `srv_admin_state`: 0x01 forced maintenance, 0x08 forced drain, 0x02, 0x10, 0x20 and 0x40 the same from a tracked server, its
+/// backend or its name. 0x04 only says that the config had it `disabled`; it stays when the server is made ready.
 const fn matches(admin: u32, state: State) -> bool {
     let (maint, drain) = (admin & 0x01 != 0, admin & 0x08 != 0);
     match state {
-        State::Ready => !maint && !drain && admin & 0x04 == 0,
-        State::Maint => maint || admin & 0x04 != 0,
+        State::Ready => admin & 0x7b == 0,
+        State::Maint => maint,
         State::Drain => drain && !maint,
     }
 }
@@ -178,6 +255,20 @@ mod tests {
         assert_eq!(admin_state(ANSWER, "b"), Some(0));
         assert_eq!(admin_state(ANSWER, "c"), None);
         assert!(matches(1, State::Maint) && matches(0, State::Ready) && !matches(1, State::Ready));
+        // As HAProxy 2.6 tells a server that the config has disabled: made ready, put into maintenance, drained.
+        assert!(matches(4, State::Ready) && !matches(4, State::Maint));
+        assert!(matches(5, State::Maint) && matches(12, State::Drain) && !matches(12, State::Ready));
+    }
+
+    #[test]
+    fn the_kept_token_is_read_as_haproxy_2_6_writes_it() {
+        let token = Token { epoch: 1, seq: 12 };
+        let written = "\n\nproc.jurymast_be: type=str value=<1.12>\n\n";
+        assert_eq!(kept(written), Kept::Token(token));
+        assert_eq!(kept("Variable not found.\n\n"), Kept::Nothing);
+        assert_eq!(kept("Unknown command: 'get', but maybe one of ...\n"), Kept::Unable);
+        assert_eq!(kept("proc.x: type=str value=<mine>\n"), Kept::Unable);
+        assert_eq!(variable("be-1:x"), "proc.jurymast_be_1_x");
     }
 
     #[test]

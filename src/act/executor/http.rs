@@ -3,9 +3,13 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Call, Executor, TokenClass, parameters};
+use super::{Call, Executor, TokenClass, parameters, read_bounded};
 use crate::act::BoxFuture;
 use crate::act::runner::{Applied, Effect};
+
+/// Of an answer that tells the effect, and of one that tells an error, no more is read.
+const LOOK_MAX: usize = 1 << 20;
+const ERROR_MAX: usize = 4096;
 
 /// See the module.
 pub struct Http {
@@ -30,13 +34,30 @@ struct With {
     observe: Option<Look>,
 }
 
-/// How the effect is looked at: a GET whose JSON answer holds `equals` at `pointer` (RFC 6901).
+/// How the effect is looked at: a GET whose JSON answer has at `pointer` (RFC 6901) what `equals` says, or a list with what
+/// `contains` says.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Look {
     url: String,
     pointer: String,
-    equals: Value,
+    #[serde(default)]
+    equals: Option<Value>,
+    #[serde(default)]
+    contains: Option<Value>,
+}
+
+impl Look {
+    fn shows(&self, answer: &Value) -> bool {
+        let found = answer.pointer(&self.pointer);
+        let equals = self.equals.as_ref().is_none_or(|wanted| found == Some(wanted));
+        let contains = self.contains.as_ref().is_none_or(|wanted| match found {
+            Some(Value::Array(list)) => list.contains(wanted),
+            // One value is a list of one.
+            other => other == Some(wanted),
+        });
+        equals && contains
+    }
 }
 
 fn put() -> String {
@@ -66,7 +87,12 @@ impl Executor for Http {
         with.method
             .parse::<reqwest::Method>()
             .map_err(|_| format!("'{}' is not a method", with.method))?;
-        Ok(())
+        match &with.observe {
+            Some(look) if look.equals.is_none() && look.contains.is_none() => {
+                Err("observe needs equals or contains".into())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn token_class(&self) -> TokenClass {
@@ -105,11 +131,11 @@ impl Executor for Http {
                     if good {
                         return Applied::Done;
                     }
-                    let text = answer.text().await.unwrap_or_default();
+                    let text = read_bounded(answer, ERROR_MAX).await.unwrap_or_default();
                     let error = format!(
                         "{} answers {status}: {}",
                         with.url,
-                        text.chars().take(200).collect::<String>()
+                        String::from_utf8_lossy(&text).chars().take(200).collect::<String>()
                     );
                     // A refusal is a refusal; an error of the server may have come after the effect.
                     if status.is_server_error() {
@@ -138,11 +164,86 @@ impl Executor for Http {
             if !answer.status().is_success() {
                 return Effect::Unknown;
             }
-            match answer.json::<Value>().await {
-                Ok(json) if json.pointer(&look.pointer) == Some(&look.equals) => Effect::There,
+            let Ok(bytes) = read_bounded(answer, LOOK_MAX).await else {
+                return Effect::Unknown;
+            };
+            match serde_json::from_slice(&bytes) {
+                Ok(json) if look.shows(&json) => Effect::There,
                 Ok(_) => Effect::NotThere,
                 Err(_) => Effect::Unknown,
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::model::{PlanId, Token};
+
+    /// Answers every request with a head and then with bytes without end. Returns its port and what it was asked.
+    async fn endless(head: &'static str) -> (u16, tokio::sync::mpsc::Receiver<String>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (asked, requests) = tokio::sync::mpsc::channel(8);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let asked = asked.clone();
+                tokio::spawn(async move {
+                    let mut request = vec![0; 4096];
+                    let read = stream.read(&mut request).await.unwrap_or(0);
+                    let _ = asked.send(String::from_utf8_lossy(&request[..read]).into_owned()).await;
+                    let _ = stream.write_all(head.as_bytes()).await;
+                    while stream.write_all(&[b' '; 4096]).await.is_ok() {}
+                });
+            }
+        });
+        (port, requests)
+    }
+
+    #[tokio::test]
+    async fn the_token_is_in_the_head_and_an_answer_without_end_is_cut_off() {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let (port, mut requests) = endless("HTTP/1.1 500 Ill\r\nConnection: close\r\n\r\n").await;
+        let url = format!("http://127.0.0.1:{port}/x");
+        let with = serde_json::json!({"url": url, "observe": {"url": url, "pointer": "", "equals": 1}});
+        let with = with.as_object().unwrap();
+        let call = Call {
+            with,
+            plan: &PlanId("svc-3-1".into()),
+            token: Token { epoch: 3, seq: 1 },
+            key: "k",
+            timeout: std::time::Duration::from_secs(60),
+        };
+        let applied = Http::new().apply(&call).await;
+        assert!(matches!(applied, Applied::Unknown(why) if why.contains("500")));
+        let request = requests.recv().await.unwrap().to_lowercase();
+        assert!(
+            request.contains("jurymast-token: 3.1") && request.contains("idempotency-key: k"),
+            "{request}"
+        );
+
+        let (port, _requests) = endless("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n1").await;
+        let url = format!("http://127.0.0.1:{port}/x");
+        let with = serde_json::json!({"url": url, "observe": {"url": url, "pointer": "", "equals": 1}});
+        let call = Call {
+            with: with.as_object().unwrap(),
+            ..call
+        };
+        // What was read is the number one and blanks: the rest would tell nothing else.
+        assert_eq!(Http::new().observe(&call).await, Effect::There);
+    }
+
+    #[test]
+    fn a_list_contains_and_a_single_value_is_a_list_of_one() {
+        let look: Look =
+            serde_json::from_value(serde_json::json!({"url": "http://x/", "pointer": "/fenced", "contains": "a"}))
+                .unwrap();
+        assert!(look.shows(&serde_json::json!({"fenced": ["b", "a"]})));
+        assert!(look.shows(&serde_json::json!({"fenced": "a"})));
+        assert!(!look.shows(&serde_json::json!({"fenced": ["b"]})));
+        assert!(!look.shows(&serde_json::json!({})));
     }
 }

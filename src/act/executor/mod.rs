@@ -8,6 +8,7 @@ mod http;
 mod mqtt;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,12 @@ pub trait Executor: Send + Sync {
     /// Has the effect happened? Without an answer a step is never repeated.
     fn observe<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Effect>;
 
+    /// Waits until nothing is under way any more that an earlier run of this agent has started by the same call; `Err` if it
+    /// still is. A look at the effect before that would tell what is about to change.
+    fn settle<'a>(&'a self, _call: &'a Call<'a>) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Where a stale token is refused.
     fn token_class(&self) -> TokenClass;
 
@@ -41,8 +48,9 @@ pub trait Executor: Send + Sync {
 pub enum TokenClass {
     /// The target itself remembers the highest token, if it is built to.
     Target,
-    /// The command replaces a whole state: repeating it is harmless, a late one is not.
-    Idempotent,
+    /// We compare it with what the target keeps for us right before the command; two agents at the very same moment are
+    /// kept apart by the journal alone.
+    Compared,
 }
 
 /// One call of an executor.
@@ -72,6 +80,18 @@ pub fn parameters<T: DeserializeOwned>(with: &Map<String, Value>) -> Result<T, S
     serde_json::from_value(Value::Object(with.clone())).map_err(|error| error.to_string())
 }
 
+/// Reads an answer up to so many bytes; the rest is not waited for.
+pub(super) async fn read_bounded(mut answer: reqwest::Response, max: usize) -> Result<Vec<u8>, reqwest::Error> {
+    let mut bytes = Vec::new();
+    while bytes.len() <= max
+        && let Some(chunk) = answer.chunk().await?
+    {
+        bytes.extend_from_slice(&chunk);
+    }
+    bytes.truncate(max);
+    Ok(bytes)
+}
+
 /// All executors, by name.
 #[derive(Clone)]
 pub struct Executors {
@@ -85,10 +105,19 @@ impl Default for Executors {
 }
 
 impl Executors {
-    /// All that there are.
+    /// All that there are, to find out whether they could follow a playbook.
     pub fn new() -> Self {
+        Self::with(exec::Exec::new(None))
+    }
+
+    /// All that there are. What must outlast this process is kept in `dir`.
+    pub fn in_dir(dir: &Path) -> Self {
+        Self::with(exec::Exec::new(Some(dir.join("exec"))))
+    }
+
+    fn with(exec: exec::Exec) -> Self {
         let all: [Box<dyn Executor>; 4] = [
-            Box::new(exec::Exec),
+            Box::new(exec),
             Box::new(http::Http::new()),
             Box::new(mqtt::Mqtt),
             Box::new(haproxy::Haproxy),

@@ -1,5 +1,7 @@
 //! MQTT: publishes one message at `QoS` 1, retained or not, and waits until the broker has it. A retained one can be read back.
 
+use std::time::Duration;
+
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -8,6 +10,9 @@ use tokio::time::timeout;
 use super::{Call, Executor, TokenClass, parameters};
 use crate::act::BoxFuture;
 use crate::act::runner::{Applied, Effect};
+
+/// How much longer than its acknowledgement a broker may take with what is retained.
+const STRAGGLERS: Duration = Duration::from_millis(100);
 
 /// See the module.
 pub struct Mqtt;
@@ -78,26 +83,42 @@ async fn publish(with: &With, key: &str) -> Result<(), (bool, String)> {
     }
 }
 
+/// What is retained on the topic. Nothing is published: whoever listens there hears nothing of it.
 async fn read_back(with: &With, key: &str) -> Result<Option<Vec<u8>>, String> {
     let (client, mut events) = AsyncClient::new(with.options(&format!("{key}-look"))?, 10);
     client
         .subscribe(&with.topic, QoS::AtLeastOnce)
         .await
         .map_err(|e| e.to_string())?;
-    loop {
-        match events.poll().await.map_err(|e| e.to_string())? {
-            Event::Incoming(Packet::Publish(publish)) if publish.retain => return Ok(Some(publish.payload.to_vec())),
-            // Retained messages follow the SUBACK at once; a ping behind it comes back after them.
-            Event::Incoming(Packet::SubAck(_)) => {
-                client
-                    .publish(format!("{}/{key}", with.topic), QoS::AtLeastOnce, false, "")
-                    .await
-                    .map_err(|e| e.to_string())?;
+    let mut answered = 0;
+    let found = loop {
+        // A broker may send what is retained a moment after its SUBACK.
+        let heard = if answered < 2 {
+            events.poll().await
+        } else {
+            match timeout(STRAGGLERS, events.poll()).await {
+                Ok(heard) => heard,
+                Err(_) => break None,
             }
-            Event::Incoming(Packet::PubAck(_)) => return Ok(None),
+        };
+        match heard.map_err(|e| e.to_string())? {
+            Event::Incoming(Packet::Publish(publish)) if publish.retain => break Some(publish.payload.to_vec()),
+            Event::Incoming(Packet::SubAck(_)) => {
+                answered += 1;
+                if answered == 1 {
+                    // A second time (MQTT 3.1.1, 3.8.4): what is retained is sent again, and the answer comes after the first lot.
+                    client
+                        .subscribe(&with.topic, QoS::AtLeastOnce)
+                        .await
+                        .map_err(|e| e.to_string())?;
+                }
+            }
             _ => {}
         }
-    }
+    };
+    let _ = client.disconnect().await;
+    let _ = events.poll().await;
+    Ok(found)
 }
 
 impl Executor for Mqtt {

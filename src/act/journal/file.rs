@@ -2,16 +2,20 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{DecodeError, Record, State, decode, encode};
+use crate::clock::wall_clock;
 use crate::model::Timestamp;
 
 const NAME: &str = "journal";
 const NEXT: &str = "journal.next";
 const LOCK: &str = "lock";
 
-/// Records are left out that no longer tell anything once the file has grown beyond this.
+/// Records that no longer tell anything are left out once the file has grown beyond this, and beyond twice of what was
+/// left the last time: so it is bounded by what there is to tell, and rewriting costs no more than writing did.
 const COMPACT_AT: u64 = 1 << 20;
 
 /// A journal that cannot be used. Nothing is acted upon without one.
@@ -44,13 +48,57 @@ pub enum JournalError {
 /// An append-only file of records, held by one agent at a time.
 #[derive(Debug)]
 pub struct Journal {
+    dir: PathBuf,
     path: PathBuf,
     file: File,
     length: u64,
     buffer: Vec<u8>,
     /// A write failed: what the file holds behind `length` is unknown.
     broken: bool,
-    _lock: File,
+    /// The file was replaced and its folder may not know it yet after a power loss.
+    unsettled: bool,
+    /// What all records tell together.
+    state: State,
+    compact_at: u64,
+    /// The file is rewritten beyond this.
+    limit: u64,
+    lock: Arc<Lock>,
+}
+
+/// The lock that keeps other agents out, as long as the folder is still there.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    fn take(dir: &Path) -> Result<Self, JournalError> {
+        let path = dir.join(LOCK);
+        let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let file = match opened {
+            Ok(file) => file,
+            Err(error) => return Err(JournalError::Io { path, error }),
+        };
+        match file.try_lock() {
+            Ok(()) => Ok(Self { file, path }),
+            Err(TryLockError::WouldBlock) => Err(JournalError::Locked { path: dir.to_owned() }),
+            Err(TryLockError::Error(error)) => Err(JournalError::Io { path, error }),
+        }
+    }
+
+    /// Is the folder still the one that was locked? Whoever removed or replaced it has let another agent in.
+    pub fn still_ours(&self) -> Result<(), String> {
+        let held = self.file.metadata().map_err(|error| error.to_string())?;
+        let path = self.path.display();
+        match std::fs::metadata(&self.path) {
+            Ok(found) if (found.dev(), found.ino()) == (held.dev(), held.ino()) => Ok(()),
+            Ok(_) => Err(format!(
+                "{path} was replaced: another agent may hold the journal; start this one anew"
+            )),
+            Err(error) => Err(format!("{path}: {error}; start this agent anew")),
+        }
+    }
 }
 
 /// A journal with what it told when it was opened.
@@ -72,18 +120,7 @@ impl Journal {
             move |error| JournalError::Io { path, error }
         };
         std::fs::create_dir_all(dir).map_err(io_error(dir))?;
-        let lock_path = dir.join(LOCK);
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(io_error(&lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(JournalError::Locked { path: dir.to_owned() }),
-            Err(TryLockError::Error(error)) => return Err(JournalError::Io { path: lock_path, error }),
-        }
+        let lock = Arc::new(Lock::take(dir)?);
         let path = dir.join(NAME);
         let mut file = OpenOptions::new()
             .create(true)
@@ -110,17 +147,45 @@ impl Journal {
         file.seek(SeekFrom::Start(length)).map_err(io_error(&path))?;
         let state = State::read(&decoded.records);
         let mut journal = Self {
+            dir: dir.to_owned(),
             path,
             file,
             length,
             buffer: Vec::new(),
             broken: false,
-            _lock: lock,
+            unsettled: false,
+            state: state.clone(),
+            compact_at: COMPACT_AT,
+            limit: COMPACT_AT,
+            lock,
         };
         if length > COMPACT_AT {
-            journal.rewrite(dir, &state.compact(now))?;
+            journal.compact(now)?;
         }
         Ok(Opened { journal, state, torn })
+    }
+
+    /// The file is rewritten once it has grown beyond so many bytes, and beyond twice of what was left the last time.
+    #[must_use]
+    pub const fn compact_beyond(mut self, bytes: u64) -> Self {
+        self.compact_at = bytes;
+        self.limit = bytes;
+        self
+    }
+
+    /// Bytes on disk.
+    pub const fn len(&self) -> u64 {
+        self.length
+    }
+
+    /// True if nothing was ever written.
+    pub const fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// The lock that keeps other agents out.
+    pub fn lock(&self) -> Arc<Lock> {
+        Arc::clone(&self.lock)
     }
 
     /// Puts a record on disk. When this returns `Ok`, it survives a crash.
@@ -129,6 +194,9 @@ impl Journal {
             path: path.to_owned(),
             error,
         };
+        if self.unsettled {
+            self.settle()?;
+        }
         if self.broken {
             // What a failed write left behind is cut off first; a record behind damage would never be read.
             self.file
@@ -144,12 +212,39 @@ impl Journal {
             return Err(error(&self.path, e));
         }
         self.length += self.buffer.len() as u64;
+        self.state.apply(record);
+        if self.length > self.limit
+            && let Err(error) = self.compact(wall_clock())
+        {
+            // The record itself is on disk. The file may grow by as much again before the next try.
+            tracing::warn!(%error, "the journal could not be made smaller");
+            self.limit = self.length + self.compact_at;
+        }
+        Ok(())
+    }
+
+    /// Leaves out what no longer tells anything.
+    fn compact(&mut self, now: Timestamp) -> Result<(), JournalError> {
+        let records = self.state.compact(now);
+        self.rewrite(&records)?;
+        self.limit = self.compact_at.max(self.length * 2);
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<(), JournalError> {
+        File::open(&self.dir)
+            .and_then(|dir| dir.sync_all())
+            .map_err(|error| JournalError::Io {
+                path: self.dir.clone(),
+                error,
+            })?;
+        self.unsettled = false;
         Ok(())
     }
 
     /// Replaces the file by one that holds only these records; at each moment one of both is whole.
-    fn rewrite(&mut self, dir: &Path, records: &[Record]) -> Result<(), JournalError> {
-        let next = dir.join(NEXT);
+    fn rewrite(&mut self, records: &[Record]) -> Result<(), JournalError> {
+        let next = self.dir.join(NEXT);
         let io_error = |error| JournalError::Io {
             path: next.clone(),
             error,
@@ -169,10 +264,12 @@ impl Journal {
             .and_then(|()| file.sync_all())
             .map_err(io_error)?;
         std::fs::rename(&next, &self.path).map_err(io_error)?;
-        File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error)?;
+        // From here on the old file has no name: whatever happens next, records must go to the new one.
         self.file = file;
         self.length = bytes.len() as u64;
-        Ok(())
+        self.broken = false;
+        self.unsettled = true;
+        self.settle()
     }
 }
 
@@ -252,12 +349,60 @@ mod tests {
     }
 
     #[test]
-    fn a_large_journal_is_rewritten_and_tells_the_same() {
+    fn a_journal_stays_small_while_it_runs_and_tells_the_same() {
         let dir = tempfile::tempdir().unwrap();
-        let mut journal = Journal::open(dir.path(), Timestamp::EPOCH).unwrap().journal;
-        journal.rewrite(dir.path(), &[epoch(7)]).unwrap();
-        journal.append(&epoch(8)).unwrap();
+        let opened = Journal::open(dir.path(), Timestamp::EPOCH).unwrap();
+        let mut journal = opened.journal.compact_beyond(300);
+        for n in 1..=200 {
+            journal.append(&epoch(n)).unwrap();
+            assert!(journal.len() <= 400, "{} bytes after {n}", journal.len());
+        }
         drop(journal);
-        assert_eq!(Journal::open(dir.path(), Timestamp::EPOCH).unwrap().state.epoch, 8);
+        assert_eq!(Journal::open(dir.path(), Timestamp::EPOCH).unwrap().state.epoch, 200);
+    }
+
+    #[test]
+    fn a_rewrite_that_was_cut_off_at_any_byte_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let bytes = filled(dir.path(), 3);
+        for cut in 0..bytes.len() {
+            std::fs::write(dir.path().join(NEXT), &bytes[..cut]).unwrap();
+            let opened = Journal::open(dir.path(), Timestamp::EPOCH).unwrap();
+            assert_eq!(opened.state.epoch, 3, "cut at {cut}");
+            let mut journal = opened.journal.compact_beyond(1);
+            journal.append(&epoch(3)).unwrap();
+        }
+        assert_eq!(Journal::open(dir.path(), Timestamp::EPOCH).unwrap().state.epoch, 3);
+    }
+
+    #[test]
+    fn a_rewrite_that_fails_costs_no_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let opened = Journal::open(dir.path(), Timestamp::EPOCH).unwrap();
+        let mut journal = opened.journal.compact_beyond(100);
+        std::fs::create_dir(dir.path().join(NEXT)).unwrap();
+        for n in 1..=20 {
+            journal.append(&epoch(n)).unwrap();
+        }
+        assert!(journal.len() > 100, "nothing could be left out");
+        std::fs::remove_dir(dir.path().join(NEXT)).unwrap();
+        for n in 21..=30 {
+            journal.append(&epoch(n)).unwrap();
+        }
+        assert!(journal.len() < 400, "{} bytes", journal.len());
+        drop(journal);
+        assert_eq!(Journal::open(dir.path(), Timestamp::EPOCH).unwrap().state.epoch, 30);
+    }
+
+    #[test]
+    fn a_folder_that_was_replaced_is_noticed() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("data");
+        let journal = Journal::open(&dir, Timestamp::EPOCH).unwrap().journal;
+        assert_eq!(journal.lock().still_ours(), Ok(()));
+        std::fs::rename(&dir, parent.path().join("gone")).unwrap();
+        assert!(journal.lock().still_ours().is_err());
+        let _other = Journal::open(&dir, Timestamp::EPOCH).unwrap().journal;
+        assert!(journal.lock().still_ours().unwrap_err().contains("another agent"));
     }
 }

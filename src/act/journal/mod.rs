@@ -1,6 +1,7 @@
 //! The journal: what is intended and what was done, on disk before it counts.
 //!
 //! In: [`Entry`](super::runner::Entry)s. Out: durable, checked records. A record is a length, its complement and a CRC-32 (little endian, 4 bytes each) and one JSON object.
+//! The file is rewritten while it runs once most of it no longer tells anything, so it stays small.
 //! A record that was cut off by a crash at the very end is dropped and reported; damage before the end is refused with its
 //! place, because what follows cannot be trusted.
 
@@ -9,5 +10,5 @@ mod file;
 mod state;
 
 pub use decode::{DecodeError, Decoded, decode, encode};
-pub use file::{Journal, JournalError, Opened};
+pub use file::{Journal, JournalError, Lock, Opened};
 pub use state::{Record, ServiceRecord, State};

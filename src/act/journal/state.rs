@@ -17,6 +17,11 @@ pub enum Record {
         /// Which.
         epoch: u64,
     },
+    /// The latest plan number of this epoch, when older records were left out.
+    Seq {
+        /// Which.
+        seq: u64,
+    },
     /// Where a service runs, when older records were left out.
     Service(ServiceRecord),
     /// An entry of a plan.
@@ -40,6 +45,12 @@ pub struct ServiceRecord {
     pub moved: Option<Timestamp>,
     /// Nodes that plans since then have named: never forgotten before a plan has ended well (FAILOVER.md 5.2, 4).
     pub named: BTreeSet<EntityName>,
+    /// When a plan for it was last taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_back: Option<Timestamp>,
+    /// A plan left it in a state that a person must look at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed_over: Option<String>,
 }
 
 /// Everything that a journal tells.
@@ -72,6 +83,7 @@ impl State {
                 self.epoch = *epoch;
                 self.seq = 0;
             }
+            Record::Seq { seq } => self.seq = self.seq.max(*seq),
             Record::Service(record) => {
                 self.services.insert(record.service.clone(), record.clone());
             }
@@ -95,6 +107,8 @@ impl State {
                         active: None,
                         moved: None,
                         named: BTreeSet::new(),
+                        taken_back: None,
+                        handed_over: None,
                     });
                 known.named.insert(plan.to.clone());
                 known
@@ -109,17 +123,27 @@ impl State {
             Entry::Intent { plan, .. }
             | Entry::Done { plan, .. }
             | Entry::TakingBack { plan, .. }
+            | Entry::UndoIntent { plan, .. }
             | Entry::Undone { plan, .. }
             | Entry::Candidate { plan, .. }
             | Entry::End { plan, .. } => plan,
         };
         if let Entry::End { outcome, .. } = entry {
             let Some((plan, _)) = self.open.remove(id) else { return };
-            if let (Outcome::Done { active }, Some(known)) = (outcome, self.services.get_mut(&plan.service)) {
-                known.active = Some(active.clone());
-                known.moved = Some(at);
-                // Cut down to the completed plan's own target, never emptied.
-                known.named = [active.clone()].into();
+            let Some(known) = self.services.get_mut(&plan.service) else {
+                return;
+            };
+            match outcome {
+                Outcome::Done { active } => {
+                    known.active = Some(active.clone());
+                    known.moved = Some(at);
+                    known.taken_back = None;
+                    known.handed_over = None;
+                    // Cut down to the completed plan's own target, never emptied.
+                    known.named = [active.clone()].into();
+                }
+                Outcome::Compensated { .. } => known.taken_back = Some(at),
+                Outcome::HandedOver { reason } => known.handed_over = Some(reason.clone()),
             }
         } else if let Some((_, entries)) = self.open.get_mut(id) {
             entries.push(entry.clone());
@@ -129,6 +153,9 @@ impl State {
     /// The fewest records that tell the same.
     pub fn compact(&self, now: Timestamp) -> Vec<Record> {
         let mut records = vec![Record::Epoch { epoch: self.epoch }];
+        if self.seq > 0 {
+            records.push(Record::Seq { seq: self.seq });
+        }
         records.extend(self.services.values().cloned().map(Record::Service));
         for (plan, entries) in self.open.values() {
             records.push(Record::Plan {

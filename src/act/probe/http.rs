@@ -11,8 +11,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Probe, classify};
 use crate::act::BoxFuture;
-use crate::act::executor::parameters;
+use crate::act::executor::{parameters, read_bounded};
 use crate::model::{Reach, Span};
+
+/// A text that is looked for is looked for so far and no further.
+const ANSWER_MAX: usize = 1 << 20;
 
 /// See the module.
 pub struct Http {
@@ -62,11 +65,11 @@ impl Http {
             };
         }
         if let Some(wanted) = &with.contains {
-            let text = match answer.text().await {
+            let text = match read_bounded(answer, ANSWER_MAX).await {
                 Ok(text) => text,
                 Err(error) => return of_error(&error),
             };
-            if !text.contains(wanted) {
+            if !String::from_utf8_lossy(&text).contains(wanted) {
                 return Reach::Failing {
                     detail: format!("the answer does not hold '{wanted}'"),
                 };

@@ -3,11 +3,12 @@
 //! For each step: ask the gates, put the intent on disk, apply, put the outcome on disk. Before the commit point (the first step of phase
 //! `promote`, or else of `start` or `switch`) a refusal, a failure or an abort takes back what was done, in reverse. After it a plan only goes forward: to the
 //! next candidate, or to a person. A step whose effect is unknown is looked at before anything else; where the look gives no answer,
-//! it is never repeated.
+//! it is never repeated. Taking a step back ([`back`]) is an effect like any other and treated alike.
 
 use crate::model::plan::{Outcome, Phase};
 use crate::model::{EntityName, Plan, PlanId, Step};
 
+mod back;
 mod words;
 
 pub use words::{Applied, Command, Effect, Entry, Event, Told};
@@ -33,24 +34,34 @@ enum Stage {
     New,
     /// Found in the journal between two steps.
     Resumed,
-    Asking,
+    Asking {
+        /// The last answer was no, and it is asked again.
+        refused: Option<String>,
+    },
     Intending,
     Applying,
     Looking {
         error: String,
+        /// The agent ended in the middle of it; the step itself has not failed.
+        interrupted: bool,
     },
     Noting,
-    TakingBack {
+    Back {
         reason: String,
-    },
-    Undoing {
-        reason: String,
-    },
-    NotingUndo {
-        reason: String,
+        at: Back,
     },
     Ending(Outcome),
     Over,
+}
+
+/// How far the taking back of a step has come.
+#[derive(Debug, Clone, PartialEq)]
+enum Back {
+    Beginning,
+    Intending,
+    Undoing,
+    Looking { error: String, interrupted: bool },
+    Noting,
 }
 
 /// After the commit point: on to the next target, or to a person.
@@ -80,8 +91,10 @@ impl Runner {
         let mut runner = Self::new(plan);
         runner.stage = Stage::Resumed;
         let mut intended = false;
-        let mut taking_back: Option<String> = None;
+        let mut undoing: Option<usize> = None;
+        let mut taking_back: Option<(String, Option<Vec<usize>>)> = None;
         let mut done: Vec<usize> = Vec::new();
+        let mut undone: Vec<usize> = Vec::new();
         for entry in entries {
             match entry {
                 Entry::Plan { .. } => {}
@@ -96,8 +109,12 @@ impl Runner {
                     runner.step = step + 1;
                     intended = false;
                 }
-                Entry::TakingBack { reason, .. } => taking_back = Some(reason.clone()),
-                Entry::Undone { step, .. } => done.retain(|other| other != step),
+                Entry::TakingBack { reason, steps, .. } => taking_back = Some((reason.clone(), steps.clone())),
+                Entry::UndoIntent { step, .. } => undoing = Some(*step),
+                Entry::Undone { step, .. } => {
+                    undone.push(*step);
+                    undoing = None;
+                }
                 Entry::Candidate { candidate, .. } => {
                     runner.candidate = *candidate;
                     runner.step = 0;
@@ -107,16 +124,32 @@ impl Runner {
                 Entry::End { .. } => return None,
             }
         }
-        if let Some(reason) = taking_back {
-            // The step that was intended last may have had its effect: taking it back is harmless, forgetting it is not.
-            if intended && !done.contains(&runner.step) {
-                done.push(runner.step);
-            }
-            runner.undo = done;
-            runner.stage = Stage::TakingBack { reason };
+        let error = "the agent was interrupted".to_owned();
+        if let Some((reason, steps)) = taking_back {
+            runner.undo = steps.unwrap_or_else(|| {
+                // The step that was intended last may have had its effect: taking it back is harmless, forgetting it is not.
+                if intended && !done.contains(&runner.step) {
+                    done.push(runner.step);
+                }
+                done
+            });
+            runner.undo.retain(|step| !undone.contains(step));
+            let at = if let Some(step) = undoing {
+                // What came behind it had nothing to take back.
+                runner.undo.retain(|other| *other < step);
+                runner.undo.push(step);
+                Back::Looking {
+                    error,
+                    interrupted: true,
+                }
+            } else {
+                Back::Beginning
+            };
+            runner.stage = Stage::Back { reason, at };
         } else if intended {
             runner.stage = Stage::Looking {
-                error: "the agent was interrupted".into(),
+                error,
+                interrupted: true,
             };
         }
         Some(runner)
@@ -139,7 +172,7 @@ impl Runner {
 
     /// The gates' answer about that step is waited for.
     pub fn asks_for(&self, step: usize) -> bool {
-        self.stage == Stage::Asking && self.step == step
+        matches!(self.stage, Stage::Asking { .. }) && self.step == step
     }
 
     /// The commit point is behind.
@@ -161,16 +194,10 @@ impl Runner {
                     plan: Box::new(self.plan.clone()),
                 })]
             }
-            (Stage::Looking { error }, Event::Start) => {
-                self.stage = Stage::Looking { error };
-                vec![Command::Observe {
-                    candidate: self.candidate,
-                    step: self.step,
-                }]
-            }
-            (Stage::TakingBack { reason }, Event::Start | Event::Journaled) => self.undo_next(reason),
+            (Stage::Back { reason, at }, event) => self.back(reason, at, event),
+            (Stage::Looking { error, interrupted }, Event::Start) => self.look(error, interrupted),
             (Stage::Resumed, Event::Start) => self.ask(),
-            (Stage::Asking, Event::Permit(None)) => {
+            (Stage::Asking { .. }, Event::Permit(None)) => {
                 self.stage = Stage::Intending;
                 vec![Command::Journal(Entry::Intent {
                     plan: self.id(),
@@ -178,10 +205,19 @@ impl Runner {
                     step: self.step,
                 })]
             }
-            (Stage::Asking, Event::Permit(Some(reason))) => {
-                // After the commit point only a lost lease says no, and whoever lost it has no business with another target.
-                let way = if self.committed { Way::Stop } else { Way::Next };
-                self.give_up(format!("a gate said no: {reason}"), way)
+            (Stage::Asking { .. }, Event::Permit(Some(reason))) => {
+                let reason = format!("a gate said no: {reason}");
+                if !self.committed {
+                    return self.give_up(reason, Way::Next);
+                }
+                // After the commit point only a lost lease says no. Stopping half way would leave the service where nobody serves it,
+                // another target is no business of whoever has lost it: it is waited for, until the plan's time is over.
+                self.stage = Stage::Asking { refused: Some(reason) };
+                vec![Command::Ask {
+                    step: self.step,
+                    committed: true,
+                    again: true,
+                }]
             }
             (Stage::Intending, Event::Journaled) => {
                 // Stopped while the disk took its time: what the gates allowed then may be wrong by now.
@@ -197,19 +233,17 @@ impl Runner {
             }
             (Stage::Applying, Event::Applied(Applied::Done))
             | (Stage::Looking { .. }, Event::Observed(Effect::There)) => self.done(),
-            (Stage::Applying, Event::Applied(Applied::NoEffect(error)))
-            | (Stage::Looking { error }, Event::Observed(Effect::NotThere)) => self.failed(error),
-            (Stage::Applying, Event::Applied(Applied::Unknown(error))) => {
-                self.stage = Stage::Looking { error };
-                vec![Command::Observe {
-                    candidate: self.candidate,
-                    step: self.step,
-                }]
+            (Stage::Applying, Event::Applied(Applied::NoEffect(error))) => self.failed(error),
+            (Stage::Looking { error, interrupted }, Event::Observed(Effect::NotThere)) => {
+                if interrupted {
+                    self.ask()
+                } else {
+                    self.failed(error)
+                }
             }
-            (Stage::Looking { error }, Event::Observed(Effect::Unknown)) => self.unknown(error),
+            (Stage::Applying, Event::Applied(Applied::Unknown(error))) => self.look(error, false),
+            (Stage::Looking { error, .. }, Event::Observed(Effect::Unknown)) => self.unknown(error),
             (Stage::Noting, Event::Journaled) => self.ask(),
-            (Stage::Undoing { reason }, Event::Applied(applied)) => self.undone(applied, reason),
-            (Stage::NotingUndo { reason }, Event::Journaled) => self.undo_next(reason),
             (Stage::Ending(outcome), Event::Journaled) => vec![Command::Tell(Told::Ended(outcome))],
             (stage, event) => {
                 debug_assert!(false, "{event:?} at {stage:?}");
@@ -238,6 +272,12 @@ impl Runner {
         point.is_some_and(|point| step >= point)
     }
 
+    /// Everything up to the proof is done; only announcements are left.
+    fn is_verified(&self) -> bool {
+        let left = self.steps().get(self.step..).unwrap_or_default();
+        self.committed && left.iter().all(|step| step.phase == Phase::Announce)
+    }
+
     fn ask(&mut self) -> Vec<Command> {
         if let Some(reason) = self.stop.take() {
             return self.give_up(reason, Way::Stop);
@@ -249,10 +289,19 @@ impl Runner {
                 .map_or_else(|| self.plan.to.clone(), |(to, _)| to.clone());
             return self.end(Outcome::Done { active });
         }
-        self.stage = Stage::Asking;
+        self.stage = Stage::Asking { refused: None };
         vec![Command::Ask {
             step: self.step,
             committed: self.committed,
+            again: false,
+        }]
+    }
+
+    fn look(&mut self, error: String, interrupted: bool) -> Vec<Command> {
+        self.stage = Stage::Looking { error, interrupted };
+        vec![Command::Observe {
+            candidate: self.candidate,
+            step: self.step,
         }]
     }
 
@@ -278,13 +327,18 @@ impl Runner {
             self.tries += 1;
             return self.ask();
         }
-        self.tries = 0;
-        self.give_up(error, Way::Next)
+        // Whoever asked for a stop does not want another target either.
+        let way = if self.stop.take().is_some() {
+            Way::Stop
+        } else {
+            Way::Next
+        };
+        self.give_up(error, way)
     }
 
     /// The step may have had its effect and nobody can tell: it is never repeated.
     fn unknown(&mut self, error: String) -> Vec<Command> {
-        if self.committed {
+        if self.committed && !self.is_verified() {
             let name = self
                 .steps()
                 .get(self.step)
@@ -293,30 +347,33 @@ impl Runner {
                 reason: format!("whether '{name}' has happened is not known ({error}); it is not repeated"),
             });
         }
-        // Taken back like a step that was done.
-        self.step += 1;
+        if !self.committed {
+            // Taken back like a step that was done.
+            self.step += 1;
+        }
         self.give_up(error, Way::Next)
     }
 
     /// The candidate at hand cannot be reached: back, on to the next one, or to a person.
     fn give_up(&mut self, reason: String, way: Way) -> Vec<Command> {
         let told = Command::Tell(Told::StepFailed(self.step, reason.clone()));
+        self.tries = 0;
         if !self.committed {
-            self.undo = (0..self.step).collect();
-            self.stage = Stage::TakingBack { reason: reason.clone() };
-            return vec![
-                told,
-                Command::Journal(Entry::TakingBack {
-                    plan: self.id(),
-                    reason,
-                }),
-            ];
+            return self.take_back(told, reason);
+        }
+        if self.is_verified() {
+            // The service runs, whether or not the world has heard of it.
+            self.step = if way == Way::Next {
+                self.step + 1
+            } else {
+                self.steps().len()
+            };
+            return std::iter::once(told).chain(self.ask()).collect();
         }
         let next = self.candidate + 1;
         if way == Way::Next && self.plan.candidate(next).is_some() {
             self.candidate = next;
             self.step = 0;
-            self.tries = 0;
             self.stage = Stage::Noting;
             return vec![
                 told,
@@ -326,16 +383,19 @@ impl Runner {
                 }),
             ];
         }
-        let mut commands = vec![told];
-        commands.extend(self.end(Outcome::HandedOver { reason }));
-        commands
+        std::iter::once(told)
+            .chain(self.end(Outcome::HandedOver { reason }))
+            .collect()
     }
 
     fn stop(&mut self, stage: Stage, reason: String) -> Vec<Command> {
         match stage {
             // While waiting for the gates nothing is under way.
-            Stage::Asking => {
-                self.stage = Stage::Asking;
+            Stage::Asking { refused } => {
+                let reason = match refused {
+                    Some(refused) => format!("{reason}; {refused}"),
+                    None => reason,
+                };
                 self.give_up(reason, Way::Stop)
             }
             Stage::New => self.end(Outcome::Compensated { reason }),
@@ -344,35 +404,6 @@ impl Runner {
                 self.stage = stage;
                 self.stop.get_or_insert(reason);
                 Vec::new()
-            }
-        }
-    }
-
-    fn undo_next(&mut self, reason: String) -> Vec<Command> {
-        while let Some(step) = self.undo.pop() {
-            if self.step_of(0, step).is_some_and(|step| step.undo.is_some()) {
-                self.undo.push(step);
-                self.stage = Stage::Undoing { reason };
-                return vec![Command::Undo { step }];
-            }
-        }
-        self.end(Outcome::Compensated { reason })
-    }
-
-    fn undone(&mut self, applied: Applied, reason: String) -> Vec<Command> {
-        let Some(step) = self.undo.pop() else {
-            return self.end(Outcome::Compensated { reason });
-        };
-        match applied {
-            Applied::Done => {
-                self.stage = Stage::NotingUndo { reason };
-                vec![Command::Journal(Entry::Undone { plan: self.id(), step })]
-            }
-            Applied::NoEffect(error) | Applied::Unknown(error) => {
-                let name = self.step_of(0, step).map_or_else(String::new, |step| step.name.clone());
-                self.end(Outcome::HandedOver {
-                    reason: format!("{reason}; and '{name}' could not be taken back: {error}"),
-                })
             }
         }
     }
@@ -391,5 +422,7 @@ impl Runner {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

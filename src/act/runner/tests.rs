@@ -110,7 +110,7 @@ impl World {
                         });
                         Event::Journaled
                     }
-                    Command::Ask { step, committed } => {
+                    Command::Ask { step, committed, .. } => {
                         let refused = !committed && self.refuse_at == Some(step);
                         Event::Permit(refused.then(|| "no".to_owned()))
                     }
@@ -126,9 +126,15 @@ impl World {
                         Event::Observed(if there { Effect::There } else { Effect::NotThere })
                     }
                     Command::Undo { step } => {
-                        // Like all states that are set: setting it again changes nothing.
-                        self.effects.insert((0, step), 0);
+                        *self.effects.entry((0, step)).or_default() -= 1;
+                        if after_effect && written >= die_after {
+                            return;
+                        }
                         Event::Applied(Applied::Done)
+                    }
+                    Command::ObserveUndo { step } => {
+                        let there = self.effects.get(&(0, step)).copied().unwrap_or(0) > 0;
+                        Event::Observed(if there { Effect::NotThere } else { Effect::There })
                     }
                     Command::Tell(Told::Ended(outcome)) => {
                         self.outcome = Some(outcome);
@@ -246,6 +252,43 @@ fn after_the_commit_point_the_next_target_is_tried_and_then_a_person() {
 }
 
 #[test]
+fn after_the_commit_point_a_lost_lease_is_waited_for_until_the_time_is_over() {
+    for comes_back in [true, false] {
+        let mut runner = Runner::new(plan());
+        let mut pending = runner.handle(Event::Start);
+        let mut ended = None;
+        let mut refusals = 0;
+        while let Some(command) = pending.pop() {
+            let event = match command {
+                Command::Journal(_) => Event::Journaled,
+                Command::Ask { step: 2, again, .. } => {
+                    assert_eq!(again, refusals > 0);
+                    refusals += 1;
+                    match (refusals < 5, comes_back) {
+                        (true, _) => Event::Permit(Some("no lease".into())),
+                        (false, true) => Event::Permit(None),
+                        (false, false) => Event::Deadline,
+                    }
+                }
+                Command::Ask { .. } => Event::Permit(None),
+                Command::Apply { .. } => Event::Applied(Applied::Done),
+                Command::Tell(Told::Ended(outcome)) => {
+                    ended = Some(outcome);
+                    continue;
+                }
+                _ => continue,
+            };
+            pending.extend(runner.handle(event));
+        }
+        match ended {
+            Some(Outcome::Done { .. }) => assert!(comes_back),
+            Some(Outcome::HandedOver { reason }) => assert!(!comes_back && reason.contains("no lease"), "{reason}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn an_abort_after_the_commit_point_goes_to_a_person_and_to_no_other_target() {
     let mut runner = Runner::new(plan());
     let mut pending = runner.handle(Event::Start);
@@ -270,4 +313,63 @@ fn an_abort_after_the_commit_point_goes_to_a_person_and_to_no_other_target() {
     }
     assert_eq!(asked, 1);
     assert!(matches!(ended, Some(Outcome::HandedOver { .. })), "{ended:?}");
+}
+
+/// Runs a plan on a world where only that step of each candidate fails, and without an answer if `unknown`.
+fn run_with_announcement(unknown: bool) -> (Option<Outcome>, Vec<Told>) {
+    let mut plan = plan();
+    plan.steps.push(step(3, Phase::Announce));
+    let mut runner = Runner::new(plan);
+    let mut pending: std::collections::VecDeque<Command> = runner.handle(Event::Start).into();
+    let (mut ended, mut told) = (None, Vec::new());
+    while let Some(command) = pending.pop_front() {
+        let event = match command {
+            Command::Journal(_) => Event::Journaled,
+            Command::Ask { .. } => Event::Permit(None),
+            Command::Apply { step: 3, .. } if unknown => Event::Applied(Applied::Unknown("no answer".into())),
+            Command::Apply { step: 3, .. } => Event::Applied(Applied::NoEffect("no broker".into())),
+            Command::Apply { .. } => Event::Applied(Applied::Done),
+            Command::Observe { .. } => Event::Observed(Effect::Unknown),
+            Command::Tell(Told::Ended(outcome)) => {
+                ended = Some(outcome);
+                continue;
+            }
+            Command::Tell(other) => {
+                told.push(other);
+                continue;
+            }
+            Command::Undo { .. } | Command::ObserveUndo { .. } => panic!("nothing is taken back"),
+        };
+        pending.extend(runner.handle(event));
+    }
+    (ended, told)
+}
+
+#[test]
+fn an_announcement_that_fails_is_told_and_moves_nothing_on() {
+    for unknown in [false, true] {
+        let (ended, told) = run_with_announcement(unknown);
+        assert_eq!(ended, Some(Outcome::Done { active: "b".into() }));
+        assert!(
+            told.iter().any(|told| matches!(told, Told::StepFailed(3, _))),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
+fn a_journal_of_an_older_version_is_taken_back_all_the_same() {
+    let id = plan().id;
+    let old = serde_json::json!({"entry": "taking_back", "plan": id, "reason": "r"});
+    let entries = [
+        Entry::Intent {
+            plan: id.clone(),
+            candidate: 0,
+            step: 0,
+        },
+        serde_json::from_value(old).unwrap(),
+    ];
+    let mut runner = Runner::restore(plan(), &entries).unwrap();
+    let commands = runner.handle(Event::Start);
+    assert_eq!(commands, [Command::Journal(Entry::UndoIntent { plan: id, step: 0 })]);
 }

@@ -39,6 +39,16 @@ pub enum Entry {
         plan: PlanId,
         /// Why.
         reason: String,
+        /// The steps to be taken back, the next one last. Journals of older versions do not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        steps: Option<Vec<usize>>,
+    },
+    /// A step is about to be taken back.
+    UndoIntent {
+        /// Which plan.
+        plan: PlanId,
+        /// Which step.
+        step: usize,
     },
     /// A step was taken back.
     Undone {
@@ -115,6 +125,8 @@ pub enum Command {
         step: usize,
         /// The commit point is behind.
         committed: bool,
+        /// The answer was no a moment ago.
+        again: bool,
     },
     /// Apply, then say [`Event::Applied`].
     Apply {
@@ -132,6 +144,11 @@ pub enum Command {
     },
     /// Take back, then say [`Event::Applied`].
     Undo {
+        /// Which step.
+        step: usize,
+    },
+    /// Look whether it is taken back already, then say [`Event::Observed`].
+    ObserveUndo {
         /// Which step.
         step: usize,
     },

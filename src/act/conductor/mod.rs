@@ -1,22 +1,23 @@
 //! The conductor: does what runners command. One task for each plan; one journal for all.
 
+mod steps;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use super::executor::{Call, Executors, parameters};
-use super::journal::{Journal, JournalError, Record, State};
+use super::executor::Executors;
+use super::journal::{Journal, JournalError, Lock, Record, State};
 use super::probe::Prober;
-use super::runner::{Applied, Command, Effect, Event, Runner};
+use super::runner::{Applied, Command, Event, Runner, Told};
 use crate::clock::wall_clock;
 use crate::engine::{Input, Permit, PlanEvent};
 use crate::model::service::ProbeSpec;
-use crate::model::{Entity, EntityName, Plan, PlanId, Service, ServiceName, Step, Topology};
+use crate::model::{Entity, EntityName, Plan, PlanId, Service, ServiceName, Topology};
 
 /// A plan's task is told of at most so many permits and aborts that it has not yet heeded.
 const NEWS: usize = 16;
@@ -24,8 +25,17 @@ const NEWS: usize = 16;
 /// A record that takes longer than this is written too late to act on what the gates said before.
 const JOURNAL_LATE: Duration = Duration::from_secs(2);
 
-/// Between two good answers that verify a target, unless the step says otherwise.
-const VERIFY_PAUSE: Duration = Duration::from_millis(50);
+/// What is to be taken back waits so long for the right to act to come back, and then for a person.
+const UNDO_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often that is.
+const UNDO_ASKS: Duration = Duration::from_millis(250);
+
+/// After a no that may turn into a yes.
+const ASKS_AGAIN: Duration = Duration::from_millis(500);
+
+/// Whether this process may act at this very moment; asked right before each effect.
+pub type Right = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// Carries out plans. Cloning shares it.
 #[derive(Clone)]
@@ -37,6 +47,7 @@ struct Shared {
     journal: Mutex<Journal>,
     executors: Executors,
     prober: Arc<Prober>,
+    right: Right,
     inbox: mpsc::Sender<Input>,
     running: Mutex<HashMap<PlanId, mpsc::Sender<News>>>,
     world: Mutex<World>,
@@ -73,12 +84,18 @@ pub enum StartError {
 
 impl Conductor {
     /// Opens the journal in `dir`. Nothing runs yet; [`Conductor::resume`] goes on with what a crash had interrupted.
-    pub fn start(dir: &Path, prober: Arc<Prober>, inbox: mpsc::Sender<Input>) -> Result<(Self, Recovered), StartError> {
+    pub fn start(
+        dir: &Path,
+        prober: Arc<Prober>,
+        right: Right,
+        inbox: mpsc::Sender<Input>,
+    ) -> Result<(Self, Recovered), StartError> {
         let opened = Journal::open(dir, wall_clock())?;
         let shared = Arc::new(Shared {
             journal: Mutex::new(opened.journal),
-            executors: Executors::new(),
+            executors: Executors::in_dir(dir),
             prober,
+            right,
             inbox,
             running: Mutex::default(),
             world: Mutex::default(),
@@ -110,6 +127,12 @@ impl Conductor {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .append(record)
+    }
+
+    /// The lock that keeps other agents away from the journal.
+    pub fn lock(&self) -> Arc<Lock> {
+        let journal = self.shared.journal.lock();
+        journal.unwrap_or_else(PoisonError::into_inner).lock()
     }
 
     /// Carries out a new plan.
@@ -178,6 +201,14 @@ async fn conduct(shared: &Arc<Shared>, mut runner: Runner, mut news: mpsc::Recei
         let mut event = None;
         for command in std::mem::take(&mut commands) {
             let begin = Instant::now();
+            if matches!(command, Command::Apply { .. })
+                && let Err(why) = (shared.right)()
+            {
+                // The gates said yes when there was still a right to act.
+                late_commands.extend(runner.handle(Event::Abort(why.clone())));
+                event = Some(Event::Applied(Applied::NoEffect(why)));
+                continue;
+            }
             if let Some(next) = carry_out(shared, &runner, command).await {
                 if next == Event::Journaled && begin.elapsed() > JOURNAL_LATE {
                     let reason = "the journal could not be written in time".to_owned();
@@ -249,7 +280,10 @@ async fn carry_out(shared: &Arc<Shared>, runner: &Runner, command: Command) -> O
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
-        Command::Ask { step, committed } => {
+        Command::Ask { step, committed, again } => {
+            if again {
+                tokio::time::sleep(ASKS_AGAIN).await;
+            }
             tell(
                 shared,
                 PlanEvent::Asks {
@@ -261,10 +295,19 @@ async fn carry_out(shared: &Arc<Shared>, runner: &Runner, command: Command) -> O
             .await;
             None
         }
-        Command::Apply { candidate, step } => Some(Event::Applied(apply(shared, runner, candidate, step).await)),
-        Command::Observe { candidate, step } => Some(Event::Observed(observe(shared, runner, candidate, step).await)),
-        Command::Undo { step } => Some(Event::Applied(undo(shared, runner, step).await)),
+        Command::Apply { candidate, step } => Some(Event::Applied(steps::apply(shared, runner, candidate, step).await)),
+        Command::Observe { candidate, step } => {
+            Some(Event::Observed(steps::observe(shared, runner, candidate, step).await))
+        }
+        Command::Undo { step } => Some(Event::Applied(match right_again(shared).await {
+            Ok(()) => steps::undo(shared, runner, step).await,
+            Err(why) => Applied::NoEffect(why),
+        })),
+        Command::ObserveUndo { step } => Some(Event::Observed(steps::observe_undo(shared, runner, step).await)),
         Command::Tell(told) => {
+            if let Told::StepFailed(step, error) = &told {
+                tracing::warn!(plan = %plan.id, step, "{error}");
+            }
             tell(shared, told.at(plan, wall_clock())).await;
             None
         }
@@ -276,151 +319,13 @@ async fn tell(shared: &Shared, event: PlanEvent) {
     let _ = shared.inbox.send(Input::Plan(event)).await;
 }
 
-fn key(plan: &Plan, candidate: usize, step: usize, way: &str) -> String {
-    format!("{}/{candidate}/{step}/{}{way}", plan.id, plan.token)
-}
-
-async fn apply(shared: &Shared, runner: &Runner, candidate: usize, index: usize) -> Applied {
-    let plan = runner.plan();
-    let Some(step) = runner.step_of(candidate, index) else {
-        return Applied::NoEffect("no such step".into());
-    };
-    if step.action.uses == "probe" {
-        return verify(shared, plan, step).await;
-    }
-    let executor = match shared.executors.get(&step.action.uses) {
-        Ok(executor) => executor,
-        Err(error) => return Applied::NoEffect(error),
-    };
-    let key = key(plan, candidate, index, "");
-    let call = Call {
-        with: &step.action.with,
-        plan: &plan.id,
-        token: plan.token,
-        key: &key,
-        timeout: step.timeout.0,
-    };
-    executor.apply(&call).await
-}
-
-async fn observe(shared: &Shared, runner: &Runner, candidate: usize, index: usize) -> Effect {
-    let plan = runner.plan();
-    let Some(step) = runner.step_of(candidate, index) else {
-        return Effect::Unknown;
-    };
-    if step.action.uses == "probe" {
-        // A verification has no effect; it is done again.
-        return Effect::NotThere;
-    }
-    if let Some(spec) = &step.action.observe {
-        let entity = entity_of(shared, &step.target);
-        return match shared.prober.probe(spec, &entity).await {
-            reach if reach.is_good() => Effect::There,
-            reach if reach.shows_network() => Effect::NotThere,
-            _ => Effect::Unknown,
-        };
-    }
-    let Ok(executor) = shared.executors.get(&step.action.uses) else {
-        return Effect::Unknown;
-    };
-    let key = key(plan, candidate, index, "");
-    let call = Call {
-        with: &step.action.with,
-        plan: &plan.id,
-        token: plan.token,
-        key: &key,
-        timeout: step.timeout.0,
-    };
-    executor.observe(&call).await
-}
-
-async fn undo(shared: &Shared, runner: &Runner, index: usize) -> Applied {
-    let plan = runner.plan();
-    let Some((step, undo)) = runner
-        .step_of(0, index)
-        .and_then(|step| Some((step, step.undo.as_ref()?)))
-    else {
-        return Applied::Done;
-    };
-    let executor = match shared.executors.get(&undo.uses) {
-        Ok(executor) => executor,
-        Err(error) => return Applied::NoEffect(error),
-    };
-    let key = key(plan, 0, index, "/undo");
-    let call = Call {
-        with: &undo.with,
-        plan: &plan.id,
-        token: plan.token,
-        key: &key,
-        timeout: step.timeout.0,
-    };
-    executor.apply(&call).await
-}
-
-/// Parameters of a verification.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Verify {
-    #[serde(default = "three")]
-    times: u32,
-    #[serde(default)]
-    pause: Option<crate::model::Span>,
-}
-
-const fn three() -> u32 {
-    3
-}
-
-fn entity_of(shared: &Shared, name: &EntityName) -> Entity {
-    let world = shared.world.lock().unwrap_or_else(PoisonError::into_inner);
-    world.entities.get(name).cloned().unwrap_or_else(|| Entity {
-        name: name.clone(),
-        kind: crate::model::EntityKind::Service,
-        period: None,
-        group: None,
-        attributes: std::collections::BTreeMap::new(),
-    })
-}
-
-/// So many good answers in a row by the service's own probe, within the step's time.
-async fn verify(shared: &Shared, plan: &Plan, step: &Step) -> Applied {
-    let verify: Verify = match parameters(&step.action.with) {
-        Ok(verify) => verify,
-        Err(error) => return Applied::NoEffect(error),
-    };
-    let spec = shared
-        .world
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .probes
-        .get(&plan.service)
-        .cloned();
-    let Some(spec) = spec else {
-        return Applied::NoEffect(format!("{} has no probe", plan.service));
-    };
-    let entity = entity_of(shared, &step.target);
-    let pause = verify.pause.map_or(VERIFY_PAUSE, |pause| pause.0);
-    let mut last = String::from("no answer yet");
-    let work = async {
-        let mut good = 0;
-        while good < verify.times {
-            let reach = shared.prober.probe(&spec, &entity).await;
-            if reach.is_good() {
-                good += 1;
-            } else {
-                good = 0;
-                last = format!("{reach:?}");
-            }
-            if good < verify.times {
-                tokio::time::sleep(pause).await;
-            }
+/// Taking back cannot be left undone because of a pause: it waits for the right to act.
+async fn right_again(shared: &Shared) -> Result<(), String> {
+    let begin = Instant::now();
+    loop {
+        match (shared.right)() {
+            Err(_) if begin.elapsed() < UNDO_PATIENCE => tokio::time::sleep(UNDO_ASKS).await,
+            answer => return answer,
         }
-    };
-    match tokio::time::timeout(step.timeout.0, work).await {
-        Ok(()) => Applied::Done,
-        Err(_) => Applied::NoEffect(format!(
-            "{} did not prove that it serves within {}: {last}",
-            step.target, step.timeout
-        )),
     }
 }

@@ -1,0 +1,211 @@
+//! One step: applied, looked at, taken back, verified.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::super::executor::{Call, Executor, parameters};
+use super::super::runner::{Applied, Effect, Runner};
+use super::Shared;
+use crate::model::plan::Action;
+use crate::model::{Entity, EntityName, Plan, Step};
+
+/// Between two good answers that verify a target, unless the step says otherwise.
+const VERIFY_PAUSE: Duration = Duration::from_millis(50);
+
+/// An action of a plan, ready to be done or looked at.
+struct Deed<'a> {
+    executor: &'a dyn Executor,
+    action: &'a Action,
+    plan: &'a Plan,
+    /// The same for each try of the same step.
+    key: String,
+    timeout: Duration,
+}
+
+impl<'a> Deed<'a> {
+    fn new(
+        shared: &'a Shared,
+        plan: &'a Plan,
+        (candidate, step): (usize, &'a Step),
+        action: &'a Action,
+        way: &str,
+    ) -> Result<Self, String> {
+        Ok(Self {
+            executor: shared.executors.get(&action.uses)?,
+            action,
+            plan,
+            key: format!("{}/{candidate}/{}/{}{way}", plan.id, step.index, plan.token),
+            timeout: step.timeout.0,
+        })
+    }
+
+    fn call(&self) -> Call<'_> {
+        Call {
+            with: &self.action.with,
+            plan: &self.plan.id,
+            token: self.plan.token,
+            key: &self.key,
+            timeout: self.timeout,
+        }
+    }
+
+    async fn apply(&self) -> Applied {
+        self.executor.apply(&self.call()).await
+    }
+
+    /// `Unknown` as well while something that an earlier run has started may still be about to have the effect.
+    async fn observe(&self) -> Effect {
+        match self.executor.settle(&self.call()).await {
+            Ok(()) => self.executor.observe(&self.call()).await,
+            Err(why) => {
+                tracing::warn!(plan = %self.plan.id, "{why}");
+                Effect::Unknown
+            }
+        }
+    }
+}
+
+pub(super) async fn apply(shared: &Shared, runner: &Runner, candidate: usize, index: usize) -> Applied {
+    let plan = runner.plan();
+    let Some(step) = runner.step_of(candidate, index) else {
+        return Applied::NoEffect("no such step".into());
+    };
+    if step.action.uses == "probe" {
+        return verify(shared, plan, step).await;
+    }
+    match Deed::new(shared, plan, (candidate, step), &step.action, "") {
+        Ok(deed) => deed.apply().await,
+        Err(error) => Applied::NoEffect(error),
+    }
+}
+
+pub(super) async fn observe(shared: &Shared, runner: &Runner, candidate: usize, index: usize) -> Effect {
+    let plan = runner.plan();
+    let Some(step) = runner.step_of(candidate, index) else {
+        return Effect::Unknown;
+    };
+    if step.action.uses == "probe" {
+        // A verification has no effect; it is done again.
+        return Effect::NotThere;
+    }
+    let Ok(deed) = Deed::new(shared, plan, (candidate, step), &step.action, "") else {
+        return Effect::Unknown;
+    };
+    let Some(spec) = &step.action.observe else {
+        return deed.observe().await;
+    };
+    if deed.executor.settle(&deed.call()).await.is_err() {
+        return Effect::Unknown;
+    }
+    match shared.prober.probe(spec, &entity_of(shared, &step.target)).await {
+        reach if reach.is_good() => Effect::There,
+        reach if reach.shows_network() => Effect::NotThere,
+        _ => Effect::Unknown,
+    }
+}
+
+pub(super) async fn undo(shared: &Shared, runner: &Runner, index: usize) -> Applied {
+    let Some((step, undo)) = undo_of(runner, index) else {
+        return Applied::Done;
+    };
+    match Deed::new(shared, runner.plan(), (0, step), undo, "/undo") {
+        Ok(deed) => deed.apply().await,
+        Err(error) => Applied::NoEffect(error),
+    }
+}
+
+/// A step is taken back when its undo can be seen, or else when its own effect can be seen to be gone.
+pub(super) async fn observe_undo(shared: &Shared, runner: &Runner, index: usize) -> Effect {
+    let Some((step, undo)) = undo_of(runner, index) else {
+        return Effect::There;
+    };
+    let Ok(deed) = Deed::new(shared, runner.plan(), (0, step), undo, "/undo") else {
+        return Effect::Unknown;
+    };
+    if deed.executor.settle(&deed.call()).await.is_err() {
+        return Effect::Unknown;
+    }
+    match deed.executor.observe(&deed.call()).await {
+        Effect::Unknown => match observe(shared, runner, 0, index).await {
+            Effect::There => Effect::NotThere,
+            Effect::NotThere => Effect::There,
+            Effect::Unknown => Effect::Unknown,
+        },
+        seen => seen,
+    }
+}
+
+fn undo_of(runner: &Runner, index: usize) -> Option<(&Step, &Action)> {
+    let step = runner.step_of(0, index)?;
+    Some((step, step.undo.as_ref()?))
+}
+
+/// Parameters of a verification.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Verify {
+    #[serde(default = "three")]
+    times: u32,
+    #[serde(default)]
+    pause: Option<crate::model::Span>,
+}
+
+const fn three() -> u32 {
+    3
+}
+
+fn entity_of(shared: &Shared, name: &EntityName) -> Entity {
+    let world = shared.world.lock().unwrap_or_else(PoisonError::into_inner);
+    world.entities.get(name).cloned().unwrap_or_else(|| Entity {
+        name: name.clone(),
+        kind: crate::model::EntityKind::Service,
+        period: None,
+        group: None,
+        attributes: std::collections::BTreeMap::new(),
+    })
+}
+
+/// So many good answers in a row by the service's own probe, within the step's time.
+async fn verify(shared: &Shared, plan: &Plan, step: &Step) -> Applied {
+    let verify: Verify = match parameters(&step.action.with) {
+        Ok(verify) => verify,
+        Err(error) => return Applied::NoEffect(error),
+    };
+    let spec = shared
+        .world
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .probes
+        .get(&plan.service)
+        .cloned();
+    let Some(spec) = spec else {
+        return Applied::NoEffect(format!("{} has no probe", plan.service));
+    };
+    let entity = entity_of(shared, &step.target);
+    let pause = verify.pause.map_or(VERIFY_PAUSE, |pause| pause.0);
+    let mut last = String::from("no answer yet");
+    let work = async {
+        let mut good = 0;
+        while good < verify.times {
+            let reach = shared.prober.probe(&spec, &entity).await;
+            if reach.is_good() {
+                good += 1;
+            } else {
+                good = 0;
+                last = format!("{reach:?}");
+            }
+            if good < verify.times {
+                tokio::time::sleep(pause).await;
+            }
+        }
+    };
+    match tokio::time::timeout(step.timeout.0, work).await {
+        Ok(()) => Applied::Done,
+        Err(_) => Applied::NoEffect(format!(
+            "{} did not prove that it serves within {}: {last}",
+            step.target, step.timeout
+        )),
+    }
+}

@@ -1,0 +1,315 @@
+//! The agent is killed (SIGKILL) after each record of its journal in turn, and started again: the plan comes to its end, and what its steps do in the
+//! world, here lines that programs write into a file, happens exactly once.
+
+mod harness;
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use harness::{Server, free_port, wait};
+use jurymast::act::journal::{Record, State, decode};
+use jurymast::act::runner::Entry;
+use jurymast::model::plan::Outcome;
+
+/// A program of a step: half of its time passes before its effect and half of it after, so that an agent that dies at a
+/// record, or a moment after it, leaves it behind on either side of the effect.
+const STEP: &str = r#"#!/bin/sh
+dir=$(dirname "$0")
+case $1 in
+  do|undo)
+    sleep 0.25
+    echo "$JURYMAST_PLAN $JURYMAST_TOKEN $1 $2" >> "$dir/effects"
+    sleep 0.25;;
+  fail)
+    echo "not today" >&2
+    exit 75;;
+  observe)
+    case $(grep "^$JURYMAST_PLAN .* $2\$" "$dir/effects" | tail -n 1) in
+      *" do "*) exit 0;;
+      *) exit 1;;
+    esac;;
+esac
+"#;
+
+/// Half of a step's time.
+const HALF: Duration = Duration::from_millis(250);
+
+/// Fence, seal (none named), start, switch, verify, announce: all of it works.
+const FORWARD: &str = r#"
+name: steps
+summary: Programs that write what they do into a file.
+steps:
+  - {name: fence, phase: fence, on: from, uses: exec, with: {argv: ["{script}", do, fence], observe: ["{script}", observe, fence]}, undo: {uses: exec, with: {argv: ["{script}", undo, fence]}}}
+  - {name: start, phase: start, uses: exec, with: {argv: ["{script}", do, start], observe: ["{script}", observe, start]}}
+  - {name: switch, phase: switch, uses: exec, with: {argv: ["{script}", do, switch], observe: ["{script}", observe, switch]}}
+  - {name: ask, phase: verify, uses: probe, with: {times: 1}}
+  - {name: announce, phase: announce, uses: exec, with: {argv: ["{script}", do, announce], observe: ["{script}", observe, announce]}}
+"#;
+
+/// The third step fails before the commit point: the two before it are taken back.
+const BACK: &str = r#"
+name: steps
+summary: Programs that write what they do into a file, and one that cannot.
+steps:
+  - {name: fence, phase: fence, on: from, uses: exec, with: {argv: ["{script}", do, fence], observe: ["{script}", observe, fence]}, undo: {uses: exec, with: {argv: ["{script}", undo, fence]}}}
+  - {name: restore, phase: restore, uses: exec, with: {argv: ["{script}", do, restore], observe: ["{script}", observe, restore]}, undo: {uses: exec, with: {argv: ["{script}", undo, restore]}}}
+  - {name: check, phase: restore, uses: exec, with: {argv: ["{script}", fail, check], observe: ["{script}", observe, check]}}
+  - {name: switch, phase: switch, uses: exec, with: {argv: ["{script}", do, switch], observe: ["{script}", observe, switch]}}
+  - {name: ask, phase: verify, uses: probe, with: {times: 1}}
+"#;
+
+/// The target starts and nobody can be sent there: neither forward nor back.
+const STUCK: &str = r#"
+name: steps
+summary: Programs that write what they do into a file, and one that cannot.
+steps:
+  - {name: fence, phase: fence, on: from, uses: exec, with: {argv: ["{script}", do, fence], observe: ["{script}", observe, fence]}, undo: {uses: exec, with: {argv: ["{script}", undo, fence]}}}
+  - {name: start, phase: start, uses: exec, with: {argv: ["{script}", do, start], observe: ["{script}", observe, start]}}
+  - {name: switch, phase: switch, uses: exec, with: {argv: ["{script}", fail, switch], observe: ["{script}", observe, switch]}}
+  - {name: ask, phase: verify, uses: probe, with: {times: 1}}
+"#;
+
+/// An instance that answers 200, or 503 while it is ill.
+fn instance(ill: Arc<AtomicBool>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let status = if ill.load(Ordering::SeqCst) {
+                "503 Ill"
+            } else {
+                "200 OK"
+            };
+            let mut buffer = [0; 4096];
+            if let Ok(1..) = stream.read(&mut buffer) {
+                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        }
+    });
+    port
+}
+
+struct World {
+    dir: tempfile::TempDir,
+    ill: Arc<AtomicBool>,
+    api: u16,
+}
+
+impl World {
+    fn new(playbook: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let ill = Arc::new(AtomicBool::new(false));
+        let (a, b) = (instance(Arc::clone(&ill)), instance(Arc::default()));
+        let api = free_port();
+        let script = dir.path().join("step.sh");
+        std::fs::write(&script, STEP).unwrap();
+        std::fs::write(dir.path().join("effects"), "").unwrap();
+        std::process::Command::new("chmod")
+            .arg("+x")
+            .arg(&script)
+            .status()
+            .unwrap();
+        std::fs::create_dir(dir.path().join("playbooks")).unwrap();
+        std::fs::write(dir.path().join("playbooks/steps.yml"), playbook).unwrap();
+        let config = format!(
+            "\
+agent: {{name: jurymast, data_dir: data}}
+api: {{listen: '127.0.0.1:{api}'}}
+rules: {{playbooks: [playbooks]}}
+topology:
+  entities:
+    - {{name: a, kind: service, attributes: {{address: '127.0.0.1:{a}'}}}}
+    - {{name: b, kind: service, attributes: {{address: '127.0.0.1:{b}'}}}}
+services:
+  - {{name: svc, active: a, standbys: [{{entity: b}}], single_writer: true, hold_off: 100ms, rto: 20s, playbook: steps, vars: {{script: '{}'}}, probe: {{uses: http, with: {{url: 'http://{{address}}/'}}, interval: 100ms}}}}
+",
+            script.display()
+        );
+        std::fs::write(dir.path().join("jurymast.yml"), config).unwrap();
+        Self { dir, ill, api }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn agent(&self) -> Server {
+        let binary = Path::new(env!("CARGO_BIN_EXE_jurymast"));
+        Server::start(self.dir.path(), binary, &["run", "-c", "jurymast.yml"])
+    }
+
+    fn records(&self) -> Vec<Record> {
+        let bytes = std::fs::read(self.path("data/journal")).unwrap_or_default();
+        decode(&bytes).expect("no damage, whenever it is read").records
+    }
+
+    /// Ends of plans.
+    fn outcomes(&self) -> Vec<Outcome> {
+        let end = |record| match record {
+            Record::Plan {
+                entry: Entry::End { outcome, .. },
+                ..
+            } => Some(outcome),
+            _ => None,
+        };
+        self.records().into_iter().filter_map(end).collect()
+    }
+
+    fn effects(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.path("effects")).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn status(&self) -> Option<serde_json::Value> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.api)).ok()?;
+        stream
+            .write_all(b"GET /api/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .ok()?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).ok()?;
+        serde_json::from_str(text.split_once("\r\n\r\n")?.1).ok()
+    }
+
+    /// The agent is killed once so many records are on disk and then so long; the next one is left alone.
+    fn killed_at(&self, records: usize, later: Duration) {
+        let agent = self.agent();
+        wait("the agent has begun", || !self.records().is_empty());
+        // All instances have been seen well before the first is ill.
+        std::thread::sleep(Duration::from_millis(300));
+        self.ill.store(true, Ordering::SeqCst);
+        wait("the record is there", || self.records().len() >= records);
+        std::thread::sleep(later);
+        // SIGKILL: nothing is told, flushed or cleaned up.
+        drop(agent);
+        let _next = self.agent();
+        wait("the plan has ended", || !self.outcomes().is_empty());
+    }
+}
+
+/// Which record of a plan that is not disturbed, for people.
+fn names(records: &[Record]) -> Vec<String> {
+    let name = |record: &Record| match record {
+        Record::Plan { entry, .. } => {
+            let value = serde_json::to_value(entry).unwrap();
+            format!("{} {}", value["entry"].as_str().unwrap(), value["step"])
+        }
+        other => format!("{other:?}"),
+    };
+    records.iter().map(name).collect()
+}
+
+/// Runs a plan without any disturbance and then once for each of its records, and twice where `half` a step later the effect
+/// is there and its outcome is not.
+fn walk(playbook: &str, check: impl Fn(&World, &str) + Sync) {
+    let calm = World::new(playbook);
+    let agent = calm.agent();
+    wait("the agent has begun", || !calm.records().is_empty());
+    std::thread::sleep(Duration::from_millis(300));
+    calm.ill.store(true, Ordering::SeqCst);
+    wait("the plan has ended", || !calm.outcomes().is_empty());
+    let records = names(&calm.records());
+    drop(agent);
+    check(&calm, "left alone");
+    assert!(records.len() >= 10, "{records:?}");
+    let moments: Vec<(usize, Duration)> = (1..=records.len())
+        .flat_map(|n| {
+            let effect = records[n - 1].contains("intent");
+            let half = effect.then_some((n, HALF + HALF / 4));
+            std::iter::once((n, Duration::ZERO)).chain(half)
+        })
+        .collect();
+    let next = AtomicUsize::new(0);
+    // Most of the time is spent waiting.
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some((record, later)) = moments.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    let what = format!("killed {later:?} after record {record} ({})", records[record - 1]);
+                    let world = World::new(playbook);
+                    world.killed_at(*record, *later);
+                    check(&world, &what);
+                }
+            });
+        }
+    });
+}
+
+/// How often each effect happened.
+fn counts(effects: &[String]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for effect in effects {
+        *counts.entry(effect.clone()).or_default() += 1;
+    }
+    counts
+}
+
+#[test]
+fn killed_at_any_record_a_plan_goes_on_and_each_effect_happens_once() {
+    walk(FORWARD, |world, what| {
+        assert_eq!(world.outcomes(), [Outcome::Done { active: "b".into() }], "{what}");
+        let effects = world.effects();
+        let steps: Vec<&str> = effects.iter().filter_map(|line| line.rsplit(' ').next()).collect();
+        assert_eq!(steps, ["fence", "start", "switch", "announce"], "{what}: {effects:?}");
+    });
+}
+
+#[test]
+fn killed_at_any_record_a_plan_is_taken_back_and_each_undo_happens_once() {
+    walk(BACK, |world, what| {
+        let outcomes = world.outcomes();
+        assert!(
+            matches!(outcomes[0], Outcome::Compensated { .. }),
+            "{what}: {outcomes:?}"
+        );
+        let effects = world.effects();
+        assert!(
+            counts(&effects).values().all(|times| *times == 1),
+            "{what}: {effects:?}"
+        );
+        // The first plan of all, as far as it came: a later one may have begun by now.
+        let first: Vec<&str> = effects
+            .iter()
+            .filter(|line| line.split(' ').next() == effects[0].split(' ').next())
+            .filter_map(|line| line.splitn(3, ' ').nth(2))
+            .collect();
+        assert_eq!(
+            first,
+            ["do fence", "do restore", "undo restore", "undo fence"],
+            "{what}: {effects:?}"
+        );
+    });
+}
+
+#[test]
+fn what_was_handed_to_a_person_stays_with_the_person_after_a_crash() {
+    let world = World::new(STUCK);
+    let agent = world.agent();
+    wait("the agent has begun", || !world.records().is_empty());
+    std::thread::sleep(Duration::from_millis(300));
+    world.ill.store(true, Ordering::SeqCst);
+    wait("the plan has ended", || !world.outcomes().is_empty());
+    drop(agent);
+    let before = world.records();
+    assert!(matches!(
+        State::read(&before).services["svc"].handed_over.as_deref(),
+        Some(reason) if reason.contains("not today")
+    ));
+    let _next = world.agent();
+    // The fault is still there: it is judged again, and the answer is to ask.
+    let mut verdict = String::new();
+    wait("the new agent has judged", || {
+        verdict = world.status().map(|status| status.to_string()).unwrap_or_default();
+        verdict.contains("\"gate\":\"in-flight\"")
+    });
+    assert!(
+        verdict.contains("handed to a person") && verdict.contains("not today"),
+        "{verdict}"
+    );
+    assert_eq!(world.outcomes().len(), 1);
+}
