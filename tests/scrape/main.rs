@@ -1,0 +1,8 @@
+//! Scrapes of small servers that do what servers do: end, stall, cut off, redirect, ask for credentials, send too much.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod answers;
+mod security;
+mod world;
