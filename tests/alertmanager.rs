@@ -196,7 +196,7 @@ async fn every_alertmanager_hears_of_an_alert_and_of_its_end_under_the_same_labe
     let late_base = format!("http://127.0.0.1:{late_port}");
     let (inbox, _inputs) = mpsc::channel(16);
     let (notifier, _stop) = notifier(&[&mute_base, &first.base, &late_base], inbox);
-    notifier.notify(notification("service-crashed", true));
+    notifier.notify(&notification("service-crashed", true));
     until("the first one has it", || async { first.firing().await.len() == 1 }).await;
     // The other comes up later and is told all the same.
     let late = Alertmanager::start(late_port, &hook).ready().await;
@@ -219,7 +219,7 @@ async fn every_alertmanager_hears_of_an_alert_and_of_its_end_under_the_same_labe
         expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
     );
     until("people hear of it", || async { !told(&heard).is_empty() }).await;
-    notifier.notify(notification("service-crashed", false));
+    notifier.notify(&notification("service-crashed", false));
     until("it is over in both", || async {
         first.firing().await.is_empty() && late.firing().await.is_empty()
     })
@@ -240,7 +240,7 @@ async fn what_was_said_last_is_still_delivered_when_the_agent_ends() {
     let (inbox, _inputs) = mpsc::channel(16);
     let (notifier, stop) = notifier(&[&alertmanager.base], inbox);
     stop.cancel();
-    notifier.notify(notification("last", true));
+    notifier.notify(&notification("last", true));
     notifier.finish().await;
     assert_eq!(alertmanager.firing().await.len(), 1);
 }

@@ -1,5 +1,7 @@
 //! Back-fill and polls of a real Prometheus that scrapes a target of ours: gaps, ends, restarts, and nothing twice.
 
+#![allow(clippy::float_cmp, reason = "values arrive as they were written")]
+
 mod harness;
 
 use std::collections::BTreeMap;
@@ -189,7 +191,7 @@ impl World {
 }
 
 fn set(shown: &Shown, text: &str) {
-    shown.lock().unwrap().1 = text.to_owned();
+    text.clone_into(&mut shown.lock().unwrap().1);
 }
 
 #[tokio::test]

@@ -86,7 +86,7 @@ impl Notifier {
     }
 
     /// Hands a notification over. Never waits.
-    pub fn notify(&self, notification: Notification) {
+    pub fn notify(&self, notification: &Notification) {
         for queue in &self.queues {
             if queue.try_send(notification.clone()).is_err() {
                 let bound = BySource {

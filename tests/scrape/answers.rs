@@ -21,7 +21,7 @@ use super::world::{World, raw, saying, serve, show, target};
 #[tokio::test]
 async fn a_series_that_is_gone_has_ended_and_so_has_all_of_a_target_that_is_gone() {
     let (address, shown) = target("a 1\nb{x=\"1\"} 2\n").await;
-    let mut world = World::target(address);
+    let mut world = World::target(&address);
     let first = world.until("brings both", |scrape| scrape.values.len() == 2).await;
     assert_eq!(
         (first.up, first.values["a"], first.values["b{x=\"1\"}"]),
@@ -47,7 +47,7 @@ async fn a_series_that_is_gone_has_ended_and_so_has_all_of_a_target_that_is_gone
 #[tokio::test]
 async fn one_bad_line_refuses_the_whole_scrape_and_a_series_said_twice_counts_once() {
     let (address, shown) = target("a 1\na 2\nb{x=\"1\",y=\"2\"} 1\nb{y=\"2\",x=\"1\"} 5\n").await;
-    let mut world = World::target(address);
+    let mut world = World::target(&address);
     let first = world.until("is good", |scrape| scrape.up == 1.0).await;
     assert_eq!(
         (
@@ -75,7 +75,7 @@ async fn one_bad_line_refuses_the_whole_scrape_and_a_series_said_twice_counts_on
 #[tokio::test]
 async fn the_time_of_a_sample_is_its_own_if_it_says_one() {
     let (address, _) = target("a 1 1700000000123\nb 2\n").await;
-    let mut world = World::target(address);
+    let mut world = World::target(&address);
     let scrape = world.until("is good", |scrape| scrape.up == 1.0).await;
     assert_eq!(scrape.at["a"].millis(), 1_700_000_000_123);
     assert!(scrape.at["b"].millis() > 1_700_000_000_123);
@@ -155,7 +155,7 @@ async fn what_a_target_does_instead_of_answering_is_told_as_what_it_is() {
         ("hung up", saying("").await.to_string(), odd("")),
     ];
     for (name, address, expected) in cases {
-        let mut world = World::target(address);
+        let mut world = World::target(&address);
         let scrape = world.next().await;
         assert_eq!(scrape.up, 0.0, "{name}");
         let right = match (&scrape.reach, &expected) {
@@ -185,9 +185,9 @@ async fn bodies_come_packed_and_the_limits_count_what_they_hold() {
         })
     };
     let address = serve(Router::new().route("/small", of(small)).route("/large", of(large))).await;
-    let mut world = World::target(format!("http://{address}/small"));
+    let mut world = World::target(&format!("http://{address}/small"));
     assert_eq!(world.next().await.values["a"], 1.0);
-    let mut world = World::scrape(json!({
+    let mut world = World::scrape(&json!({
         "targets": [format!("http://{address}/large")], "body_size_limit": 10_000,
     }));
     let scrape = world.next().await;
@@ -199,7 +199,7 @@ async fn bodies_come_packed_and_the_limits_count_what_they_hold() {
 async fn a_scrape_with_too_many_samples_is_refused_and_its_names_are_not_kept() {
     let text: String = (0..1000).map(|n| format!("m{{n=\"{n}\"}} 1\n")).collect();
     let (address, shown) = target(&text).await;
-    let mut world = World::scrape(json!({"targets": [address.to_string()], "sample_limit": 10}));
+    let mut world = World::scrape(&json!({"targets": [address.to_string()], "sample_limit": 10}));
     let scrape = world.next().await;
     assert!(scrape.is_odd("1000 samples, more than 10 (sample_limit)"), "{scrape:?}");
     assert!(world.catalog.series_count() < 20, "{}", world.catalog.series_count());
@@ -226,11 +226,11 @@ async fn open_metrics_is_known_by_its_content_type_and_must_end() {
     let whole = answer("# TYPE a counter\na_total{x=\"1\"} 5 1700000000.5 # {id=\"a\"} 0.5\n# EOF\n");
     let cut = answer("# TYPE a counter\na_total 1\n");
     let address = serve(Router::new().route("/whole", whole).route("/cut", cut)).await;
-    let mut world = World::target(format!("http://{address}/whole"));
+    let mut world = World::target(&format!("http://{address}/whole"));
     let scrape = world.next().await;
     assert_eq!(scrape.values["a_total{x=\"1\"}"], 5.0);
     assert_eq!(scrape.at["a_total{x=\"1\"}"].millis(), 1_700_000_000_500);
-    let mut world = World::target(format!("http://{address}/cut"));
+    let mut world = World::target(&format!("http://{address}/cut"));
     assert!(world.next().await.is_odd("# EOF"));
 }
 
@@ -238,7 +238,7 @@ async fn open_metrics_is_known_by_its_content_type_and_must_end() {
 async fn a_series_belongs_to_the_entity_that_its_labels_name() {
     let (address, _) = target("t{device=\"pump-1\",room=\"a\"} 1\nt{device=\"pump-2\",room=\"a\"} 2\nown 3\n").await;
     let mut world = World::scrape(
-        json!({"targets": [{"address": address.to_string(), "entity": "gateway"}], "entity": "{device}"}),
+        &json!({"targets": [{"address": address.to_string(), "entity": "gateway"}], "entity": "{device}"}),
     );
     let (of, scrape) = world.any().await;
     assert_eq!((of.as_str(), scrape.up), ("gateway", 1.0));
@@ -262,7 +262,7 @@ async fn a_target_file_is_read_again_and_a_broken_one_keeps_what_it_said() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("targets.json");
     write_targets(&file, &[one]);
-    let mut world = World::scrape(json!({"file_sd": [dir.path().join("*.json")]}));
+    let mut world = World::scrape(&json!({"file_sd": [dir.path().join("*.json")]}));
     assert_eq!(world.any().await.0, one.to_string());
     write_targets(&file, &[one, two]);
     while world.any().await.0 != two.to_string() {}

@@ -34,7 +34,7 @@ async fn wrong_credentials_are_told_as_such_and_right_ones_are_read_from_their_f
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("token");
     let with =
-        |address: SocketAddr, http: Value| World::scrape(json!({"targets": [address.to_string()], "http": http}));
+        |address: SocketAddr, http: Value| World::scrape(&json!({"targets": [address.to_string()], "http": http}));
     let mut good = with(basic, json!({"basic_auth": {"username": "user", "password": "s3cret"}}));
     assert_eq!(good.next().await.up, 1.0);
     let mut wrong = with(basic, json!({"basic_auth": {"username": "user", "password": "guess"}}));
@@ -73,7 +73,7 @@ async fn redirects_are_followed_to_an_end_and_credentials_stay_with_their_host()
     .await;
     let to = |path: &str| {
         let url = format!("http://{address}{path}");
-        World::scrape(json!({"targets": [url], "http": {"bearer_token": "t0ken"}}))
+        World::scrape(&json!({"targets": [url], "http": {"bearer_token": "t0ken"}}))
     };
     assert_eq!(to("/here").next().await.values["a"], 1.0);
     assert_eq!(to("/away").next().await.values["elsewhere"], 1.0);
@@ -146,7 +146,7 @@ async fn tls_trusts_the_ca_that_is_named_and_a_certificate_that_is_not_trusted_i
     let port = serve_tls(path);
     let with = |host: &str, ca: &str| {
         let url = format!("https://{host}:{port}/metrics");
-        World::scrape(json!({"targets": [url], "http": {"tls": {"ca_file": path.join(ca)}}}))
+        World::scrape(&json!({"targets": [url], "http": {"tls": {"ca_file": path.join(ca)}}}))
     };
     assert_eq!(with("127.0.0.1", "ca.pem").next().await.values["a"], 1.0);
     for (host, ca) in [("127.0.0.1", "other.pem"), ("localhost", "ca.pem")] {

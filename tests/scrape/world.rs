@@ -54,7 +54,7 @@ impl Drop for World {
 
 impl World {
     /// Scrapes with those settings beside the usual ones of these tests.
-    pub fn scrape(settings: Value) -> Self {
+    pub fn scrape(settings: &Value) -> Self {
         let mut all = json!({"job": "test", "interval": "100ms", "timeout": "1s"});
         for (name, value) in settings.as_object().unwrap() {
             all[name] = value.clone();
@@ -78,8 +78,8 @@ impl World {
         }
     }
 
-    pub fn target(address: impl ToString) -> Self {
-        Self::scrape(json!({"targets": [{"address": address.to_string(), "entity": "x"}]}))
+    pub fn target(address: &impl ToString) -> Self {
+        Self::scrape(&json!({"targets": [{"address": address.to_string(), "entity": "x"}]}))
     }
 
     /// The next scrape of any target: its entity and what it said.
