@@ -93,7 +93,7 @@ impl Dispatcher {
         for notification in effects.notify.drain(..) {
             tracing::info!(firing = notification.firing, "{}", notification.text);
             if let Some(notifier) = &self.notifier {
-                notifier.notify(notification);
+                notifier.notify(&notification);
             }
         }
         for record in effects.log.drain(..) {

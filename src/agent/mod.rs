@@ -30,9 +30,10 @@ use crate::clock::wall_clock;
 use crate::config::Loaded;
 use crate::coordinate::solo;
 use crate::engine::{Engine, Input, PlanEvent, Record, SetupError};
-use crate::ingest::{Feed, alertmanager};
+use crate::ingest::Feed;
+use crate::ingest::alertmanager::{self, Desk};
 use crate::metrics::Metrics;
-use crate::model::{Batch, Catalog, Service};
+use crate::model::{Catalog, Service};
 use crate::notify::Notifier;
 
 use effects::Dispatcher;
@@ -180,7 +181,21 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
     sources::start(&config, &feed, &prober);
     let (reloads, mut wanted) = mpsc::channel::<Loaded>(1);
     on_hangup(config_path.clone(), reloads.clone(), stop.clone());
-    let hooks = hooks(&loaded, config_path, inbox.clone(), reloads, registry, picture.clone());
+    // Alerts outlive a reload: their senders do not tell of them anew.
+    let of_alerts = Feed {
+        stop: stop.child_token(),
+        ..feed.clone()
+    };
+    let desk = Desk::open(config.sources.alerts.clone(), of_alerts);
+    let hooks = hooks(
+        &loaded,
+        config_path,
+        desk,
+        inbox.clone(),
+        reloads,
+        registry,
+        picture.clone(),
+    );
     let port = api::serve(&config.api.listen, hooks, stop.child_token())
         .await
         .map_err(|error| start("the API")(error.to_string()))?;
@@ -223,6 +238,9 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
     feed.stop.cancel();
     drain(&mut dispatcher, &mut engine, &mut waiting).await;
     held.cancel();
+    if let Some(notifier) = dispatcher.notifier.take() {
+        notifier.finish().await;
+    }
     if let Some(recorder) = dispatcher.recorder.take() {
         recording::finish(recorder, engine.agent());
     }
@@ -279,38 +297,25 @@ async fn recovered_inputs(state: &JournalState, services: &[Service], inbox: &mp
 fn hooks(
     loaded: &Loaded,
     path: Option<PathBuf>,
+    desk: Desk,
     inbox: mpsc::Sender<Input>,
     reloads: mpsc::Sender<Loaded>,
     registry: Registry,
     picture: Picture,
 ) -> Hooks {
-    let alerts = loaded.config.sources.alerts.clone();
-    let hand_on = |inbox: &mpsc::Sender<Input>, events: Vec<crate::model::Event>| {
-        let count = events.len();
-        let batch = Batch {
-            samples: Vec::new(),
-            events,
-        };
-        inbox
-            .try_send(Input::Batch(batch))
-            .map(|()| count)
-            .map_err(|_| "the engine is busy: send it again".to_owned())
+    let turned = |turned: alertmanager::Turned| match turned {
+        alertmanager::Turned::Bad(why) => api::TurnedAway::Bad(why),
+        alertmanager::Turned::Busy => api::TurnedAway::Busy("the engine is busy: send it again".into()),
     };
-    let (to_engine, of_webhook, of_alerts) = (inbox.clone(), inbox.clone(), inbox);
-    let (webhook_settings, alert_settings) = (alerts.clone(), alerts);
+    let webhooks = desk.clone();
     Hooks {
-        command: Box::new(move |command| to_engine.try_send(Input::Operator(command)).is_ok()),
-        webhook: Box::new(move |body| {
-            let events = alertmanager::webhook(body, &webhook_settings, wall_clock()).map_err(|e| e.to_string())?;
-            hand_on(&of_webhook, events)
-        }),
-        alerts: Box::new(move |body| {
-            let events = alertmanager::alerts(body, &alert_settings, wall_clock()).map_err(|e| e.to_string())?;
-            hand_on(&of_alerts, events)
-        }),
+        command: Box::new(move |command| inbox.try_send(Input::Operator(command)).is_ok()),
+        webhook: Box::new(move |body| webhooks.webhook(body).map_err(turned)),
+        alerts: Box::new(move |body| desk.alerts(body).map_err(turned)),
         reload: Box::new(move || reload(path.as_deref(), &reloads)),
         registry,
         token: loaded.token.clone(),
+        alerts_token: loaded.alerts_token.clone(),
         picture,
     }
 }

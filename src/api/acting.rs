@@ -30,6 +30,22 @@ pub fn may_act(headers: &HeaderMap, token: Option<&Secret>) -> Result<String, (S
     }
 }
 
+/// `Ok` if alerts may be handed in: always, unless the config asks for a token.
+pub fn may_tell(headers: &HeaderMap, token: Option<&Secret>) -> Result<(), (StatusCode, String)> {
+    let Some(token) = token else { return Ok(()) };
+    let given = headers
+        .get("authorization")
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "));
+    match given {
+        Some(given) if same(given.as_bytes(), token.expose().as_bytes()) => Ok(()),
+        _ => Err((
+            StatusCode::UNAUTHORIZED,
+            "alerts need the header 'Authorization: Bearer TOKEN' (api.alerts_token_file)".into(),
+        )),
+    }
+}
+
 /// Takes the same time wherever two texts of one length differ.
 fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |different, (a, b)| different | (a ^ b)) == 0
@@ -43,6 +59,16 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("authorization", value.parse().unwrap());
         headers
+    }
+
+    #[test]
+    fn alerts_need_a_token_only_where_one_is_set() {
+        let token = Secret::from("s3cret".to_owned());
+        assert_eq!(may_tell(&HeaderMap::new(), None), Ok(()));
+        assert_eq!(may_tell(&headers("Bearer s3cret"), Some(&token)), Ok(()));
+        for wrong in [HeaderMap::new(), headers("Bearer s3creT"), headers("Basic s3cret")] {
+            assert_eq!(may_tell(&wrong, Some(&token)).unwrap_err().0, StatusCode::UNAUTHORIZED);
+        }
     }
 
     #[test]

@@ -7,4 +7,4 @@ mod picture;
 mod routes;
 
 pub use picture::{EntityView, Health, Picture, ServiceView, Snapshot};
-pub use routes::{Hooks, ServeError, serve};
+pub use routes::{Hooks, ServeError, TurnedAway, serve};

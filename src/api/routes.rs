@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::acting::may_act;
+use super::acting::{may_act, may_tell};
 use super::picture::Picture;
 use crate::clock::wall_clock;
 use crate::engine::OperatorCommand;
@@ -33,18 +33,38 @@ const FRESH: Duration = Duration::from_secs(5);
 pub struct Hooks {
     /// Hands a command to the engine. False if the agent is ending.
     pub command: Box<dyn Fn(OperatorCommand) -> bool + Send + Sync>,
-    /// Takes the body of an Alertmanager webhook. `Err` is a sentence for the sender.
-    pub webhook: Box<dyn Fn(&[u8]) -> Result<usize, String> + Send + Sync>,
+    /// Takes the body of an Alertmanager webhook; the number of alerts in it.
+    pub webhook: Box<dyn Fn(&[u8]) -> Result<usize, TurnedAway> + Send + Sync>,
     /// Takes alerts posted as to an Alertmanager.
-    pub alerts: Box<dyn Fn(&[u8]) -> Result<usize, String> + Send + Sync>,
+    pub alerts: Box<dyn Fn(&[u8]) -> Result<usize, TurnedAway> + Send + Sync>,
     /// Reads the config again. `Err` says why the old one stays.
     pub reload: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// What `/metrics` shows.
     pub registry: Registry,
     /// The token that acting needs.
     pub token: Option<Secret>,
+    /// The token that alerts need, if they need one.
+    pub alerts_token: Option<Secret>,
     /// What there is to see.
     pub picture: Picture,
+}
+
+/// Why alerts were not taken; each with a sentence for the sender.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TurnedAway {
+    /// They are wrong, and would be again: 400, which no sender repeats.
+    Bad(String),
+    /// Not now: 503, which Alertmanager repeats.
+    Busy(String),
+}
+
+impl From<TurnedAway> for (StatusCode, String) {
+    fn from(turned: TurnedAway) -> Self {
+        match turned {
+            TurnedAway::Bad(why) => (StatusCode::BAD_REQUEST, why),
+            TurnedAway::Busy(why) => (StatusCode::SERVICE_UNAVAILABLE, why),
+        }
+    }
 }
 
 /// An API that cannot be served.
@@ -282,14 +302,15 @@ async fn hold(State(hooks): Shared, headers: HeaderMap, bytes: Bytes) -> Answer 
     )
 }
 
-async fn webhook(State(hooks): Shared, bytes: Bytes) -> Answer {
-    let taken = (hooks.webhook)(&bytes).map_err(|error| (StatusCode::BAD_REQUEST, error))?;
+async fn webhook(State(hooks): Shared, headers: HeaderMap, bytes: Bytes) -> Answer {
+    may_tell(&headers, hooks.alerts_token.as_ref())?;
+    let taken = (hooks.webhook)(&bytes)?;
     Ok(Json(json!({"alerts": taken})))
 }
 
-async fn alerts(State(hooks): Shared, bytes: Bytes) -> Result<(), (StatusCode, String)> {
+async fn alerts(State(hooks): Shared, headers: HeaderMap, bytes: Bytes) -> Result<(), (StatusCode, String)> {
+    may_tell(&headers, hooks.alerts_token.as_ref())?;
     // As Alertmanager answers: 200 and nothing.
-    (hooks.alerts)(&bytes)
-        .map(|_| ())
-        .map_err(|error| (StatusCode::BAD_REQUEST, error))
+    (hooks.alerts)(&bytes)?;
+    Ok(())
 }

@@ -29,6 +29,8 @@ pub struct Loaded {
     pub playbook_files: Vec<(String, String)>,
     /// The token that acting needs.
     pub token: Option<Secret>,
+    /// The token without which no alerts are taken.
+    pub alerts_token: Option<Secret>,
     /// What is doubtful though it can be carried out.
     pub warnings: Vec<String>,
 }
@@ -208,10 +210,14 @@ impl Loaded {
             Ok(own) => playbooks.extend(own),
             Err(error) => errors.push(error.to_string()),
         }
-        let token = secret::resolve(None, config.api.token_file.as_deref()).unwrap_or_else(|error| {
-            errors.push(format!("api.token_file: {error}"));
-            None
-        });
+        let mut token = |name: &str, file: Option<&Path>| {
+            secret::resolve(None, file).unwrap_or_else(|error| {
+                errors.push(format!("api.{name}: {error}"));
+                None
+            })
+        };
+        let alerts_token = token("alerts_token_file", config.api.alerts_token_file.as_deref());
+        let token = token("token_file", config.api.token_file.as_deref());
         let mut warnings = Vec::new();
         check::check(&config, &playbooks, &mut errors, &mut warnings);
         if !errors.is_empty() {
@@ -232,6 +238,7 @@ impl Loaded {
             playbooks: Arc::new(playbooks),
             playbook_files,
             token,
+            alerts_token,
             warnings,
         })
     }
@@ -245,6 +252,7 @@ fn pairs(files: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
 fn make_whole(config: &mut Config, dir: &Path) {
     let mut paths: Vec<&mut PathBuf> = vec![&mut config.agent.data_dir];
     paths.extend(config.api.token_file.as_mut());
+    paths.extend(config.api.alerts_token_file.as_mut());
     paths.extend(config.rules.patterns.iter_mut());
     paths.extend(config.rules.playbooks.iter_mut());
     paths.extend(config.record.as_mut().map(|record| &mut record.dir));

@@ -69,6 +69,9 @@ pub struct Api {
     pub listen: String,
     /// A file that holds the token that acting needs. Without it nobody can act over HTTP.
     pub token_file: Option<PathBuf>,
+    /// A file that holds the token without which no alerts are taken. Without it anybody who reaches the port may send
+    /// some, as with an Alertmanager.
+    pub alerts_token_file: Option<PathBuf>,
 }
 
 impl Default for Api {
@@ -76,6 +79,7 @@ impl Default for Api {
         Self {
             listen: "127.0.0.1:9909".into(),
             token_file: None,
+            alerts_token_file: None,
         }
     }
 }

@@ -1,9 +1,10 @@
-//! Notification: what people should hear, out to Alertmanager and to webhooks.
+//! Notification: what people should hear, out to Alertmanager and to webhooks; and their silences in.
 //!
-//! In: [`Notification`](crate::engine::Notification)s. Out: alerts, sent again while they fire. Never: a notification that holds up the engine; what cannot be delivered is
-//! counted and tried again.
+//! In: [`Notification`](crate::engine::Notification)s. Out: alerts, sent again while they fire, and which services are silenced. Never: a notification that holds up the engine; a
+//! receiver that holds up another; what cannot be delivered is counted and tried again.
 
 mod book;
+mod courier;
 mod sender;
 mod silences;
 

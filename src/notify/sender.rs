@@ -1,27 +1,24 @@
-//! Delivery: one task that owns the book and talks to every Alertmanager and webhook.
+//! Who is told: one courier for each Alertmanager and webhook, so that none waits for another, and a watch over silences.
 
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::book::Book;
-use super::silences::silences;
-use crate::clock::wall_clock;
-use crate::engine::{Input, Notification, OperatorCommand};
-use crate::metrics::{ByReason, BySource, Metrics};
+use super::courier::{self, Post};
+use super::silences;
+use crate::engine::{Input, Notification};
+use crate::metrics::{BySource, Metrics};
 use crate::model::{EntityName, ServiceName};
 
-/// Notifications that wait for delivery; more than that are counted and dropped, for nothing may hold up the engine.
+/// Notifications that wait for delivery to one receiver; more than that are counted and dropped, for nothing may hold up the engine.
 const QUEUE: usize = 1000;
 
-/// Failed deliveries are tried again, and silences are read, this often.
-const EVERY: Duration = Duration::from_secs(5);
-
-/// How long a receiver may take.
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the last words of an agent that ends may take.
+const LAST_WORDS: Duration = Duration::from_secs(6);
 
 /// Who is told.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -43,14 +40,14 @@ pub struct Webhook {
 }
 
 /// The way in for notifications.
-#[derive(Clone)]
 pub struct Notifier {
-    queue: mpsc::Sender<Notification>,
+    queues: Vec<mpsc::Sender<Notification>>,
+    couriers: JoinSet<()>,
     metrics: Metrics,
 }
 
 impl Notifier {
-    /// Starts delivery. Silences that cover a service are sent to `inbox`.
+    /// Starts delivery. Silences that cover a service are sent to `inbox` until `stop`; notifications are delivered until [`Notifier::finish`].
     pub fn start(
         settings: Settings,
         agent: EntityName,
@@ -59,129 +56,53 @@ impl Notifier {
         metrics: Metrics,
         stop: CancellationToken,
     ) -> Self {
-        let (queue, waiting) = mpsc::channel(QUEUE);
-        let courier = Courier {
-            settings,
-            agent,
-            services,
-            inbox,
-            metrics: metrics.clone(),
-            client: client(),
-        };
-        tokio::spawn(courier.run(waiting, stop));
-        Self { queue, metrics }
+        let mut queues = Vec::new();
+        let mut couriers = JoinSet::new();
+        let bases: Vec<String> = settings
+            .alertmanager
+            .iter()
+            .map(|alertmanager| alertmanager.url.trim_end_matches('/').to_owned())
+            .collect();
+        for base in &bases {
+            let (queue, waiting) = mpsc::channel(QUEUE);
+            queues.push(queue);
+            let post = Post::new(format!("{base}/api/v2/alerts"), metrics.clone());
+            couriers.spawn(courier::to_alertmanager(post, agent.clone(), waiting));
+        }
+        for webhook in settings.webhook {
+            let (queue, waiting) = mpsc::channel(QUEUE);
+            queues.push(queue);
+            couriers.spawn(courier::to_webhook(Post::new(webhook.url, metrics.clone()), waiting));
+        }
+        if !bases.is_empty() && !services.is_empty() {
+            let watch = silences::Watch::new(bases, services, agent, metrics.clone());
+            tokio::spawn(watch.run(inbox, stop));
+        }
+        Self {
+            queues,
+            couriers,
+            metrics,
+        }
     }
 
     /// Hands a notification over. Never waits.
-    pub fn notify(&self, notification: Notification) {
-        if self.queue.try_send(notification).is_err() {
-            self.metrics
-                .bound_reached
-                .get_or_create(&BySource {
+    pub fn notify(&self, notification: &Notification) {
+        for queue in &self.queues {
+            if queue.try_send(notification.clone()).is_err() {
+                let bound = BySource {
                     source: "notify.queue".into(),
-                })
-                .inc();
-        }
-    }
-}
-
-fn client() -> reqwest::Client {
-    reqwest::Client::builder()
-        .no_proxy()
-        .timeout(TIMEOUT)
-        .build()
-        .unwrap_or_default()
-}
-
-struct Courier {
-    settings: Settings,
-    agent: EntityName,
-    services: Vec<ServiceName>,
-    inbox: mpsc::Sender<Input>,
-    metrics: Metrics,
-    client: reqwest::Client,
-}
-
-impl Courier {
-    async fn run(self, mut waiting: mpsc::Receiver<Notification>, stop: CancellationToken) {
-        let mut book = Book::default();
-        let mut due = tokio::time::interval(EVERY);
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => {
-                    // What was said last is still delivered, once.
-                    while let Ok(notification) = waiting.try_recv() {
-                        book.note(&notification, self.agent.as_str(), wall_clock());
-                    }
-                    self.deliver(&mut book).await;
-                    return;
-                }
-                heard = waiting.recv() => match heard {
-                    Some(notification) => {
-                        self.tell_webhooks(&notification).await;
-                        book.note(&notification, self.agent.as_str(), wall_clock());
-                    }
-                    None => return,
-                },
-                _ = due.tick() => self.read_silences().await,
+                };
+                self.metrics.bound_reached.get_or_create(&bound).inc();
             }
-            self.deliver(&mut book).await;
         }
     }
 
-    async fn deliver(&self, book: &mut Book) {
-        let due = book.due(wall_clock());
-        if due.is_empty() || self.settings.alertmanager.is_empty() {
-            return;
-        }
-        let mut taken = false;
-        for alertmanager in &self.settings.alertmanager {
-            let url = format!("{}/api/v2/alerts", alertmanager.url.trim_end_matches('/'));
-            taken |= self.post(&url, &due).await;
-        }
-        if !taken {
-            book.failed(&due);
-        }
-    }
-
-    async fn post<T: Serialize + ?Sized>(&self, url: &str, body: &T) -> bool {
-        let sent = self
-            .client
-            .post(url)
-            .json(body)
-            .send()
-            .await
-            .and_then(reqwest::Response::error_for_status);
-        if let Err(error) = &sent {
-            tracing::warn!(url, %error, "a notification was not taken");
-            self.metrics
-                .bad_input
-                .get_or_create(&ByReason {
-                    source: url.to_owned(),
-                    reason: "notify",
-                })
-                .inc();
-        }
-        sent.is_ok()
-    }
-
-    async fn tell_webhooks(&self, notification: &Notification) {
-        for webhook in &self.settings.webhook {
-            self.post(&webhook.url, notification).await;
-        }
-    }
-
-    async fn read_silences(&self) {
-        for alertmanager in &self.settings.alertmanager {
-            for service in &self.services {
-                if let Some(until) = silences(&self.client, &alertmanager.url, service).await {
-                    let command = OperatorCommand::Silenced {
-                        service: service.clone(),
-                        until,
-                    };
-                    let _ = self.inbox.send(Input::Operator(command)).await;
-                }
-            }
+    /// Delivers what was said last, once, and ends.
+    pub async fn finish(mut self) {
+        self.queues.clear();
+        let all = async { while self.couriers.join_next().await.is_some() {} };
+        if tokio::time::timeout(LAST_WORDS, all).await.is_err() {
+            tracing::warn!("not every receiver has taken the last notifications");
         }
     }
 }

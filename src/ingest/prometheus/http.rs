@@ -1,6 +1,7 @@
 //! The HTTP client of scrapes and queries.
 
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -8,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::net::Tls;
 use crate::secret::{Secret, resolve};
+
+/// Redirects that are followed. Credentials go to the first host only.
+const REDIRECTS_MAX: usize = 10;
 
 /// How a target is authenticated to.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -37,52 +41,67 @@ pub struct BasicAuth {
     pub password_file: Option<PathBuf>,
 }
 
-/// A client with its credentials.
+/// A client with its credentials. Cloning shares its connections.
 #[derive(Clone)]
 pub struct Client {
-    http: reqwest::Client,
-    user: Option<(String, Secret)>,
-    bearer: Option<Secret>,
+    settings: Arc<HttpSettings>,
+    timeout: Duration,
+    http: Arc<OnceLock<reqwest::Client>>,
 }
 
 impl Client {
-    /// By settings. `Err` is a sentence for a person.
-    pub fn new(settings: &HttpSettings, timeout: Duration) -> Result<Self, String> {
-        let mut builder = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(timeout)
-            .connect_timeout(timeout);
-        if settings.tls != Tls::default() {
-            let config = settings.tls.client_config().map_err(|error| error.to_string())?;
-            builder = builder.tls_backend_preconfigured(rustls::ClientConfig::clone(&config));
+    /// By settings. What is wrong with them is told when something is asked for: files may come later, and must not silence a source for good.
+    pub fn new(settings: &HttpSettings, timeout: Duration) -> Self {
+        Self {
+            settings: Arc::new(settings.clone()),
+            timeout,
+            http: Arc::default(),
         }
-        let user = match &settings.basic_auth {
-            None => None,
-            Some(auth) => {
-                let password = resolve(auth.password.as_ref(), auth.password_file.as_deref());
-                Some((
-                    auth.username.clone(),
-                    password.map_err(|error| error.to_string())?.unwrap_or_default(),
-                ))
-            }
-        };
-        let bearer = resolve(settings.bearer_token.as_ref(), settings.bearer_token_file.as_deref());
-        Ok(Self {
-            http: builder.build().map_err(|error| error.to_string())?,
-            user,
-            bearer: bearer.map_err(|error| error.to_string())?,
-        })
     }
 
-    /// A GET with the credentials.
-    pub fn get(&self, url: &str) -> reqwest::RequestBuilder {
-        let mut request = self.http.get(url);
-        if let Some((user, password)) = &self.user {
-            request = request.basic_auth(user, Some(password.expose()));
+    /// How long an answer may take.
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// A GET with the credentials as their files hold them now. `Err` is a sentence for a person.
+    pub fn get(&self, url: &str) -> Result<reqwest::RequestBuilder, String> {
+        let http = match self.http.get() {
+            Some(http) => http,
+            None => {
+                let built = self.build()?;
+                self.http.get_or_init(|| built)
+            }
+        };
+        let mut request = http.get(url);
+        if let Some(auth) = &self.settings.basic_auth {
+            let password = resolve(auth.password.as_ref(), auth.password_file.as_deref());
+            let password = password
+                .map_err(|error| format!("http.basic_auth: {error}"))?
+                .unwrap_or_default();
+            request = request.basic_auth(&auth.username, Some(password.expose()));
         }
-        if let Some(bearer) = &self.bearer {
+        let bearer = resolve(
+            self.settings.bearer_token.as_ref(),
+            self.settings.bearer_token_file.as_deref(),
+        );
+        if let Some(bearer) = bearer.map_err(|error| format!("http.bearer_token_file: {error}"))? {
             request = request.bearer_auth(bearer.expose());
         }
-        request
+        Ok(request)
+    }
+
+    fn build(&self) -> Result<reqwest::Client, String> {
+        crate::net::install_crypto();
+        let mut builder = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::limited(REDIRECTS_MAX))
+            .timeout(self.timeout);
+        let tls = &self.settings.tls;
+        if *tls != Tls::default() {
+            let config = tls.client_config().map_err(|error| error.to_string())?;
+            builder = builder.tls_backend_preconfigured(rustls::ClientConfig::clone(&config));
+        }
+        builder.build().map_err(|error| error.to_string())
     }
 }

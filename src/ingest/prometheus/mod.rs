@@ -4,7 +4,9 @@
 //! whole scrape, as Prometheus does.
 
 pub mod exposition;
+mod fetch;
 mod http;
+mod matrix;
 mod query;
 mod scrape;
 mod series;

@@ -2,7 +2,6 @@
 //!
 //! <https://prometheus.io/docs/prometheus/latest/querying/api/#range-queries>
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -11,15 +10,20 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::exposition::SeriesParts;
+use super::fetch::{Failed, fetch, refused};
 use super::http::{Client, HttpSettings};
+use super::matrix::{Line, Matrix, Pages, Range, matrix};
 use crate::clock::wall_clock;
 use crate::engine::Input;
 use crate::ingest::{Feed, Source};
 use crate::metrics::{ByReason, BySource};
-use crate::model::{Batch, Check, EntityName, Event, EventKind, Reach, Sample, Span, Timestamp, template};
+use crate::model::{Batch, Check, EntityName, Event, EventKind, Reach, Sample, SeriesId, Span, Timestamp, template};
 
-/// Prometheus answers at most 11,000 points per series.
-const POINTS_MAX: u32 = 10_000;
+/// An answer longer than this is not read; the next question is for less.
+const ANSWER_MAX: usize = 64 << 20;
+
+/// Questions that one query may ask in a row to catch up, before the others have their turn.
+const CATCH_UP_MAX: u32 = 20;
 
 /// A Prometheus that is asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -32,7 +36,7 @@ pub struct QuerySettings {
     /// How often it is asked, which is also the step.
     #[serde(default = "default_interval")]
     pub interval: Span,
-    /// How far back the first question goes.
+    /// How far back the first question goes. What it brings sets values, and is no sign of life.
     #[serde(default)]
     pub backfill: Span,
     /// How long an answer may take.
@@ -77,27 +81,6 @@ impl QuerySource {
     }
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    status: String,
-    #[serde(default)]
-    error: Option<String>,
-    #[serde(default)]
-    data: Option<Data>,
-}
-
-#[derive(Deserialize)]
-struct Data {
-    result: Vec<Matrix>,
-}
-
-#[derive(Deserialize)]
-struct Matrix {
-    metric: BTreeMap<String, String>,
-    #[serde(default)]
-    values: Vec<(f64, String)>,
-}
-
 impl Source for QuerySource {
     fn name(&self) -> &str {
         &self.settings.name
@@ -106,18 +89,23 @@ impl Source for QuerySource {
     fn run(self: Box<Self>, feed: Feed) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             let settings = self.settings;
-            let client = match Client::new(&settings.http, settings.timeout.0) {
-                Ok(client) => client,
-                Err(error) => {
-                    tracing::error!(source = %settings.name, %error, "cannot be asked");
-                    return;
-                }
-            };
-            let step = settings.interval.0.max(Duration::from_secs(1));
-            // Steps lie on whole multiples, so that back-fill and polls meet without a gap or a repeat.
-            let step_ms = i64::try_from(step.as_millis()).unwrap_or(i64::MAX);
-            let floor = |at: Timestamp| at.millis().div_euclid(step_ms) * step_ms;
-            let mut asked: Vec<i64> = vec![floor(wall_clock() - settings.backfill.0.max(step)); settings.queries.len()];
+            let client = Client::new(&settings.http, settings.timeout.0);
+            let step = Duration::from_millis(settings.interval.0.as_millis().try_into().unwrap_or(u64::MAX));
+            let step = step.max(Duration::from_secs(1));
+            let now = wall_clock();
+            let mut askers: Vec<Asker> = settings
+                .queries
+                .iter()
+                .map(|query| Asker {
+                    client: client.clone(),
+                    settings: settings.clone(),
+                    query: query.clone(),
+                    pages: Pages::new(step, now, settings.backfill.0),
+                    feed: feed.clone(),
+                    trouble: String::new(),
+                    doubt: String::new(),
+                })
+                .collect();
             let mut due = tokio::time::interval(step);
             due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
             loop {
@@ -125,15 +113,10 @@ impl Source for QuerySource {
                     () = feed.stop.cancelled() => return,
                     _ = due.tick() => {}
                 }
-                for (query, last) in settings.queries.iter().zip(&mut asked) {
-                    let end = floor(wall_clock()).min(*last + step_ms * i64::from(POINTS_MAX));
-                    if end <= *last {
-                        continue;
-                    }
-                    let range = (*last + step_ms, end);
-                    // Only what was answered counts as asked: a gap is filled by the next question.
-                    if ask(&client, &settings, query, range, step, &feed).await {
-                        *last = end;
+                for asker in &mut askers {
+                    tokio::select! {
+                        () = feed.stop.cancelled() => return,
+                        () = asker.catch_up() => {}
                     }
                 }
             }
@@ -141,127 +124,157 @@ impl Source for QuerySource {
     }
 }
 
-async fn ask(
-    client: &Client,
-    settings: &QuerySettings,
-    query: &Query,
-    (start, end): (i64, i64),
-    step: Duration,
-    feed: &Feed,
-) -> bool {
-    let url = format!("{}/api/v1/query_range", settings.url.trim_end_matches('/'));
-    let seconds = |ms: i64| format!("{:.3}", ms as f64 / 1e3);
-    let parameters = [
-        ("query", query.expr.clone()),
-        ("start", seconds(start)),
-        ("end", seconds(end)),
-        ("step", format!("{}", step.as_secs_f64())),
-    ];
-    let at = wall_clock();
-    let answered = async {
-        let answer = client.get(&url).query(&parameters).send().await.map_err(|error| {
-            let reach = if error.is_timeout() {
-                Reach::NoAnswer
-            } else {
-                Reach::Refused
-            };
-            (reach, error.to_string())
-        })?;
-        let odd = |error: String| (Reach::Odd { detail: error.clone() }, error);
-        let answer: Answer = answer.json().await.map_err(|error| odd(error.to_string()))?;
-        match (answer.status.as_str(), answer.data) {
-            ("success", Some(data)) => Ok(data.result),
-            (_, _) => Err(odd(answer.error.unwrap_or_else(|| "an answer without data".into()))),
-        }
-    };
-    let label = BySource {
-        source: settings.name.clone(),
-    };
-    feed.metrics.messages.get_or_create(&label).inc();
-    let mut batch = Batch::default();
-    let (reach, good) = match answered.await {
-        Ok(series) => {
-            for one in series {
-                take(&one, query, settings, feed, &mut batch);
-            }
-            feed.metrics
-                .samples
-                .get_or_create(&label)
-                .inc_by(batch.samples.len() as u64);
-            (
-                Reach::Good {
-                    took: Span(Duration::from_micros(
-                        u64::try_from(wall_clock().since(at).as_micros()).unwrap_or(0),
-                    )),
-                },
-                true,
-            )
-        }
-        Err((reach, error)) => {
-            tracing::warn!(source = %settings.name, expr = %query.expr, %error, "a query failed");
-            let reason = ByReason {
-                source: settings.name.clone(),
-                reason: "query",
-            };
-            feed.metrics.bad_input.get_or_create(&reason).inc();
-            (reach, false)
-        }
-    };
-    feed.metrics.source_up.get_or_create(&label).set(i64::from(good));
-    batch.events.push(Event {
-        entity: EntityName::from(settings.name.as_str()),
-        at,
-        seen: wall_clock(),
-        kind: EventKind::Reach {
-            vantage: feed.agent.clone(),
-            check: Check::Scrape,
-            reach,
-            asked: None,
-        },
-    });
-    let _ = feed.inbox.send(Input::Batch(batch)).await;
-    good
+/// One query between its questions.
+struct Asker {
+    client: Client,
+    settings: QuerySettings,
+    query: Query,
+    pages: Pages,
+    feed: Feed,
+    /// What was wrong with the last answer; empty if nothing.
+    trouble: String,
+    /// What was doubtful about the last answer's series.
+    doubt: String,
 }
 
-fn take(one: &Matrix, query: &Query, settings: &QuerySettings, feed: &Feed, batch: &mut Batch) {
-    let entity = match template::fill(&query.entity, |name| one.metric.get(name).map(String::as_str)) {
-        Ok(entity) => entity,
-        Err(label) => {
-            tracing::warn!(source = %settings.name, expr = %query.expr, label, "a series lacks the label that names its entity");
-            let reason = ByReason {
-                source: settings.name.clone(),
-                reason: "no_entity",
+impl Asker {
+    /// Asks until now, or until something is wrong.
+    async fn catch_up(&mut self) {
+        for _ in 0..CATCH_UP_MAX {
+            let Some(range) = self.pages.next(wall_clock()) else {
+                return;
             };
-            feed.metrics.bad_input.get_or_create(&reason).inc();
-            return;
+            if !self.ask(range).await {
+                return;
+            }
         }
-    };
-    let signal = query.signal.clone().unwrap_or_else(|| {
-        let mut labels = one.metric.clone();
-        let name = labels.remove("__name__").unwrap_or_else(|| query.expr.clone());
-        SeriesParts {
-            name,
-            labels: labels.into_iter().collect(),
-        }
-        .signal(&["instance", "job"])
-    });
-    let series = feed.catalog.series(&entity, &signal);
-    let seen = wall_clock();
-    for (at, value) in &one.values {
-        let value = match value.as_str() {
-            "NaN" => f64::NAN,
-            text => match text.parse() {
-                Ok(value) => value,
-                Err(_) => continue,
-            },
+    }
+
+    async fn ask(&mut self, range: Range) -> bool {
+        let at = wall_clock();
+        let answered = self.answer(range).await;
+        let seen = wall_clock();
+        let label = BySource {
+            source: self.settings.name.clone(),
         };
-        let at = Timestamp::from_millis((at * 1e3).round() as i64);
-        batch.samples.push(Sample {
-            series,
-            retained: false,
+        let metrics = self.feed.metrics.clone();
+        metrics.messages.get_or_create(&label).inc();
+        let mut batch = Batch::default();
+        let (reach, good) = match answered {
+            Ok(series) => {
+                self.trouble.clear();
+                self.take(range, &series, seen, &mut batch);
+                metrics.samples.get_or_create(&label).inc_by(batch.samples.len() as u64);
+                let took = Duration::from_micros(u64::try_from(seen.since(at).as_micros()).unwrap_or(0));
+                (Some(Reach::Good { took: Span(took) }), true)
+            }
+            Err(failed) => {
+                if self.trouble != failed.error {
+                    tracing::warn!(source = %self.settings.name, expr = %self.query.expr, error = %failed.error, "a query failed");
+                    self.trouble.clone_from(&failed.error);
+                }
+                self.pages.failed();
+                self.count("query", 1);
+                (failed.reach, false)
+            }
+        };
+        metrics.source_up.get_or_create(&label).set(i64::from(good));
+        batch.events.extend(reach.map(|reach| Event {
+            entity: EntityName::from(self.settings.name.as_str()),
             at,
             seen,
-            value,
+            kind: EventKind::Reach {
+                vantage: self.feed.agent.clone(),
+                check: Check::Scrape,
+                reach,
+                asked: None,
+            },
+        }));
+        let _ = self.feed.inbox.send(Input::Batch(batch)).await;
+        good
+    }
+
+    async fn answer(&self, range: Range) -> Result<Vec<Matrix>, Failed> {
+        let url = format!("{}/api/v1/query_range", self.settings.url.trim_end_matches('/'));
+        let seconds = |ms: i64| format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000));
+        let parameters = [
+            ("query", self.query.expr.clone()),
+            ("start", seconds(range.start)),
+            ("end", seconds(range.end)),
+            ("step", seconds(range.step)),
+        ];
+        let answer = fetch(&self.client, &url, ANSWER_MAX, |request| request.query(&parameters)).await?;
+        matrix(&answer.body).map_err(|error| {
+            if answer.status.is_success() {
+                return Failed::odd("query", error);
+            }
+            // Prometheus tells in the body what it did not like; a proxy before it does not.
+            let failed = refused(answer.status);
+            let error = format!("{}: {error}", failed.error);
+            Failed { error, ..failed }
+        })
+    }
+
+    fn take(&mut self, range: Range, answer: &[Matrix], seen: Timestamp, batch: &mut Batch) {
+        let mut lines = Vec::with_capacity(answer.len());
+        let mut doubt = String::new();
+        let mut nameless = 0;
+        for one in answer {
+            match self.series(one) {
+                Ok(series) => lines.push(Line { series, matrix: one }),
+                Err(label) => {
+                    doubt = format!("a series lacks the label '{label}' that names its entity");
+                    nameless += 1;
+                }
+            }
+        }
+        let taken = self.pages.take(range, &lines, |series, at_ms, value| {
+            let at = Timestamp::from_millis(at_ms);
+            batch.samples.push(Sample {
+                series,
+                // What was long ago when it was asked for is no sign of life.
+                retained: range.is_old(at_ms, seen),
+                at,
+                seen,
+                value,
+            });
         });
+        if taken.duplicates > 0 {
+            doubt = "series of one answer are one series here, the first counts: let `entity` or `signal` tell them apart, or aggregate".into();
+        }
+        if self.doubt != doubt {
+            if !doubt.is_empty() {
+                tracing::warn!(source = %self.settings.name, expr = %self.query.expr, "{doubt}");
+            }
+            self.doubt = doubt;
+        }
+        self.count("no_entity", nameless);
+        self.count("duplicate_series", taken.duplicates);
+        self.count("value", taken.bad);
+    }
+
+    /// The number of a series; `Err` is the label that it lacks.
+    fn series(&self, one: &Matrix) -> Result<SeriesId, String> {
+        let entity = template::fill(&self.query.entity, |name| one.metric.get(name).map(String::as_str))?;
+        let signal = self.query.signal.clone().unwrap_or_else(|| {
+            let mut labels = one.metric.clone();
+            let name = labels.remove("__name__").unwrap_or_else(|| self.query.expr.clone());
+            SeriesParts {
+                name,
+                labels: labels.into_iter().collect(),
+            }
+            .signal(&["instance", "job"])
+        });
+        Ok(self.feed.catalog.series(&entity, &signal))
+    }
+
+    fn count(&self, reason: &'static str, by: u64) {
+        if by > 0 {
+            let reason = ByReason {
+                source: self.settings.name.clone(),
+                reason,
+            };
+            self.feed.metrics.bad_input.get_or_create(&reason).inc_by(by);
+        }
     }
 }

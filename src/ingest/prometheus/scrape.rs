@@ -1,6 +1,6 @@
 //! Scraping: fetches, parses and hands on, each target at its own phase. What a scrape brings is decided upon when it arrives.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::future::Future;
 use std::hash::BuildHasher;
 use std::pin::Pin;
@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::exposition::{Format, SeriesParts, parse};
+use super::fetch::{Failed, fetch, refused};
 use super::http::Client;
 use super::series::SeriesCache;
 use super::settings::ScrapeSettings;
@@ -30,6 +31,9 @@ const FILES_EVERY: Duration = Duration::from_secs(5);
 
 /// What is asked for, best first.
 const ACCEPT: &str = "application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+
+/// What every scrape says of itself.
+const OWN: [&str; 3] = ["up", "scrape_duration_seconds", "scrape_samples_scraped"];
 
 /// See the module.
 pub struct ScrapeSource {
@@ -52,17 +56,23 @@ impl Source for ScrapeSource {
         Box::pin(async move {
             let settings = self.settings;
             let mut files = Files::new(&settings.file_sd);
+            let client = Client::new(&settings.http, settings.timeout.0);
+            let mut told = Vec::new();
             let mut running: BTreeMap<Resolved, CancellationToken> = BTreeMap::new();
             loop {
-                let (mut wanted, errors) = files.read(&settings.path);
-                for error in errors {
-                    tracing::error!(job = %settings.job, %error, "a target file cannot be read");
+                let (listed, errors) = files.read(&settings.path);
+                let mut wanted: BTreeSet<Resolved> = listed.into_iter().collect();
+                for error in &errors {
+                    if !told.contains(error) {
+                        tracing::error!(job = %settings.job, %error, "a target file cannot be read");
+                    }
                     let label = ByReason {
                         source: settings.job.clone(),
                         reason: "target_file",
                     };
                     feed.metrics.bad_input.get_or_create(&label).inc();
                 }
+                told = errors;
                 wanted.extend(settings.targets.iter().map(|target| match target {
                     Target::Address(address) => resolve(address, None, &settings.path),
                     Target::Named { address, entity } => resolve(address, Some(entity), &settings.path),
@@ -78,9 +88,8 @@ impl Source for ScrapeSource {
                     running.entry(target).or_insert_with_key(|target| {
                         let stop = feed.stop.child_token();
                         tokio::spawn(scrape_again_and_again(
-                            target.clone(),
-                            settings.clone(),
-                            feed.clone(),
+                            Scraper::new(target.clone(), settings.clone(), feed.clone()),
+                            client.clone(),
                             stop.clone(),
                         ));
                         stop
@@ -95,21 +104,13 @@ impl Source for ScrapeSource {
     }
 }
 
-async fn scrape_again_and_again(target: Resolved, settings: ScrapeSettings, feed: Feed, stop: CancellationToken) {
-    let client = match Client::new(&settings.http, settings.timeout.0) {
-        Ok(client) => client,
-        Err(error) => {
-            tracing::error!(job = %settings.job, target = %target.url, %error, "cannot be scraped");
-            return;
-        }
-    };
-    let interval = settings.interval.0.max(Duration::from_millis(10));
+async fn scrape_again_and_again(mut scraper: Scraper, client: Client, stop: CancellationToken) {
+    let interval = scraper.settings.interval.0.max(Duration::from_millis(10));
     // By its own name: a fleet's scrapes are spread over the interval, and each keeps its phase over restarts.
-    let phase = foldhash::fast::FixedState::with_seed(1).hash_one(&target.url) % 1000;
+    let phase = foldhash::fast::FixedState::with_seed(1).hash_one(&scraper.target.url) % 1000;
     let phase = interval.mul_f64(phase as f64 / 1000.0);
     let mut due = tokio::time::interval_at(Instant::now() + phase, interval);
     due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    let mut scraper = Scraper::new(target, settings, feed);
     scraper.introduce().await;
     loop {
         tokio::select! {
@@ -129,14 +130,8 @@ struct Scraper {
     cache: SeriesCache,
     /// Series of the last good scrape, to tell which have ended.
     before: HashSet<SeriesId, foldhash::fast::FixedState>,
-    up: bool,
-}
-
-/// A scrape that failed.
-struct Failed {
-    reach: Reach,
-    reason: &'static str,
-    error: String,
+    /// What was wrong with the last scrape; empty if nothing.
+    trouble: String,
 }
 
 impl Scraper {
@@ -147,7 +142,7 @@ impl Scraper {
             feed,
             cache: SeriesCache::default(),
             before: HashSet::default(),
-            up: true,
+            trouble: String::new(),
         }
     }
 
@@ -178,19 +173,20 @@ impl Scraper {
         let fetched = self.fetch(client).await;
         let result = fetched.and_then(|(body, format)| self.read(&body, format, at, &mut batch));
         let took = begin.elapsed();
+        let scraped = result.as_ref().copied().unwrap_or(0);
         let label = BySource {
             source: self.settings.job.clone(),
         };
         let (reach, up) = match result {
-            Ok(()) => (
-                Reach::Good {
-                    took: Span(Duration::from_micros(u64::try_from(took.as_micros()).unwrap_or(0))),
-                },
-                1.0,
-            ),
+            Ok(_) => {
+                self.trouble.clear();
+                let took = Duration::from_micros(u64::try_from(took.as_micros()).unwrap_or(0));
+                (Some(Reach::Good { took: Span(took) }), 1.0)
+            }
             Err(failed) => {
-                if self.up {
+                if self.trouble != failed.error {
                     tracing::warn!(job = %self.settings.job, target = %self.target.url, error = %failed.error, "a scrape failed");
+                    self.trouble.clone_from(&failed.error);
                 }
                 let reason = ByReason {
                     source: self.settings.job.clone(),
@@ -202,12 +198,10 @@ impl Scraper {
                 (failed.reach, 0.0)
             }
         };
-        self.up = up > 0.5;
-        let scraped = batch.samples.len();
         let metrics = &self.feed.metrics;
         metrics.messages.get_or_create(&label).inc();
-        metrics.samples.get_or_create(&label).inc_by(scraped as u64);
-        metrics.source_up.get_or_create(&label).set(i64::from(self.up));
+        metrics.samples.get_or_create(&label).inc_by(batch.samples.len() as u64);
+        metrics.source_up.get_or_create(&label).set(i64::from(up > 0.5));
         let seen = wall_clock();
         let own = |signal: &str, value: f64| Sample {
             series: self.feed.catalog.series(&self.target.entity, signal),
@@ -216,13 +210,10 @@ impl Scraper {
             seen,
             value,
         };
-        batch.samples.push(own("up", up));
-        batch.samples.push(own("scrape_duration_seconds", took.as_secs_f64()));
-        batch.samples.push(own(
-            "scrape_samples_scraped",
-            if self.up { scraped as f64 } else { 0.0 },
-        ));
-        batch.events.push(Event {
+        for (signal, value) in OWN.into_iter().zip([up, took.as_secs_f64(), scraped as f64]) {
+            batch.samples.push(own(signal, value));
+        }
+        batch.events.extend(reach.map(|reach| Event {
             entity: self.target.entity.as_str().into(),
             at,
             seen,
@@ -232,58 +223,36 @@ impl Scraper {
                 reach,
                 asked: None,
             },
-        });
+        }));
         let _ = self.feed.inbox.send(Input::Batch(batch)).await;
     }
 
     async fn fetch(&self, client: &Client) -> Result<(BytesMut, Format), Failed> {
-        let request = client.get(&self.target.url).header("Accept", ACCEPT);
-        let mut answer = request.send().await.map_err(|error| unreached(&error))?;
-        let status = answer.status();
-        if !status.is_success() {
-            let detail = format!("HTTP {status}");
-            let reach = if status.is_server_error() {
-                Reach::Failing { detail }
-            } else {
-                Reach::Odd { detail }
-            };
-            return Err(Failed {
-                reach,
-                reason: "status",
-                error: format!("it answers {status}"),
-            });
+        let limit = self.settings.body_size_limit;
+        let accept = |request: reqwest::RequestBuilder| request.header("Accept", ACCEPT);
+        let answer = fetch(client, &self.target.url, limit, accept).await?;
+        if !answer.status.is_success() {
+            return Err(refused(answer.status));
         }
-        let content_type = answer
-            .headers()
-            .get("content-type")
-            .and_then(|v| v.to_str().ok())
-            .unwrap_or_default();
-        let open = content_type.starts_with("application/openmetrics-text");
+        let open = answer.content_type.starts_with("application/openmetrics-text");
         let format = if open { Format::OpenMetrics } else { Format::Text };
-        let mut body = BytesMut::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| unreached(&error))? {
-            if body.len() + chunk.len() > self.settings.body_size_limit {
-                let error = format!("more than {} bytes (body_size_limit)", self.settings.body_size_limit);
-                return Err(Failed {
-                    reach: Reach::Odd { detail: error.clone() },
-                    reason: "too_long",
-                    error,
-                });
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok((body, format))
+        Ok((answer.body, format))
     }
 
-    fn read(&mut self, body: &[u8], format: Format, at: Timestamp, batch: &mut Batch) -> Result<(), Failed> {
+    fn read(&mut self, body: &[u8], format: Format, at: Timestamp, batch: &mut Batch) -> Result<usize, Failed> {
         let seen = wall_clock();
         let (target, settings, feed) = (&self.target, &self.settings, &self.feed);
         self.cache.begin();
         let mut now_here: HashSet<SeriesId, foldhash::fast::FixedState> = HashSet::default();
         now_here.reserve(self.before.len());
-        let mut duplicates = 0_u64;
-        let (cache, samples) = (&mut self.cache, &mut batch.samples);
+        let (mut duplicates, mut found) = (0_u64, 0_usize);
+        let (cache, samples, limit) = (&mut self.cache, &mut batch.samples, settings.sample_limit);
         let parsed = parse(body, format, |line| {
+            found += 1;
+            // Names beyond the limit are not even learned.
+            if found > limit {
+                return;
+            }
             let series = cache.get(line.series, |parts| number(&parts, target, settings, feed));
             // The first counts, as in Prometheus.
             if !now_here.insert(series) {
@@ -300,19 +269,18 @@ impl Scraper {
             });
         });
         self.cache.end();
-        let odd = |reason, error: String| Failed {
-            reach: Reach::Odd { detail: error.clone() },
-            reason,
-            error,
-        };
-        parsed.map_err(|error| odd("exposition", error.to_string()))?;
-        if batch.samples.len() > settings.sample_limit {
-            let error = format!(
-                "{} samples, more than {} (sample_limit)",
-                batch.samples.len(),
-                settings.sample_limit
-            );
-            return Err(odd("sample_limit", error));
+        let forgotten = self.cache.take_cleared();
+        if forgotten > 0 {
+            let bound = BySource {
+                source: "scrape.series_cache".into(),
+            };
+            feed.metrics.bound_reached.get_or_create(&bound).inc_by(forgotten);
+            tracing::warn!(job = %settings.job, target = %target.url, "more series than are remembered: all are read anew");
+        }
+        parsed.map_err(|error| Failed::odd("exposition", error.to_string()))?;
+        if found > limit {
+            let error = format!("{found} samples, more than {limit} (sample_limit)");
+            return Err(Failed::odd("sample_limit", error));
         }
         if duplicates > 0 {
             let label = ByReason {
@@ -321,37 +289,39 @@ impl Scraper {
             };
             feed.metrics.bad_input.get_or_create(&label).inc_by(duplicates);
         }
-        for ended in self.before.difference(&now_here) {
-            batch.samples.push(Sample {
-                series: *ended,
-                retained: false,
-                at,
-                seen,
-                value: STALE_NAN,
-            });
-        }
+        let gone = self.before.difference(&now_here);
+        batch.samples.extend(gone.map(|series| ended(*series, at, seen)));
         self.before = now_here;
-        Ok(())
+        Ok(found)
     }
 
     fn end_series(&mut self, at: Timestamp, batch: &mut Batch) {
         let seen = wall_clock();
-        for series in self.before.drain() {
-            batch.samples.push(Sample {
-                series,
-                retained: false,
-                at,
-                seen,
-                value: STALE_NAN,
-            });
-        }
+        batch
+            .samples
+            .extend(self.before.drain().map(|series| ended(series, at, seen)));
     }
 
     /// The target is no longer listed.
     async fn end(&mut self) {
         let mut batch = Batch::default();
-        self.end_series(wall_clock(), &mut batch);
+        let at = wall_clock();
+        self.end_series(at, &mut batch);
+        for signal in OWN {
+            let series = self.feed.catalog.series(&self.target.entity, signal);
+            batch.samples.push(ended(series, at, wall_clock()));
+        }
         let _ = self.feed.inbox.send(Input::Batch(batch)).await;
+    }
+}
+
+const fn ended(series: SeriesId, at: Timestamp, seen: Timestamp) -> Sample {
+    Sample {
+        series,
+        retained: false,
+        at,
+        seen,
+        value: STALE_NAN,
     }
 }
 
@@ -373,30 +343,5 @@ fn number(parts: &SeriesParts, target: &Resolved, settings: &ScrapeSettings, fee
             feed.catalog.series(&entity, &parts.signal(&used))
         }
         None => feed.catalog.series(&target.entity, &parts.signal(&[])),
-    }
-}
-
-fn unreached(error: &reqwest::Error) -> Failed {
-    use std::io::ErrorKind as K;
-
-    let mut source = std::error::Error::source(error);
-    let mut kind = None;
-    while let Some(cause) = source {
-        kind = kind.or_else(|| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind));
-        source = cause.source();
-    }
-    let reach = match kind {
-        Some(K::ConnectionRefused | K::ConnectionReset | K::UnexpectedEof | K::ConnectionAborted) => Reach::Refused,
-        _ if error.is_timeout() && error.is_connect() => Reach::Unreachable,
-        _ if error.is_timeout() => Reach::NoAnswer,
-        _ if error.is_connect() => Reach::Unreachable,
-        _ => Reach::Odd {
-            detail: error.to_string(),
-        },
-    };
-    Failed {
-        reach,
-        reason: "unreached",
-        error: error.to_string(),
     }
 }

@@ -9,7 +9,11 @@ use serde::{Deserialize, Serialize};
 
 /// One target as it stands in the config: `host:port`, a URL, or either with the entity that it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "a target is host:port, a URL, or {address: host:port or a URL, entity: a name}"
+)]
 pub enum Target {
     /// `host:port` or a URL.
     Address(String),
@@ -44,8 +48,11 @@ pub struct Resolved {
 /// Files of targets, read again when they change. A file that cannot be read keeps what it said before.
 pub struct Files {
     paths: Vec<PathBuf>,
-    known: BTreeMap<PathBuf, (Option<SystemTime>, Vec<Resolved>)>,
+    known: BTreeMap<PathBuf, (Option<Version>, Vec<Resolved>)>,
 }
+
+/// When a file was written, and its length.
+type Version = (SystemTime, u64);
 
 /// `host:port` or a URL, with the path that metrics are under.
 pub fn resolve(address: &str, entity: Option<&str>, path: &str) -> Resolved {
@@ -87,7 +94,9 @@ impl Files {
         let files: Vec<PathBuf> = self.paths.iter().flat_map(|path| expand(path)).collect();
         self.known.retain(|file, _| files.contains(file));
         for file in files {
-            let changed = std::fs::metadata(&file).and_then(|meta| meta.modified()).ok();
+            let changed = std::fs::metadata(&file)
+                .and_then(|meta| Ok((meta.modified()?, meta.len())))
+                .ok();
             if self
                 .known
                 .get(&file)
@@ -154,6 +163,21 @@ mod tests {
             ("http://10.0.0.1:9100/metrics", "10.0.0.1:9100")
         );
         assert_eq!(resolve("https://h:1/x", Some("e"), "/metrics").url, "https://h:1/x");
+    }
+
+    #[test]
+    fn a_target_with_a_slip_is_refused() {
+        let read = |text: &str| serde_saphyr::from_str::<Vec<Target>>(text).map_err(|error| error.to_string());
+        let named = Target::Named {
+            address: "h:1".into(),
+            entity: "e".into(),
+        };
+        let good = read("[h:1, {address: h:1, entity: e}]").unwrap();
+        assert_eq!(good, [Target::Address("h:1".into()), named]);
+        for text in ["[{address: h:1, entity: e, lables: x}]", "[{address: h:1}]", "[[h:1]]"] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains("a target is host:port"), "{text}: {error}");
+        }
     }
 
     #[test]

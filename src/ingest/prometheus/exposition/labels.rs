@@ -100,7 +100,9 @@ fn unquote(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> String {
             '"' => break,
             '\\' => match chars.next() {
                 Some('n') => text.push('\n'),
-                Some(other) => text.push(other),
+                Some(c @ ('"' | '\\')) => text.push(c),
+                // Not one of the three escapes: both stand for themselves, as in Prometheus.
+                Some(other) => text.extend(['\\', other]),
                 None => break,
             },
             c => text.push(c),
@@ -120,6 +122,8 @@ mod tests {
         assert_eq!(parts.label("a"), Some("say \"hi\""));
         assert_eq!(parts.signal(&[]), r#"m{a="say \"hi\"",b="2"}"#);
         assert_eq!(parts.signal(&["a", "b"]), "m");
+        let lax = split_series(br#"m{a="C:\dir" b="2"}"#);
+        assert_eq!((lax.label("a"), lax.label("b")), (Some("C:\\dir"), Some("2")));
         assert_eq!(split_series(br#"{"my.m","l.x"="1"}"#).signal(&[]), r#"my.m{l.x="1"}"#);
     }
 }

@@ -5,8 +5,12 @@
 //!
 //! A streaming parser over borrowed bytes: one pass, linear time, nothing allocated for a line whose series is known by its text.
 
+mod comment;
 mod labels;
 mod line;
+mod number;
+#[cfg(test)]
+mod properties;
 
 pub use labels::{Name, SeriesParts, split_series};
 pub use line::{Line, parse};

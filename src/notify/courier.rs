@@ -1,0 +1,150 @@
+//! Delivery to one receiver.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::book::{Book, EVERY};
+use crate::clock::wall_clock;
+use crate::engine::Notification;
+use crate::metrics::{ByReason, BySource, Metrics};
+use crate::model::EntityName;
+
+/// How long a receiver may take.
+pub const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Alerts in one request, as Prometheus has it.
+const BATCH: usize = 64;
+
+/// Notifications taken out of the queue at once.
+const BURST: usize = 256;
+
+/// A webhook that takes nothing for so long misses what it was to be told.
+const GIVE_UP: Duration = Duration::from_secs(15 * 60);
+
+/// What came of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    Taken,
+    /// It would be refused again.
+    Refused,
+    /// To be tried again.
+    Later,
+}
+
+/// Requests to one URL.
+pub struct Post {
+    url: String,
+    client: reqwest::Client,
+    metrics: Metrics,
+    well: bool,
+}
+
+impl Post {
+    /// Requests to that URL.
+    pub fn new(url: String, metrics: Metrics) -> Self {
+        Self {
+            url,
+            client: client(),
+            metrics,
+            well: true,
+        }
+    }
+
+    async fn send<T: Serialize + ?Sized>(&mut self, body: &T) -> Sent {
+        let answer = self.client.post(&self.url).json(body).send().await;
+        let (sent, error) = match answer {
+            Ok(answer) if answer.status().is_success() => (Sent::Taken, String::new()),
+            Ok(answer) => {
+                let status = answer.status();
+                let again = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+                let said: String = answer
+                    .text()
+                    .await
+                    .unwrap_or_default()
+                    .chars()
+                    .filter(|c| !c.is_control())
+                    .take(200)
+                    .collect();
+                (
+                    if again { Sent::Later } else { Sent::Refused },
+                    format!("it answers {status}: {said}"),
+                )
+            }
+            Err(error) => (Sent::Later, error.to_string()),
+        };
+        if sent != Sent::Taken {
+            if self.well || sent == Sent::Refused {
+                tracing::warn!(url = %self.url, %error, "a notification was not taken");
+            }
+            let reason = ByReason {
+                source: self.url.clone(),
+                reason: "notify",
+            };
+            self.metrics.bad_input.get_or_create(&reason).inc();
+        } else if !self.well {
+            tracing::info!(url = %self.url, "notifications are taken again");
+        }
+        self.well = sent == Sent::Taken;
+        sent
+    }
+
+    fn bound(&self, name: &str) {
+        let bound = BySource { source: name.into() };
+        self.metrics.bound_reached.get_or_create(&bound).inc();
+    }
+}
+
+/// The client of all that is said to receivers.
+pub fn client() -> reqwest::Client {
+    // A client cannot be made without it, not even for plain HTTP.
+    crate::net::install_crypto();
+    reqwest::Client::builder()
+        .no_proxy()
+        .timeout(TIMEOUT)
+        .build()
+        .unwrap_or_default()
+}
+
+/// Tells one Alertmanager until the queue is closed; what was said last is still told, once.
+pub async fn to_alertmanager(mut post: Post, agent: EntityName, mut waiting: mpsc::Receiver<Notification>) {
+    let mut book = Book::default();
+    let mut heard = Vec::with_capacity(BURST);
+    let mut due = tokio::time::interval(EVERY);
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut open = true;
+    while open {
+        tokio::select! {
+            count = waiting.recv_many(&mut heard, BURST) => open = count > 0,
+            _ = due.tick() => {}
+        }
+        for notification in heard.drain(..) {
+            if !book.note(&notification, agent.as_str(), wall_clock()) {
+                post.bound("notify.alerts");
+            }
+        }
+        for alerts in book.due(wall_clock()).chunks(BATCH) {
+            // What Alertmanager refuses it has refused for good; it keeps the good ones of the same request.
+            if post.send(alerts).await == Sent::Later {
+                book.failed(alerts);
+            }
+        }
+    }
+}
+
+/// Tells one webhook, in order, until the queue is closed.
+pub async fn to_webhook(mut post: Post, mut waiting: mpsc::Receiver<Notification>) {
+    while let Some(notification) = waiting.recv().await {
+        let begin = Instant::now();
+        while post.send(&notification).await == Sent::Later {
+            if waiting.is_closed() || begin.elapsed() > GIVE_UP {
+                post.bound("notify.webhook");
+                break;
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+}
