@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use harness::{PATIENCE, Server, free_port, skipped};
 use jurymast::engine::Input;
+use jurymast::ingest::mqtt::payload::{Context, Memo, find};
 use jurymast::ingest::mqtt::{MqttSource, Settings};
 use jurymast::ingest::{Feed, Source};
 use jurymast::metrics::Metrics;
@@ -213,9 +214,9 @@ fn a_recorded_sparkplug_birth_is_read_whole() {
         return;
     };
     let subscription = serde_saphyr::from_str("{filter: 'spBv1.0/#', decode: sparkplug}").unwrap();
-    let mut decoder = jurymast::ingest::mqtt::payload::find(&subscription).unwrap();
+    let mut decoder = find(&subscription).unwrap();
     let catalog = Catalog::new();
-    let context = jurymast::ingest::mqtt::payload::Context {
+    let context = Context {
         topic: "spBv1.0/plant/NBIRTH/edge",
         entity: &"edge".into(),
         signal: "",
@@ -226,7 +227,12 @@ fn a_recorded_sparkplug_birth_is_read_whole() {
     };
     let mut batch = jurymast::model::Batch::default();
     decoder
-        .decode(&context, &std::fs::read(path).unwrap(), &mut batch)
+        .decode(
+            &context,
+            &mut Memo::default(),
+            &std::fs::read(path).unwrap(),
+            &mut batch,
+        )
         .unwrap();
     assert!(batch.samples.len() >= 1000, "{} samples", batch.samples.len());
 }

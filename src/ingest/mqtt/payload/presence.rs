@@ -1,6 +1,6 @@
 //! Presence topics: a word that says whether an entity is there. Wills are usually published on such topics.
 
-use super::{Context, DecodeError, Decoder};
+use super::{Context, DecodeError, Decoder, Memo, Notes};
 use crate::model::event::{EventKind, Presence};
 use crate::model::{Batch, Event};
 
@@ -22,7 +22,13 @@ impl PresenceWords {
 }
 
 impl Decoder for PresenceWords {
-    fn decode(&mut self, context: &Context<'_>, payload: &[u8], out: &mut Batch) -> Result<(), DecodeError> {
+    fn decode(
+        &mut self,
+        context: &Context<'_>,
+        _: &mut Memo,
+        payload: &[u8],
+        out: &mut Batch,
+    ) -> Result<Notes, DecodeError> {
         let text = std::str::from_utf8(payload).map_err(|_| DecodeError::Utf8)?.trim();
         // Home Assistant and others wrap the word: {"state": "online"}.
         let json: Option<serde_json::Value> = text.starts_with('{').then(|| serde_json::from_str(text).ok()).flatten();
@@ -56,7 +62,7 @@ impl Decoder for PresenceWords {
                 retained: context.retained,
             },
         });
-        Ok(())
+        Ok(Notes::default())
     }
 }
 
