@@ -247,7 +247,7 @@ fn learn(routes: &[Route], broker: &EntityName, topic: &str, now: Timestamp, bat
     let signal = subscription.signal.as_deref().map_or_else(|| last.to_owned(), fill);
     let entity: EntityName = match &subscription.entity {
         Some(text) => fill(text).as_str().into(),
-        None => broker.clone(),
+        None => routes[route].decoder.speaker(topic).unwrap_or_else(|| broker.clone()),
     };
     if subscription.entity.is_some() {
         discover(

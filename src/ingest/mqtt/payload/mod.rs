@@ -28,6 +28,11 @@ pub trait Decoder: Send {
         payload: &[u8],
         out: &mut Batch,
     ) -> Result<Notes, DecodeError>;
+
+    /// Whom a topic speaks for, where the convention itself says so.
+    fn speaker(&self, _topic: &str) -> Option<EntityName> {
+        None
+    }
 }
 
 /// What of a payload did not come through as it was sent, though the payload as a whole did.

@@ -111,10 +111,7 @@ impl Decoder for Sparkplug {
         }
         let mut notes = Notes::default();
         self.bound(&mut notes);
-        let entity: EntityName = match topic.device {
-            Some(device) => format!("{}/{device}", topic.node).into(),
-            None => topic.node.as_str().into(),
-        };
+        let entity = topic.entity();
         let telling = Telling {
             context,
             entity: &entity,
@@ -165,6 +162,19 @@ impl Decoder for Sparkplug {
         self.aliases = (self.aliases + node.aliases()).saturating_sub(aliases);
         self.known += self.nodes.len() - before;
         Ok(notes)
+    }
+
+    fn speaker(&self, text: &str) -> Option<EntityName> {
+        topic(text).ok().map(|topic| topic.entity())
+    }
+}
+
+impl Topic<'_> {
+    fn entity(&self) -> EntityName {
+        match self.device {
+            Some(device) => format!("{}/{device}", self.node).into(),
+            None => self.node.as_str().into(),
+        }
     }
 }
 
