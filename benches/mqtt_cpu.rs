@@ -26,14 +26,11 @@ fn main() {
         at.and_then(|at| args.get(at + 1)?.parse().ok()).unwrap_or(default)
     };
     let (seconds, rounds, rate) = (number("--seconds", 8), number("--rounds", 3), number("--rate", 25_000));
-    let find = |program: &&str| {
+    let absent = |program: &&str| {
         let found = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"];
         !found.iter().any(|dir| Path::new(dir).join(program).is_file())
     };
-    let missing: Vec<&str> = ["mosquitto", "mosquitto_sub"]
-        .into_iter()
-        .filter(|p| find(&p))
-        .collect();
+    let missing: Vec<&str> = ["mosquitto", "mosquitto_sub"].into_iter().filter(absent).collect();
     if !missing.is_empty() {
         println!("SKIPPED: CPU of the MQTT source ({} not installed)", missing.join(", "));
         return;

@@ -130,15 +130,18 @@ async fn two_with_the_same_id_do_not_storm_the_broker() {
     if skipped("two clients of one id", &["mosquitto"]) {
         return;
     }
-    let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
-    let _broker = Server::mosquitto(dir.path(), port, OPEN);
-    let mut first = Listening::start(&source(port, "client_id: same,"));
-    first.until(|said| said == "plant good").await;
-    let mut second = Listening::start(&source(port, "client_id: same,"));
-    second.until(|said| said == "plant good").await;
-    tokio::time::sleep(Duration::from_secs(4)).await;
-    let sessions = logged(dir.path(), "as same");
-    assert!((2..40).contains(&sessions), "{sessions} sessions");
+    for protocol in ["3.1.1", "5"] {
+        let more = format!("client_id: same, protocol: '{protocol}',");
+        let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
+        let _broker = Server::mosquitto(dir.path(), port, OPEN);
+        let mut first = Listening::start(&source(port, &more));
+        first.until(|said| said == "plant good").await;
+        let mut second = Listening::start(&source(port, &more));
+        second.until(|said| said == "plant good").await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let sessions = logged(dir.path(), "as same");
+        assert!((2..40).contains(&sessions), "{sessions} sessions");
+    }
 }
 
 #[tokio::test]

@@ -197,6 +197,8 @@ const MEANT: &[(&str, &str, &[&str])] = &[
         "decode: scalar",
         &["dev/temp=19.25", "error scalar", "error scalar", "dev/light=1"],
     ),
+    ("aws-lifecycle", "decode: presence", &["dev Lost"]),
+    ("emqx-presence", "decode: presence", &["dev Lost"]),
     ("retained-clear", "decode: scalar", &["empty"]),
     (
         "chirpstack-v4",

@@ -6,9 +6,20 @@ use jurymast::ingest::mqtt::payload::{Context, Memo, find};
 use jurymast::model::{Batch, Catalog, Timestamp};
 use libfuzzer_sys::fuzz_target;
 
-const NAMES: [&str; 6] = ["scalar", "json", "sparkplug", "thingsboard", "thingsboard-gateway", "presence"];
+const NAMES: [&str; 6] = [
+    "scalar",
+    "json",
+    "sparkplug",
+    "thingsboard",
+    "thingsboard-gateway",
+    "presence",
+];
 
-const MAPPINGS: [&str; 3] = ["{}", "{values: '$.a', time: '$.t'}", "{signals: {x: '$.a[0].b', y: '$..c'}}"];
+const MAPPINGS: [&str; 3] = [
+    "{}",
+    "{values: '$.a', time: '$.t'}",
+    "{signals: {x: '$.a[0].b', y: '$..c'}}",
+];
 
 const TOPICS: [&str; 8] = [
     "a/temp",
@@ -22,8 +33,13 @@ const TOPICS: [&str; 8] = [
 ];
 
 fuzz_target!(|data: &[u8]| {
-    let Some((pick, mut rest)) = data.split_first() else { return };
-    let (name, mapping) = (usize::from(*pick) % NAMES.len(), usize::from(*pick) / NAMES.len() % MAPPINGS.len());
+    let Some((pick, mut rest)) = data.split_first() else {
+        return;
+    };
+    let (name, mapping) = (
+        usize::from(*pick) % NAMES.len(),
+        usize::from(*pick) / NAMES.len() % MAPPINGS.len(),
+    );
     let yaml = format!("{{filter: '#', decode: {}, json: {}}}", NAMES[name], MAPPINGS[mapping]);
     let subscription = serde_saphyr::from_str(&yaml).expect("a subscription");
     let mut decoder = find(&subscription).expect("a decoder");
@@ -44,7 +60,10 @@ fuzz_target!(|data: &[u8]| {
             broker: &"b".into(),
         };
         let mut batch = Batch::default();
-        if decoder.decode(&context, &mut memos[number], payload, &mut batch).is_ok() {
+        if decoder
+            .decode(&context, &mut memos[number], payload, &mut batch)
+            .is_ok()
+        {
             for sample in &batch.samples {
                 assert!(catalog.parts(sample.series).is_some(), "a series that nobody named");
             }

@@ -162,7 +162,7 @@ impl Client {
                 Err(error) => Err(lost_v311(&error)),
             },
             Self::V5(_, events) => match events.poll().await {
-                Ok(v5::Event::Incoming(packet)) => of_v5(*Box::new(packet)),
+                Ok(v5::Event::Incoming(packet)) => Ok(of_v5(packet)),
                 Ok(v5::Event::Outgoing(rumqttc::Outgoing::PingReq)) => Ok(Packet::Asked),
                 Ok(v5::Event::Outgoing(_)) => Ok(Packet::Ours),
                 Err(error) => Err(lost_v5(&error)),
@@ -191,9 +191,9 @@ fn of_v311(packet: rumqttc::Packet) -> Packet {
     }
 }
 
-fn of_v5(packet: v5::mqttbytes::v5::Packet) -> Result<Packet, Lost> {
+fn of_v5(packet: v5::mqttbytes::v5::Packet) -> Packet {
     use v5::mqttbytes::v5::{Packet as V5Packet, SubscribeReasonCode};
-    Ok(match packet {
+    match packet {
         V5Packet::ConnAck(_) => Packet::Connected,
         V5Packet::Publish(publish) => Packet::Message {
             topic: String::from_utf8_lossy(&publish.topic).into_owned(),
@@ -208,15 +208,25 @@ fn of_v5(packet: v5::mqttbytes::v5::Packet) -> Result<Packet, Lost> {
                     .map(|(n, _)| n),
             )
         }
-        V5Packet::Disconnect(goodbye) => {
-            let reason = format!("the broker said goodbye: {:?}", goodbye.reason_code);
-            return Err(Lost {
-                reach: Reach::Failing { detail: reason.clone() },
-                reason,
-            });
-        }
         _ => Packet::Other,
-    })
+    }
+}
+
+/// What the broker says when it ends the session itself.
+fn goodbye_v5(code: v5::mqttbytes::v5::DisconnectReasonCode) -> Reach {
+    use v5::mqttbytes::v5::DisconnectReasonCode as Code;
+    let detail = format!("the broker said goodbye: {code:?}");
+    match code {
+        Code::ServerShuttingDown
+        | Code::ServerBusy
+        | Code::ServerMoved
+        | Code::UseAnotherServer
+        | Code::UnspecifiedError
+        | Code::ImplementationSpecificError
+        | Code::QuotaExceeded => Reach::Failing { detail },
+        // It is us whom it does not want: another client has our id, we may not be here, we were silent. It is well itself.
+        _ => Reach::Odd { detail },
+    }
 }
 
 fn suback(failed: impl Iterator<Item = usize>) -> Packet {
@@ -263,6 +273,7 @@ fn lost_v5(error: &v5::ConnectionError) -> Lost {
         E::Timeout(_) => Reach::Unreachable,
         E::MqttState(S::AwaitPingResp) => Reach::NoAnswer,
         E::ConnectionRefused(code) => refuses(&format!("{code:?}")),
+        E::MqttState(S::ServerDisconnect { reason_code, .. }) => goodbye_v5(*reason_code),
         E::MqttState(S::Deserialization(v5::mqttbytes::Error::PayloadSizeLimitExceeded { pkt_size, .. })) => {
             too_long(*pkt_size)
         }
@@ -290,7 +301,7 @@ fn too_long(bytes: usize) -> Reach {
 /// In words: what the reach says where it says something, the client's own words elsewhere.
 fn of_reach(reach: Reach, error: &dyn std::error::Error) -> Lost {
     let reason = match &reach {
-        Reach::Odd { detail } => detail.clone(),
+        Reach::Odd { detail } | Reach::Failing { detail } => detail.clone(),
         _ => error.to_string(),
     };
     Lost { reach, reason }
@@ -299,4 +310,27 @@ fn of_reach(reach: Reach, error: &dyn std::error::Error) -> Lost {
 /// A good session.
 pub const fn good() -> Reach {
     Reach::Good { took: Span::millis(0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_that_goes_is_told_from_one_that_does_not_want_us() {
+        use v5::mqttbytes::v5::DisconnectReasonCode as Code;
+        let lost = |reason_code| {
+            let state = v5::StateError::ServerDisconnect {
+                reason_code,
+                reason_string: None,
+            };
+            lost_v5(&v5::ConnectionError::MqttState(state))
+        };
+        assert!(matches!(lost(Code::ServerShuttingDown).reach, Reach::Failing { .. }));
+        for code in [Code::SessionTakenOver, Code::KeepAliveTimeout, Code::NotAuthorized] {
+            let lost = lost(code);
+            assert!(matches!(lost.reach, Reach::Odd { .. }), "{code:?}");
+            assert!(lost.reason.contains(&format!("{code:?}")), "{}", lost.reason);
+        }
+    }
 }

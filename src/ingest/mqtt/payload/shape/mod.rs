@@ -55,7 +55,7 @@ enum Got {
 /// The shapes of one subscription.
 pub struct Shapes {
     target: Target,
-    shapes: Vec<Shape>,
+    known: Vec<Shape>,
     /// By slot; reused from payload to payload.
     got: Vec<Got>,
     full: bool,
@@ -66,7 +66,7 @@ impl Shapes {
     pub const fn new(target: Target) -> Self {
         Self {
             target,
-            shapes: Vec::new(),
+            known: Vec::new(),
             got: Vec::new(),
             full: false,
         }
@@ -76,7 +76,7 @@ impl Shapes {
     pub fn read(&mut self, context: &Context<'_>, memo: &mut Memo, text: &str, out: &mut Batch) -> Option<Notes> {
         for place in 0..memo.kept.len() {
             let kept = &mut memo.kept[place];
-            let shape = self.shapes.get(kept.shape)?;
+            let shape = self.known.get(kept.shape)?;
             if let Some(filled) = fill::read(shape, &kept.words, text, &mut self.got) {
                 for ((got, series), (word, name)) in self
                     .got
@@ -111,16 +111,16 @@ impl Shapes {
         let Some(shape) = plan::shape(&self.target, text) else {
             return false;
         };
-        let known = self.shapes.iter().position(|known| *known == shape);
-        let place = match known {
+        let same = self.known.iter().position(|known| *known == shape);
+        let place = match same {
             Some(place) => place,
-            None if self.shapes.len() >= SHAPES_MAX => return !std::mem::replace(&mut self.full, true),
+            None if self.known.len() >= SHAPES_MAX => return !std::mem::replace(&mut self.full, true),
             None => {
-                self.shapes.push(shape);
-                self.shapes.len() - 1
+                self.known.push(shape);
+                self.known.len() - 1
             }
         };
-        let names = &self.shapes[place].names;
+        let names = &self.known[place].names;
         let kept = Kept {
             shape: place,
             series: names

@@ -163,7 +163,7 @@ struct Planner<'a> {
 /// The shape of a text that has been read by name. `None` if it cannot be read otherwise.
 pub fn shape(target: &Target, text: &str) -> Option<Shape> {
     let tree: Tree = serde_json::from_str(text).ok()?;
-    let clock = unasked(target, &tree, text)?;
+    let clock = unasked(target, &tree, text);
     let mut planner = Planner {
         target,
         slots: Vec::new(),
@@ -215,20 +215,16 @@ pub fn shape(target: &Target, text: &str) -> Option<Shape> {
 }
 
 /// Without a path to the time, the first of the usual members that is there: its name, and whether it reads as a time.
-fn unasked(target: &Target, tree: &Tree, text: &str) -> Option<Option<(&'static str, Clock)>> {
-    let Tree::Object(members) = tree else { return Some(None) };
+fn unasked(target: &Target, tree: &Tree, text: &str) -> Option<(&'static str, Clock)> {
+    let Tree::Object(members) = tree else { return None };
     if target.time.is_some() {
-        return Some(None);
+        return None;
     }
-    let Some(name) = TIMES
-        .into_iter()
-        .find(|name| members.iter().any(|(other, _)| **other == **name))
-    else {
-        return Some(None);
-    };
+    let there = |name: &&str| members.iter().any(|(other, _)| **other == **name);
+    let name = TIMES.into_iter().find(|name| there(name))?;
     let json: serde_json::Value = serde_json::from_str(text).ok()?;
     let reads = time::of_json(json.get(name)?).is_ok();
-    Some(Some((name, if reads { Clock::Time } else { Clock::Never })))
+    Some((name, if reads { Clock::Time } else { Clock::Never }))
 }
 
 fn renumber(node: &mut Node, place: &[usize]) {
@@ -250,7 +246,7 @@ impl Planner<'_> {
                     slots: vec![0],
                 }))
             }
-            (Tree::Object(_), Some(walk)) => self.object(tree, wanted, Some(walk)),
+            (Tree::Object(_), Some(walk)) => self.object(tree, wanted, Some(&walk)),
             (_, Some(_)) => None,
             (_, None) => self.node(tree, wanted, None),
         }
@@ -302,12 +298,12 @@ impl Planner<'_> {
                     (false, None) if further.is_empty() => return Some(Node::Any),
                     (false, None) => None,
                 };
-                self.object(tree, &further, walk)
+                self.object(tree, &further, walk.as_ref())
             }
         }
     }
 
-    fn object(&mut self, tree: &Tree, wanted: &[Wanted<'_>], walk: Option<Walk>) -> Option<Node> {
+    fn object(&mut self, tree: &Tree, wanted: &[Wanted<'_>], walk: Option<&Walk>) -> Option<Node> {
         let Tree::Object(members) = tree else { return None };
         let mut nodes = Vec::with_capacity(members.len());
         let mut led = 0;
@@ -315,7 +311,7 @@ impl Planner<'_> {
             let inside = led_on(wanted, &Step::Member(name.to_string()));
             led += inside.len();
             let skipped = self.skip && TIMES.contains(&&**name);
-            let walk = match &walk {
+            let walk = match walk {
                 Some(walk) if walk.depth > 0 || !skipped => Some(Walk {
                     depth: walk.depth,
                     names: walk.names.iter().cloned().chain([name.to_string()]).collect(),

@@ -129,6 +129,7 @@ impl Notes {
 }
 
 /// What a metric is, by itself or by its alias.
+#[derive(Clone, Copy)]
 struct Said<'a> {
     name: &'a str,
     datatype: Option<u32>,
