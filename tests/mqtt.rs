@@ -1,106 +1,23 @@
-//! The MQTT source against a real Mosquitto, and against recorded payloads.
+//! Sessions of the MQTT source with a real Mosquitto: silence, floods, storms, what is old and what is news.
 
 mod harness;
+#[path = "harness/listening.rs"]
+mod listening;
 
-use std::path::PathBuf;
+use std::path::Path;
+use std::time::Duration;
 
-use harness::{PATIENCE, Server, free_port, skipped};
-use jurymast::engine::Input;
-use jurymast::ingest::mqtt::{MqttSource, Settings};
-use jurymast::ingest::{Feed, Source};
-use jurymast::metrics::Metrics;
+use harness::{Server, free_port, skipped};
 use jurymast::model::event::Presence;
-use jurymast::model::{Catalog, EventKind, Reach};
+use listening::{Listening, Publisher, publish, source};
 use rumqttc::{AsyncClient, MqttOptions, QoS};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
-/// A source at work, and what came of it.
-struct Listening {
-    catalog: Catalog,
-    inbox: mpsc::Receiver<Input>,
-    stop: CancellationToken,
-}
+const OPEN: &str = "allow_anonymous true";
 
-impl Drop for Listening {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-impl Listening {
-    fn start(yaml: &str) -> Self {
-        let settings: Settings = serde_saphyr::from_str(yaml).unwrap();
-        settings.check().unwrap();
-        let (sender, inbox) = mpsc::channel(4096);
-        let (catalog, stop) = (Catalog::new(), CancellationToken::new());
-        let feed = Feed {
-            inbox: sender,
-            catalog: catalog.clone(),
-            agent: "jurymast".into(),
-            metrics: Metrics::default(),
-            stop: stop.clone(),
-        };
-        tokio::spawn(Box::new(MqttSource::new(settings)).run(feed));
-        Self { catalog, inbox, stop }
-    }
-
-    /// Waits for the first thing said that `pick` picks: `entity/signal=value`, or an event as it prints.
-    async fn until(&mut self, pick: impl Fn(&str) -> bool) -> String {
-        let search = async {
-            loop {
-                let Some(Input::Batch(batch)) = self.inbox.recv().await else {
-                    continue;
-                };
-                for sample in batch.samples {
-                    let (entity, signal) = self.catalog.parts(sample.series).unwrap();
-                    let (entity, signal) = (self.catalog.entity_name(entity), self.catalog.signal_name(signal));
-                    let old = if sample.retained { " retained" } else { "" };
-                    let said = format!("{entity}/{signal}={}{old}", sample.value);
-                    if pick(&said) {
-                        return said;
-                    }
-                }
-                for event in batch.events {
-                    let said = match &event.kind {
-                        EventKind::Reach {
-                            reach: Reach::Good { .. },
-                            ..
-                        } => "session good".to_owned(),
-                        EventKind::Reach { reach, .. } => format!("session {reach:?}"),
-                        EventKind::Presence { presence, .. } => format!("{} {presence:?}", event.entity),
-                        EventKind::BadPayload { error, .. } => format!("{} bad: {error}", event.entity),
-                        other => format!("{other:?}"),
-                    };
-                    if pick(&said) {
-                        return said;
-                    }
-                }
-            }
-        };
-        tokio::time::timeout(PATIENCE, search)
-            .await
-            .expect("it was said in time")
-    }
-}
-
-async fn publish(port: u16, topic: &str, payload: Vec<u8>, retain: bool) {
-    let mut options = MqttOptions::new("publisher", "127.0.0.1", port);
-    options.set_max_packet_size(1 << 20, 1 << 20);
-    let (client, mut events) = AsyncClient::new(options, 10);
-    client.publish(topic, QoS::AtLeastOnce, retain, payload).await.unwrap();
-    while !matches!(
-        events.poll().await.unwrap(),
-        rumqttc::Event::Incoming(rumqttc::Packet::PubAck(_))
-    ) {}
-}
-
-fn source(port: u16, more: &str) -> String {
-    format!(
-        "{{name: plant, url: 'mqtt://127.0.0.1:{port}', {more} subscribe: [\
-         {{filter: 'plant/{{device}}/telemetry', decode: json, entity: '{{device}}'}}, \
-         {{filter: 'plant/{{device}}/status', decode: presence, entity: '{{device}}'}}]}}"
-    )
+/// How often the broker's log says this.
+fn logged(dir: &Path, what: &str) -> usize {
+    let log = std::fs::read_to_string(dir.join("log")).unwrap();
+    log.lines().filter(|line| line.contains(what)).count()
 }
 
 #[tokio::test]
@@ -110,30 +27,121 @@ async fn a_broker_that_comes_back_is_listened_to_again_by_both_versions() {
     }
     for protocol in ["3.1.1", "5"] {
         let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
-        let broker = Server::mosquitto(dir.path(), port, "allow_anonymous true");
+        let broker = Server::mosquitto(dir.path(), port, OPEN);
         let mut listening = Listening::start(&source(port, &format!("protocol: '{protocol}',")));
-        listening.until(|said| said == "session good").await;
+        listening.until(|said| said == "plant good").await;
         publish(port, "plant/pump/telemetry", br#"{"flow": 1}"#.to_vec(), false).await;
         listening.until(|said| said == "pump/flow=1").await;
         drop(broker);
-        listening.until(|said| said == "session Refused").await;
-        let _broker = Server::mosquitto(dir.path(), port, "allow_anonymous true");
-        listening.until(|said| said == "session good").await;
+        listening.until(|said| said == "plant Refused").await;
+        let _broker = Server::mosquitto(dir.path(), port, OPEN);
+        listening.until(|said| said == "plant good").await;
         publish(port, "plant/pump/telemetry", br#"{"flow": 2}"#.to_vec(), false).await;
         listening.until(|said| said == "pump/flow=2").await;
     }
 }
 
+/// A frozen process keeps its sockets and accepts connections: nothing but its silence tells. It must not be called good meanwhile.
 #[tokio::test]
-async fn a_broker_that_refuses_the_login_is_told_apart_from_one_that_is_down() {
-    if skipped("a refusing Mosquitto", &["mosquitto"]) {
+async fn a_frozen_broker_is_told_from_a_quiet_one_by_both_versions() {
+    if skipped("a frozen Mosquitto", &["mosquitto"]) {
+        return;
+    }
+    for (protocol, keep_alive) in [("3.1.1", 2), ("5", 5)] {
+        let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
+        let broker = Server::mosquitto(dir.path(), port, OPEN);
+        let more = format!("protocol: '{protocol}', keep_alive_s: {keep_alive},");
+        let mut listening = Listening::start(&source(port, &more));
+        listening.until(|said| said == "plant good").await;
+        // Nothing is published: a quiet broker is good again and again, by its answers to pings.
+        let said = listening.all_until(|said| said == "plant good").await;
+        assert_eq!(said, ["plant good"], "quiet is not ill");
+        broker.signal("STOP");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        listening.forget();
+        let begin = std::time::Instant::now();
+        let said = listening.all_until(|said| said.contains("NoAnswer")).await;
+        println!(
+            "MQTT {protocol}, keep-alive {keep_alive} s: silent after {:.1} s",
+            begin.elapsed().as_secs_f64() + 0.2
+        );
+        assert_eq!(said, ["plant NoAnswer"], "never good after it froze");
+        let said = listening.all_until(|said| said.starts_with("plant")).await;
+        assert_ne!(
+            said,
+            ["plant good"],
+            "a connection that is taken by the kernel alone is no session"
+        );
+        broker.signal("CONT");
+        listening.until(|said| said == "plant good").await;
+    }
+}
+
+/// The broker throws out who has not pinged for one and a half times the keep-alive.
+#[tokio::test]
+async fn an_engine_that_does_not_take_anything_in_costs_neither_the_session_nor_a_message() {
+    if skipped("a full inbox", &["mosquitto"]) {
         return;
     }
     let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
-    let _broker = Server::mosquitto(dir.path(), port, "allow_anonymous false");
-    let mut listening = Listening::start(&source(port, "username: u, password: wrong,"));
-    let said = listening.until(|said| said.starts_with("session Odd")).await;
-    assert!(said.contains("refuses us"), "{said}");
+    let _broker = Server::mosquitto(dir.path(), port, OPEN);
+    let settings = source(port, "keep_alive_s: 1, client_id: listener,");
+    let mut listening = Listening::to(vec![serde_saphyr::from_str(&settings).unwrap()], 2);
+    listening.until(|said| said == "plant good").await;
+    let mut publisher = Publisher::new(port);
+    let numbers = 0..400;
+    for n in numbers.clone() {
+        publisher
+            .publish("plant/pump/telemetry", format!("{{\"n\": {n}}}").into_bytes(), false)
+            .await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(logged(dir.path(), "listener has exceeded timeout"), 0);
+    assert_eq!(logged(dir.path(), "as listener"), 1, "one session all the while");
+    let said = listening.all_until(|said| said == "pump/n=399").await;
+    let got = said.into_iter().filter(|said| said.starts_with("pump/n="));
+    let expected = numbers.map(|n| format!("pump/n={n}"));
+    assert!(got.eq(expected), "all of them, in their order");
+    assert_eq!(listening.counted("overrun"), 0);
+}
+
+#[tokio::test]
+async fn a_broker_that_refuses_the_login_is_told_apart_from_one_that_is_down_and_not_stormed() {
+    if skipped("a refusing Mosquitto", &["mosquitto"]) {
+        return;
+    }
+    for protocol in ["3.1.1", "5"] {
+        let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
+        let _broker = Server::mosquitto(dir.path(), port, "allow_anonymous false");
+        let more = format!("username: u, password: wrong, protocol: '{protocol}',");
+        let mut listening = Listening::start(&source(port, &more));
+        let said = listening.until(|said| said.starts_with("plant Odd")).await;
+        assert!(said.contains("refuses us"), "{said}");
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        // A client without back-off makes thousands of them.
+        let tries = logged(dir.path(), "New connection from");
+        assert!((2..30).contains(&tries), "{tries} connections");
+    }
+}
+
+/// Two agents by the same client id throw one another out: each session stands, for a moment.
+#[tokio::test]
+async fn two_with_the_same_id_do_not_storm_the_broker() {
+    if skipped("two clients of one id", &["mosquitto"]) {
+        return;
+    }
+    for protocol in ["3.1.1", "5"] {
+        let more = format!("client_id: same, protocol: '{protocol}',");
+        let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
+        let _broker = Server::mosquitto(dir.path(), port, OPEN);
+        let mut first = Listening::start(&source(port, &more));
+        first.until(|said| said == "plant good").await;
+        let mut second = Listening::start(&source(port, &more));
+        second.until(|said| said == "plant good").await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let sessions = logged(dir.path(), "as same");
+        assert!((2..40).contains(&sessions), "{sessions} sessions");
+    }
 }
 
 #[tokio::test]
@@ -142,9 +150,9 @@ async fn a_message_of_87_kilobytes_neither_drops_the_connection_nor_is_lost() {
         return;
     }
     let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
-    let _broker = Server::mosquitto(dir.path(), port, "allow_anonymous true");
+    let _broker = Server::mosquitto(dir.path(), port, OPEN);
     let mut listening = Listening::start(&source(port, ""));
-    listening.until(|said| said == "session good").await;
+    listening.until(|said| said == "plant good").await;
     let members: Vec<String> = (0..4000).map(|n| format!("\"signal_{n:06}\": {n}.5")).collect();
     let payload = format!("{{{}}}", members.join(", "));
     assert!(payload.len() > 87_000);
@@ -157,16 +165,35 @@ async fn a_message_of_87_kilobytes_neither_drops_the_connection_nor_is_lost() {
     listening.until(|said| said == "pump/flow=3").await;
 }
 
+/// One message beyond the limit ends the connection: it must be said why, and the subscriptions must be there again afterwards.
 #[tokio::test]
-async fn what_was_retained_is_old_and_a_will_is_news() {
+async fn a_message_beyond_the_limit_is_said_and_what_follows_is_heard() {
+    if skipped("a message beyond the limit", &["mosquitto"]) {
+        return;
+    }
+    let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
+    let _broker = Server::mosquitto(dir.path(), port, OPEN);
+    let mut listening = Listening::start(&source(port, "max_payload: 1000,"));
+    listening.until(|said| said == "plant good").await;
+    publish(port, "plant/pump/telemetry", vec![b' '; 2000], false).await;
+    let said = listening.until(|said| said.starts_with("plant Odd")).await;
+    assert!(said.contains("max_payload"), "{said}");
+    listening.until(|said| said == "plant good").await;
+    publish(port, "plant/pump/telemetry", br#"{"flow": 4}"#.to_vec(), false).await;
+    listening.until(|said| said == "pump/flow=4").await;
+}
+
+#[tokio::test]
+async fn what_was_retained_is_old_a_will_is_news_and_a_deletion_is_neither() {
     if skipped("wills and retained messages of Mosquitto", &["mosquitto"]) {
         return;
     }
     let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
-    let _broker = Server::mosquitto(dir.path(), port, "allow_anonymous true");
+    let _broker = Server::mosquitto(dir.path(), port, OPEN);
     publish(port, "plant/old/telemetry", br#"{"flow": 9}"#.to_vec(), true).await;
     let mut listening = Listening::start(&source(port, ""));
     listening.until(|said| said == "old/flow=9 retained").await;
+    publish(port, "plant/old/telemetry", Vec::new(), true).await;
     let mut options = MqttOptions::new("dying", "127.0.0.1", port);
     options.set_last_will(rumqttc::LastWill::new(
         "plant/pump/status",
@@ -183,50 +210,46 @@ async fn what_was_retained_is_old_and_a_will_is_news() {
         events.poll().await.unwrap(),
         rumqttc::Event::Incoming(rumqttc::Packet::PubAck(_))
     ) {}
-    listening
-        .until(|said| said == format!("pump {:?}", Presence::Online))
+    let said = listening
+        .all_until(|said| said == format!("pump {:?}", Presence::Online))
         .await;
+    assert!(!said.iter().any(|said| said.contains("bad")), "{said:?}");
+    assert_eq!(listening.counted("empty"), 1);
     drop((client, events));
     listening
         .until(|said| said == format!("pump {:?}", Presence::Lost))
         .await;
 }
 
-/// The recorded Sparkplug birth of 1200 metrics, if the data is here.
-#[test]
-fn a_recorded_sparkplug_birth_is_read_whole() {
-    let data = std::env::var_os("JURYMAST_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
-    let folder = data.join("ecosystem/payloads/sparkplug");
-    let Ok(entries) = std::fs::read_dir(&folder) else {
-        println!("SKIPPED: recorded Sparkplug payloads (no data at {})", folder.display());
+#[tokio::test]
+async fn two_brokers_are_two_entities_and_the_end_of_one_is_not_the_other_s() {
+    if skipped("two brokers", &["mosquitto"]) {
         return;
+    }
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let ports = [free_port(), free_port()];
+    let north = Server::mosquitto(dirs[0].path(), ports[0], OPEN);
+    let _south = Server::mosquitto(dirs[1].path(), ports[1], OPEN);
+    let settings = ["north", "south"].into_iter().zip(ports).map(|(name, port)| {
+        let yaml = source(port, "").replace("name: plant", &format!("name: {name}"));
+        serde_saphyr::from_str(&yaml).unwrap()
+    });
+    let mut listening = Listening::to(settings.collect(), 4096);
+    let said = listening.all_until(|said| said.ends_with(" good")).await;
+    let other = if said.contains(&"north good".to_owned()) {
+        "south good"
+    } else {
+        "north good"
     };
-    let large = entries
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.metadata().is_ok_and(|meta| meta.len() > 80_000))
-        .find(|path| path.extension().is_some_and(|ext| ext == "bin"));
-    let Some(path) = large else {
-        println!(
-            "SKIPPED: the large Sparkplug birth (no file of that size in {})",
-            folder.display()
-        );
-        return;
-    };
-    let subscription = serde_saphyr::from_str("{filter: 'spBv1.0/#', decode: sparkplug}").unwrap();
-    let mut decoder = jurymast::ingest::mqtt::payload::find(&subscription).unwrap();
-    let catalog = Catalog::new();
-    let context = jurymast::ingest::mqtt::payload::Context {
-        topic: "spBv1.0/plant/NBIRTH/edge",
-        entity: &"edge".into(),
-        signal: "",
-        retained: false,
-        seen: jurymast::model::Timestamp::from_secs(1_767_225_600),
-        catalog: &catalog,
-        broker: &"broker".into(),
-    };
-    let mut batch = jurymast::model::Batch::default();
-    decoder
-        .decode(&context, &std::fs::read(path).unwrap(), &mut batch)
-        .unwrap();
-    assert!(batch.samples.len() >= 1000, "{} samples", batch.samples.len());
+    listening.until(|said| said == other).await;
+    drop(north);
+    listening.until(|said| said == "north Refused").await;
+    publish(ports[1], "plant/pump/telemetry", br#"{"flow": 5}"#.to_vec(), false).await;
+    let said = listening.all_until(|said| said == "pump/flow=5").await;
+    assert!(
+        !said
+            .iter()
+            .any(|said| said.starts_with("south ") && said != "south good"),
+        "{said:?}"
+    );
 }

@@ -1,32 +1,72 @@
-//! Guards every payload decoder: the first byte picks it, the rest is the payload.
+//! Guards every payload decoder and what it remembers from one payload to the next: the first byte picks the decoder, the rest is a row of
+//! payloads, each with its topic and its length before it.
 #![no_main]
 
-use jurymast::ingest::mqtt::payload::{Context, find};
+use jurymast::ingest::mqtt::payload::{Context, Memo, find};
 use jurymast::model::{Batch, Catalog, Timestamp};
 use libfuzzer_sys::fuzz_target;
 
-const NAMES: [(&str, &str); 6] = [
-    ("scalar", "a/temp"),
-    ("json", "a/telemetry"),
-    ("sparkplug", "spBv1.0/g/NBIRTH/n"),
-    ("thingsboard", "v1/devices/me/telemetry"),
-    ("thingsboard-gateway", "v1/gateway/telemetry"),
-    ("presence", "a/status"),
+const NAMES: [&str; 6] = [
+    "scalar",
+    "json",
+    "sparkplug",
+    "thingsboard",
+    "thingsboard-gateway",
+    "presence",
+];
+
+const MAPPINGS: [&str; 3] = [
+    "{}",
+    "{values: '$.a', time: '$.t'}",
+    "{signals: {x: '$.a[0].b', y: '$..c'}}",
+];
+
+const TOPICS: [&str; 8] = [
+    "a/temp",
+    "spBv1.0/g/NBIRTH/n",
+    "spBv1.0/g/DBIRTH/n/d",
+    "spBv1.0/g/DDATA/n/d",
+    "spBv1.0/g/NDEATH/n",
+    "spBv1.0/STATE/h",
+    "v1/gateway/telemetry",
+    "v1/gateway/connect",
 ];
 
 fuzz_target!(|data: &[u8]| {
-    let Some((pick, payload)) = data.split_first() else { return };
-    let (name, topic) = NAMES[usize::from(*pick) % NAMES.len()];
-    let subscription = serde_saphyr::from_str(&format!("{{filter: '#', decode: {name}}}")).expect("a subscription");
-    let mut decoder = find(&subscription).expect("a decoder");
-    let context = Context {
-        topic,
-        entity: &"e".into(),
-        signal: "s",
-        retained: false,
-        seen: Timestamp::from_secs(1_767_225_600),
-        catalog: &Catalog::new(),
-        broker: &"b".into(),
+    let Some((pick, mut rest)) = data.split_first() else {
+        return;
     };
-    let _ = decoder.decode(&context, payload, &mut Batch::default());
+    let (name, mapping) = (
+        usize::from(*pick) % NAMES.len(),
+        usize::from(*pick) / NAMES.len() % MAPPINGS.len(),
+    );
+    let yaml = format!("{{filter: '#', decode: {}, json: {}}}", NAMES[name], MAPPINGS[mapping]);
+    let subscription = serde_saphyr::from_str(&yaml).expect("a subscription");
+    let mut decoder = find(&subscription).expect("a decoder");
+    let catalog = Catalog::new();
+    let mut memos: [Memo; TOPICS.len()] = std::array::from_fn(|_| Memo::default());
+    while let [topic, low, high, tail @ ..] = rest {
+        let length = usize::from(u16::from_le_bytes([*low, *high])).min(tail.len());
+        let (payload, tail) = tail.split_at(length);
+        rest = tail;
+        let number = usize::from(*topic) % TOPICS.len();
+        let context = Context {
+            topic: TOPICS[number],
+            entity: &"e".into(),
+            signal: "s",
+            retained: topic & 0x80 != 0,
+            seen: Timestamp::from_secs(1_767_225_600),
+            catalog: &catalog,
+            broker: &"b".into(),
+        };
+        let mut batch = Batch::default();
+        if decoder
+            .decode(&context, &mut memos[number], payload, &mut batch)
+            .is_ok()
+        {
+            for sample in &batch.samples {
+                assert!(catalog.parts(sample.series).is_some(), "a series that nobody named");
+            }
+        }
+    }
 });

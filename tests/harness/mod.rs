@@ -79,6 +79,14 @@ impl Server {
         server
     }
 
+    /// Sends a signal: `STOP`, `CONT`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &self.0.id().to_string()])
+            .status();
+        assert!(sent.is_ok_and(|status| status.success()), "cannot send SIG{name}");
+    }
+
     /// SIGTERM, and whether it ended well.
     pub fn terminate(mut self) -> bool {
         let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();

@@ -1,7 +1,6 @@
 //! rumqttc for both versions, behind what a source needs of it.
 
 use std::io;
-use std::time::Duration;
 
 use bytes::Bytes;
 use rumqttc::{TlsConfiguration, Transport, v5};
@@ -34,8 +33,12 @@ pub enum Packet {
     Refused(Vec<usize>),
     /// All subscriptions of the list were taken.
     Subscribed,
-    /// Something else, of no interest but as a sign of life.
+    /// Something else from the broker, of no interest but as a sign of life.
     Other,
+    /// We have asked the broker whether it is there.
+    Asked,
+    /// Something else of our own. Says nothing of the broker.
+    Ours,
 }
 
 /// Why a connection ended.
@@ -82,7 +85,7 @@ impl Client {
         } else {
             Transport::Tcp
         };
-        let keep_alive = Duration::from_secs(settings.keep_alive_s.max(1).into());
+        let keep_alive = settings.ping_every();
         let user = settings
             .username
             .clone()
@@ -154,12 +157,14 @@ impl Client {
         match self {
             Self::V311(_, events) => match events.poll().await {
                 Ok(rumqttc::Event::Incoming(packet)) => Ok(of_v311(packet)),
-                Ok(rumqttc::Event::Outgoing(_)) => Ok(Packet::Other),
+                Ok(rumqttc::Event::Outgoing(rumqttc::Outgoing::PingReq)) => Ok(Packet::Asked),
+                Ok(rumqttc::Event::Outgoing(_)) => Ok(Packet::Ours),
                 Err(error) => Err(lost_v311(&error)),
             },
             Self::V5(_, events) => match events.poll().await {
-                Ok(v5::Event::Incoming(packet)) => of_v5(*Box::new(packet)),
-                Ok(v5::Event::Outgoing(_)) => Ok(Packet::Other),
+                Ok(v5::Event::Incoming(packet)) => Ok(of_v5(packet)),
+                Ok(v5::Event::Outgoing(rumqttc::Outgoing::PingReq)) => Ok(Packet::Asked),
+                Ok(v5::Event::Outgoing(_)) => Ok(Packet::Ours),
                 Err(error) => Err(lost_v5(&error)),
             },
         }
@@ -186,9 +191,9 @@ fn of_v311(packet: rumqttc::Packet) -> Packet {
     }
 }
 
-fn of_v5(packet: v5::mqttbytes::v5::Packet) -> Result<Packet, Lost> {
+fn of_v5(packet: v5::mqttbytes::v5::Packet) -> Packet {
     use v5::mqttbytes::v5::{Packet as V5Packet, SubscribeReasonCode};
-    Ok(match packet {
+    match packet {
         V5Packet::ConnAck(_) => Packet::Connected,
         V5Packet::Publish(publish) => Packet::Message {
             topic: String::from_utf8_lossy(&publish.topic).into_owned(),
@@ -203,15 +208,25 @@ fn of_v5(packet: v5::mqttbytes::v5::Packet) -> Result<Packet, Lost> {
                     .map(|(n, _)| n),
             )
         }
-        V5Packet::Disconnect(goodbye) => {
-            let reason = format!("the broker said goodbye: {:?}", goodbye.reason_code);
-            return Err(Lost {
-                reach: Reach::Failing { detail: reason.clone() },
-                reason,
-            });
-        }
         _ => Packet::Other,
-    })
+    }
+}
+
+/// What the broker says when it ends the session itself.
+fn goodbye_v5(code: v5::mqttbytes::v5::DisconnectReasonCode) -> Reach {
+    use v5::mqttbytes::v5::DisconnectReasonCode as Code;
+    let detail = format!("the broker said goodbye: {code:?}");
+    match code {
+        Code::ServerShuttingDown
+        | Code::ServerBusy
+        | Code::ServerMoved
+        | Code::UseAnotherServer
+        | Code::UnspecifiedError
+        | Code::ImplementationSpecificError
+        | Code::QuotaExceeded => Reach::Failing { detail },
+        // It is us whom it does not want: another client has our id, we may not be here, we were silent. It is well itself.
+        _ => Reach::Odd { detail },
+    }
 }
 
 fn suback(failed: impl Iterator<Item = usize>) -> Packet {
@@ -241,17 +256,13 @@ fn lost_v311(error: &rumqttc::ConnectionError) -> Lost {
         E::MqttState(S::ConnectionAborted) => Reach::Refused,
         E::NetworkTimeout | E::FlushTimeout => Reach::Unreachable,
         E::MqttState(S::AwaitPingResp) => Reach::NoAnswer,
-        E::ConnectionRefused(code) => Reach::Odd {
-            detail: format!("the broker refuses us: {code:?}"),
-        },
+        E::ConnectionRefused(code) => refuses(&format!("{code:?}")),
+        E::MqttState(S::Deserialization(rumqttc::mqttbytes::Error::PayloadSizeLimitExceeded(size))) => too_long(*size),
         other => Reach::Odd {
             detail: other.to_string(),
         },
     };
-    Lost {
-        reach,
-        reason: error.to_string(),
-    }
+    of_reach(reach, error)
 }
 
 fn lost_v5(error: &v5::ConnectionError) -> Lost {
@@ -261,20 +272,65 @@ fn lost_v5(error: &v5::ConnectionError) -> Lost {
         E::MqttState(S::ConnectionAborted) => Reach::Refused,
         E::Timeout(_) => Reach::Unreachable,
         E::MqttState(S::AwaitPingResp) => Reach::NoAnswer,
-        E::ConnectionRefused(code) => Reach::Odd {
-            detail: format!("the broker refuses us: {code:?}"),
-        },
+        E::ConnectionRefused(code) => refuses(&format!("{code:?}")),
+        E::MqttState(S::ServerDisconnect { reason_code, .. }) => goodbye_v5(*reason_code),
+        E::MqttState(S::Deserialization(v5::mqttbytes::Error::PayloadSizeLimitExceeded { pkt_size, .. })) => {
+            too_long(*pkt_size)
+        }
         other => Reach::Odd {
             detail: other.to_string(),
         },
     };
-    Lost {
-        reach,
-        reason: error.to_string(),
+    of_reach(reach, error)
+}
+
+fn refuses(code: &str) -> Reach {
+    Reach::Odd {
+        detail: format!("the broker refuses us: {code}"),
     }
+}
+
+fn too_long(bytes: usize) -> Reach {
+    Reach::Odd {
+        detail: format!(
+            "a packet of {bytes} bytes is longer than max_payload allows: it is lost and the session with it"
+        ),
+    }
+}
+
+/// In words: what the reach says where it says something, the client's own words elsewhere.
+fn of_reach(reach: Reach, error: &dyn std::error::Error) -> Lost {
+    let reason = match &reach {
+        Reach::Odd { detail } | Reach::Failing { detail } => detail.clone(),
+        _ => error.to_string(),
+    };
+    Lost { reach, reason }
 }
 
 /// A good session.
 pub const fn good() -> Reach {
     Reach::Good { took: Span::millis(0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_that_goes_is_told_from_one_that_does_not_want_us() {
+        use v5::mqttbytes::v5::DisconnectReasonCode as Code;
+        let lost = |reason_code| {
+            let state = v5::StateError::ServerDisconnect {
+                reason_code,
+                reason_string: None,
+            };
+            lost_v5(&v5::ConnectionError::MqttState(state))
+        };
+        assert!(matches!(lost(Code::ServerShuttingDown).reach, Reach::Failing { .. }));
+        for code in [Code::SessionTakenOver, Code::KeepAliveTimeout, Code::NotAuthorized] {
+            let lost = lost(code);
+            assert!(matches!(lost.reach, Reach::Odd { .. }), "{code:?}");
+            assert!(lost.reason.contains(&format!("{code:?}")), "{}", lost.reason);
+        }
+    }
 }

@@ -4,8 +4,12 @@
 //! subscription lost without being made again.
 
 mod client;
+mod outbox;
 mod pattern;
 pub mod payload;
+mod pulse;
+mod sampler;
+mod session;
 mod settings;
 mod source;
 mod worker;

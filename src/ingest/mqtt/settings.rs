@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -42,7 +43,8 @@ pub struct Settings {
     /// Certificates.
     #[serde(default)]
     pub tls: Tls,
-    /// Seconds between signs of life of an idle connection.
+    /// A broker of which nothing is heard for so many seconds, though it is asked, counts as silent. An idle one is asked twice in that
+    /// time. At least 1; with protocol 5 at least 5.
     #[serde(default = "default_keep_alive")]
     pub keep_alive_s: u16,
     /// Packets up to so many bytes are taken. A larger one makes the connection drop.
@@ -51,6 +53,12 @@ pub struct Settings {
     /// What is listened to.
     pub subscribe: Vec<Subscription>,
 }
+
+/// Below this the client library refuses to work with version 5.
+const KEEP_ALIVE_LEAST_V5_S: u16 = 5;
+
+/// A broker under load answers within this, however short a keep-alive is asked for.
+const ANSWER_WITHIN_LEAST: Duration = Duration::from_millis(500);
 
 const fn default_keep_alive() -> u16 {
     15
@@ -129,6 +137,16 @@ pub enum SettingsError {
         /// Its URL.
         url: String,
     },
+    /// Too short a time of silence.
+    #[error("source '{name}': keep_alive_s is {got}; at least {least} is due with this protocol")]
+    KeepAlive {
+        /// Which source.
+        name: String,
+        /// What is stated.
+        got: u16,
+        /// What is the least.
+        least: u16,
+    },
     /// A filter.
     #[error("source '{name}': filter '{filter}': {error}")]
     Filter {
@@ -179,9 +197,37 @@ impl Settings {
         self.broker.clone().unwrap_or_else(|| self.name.as_str().into())
     }
 
+    /// How often an idle broker is asked whether it is there.
+    pub(super) fn ping_every(&self) -> Duration {
+        // The client library takes no less for version 5.
+        let least = match self.protocol {
+            Protocol::V311 => 1,
+            Protocol::V5 => KEEP_ALIVE_LEAST_V5_S,
+        };
+        Duration::from_secs((self.keep_alive_s / 2).max(least).into())
+    }
+
+    /// How long it may take with the answer.
+    pub(super) fn answer_within(&self) -> Duration {
+        Duration::from_secs(self.keep_alive_s.into())
+            .saturating_sub(self.ping_every())
+            .max(ANSWER_WITHIN_LEAST)
+    }
+
     /// Finds what cannot be followed.
     pub fn check(&self) -> Result<(), SettingsError> {
         self.address()?;
+        let least = match self.protocol {
+            Protocol::V311 => 1,
+            Protocol::V5 => KEEP_ALIVE_LEAST_V5_S,
+        };
+        if self.keep_alive_s < least {
+            return Err(SettingsError::KeepAlive {
+                name: self.name.clone(),
+                got: self.keep_alive_s,
+                least,
+            });
+        }
         for subscription in &self.subscribe {
             let filter = || subscription.filter.clone();
             let pattern = Pattern::parse(&subscription.filter).map_err(|error| SettingsError::Filter {

@@ -1,14 +1,16 @@
 //! From a message to samples: finds the subscription, the decoder and the numbers of what the topic names, each once per topic.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::time::Instant;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use hashbrown::hash_map::EntryRef;
 use prometheus_client::metrics::counter::Counter;
 
 use super::pattern::Pattern;
-use super::payload::{self, Context, Decoder};
+use super::payload::{self, Context, DecodeError, Decoder, Memo, Notes};
+use super::sampler::Sampler;
 use super::settings::{Settings, Subscription};
 use crate::ingest::Feed;
 use crate::metrics::{ByReason, BySource, Metrics};
@@ -20,9 +22,6 @@ use crate::model::{
 /// Topics remembered; beyond that all are forgotten and learned anew.
 const TOPICS_MAX: usize = 200_000;
 
-/// Bad payloads of one source that are written to the log before it falls silent about them; the counter goes on.
-const LOGGED_MAX: u32 = 100;
-
 /// See the module.
 pub struct Worker {
     source: String,
@@ -33,14 +32,16 @@ pub struct Worker {
     samples: Counter,
     filters: Vec<(String, u8)>,
     routes: Vec<Route>,
-    topics: HashMap<Box<str>, Option<Arc<Known>>, RandomState>,
-    logged: u32,
+    topics: HashMap<Box<str>, Option<Known>, RandomState>,
 }
 
 struct Route {
     pattern: Pattern,
     subscription: Subscription,
     decoder: Box<dyn Decoder>,
+    /// Of lines on payloads that cannot be read, and on those that did not come through whole.
+    bad: Sampler,
+    noted: Sampler,
 }
 
 /// What is known of a topic.
@@ -48,6 +49,7 @@ struct Known {
     route: usize,
     entity: EntityName,
     signal: String,
+    memo: Memo,
 }
 
 impl Worker {
@@ -63,6 +65,8 @@ impl Worker {
                     pattern,
                     subscription: subscription.clone(),
                     decoder,
+                    bad: Sampler::default(),
+                    noted: Sampler::default(),
                 })
             })
             .collect();
@@ -82,7 +86,6 @@ impl Worker {
                 .collect(),
             routes,
             topics: HashMap::default(),
-            logged: 0,
         }
     }
 
@@ -97,7 +100,7 @@ impl Worker {
             let error = format!("the broker refuses the subscription to {filter}: check its access list");
             tracing::error!(source = %self.source, %error);
             let now = crate::clock::wall_clock();
-            self.count("subscription_refused");
+            self.count("subscription_refused", 1);
             batch.events.push(Event {
                 entity: self.broker.clone(),
                 at: now,
@@ -113,12 +116,24 @@ impl Worker {
     /// Takes a message in.
     pub fn message(&mut self, topic: &str, payload: &[u8], retained: bool, now: Timestamp, batch: &mut Batch) {
         self.messages.inc();
-        let Some(known) = self.know(topic, now, batch) else {
+        if self.topics.len() >= TOPICS_MAX && !self.topics.contains_key(topic) {
+            self.forget();
+        }
+        let known = match self.topics.entry_ref(topic) {
+            EntryRef::Occupied(known) => known.into_mut(),
+            EntryRef::Vacant(place) => {
+                let known = learn(&self.routes, &self.broker, topic, now, batch);
+                place.insert(known)
+            }
+        };
+        let Some(known) = known else {
+            self.count("no_route", 1);
             return;
         };
-        let route = &mut self.routes[known.route];
-        let before = batch.samples.len();
-        let events_before = batch.events.len();
+        let Some(route) = self.routes.get_mut(known.route) else {
+            return;
+        };
+        let before = (batch.samples.len(), batch.events.len());
         let context = Context {
             topic,
             entity: &known.entity,
@@ -128,126 +143,180 @@ impl Worker {
             catalog: &self.catalog,
             broker: &self.broker,
         };
-        if let Err(error) = route.decoder.decode(&context, payload, batch) {
-            // A message counts as a whole or not at all.
-            batch.samples.truncate(before);
-            batch.events.truncate(events_before);
-            self.logged += 1;
-            if self.logged <= LOGGED_MAX {
-                tracing::warn!(source = %self.source, topic, %error, "a payload cannot be read");
+        match route.decoder.decode(&context, &mut known.memo, payload, batch) {
+            Ok(notes) if notes == Notes::default() => {}
+            Ok(notes) => {
+                let entity = known.entity.clone();
+                let route = known.route;
+                self.note(topic, route, &entity, notes, now, batch);
             }
-            self.count(error.reason());
-            batch.events.push(Event {
-                entity: known.entity.clone(),
-                at: now,
-                seen: now,
-                kind: EventKind::BadPayload {
-                    place: topic.to_owned(),
-                    error: error.to_string(),
-                },
-            });
+            Err(error) => {
+                // A message that cannot be read counts not at all.
+                batch.samples.truncate(before.0);
+                batch.events.truncate(before.1);
+                let entity = known.entity.clone();
+                let route = known.route;
+                self.bad(topic, route, entity, &error, 1, now, batch);
+            }
         }
-        self.samples.inc_by((batch.samples.len().saturating_sub(before)) as u64);
+        self.samples.inc_by((batch.samples.len() - before.0) as u64);
     }
 
-    fn count(&self, reason: &'static str) {
+    /// What did not come through as it was sent is counted and said.
+    fn note(
+        &mut self,
+        topic: &str,
+        route: usize,
+        entity: &EntityName,
+        notes: Notes,
+        now: Timestamp,
+        batch: &mut Batch,
+    ) {
+        for (word, count) in notes.counts() {
+            if count > 0 && notes.fault.as_ref().is_none_or(|fault| fault.reason() != word) {
+                self.count(word, count.into());
+            }
+        }
+        if let Some(suppressed) = self.routes[route].noted.line(Instant::now()) {
+            let counts = notes.counts().into_iter().filter(|(_, count)| *count > 0);
+            let said: Vec<String> = counts.map(|(word, count)| format!("{word}: {count}")).collect();
+            let said = said.join(", ");
+            tracing::warn!(source = %self.source, topic, suppressed, %said, "a payload did not come through whole");
+        }
+        if let Some(fault) = notes.fault {
+            self.bad(topic, route, entity.clone(), &fault, notes.left_out, now, batch);
+        }
+    }
+
+    fn bad(
+        &mut self,
+        topic: &str,
+        route: usize,
+        entity: EntityName,
+        error: &DecodeError,
+        count: u32,
+        now: Timestamp,
+        batch: &mut Batch,
+    ) {
+        let route = &mut self.routes[route];
+        if let Some(suppressed) = route.bad.line(Instant::now()) {
+            let filter = route.pattern.filter();
+            tracing::warn!(source = %self.source, filter, topic, suppressed, %error, "a payload cannot be read");
+        }
+        self.count(error.reason(), count.into());
+        batch.events.push(Event {
+            entity,
+            at: now,
+            seen: now,
+            kind: EventKind::BadPayload {
+                place: topic.to_owned(),
+                error: error.to_string(),
+            },
+        });
+    }
+
+    fn count(&self, reason: &'static str, count: u64) {
         self.metrics
             .bad_input
             .get_or_create(&ByReason {
                 source: self.source.clone(),
                 reason,
             })
-            .inc();
+            .inc_by(count);
     }
 
-    fn know(&mut self, topic: &str, now: Timestamp, batch: &mut Batch) -> Option<Arc<Known>> {
-        if let Some(known) = self.topics.get(topic) {
-            return known.clone();
-        }
-        if self.topics.len() >= TOPICS_MAX {
-            self.topics.clear();
-            let label = BySource {
-                source: format!("{}:topics", self.source),
-            };
-            self.metrics.bound_reached.get_or_create(&label).inc();
-        }
-        let known = self.learn(topic, now, batch).map(Arc::new);
-        self.topics.insert(topic.into(), known.clone());
-        known
-    }
-
-    fn learn(&self, topic: &str, now: Timestamp, batch: &mut Batch) -> Option<Known> {
-        let (route, captures) = self
-            .routes
-            .iter()
-            .enumerate()
-            .find_map(|(n, route)| Some((n, route.pattern.matches(topic)?)))?;
-        let captures: BTreeMap<&str, &str> = captures.into_iter().collect();
-        let subscription = &self.routes[route].subscription;
-        let fill = |text: &str| template::fill(text, |name| captures.get(name).copied()).unwrap_or_default();
-        let last = topic.rsplit('/').next().unwrap_or(topic);
-        let signal = subscription.signal.as_deref().map_or_else(|| last.to_owned(), fill);
-        let entity: EntityName = match &subscription.entity {
-            Some(text) => fill(text).as_str().into(),
-            None => self.broker.clone(),
+    fn forget(&mut self) {
+        self.topics.clear();
+        let label = BySource {
+            source: format!("{}:topics", self.source),
         };
-        if subscription.entity.is_some() {
-            self.discover(&entity, subscription, subscription.via.as_deref().map(fill), now, batch);
-        }
-        Some(Known { route, entity, signal })
+        self.metrics.bound_reached.get_or_create(&label).inc();
     }
+}
 
-    /// What a topic tells of the graph: who speaks, and through whom.
-    fn discover(
-        &self,
-        entity: &EntityName,
-        subscription: &Subscription,
-        via: Option<String>,
-        now: Timestamp,
-        batch: &mut Batch,
-    ) {
-        let mut tell = |whom: &EntityName, change: TopologyChange| {
-            batch.events.push(Event {
-                entity: whom.clone(),
-                at: now,
-                seen: now,
-                kind: EventKind::Topology(change),
-            });
-        };
-        tell(
-            entity,
-            TopologyChange::Entity {
-                entity: plain(entity, subscription.kind),
-            },
+/// What a topic names by the first subscription that it fits.
+fn learn(routes: &[Route], broker: &EntityName, topic: &str, now: Timestamp, batch: &mut Batch) -> Option<Known> {
+    let (route, captures) = routes
+        .iter()
+        .enumerate()
+        .find_map(|(n, route)| Some((n, route.pattern.matches(topic)?)))?;
+    let captures: BTreeMap<&str, &str> = captures.into_iter().collect();
+    let subscription = &routes[route].subscription;
+    let fill = |text: &str| template::fill(text, |name| captures.get(name).copied()).unwrap_or_default();
+    let last = topic.rsplit('/').next().unwrap_or(topic);
+    let signal = subscription.signal.as_deref().map_or_else(|| last.to_owned(), fill);
+    let entity: EntityName = match &subscription.entity {
+        Some(text) => fill(text).as_str().into(),
+        None => routes[route].decoder.speaker(topic).unwrap_or_else(|| broker.clone()),
+    };
+    if subscription.entity.is_some() {
+        discover(
+            broker,
+            &entity,
+            subscription,
+            subscription.via.as_deref().map(fill),
+            now,
+            batch,
         );
-        match via.map(EntityName::from) {
-            Some(via) if via != *entity => {
-                tell(
-                    &via,
-                    TopologyChange::Entity {
-                        entity: plain(&via, EntityKind::Gateway),
-                    },
-                );
-                for (from, to) in [(entity, &via), (&via, &self.broker)] {
-                    let change = TopologyChange::Edge {
-                        from: from.clone(),
-                        edge: EdgeKind::ConnectsVia,
-                        to: to.clone(),
-                    };
-                    tell(from, change);
-                }
-            }
-            // That a service is heard through a broker does not say that it cannot do without it.
-            _ if subscription.kind == EntityKind::Service => {}
-            _ => tell(
-                entity,
-                TopologyChange::Edge {
-                    from: entity.clone(),
-                    edge: EdgeKind::ConnectsVia,
-                    to: self.broker.clone(),
+    }
+    Some(Known {
+        route,
+        entity,
+        signal,
+        memo: Memo::default(),
+    })
+}
+
+/// What a topic tells of the graph: who speaks, and through whom.
+fn discover(
+    broker: &EntityName,
+    entity: &EntityName,
+    subscription: &Subscription,
+    via: Option<String>,
+    now: Timestamp,
+    batch: &mut Batch,
+) {
+    let mut tell = |whom: &EntityName, change: TopologyChange| {
+        batch.events.push(Event {
+            entity: whom.clone(),
+            at: now,
+            seen: now,
+            kind: EventKind::Topology(change),
+        });
+    };
+    tell(
+        entity,
+        TopologyChange::Entity {
+            entity: plain(entity, subscription.kind),
+        },
+    );
+    match via.map(EntityName::from) {
+        Some(via) if via != *entity => {
+            tell(
+                &via,
+                TopologyChange::Entity {
+                    entity: plain(&via, EntityKind::Gateway),
                 },
-            ),
+            );
+            for (from, to) in [(entity, &via), (&via, broker)] {
+                let change = TopologyChange::Edge {
+                    from: from.clone(),
+                    edge: EdgeKind::ConnectsVia,
+                    to: to.clone(),
+                };
+                tell(from, change);
+            }
         }
+        // That a service is heard through a broker does not say that it cannot do without it.
+        _ if subscription.kind == EntityKind::Service => {}
+        _ => tell(
+            entity,
+            TopologyChange::Edge {
+                from: entity.clone(),
+                edge: EdgeKind::ConnectsVia,
+                to: broker.clone(),
+            },
+        ),
     }
 }
 

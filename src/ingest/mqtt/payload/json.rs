@@ -1,4 +1,7 @@
 //! JSON with a mapping: where the values are, and where the time is, by RFC 9535 paths.
+//!
+//! What a payload says is settled here. A topic whose payloads look alike is read by its [`shape`](super::shape) from then on, with
+//! the same outcome and without looking any name up.
 
 use std::collections::BTreeMap;
 
@@ -7,15 +10,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
-use super::{Context, DecodeError, Decoder, VALUES_MAX, scalar, time};
+use super::shape::{Shapes, Target};
+use super::{Context, DecodeError, Decoder, Memo, Notes, VALUES_MAX, fits_double, scalar, time};
 use crate::model::event::EventKind;
 use crate::model::{Batch, Event, Timestamp};
 
 /// Nested objects deeper than this are not looked into.
-const DEPTH_MAX: usize = 8;
+pub(super) const DEPTH_MAX: usize = 8;
+
+/// Members that are the time, unasked.
+pub(super) const TIMES: [&str; 3] = ["ts", "time", "timestamp"];
 
 /// Where in a JSON payload the values are. Without any of it, every number and boolean of the object is a signal by its
 /// name, nested ones by `outer.inner`, and a member `ts`, `time` or `timestamp` that holds a time is the time.
+/// Integers beyond 2^53 lose their last digits and are counted; a word is told again only after it has changed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mapping {
@@ -32,6 +40,7 @@ pub struct Json {
     values: Option<JsonPath>,
     time: Option<JsonPath>,
     signals: Vec<(String, JsonPath)>,
+    shapes: Option<Shapes>,
 }
 
 impl Json {
@@ -48,6 +57,7 @@ impl Json {
                 .iter()
                 .map(|(name, text)| Ok((name.clone(), path(text)?)))
                 .collect::<Result<_, String>>()?,
+            shapes: Target::of(mapping).map(Shapes::new),
         })
     }
 
@@ -56,91 +66,21 @@ impl Json {
             return path.query(json).first().map(time::of_json).transpose();
         }
         // Unasked, a member is a time only if it reads as one.
-        let member = ["ts", "time", "timestamp"].iter().find_map(|name| json.get(name));
+        let member = TIMES.iter().find_map(|name| json.get(name));
         Ok(member.and_then(|value| time::of_json(value).ok()))
     }
-}
 
-/// A value as a number, if it is one.
-fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Number(number) => number.as_f64(),
-        Value::Bool(on) => Some(f64::from(u8::from(*on))),
-        Value::String(text) => scalar::value(text).ok(),
-        _ => None,
-    }
-}
-
-struct Reader<'a, 'c> {
-    context: &'a Context<'c>,
-    at: Option<Timestamp>,
-    found: usize,
-    /// Names of the time's own members, which are no signals.
-    skip: &'a [&'a str],
-}
-
-impl Reader<'_, '_> {
-    fn take(&mut self, name: &str, value: &Value, out: &mut Batch) -> Result<(), DecodeError> {
-        if self.found >= VALUES_MAX {
-            return Err(DecodeError::TooMany(VALUES_MAX));
-        }
-        if let Some(number) = number(value) {
-            out.samples.push(self.context.sample(name, number, self.at));
-            self.found += 1;
-        } else if let Value::String(text) = value {
-            out.events.push(Event {
-                entity: self.context.entity.clone(),
-                at: self.at.unwrap_or(self.context.seen),
-                seen: self.context.seen,
-                kind: EventKind::Text {
-                    signal: name.to_owned(),
-                    text: text.clone(),
-                },
-            });
-            self.found += 1;
-        }
-        Ok(())
-    }
-
-    fn walk(&mut self, prefix: &str, value: &Value, depth: usize, out: &mut Batch) -> Result<(), DecodeError> {
-        let Value::Object(members) = value else { return Ok(()) };
-        for (name, member) in members {
-            if depth == 0 && self.skip.contains(&name.as_str()) {
-                continue;
-            }
-            if prefix.is_empty() && !member.is_object() {
-                self.take(name, member, out)?;
-                continue;
-            }
-            let name = if prefix.is_empty() {
-                name.clone()
-            } else {
-                format!("{prefix}.{name}")
-            };
-            if member.is_object() && depth < DEPTH_MAX {
-                self.walk(&name, member, depth + 1, out)?;
-            } else {
-                self.take(&name, member, out)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Decoder for Json {
-    fn decode(&mut self, context: &Context<'_>, payload: &[u8], out: &mut Batch) -> Result<(), DecodeError> {
-        if payload.is_empty() && context.retained {
-            return Ok(());
-        }
-        let json: Value = serde_json::from_slice(payload).map_err(|error| DecodeError::Json(error.to_string()))?;
+    /// The whole meaning of a payload, name by name.
+    fn read(&self, context: &Context<'_>, payload: &str, out: &mut Batch) -> Result<Notes, DecodeError> {
+        let json: Value = serde_json::from_str(payload).map_err(|error| DecodeError::Json(error.to_string()))?;
         let at = self.time(&json)?;
         let unasked = self.time.is_none() && at.is_some();
-        let skip: &[&str] = if unasked { &["ts", "time", "timestamp"] } else { &[] };
         let mut reader = Reader {
             context,
             at,
             found: 0,
-            skip,
+            notes: Notes::default(),
+            skip: if unasked { &TIMES } else { &[] },
         };
         for (name, path) in &self.signals {
             if let Some(value) = path.query(&json).first() {
@@ -162,13 +102,117 @@ impl Decoder for Json {
             let place = self.values.as_ref().map_or_else(|| "$".to_owned(), ToString::to_string);
             return Err(DecodeError::NoValue(place));
         }
+        Ok(reader.notes)
+    }
+}
+
+/// A value as a number, if it is one, and whether it holds all its digits.
+pub(super) fn number(value: &Value) -> Option<(f64, bool)> {
+    match value {
+        Value::Number(number) => {
+            let whole = number.as_i64().map(i128::from).or(number.as_u64().map(i128::from));
+            Some((number.as_f64()?, whole.is_none_or(fits_double)))
+        }
+        Value::Bool(on) => Some((f64::from(u8::from(*on)), true)),
+        Value::String(text) => scalar::value(text).ok(),
+        _ => None,
+    }
+}
+
+struct Reader<'a, 'c> {
+    context: &'a Context<'c>,
+    at: Option<Timestamp>,
+    found: usize,
+    notes: Notes,
+    /// Names of the time's own members, which are no signals.
+    skip: &'a [&'a str],
+}
+
+impl Reader<'_, '_> {
+    fn take(&mut self, name: &str, value: &Value, out: &mut Batch) -> Result<(), DecodeError> {
+        if self.found >= VALUES_MAX {
+            return Err(DecodeError::TooMany(VALUES_MAX));
+        }
+        if let Some((number, exact)) = number(value) {
+            self.notes.integer(exact);
+            out.samples.push(self.context.sample(name, number, self.at));
+            self.found += 1;
+        } else if let Value::String(text) = value {
+            out.events.push(self.context.word(name, text.clone(), self.at));
+            self.found += 1;
+        }
         Ok(())
+    }
+
+    fn walk(&mut self, prefix: &str, value: &Value, depth: usize, out: &mut Batch) -> Result<(), DecodeError> {
+        let Value::Object(members) = value else { return Ok(()) };
+        for (name, member) in members {
+            if depth == 0 && self.skip.contains(&name.as_str()) {
+                continue;
+            }
+            let name = joined(prefix, name);
+            if member.is_object() && depth < DEPTH_MAX {
+                self.walk(&name, member, depth + 1, out)?;
+            } else {
+                self.take(&name, member, out)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The name of a nested signal.
+pub(super) fn joined(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{prefix}.{name}")
+    }
+}
+
+impl Context<'_> {
+    /// A signal of the topic's entity that is a word.
+    pub(super) fn word(&self, signal: &str, text: String, at: Option<Timestamp>) -> Event {
+        Event {
+            entity: self.entity.clone(),
+            at: at.unwrap_or(self.seen),
+            seen: self.seen,
+            kind: EventKind::Text {
+                signal: signal.to_owned(),
+                text,
+            },
+        }
+    }
+}
+
+impl Decoder for Json {
+    fn decode(
+        &mut self,
+        context: &Context<'_>,
+        memo: &mut Memo,
+        payload: &[u8],
+        out: &mut Batch,
+    ) -> Result<Notes, DecodeError> {
+        if payload.is_empty() {
+            return Ok(Notes::empty());
+        }
+        let text = std::str::from_utf8(payload).map_err(|_| DecodeError::Utf8)?;
+        if let Some(shapes) = &mut self.shapes
+            && let Some(notes) = shapes.read(context, memo, text, out)
+        {
+            return Ok(notes);
+        }
+        let mut notes = self.read(context, text, out)?;
+        if let Some(shapes) = &mut self.shapes {
+            notes.forgotten += u32::from(shapes.learn(context, memo, text));
+        }
+        Ok(notes)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::ingest::mqtt::payload::tests::read;
+    use crate::ingest::mqtt::payload::tests::{Bench, read};
 
     #[test]
     fn without_a_mapping_every_number_is_a_signal_and_ts_is_the_time() {
@@ -206,5 +250,17 @@ mod tests {
         assert!(errors[0].contains("line 1 column"), "{errors:?}");
         assert!(errors[1].contains('$'), "{errors:?}");
         assert!(errors[2].contains("7 is not a time"), "{errors:?}");
+    }
+
+    #[test]
+    fn integers_that_a_double_cannot_hold_are_noted_at_first_sight_and_later() {
+        let mut bench = Bench::new("{filter: a, decode: json}");
+        for _ in 0..3 {
+            let (batch, notes) = bench.feed(
+                "a",
+                br#"{"a": 9007199254740993, "b": "9007199254740993", "c": 9007199254740992}"#,
+            );
+            assert_eq!((batch.samples.len(), notes.unwrap().digits_lost), (3, 2));
+        }
     }
 }

@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{Context, DecodeError, Decoder, VALUES_MAX, scalar, time};
+use super::{Context, DecodeError, Decoder, Memo, Notes, VALUES_MAX, json, time};
 use crate::ingest::mqtt::worker::plain;
 use crate::model::event::{EventKind, Presence};
-use crate::model::{Batch, EdgeKind, EntityKind, EntityName, Event, TopologyChange};
+use crate::model::{Batch, EdgeKind, EntityKind, EntityName, Event, Timestamp, TopologyChange};
 
 /// Devices behind gateways that are remembered as known to the topology.
 const DEVICES_MAX: usize = 100_000;
@@ -27,54 +27,76 @@ fn parse(payload: &[u8]) -> Result<Value, DecodeError> {
     serde_json::from_slice(payload).map_err(|error| DecodeError::Json(error.to_string()))
 }
 
-fn telemetry(context: &Context<'_>, entity: &EntityName, value: &Value, out: &mut Batch) -> Result<(), DecodeError> {
-    match value {
-        Value::Array(list) => list.iter().try_for_each(|item| telemetry(context, entity, item, out)),
-        Value::Object(object) => {
-            let (at, values) = match (object.get("ts"), object.get("values")) {
-                (Some(ts), Some(Value::Object(values))) => (Some(time::of_json(ts)?), values),
-                _ => (None, object),
-            };
-            take(context, entity, values, at, out)
-        }
-        _ => Err(DecodeError::NoValue("$: an object or a list of objects is due".into())),
-    }
+/// Takes values out of one payload.
+struct Taking<'a, 'c> {
+    context: &'a Context<'c>,
+    notes: Notes,
+    found: usize,
 }
 
-fn take(
-    context: &Context<'_>,
-    entity: &EntityName,
-    values: &Map<String, Value>,
-    at: Option<crate::model::Timestamp>,
-    out: &mut Batch,
-) -> Result<(), DecodeError> {
-    for (name, value) in values {
-        if out.samples.len() >= VALUES_MAX {
-            return Err(DecodeError::TooMany(VALUES_MAX));
-        }
-        let number = match value {
-            Value::Number(number) => number.as_f64(),
-            Value::Bool(on) => Some(f64::from(u8::from(*on))),
-            Value::String(text) => scalar::value(text).ok(),
-            _ => None,
-        };
-        if let Some(number) = number {
-            out.samples.push(context.sample_of(entity, name, number, at));
+impl Taking<'_, '_> {
+    fn telemetry(&mut self, entity: &EntityName, value: &Value, out: &mut Batch) -> Result<(), DecodeError> {
+        match value {
+            Value::Array(list) => list.iter().try_for_each(|item| self.telemetry(entity, item, out)),
+            Value::Object(object) => {
+                let (at, values) = match (object.get("ts"), object.get("values")) {
+                    (Some(ts), Some(Value::Object(values))) => (Some(time::of_json(ts)?), values),
+                    _ => (None, object),
+                };
+                self.take(entity, values, at, out)
+            }
+            _ => Err(DecodeError::NoValue("$: an object or a list of objects is due".into())),
         }
     }
-    Ok(())
+
+    fn take(
+        &mut self,
+        entity: &EntityName,
+        values: &Map<String, Value>,
+        at: Option<Timestamp>,
+        out: &mut Batch,
+    ) -> Result<(), DecodeError> {
+        for (name, value) in values {
+            let Some((number, exact)) = json::number(value) else {
+                continue;
+            };
+            if self.found >= VALUES_MAX {
+                return Err(DecodeError::TooMany(VALUES_MAX));
+            }
+            self.found += 1;
+            self.notes.integer(exact);
+            out.samples.push(self.context.sample_of(entity, name, number, at));
+        }
+        Ok(())
+    }
 }
 
 impl Decoder for Device {
-    fn decode(&mut self, context: &Context<'_>, payload: &[u8], out: &mut Batch) -> Result<(), DecodeError> {
-        telemetry(context, context.entity, &parse(payload)?, out)
+    fn decode(
+        &mut self,
+        context: &Context<'_>,
+        _: &mut Memo,
+        payload: &[u8],
+        out: &mut Batch,
+    ) -> Result<Notes, DecodeError> {
+        if payload.is_empty() {
+            return Ok(Notes::empty());
+        }
+        let mut taking = Taking {
+            context,
+            notes: Notes::default(),
+            found: 0,
+        };
+        taking.telemetry(context.entity, &parse(payload)?, out)?;
+        Ok(taking.notes)
     }
 }
 
 impl Gateway {
-    fn meet(&mut self, context: &Context<'_>, device: &EntityName, out: &mut Batch) {
+    fn meet(&mut self, context: &Context<'_>, device: &EntityName, notes: &mut Notes, out: &mut Batch) {
         if self.known.len() >= DEVICES_MAX {
             self.known.clear();
+            notes.forgotten += 1;
         }
         if !self.known.insert(device.clone()) {
             return;
@@ -104,7 +126,16 @@ fn event(context: &Context<'_>, entity: &EntityName, kind: EventKind) -> Event {
 }
 
 impl Decoder for Gateway {
-    fn decode(&mut self, context: &Context<'_>, payload: &[u8], out: &mut Batch) -> Result<(), DecodeError> {
+    fn decode(
+        &mut self,
+        context: &Context<'_>,
+        _: &mut Memo,
+        payload: &[u8],
+        out: &mut Batch,
+    ) -> Result<Notes, DecodeError> {
+        if payload.is_empty() {
+            return Ok(Notes::empty());
+        }
         let json = parse(payload)?;
         let action = context.topic.rsplit('/').next().unwrap_or_default();
         match action {
@@ -114,17 +145,23 @@ impl Decoder for Gateway {
                         "$: an object with one member per device is due".into(),
                     ));
                 };
+                let mut taking = Taking {
+                    context,
+                    notes: Notes::default(),
+                    found: 0,
+                };
                 for (name, values) in devices {
                     let device = EntityName::from(name.as_str());
-                    self.meet(context, &device, out);
-                    telemetry(context, &device, values, out)?;
+                    self.meet(context, &device, &mut taking.notes, out);
+                    taking.telemetry(&device, values, out)?;
                 }
-                Ok(())
+                Ok(taking.notes)
             }
             "connect" | "disconnect" => {
                 let name = json.get("device").and_then(Value::as_str);
                 let device: EntityName = name.ok_or_else(|| DecodeError::NoValue("$.device".into()))?.into();
-                self.meet(context, &device, out);
+                let mut notes = Notes::default();
+                self.meet(context, &device, &mut notes, out);
                 let presence = if action == "connect" {
                     Presence::Online
                 } else {
@@ -137,7 +174,7 @@ impl Decoder for Gateway {
                     retained: context.retained,
                 };
                 out.events.push(event(context, &device, kind));
-                Ok(())
+                Ok(notes)
             }
             other => Err(DecodeError::Topic(format!(
                 "'{other}' is not telemetry, attributes, connect or disconnect"

@@ -29,23 +29,36 @@ pub fn of_json(value: &serde_json::Value) -> Result<Timestamp, DecodeError> {
             Some(whole) => of_whole(whole),
             None => of_number(number.as_f64().ok_or_else(wrong)?),
         },
-        serde_json::Value::String(text) => match text.parse::<f64>() {
-            Ok(number) => of_number(number),
-            Err(_) => {
-                let at: Timestamp = text.parse().map_err(|_| wrong())?;
-                let seconds = at.nanos() as f64 / 1e9;
-                if (EARLIEST_S..LATEST_S).contains(&seconds) {
-                    Ok(at)
-                } else {
-                    Err(wrong())
-                }
-            }
-        },
+        serde_json::Value::String(text) => of_text(text),
         _ => Err(wrong()),
     }
 }
 
-fn of_whole(number: i64) -> Result<Timestamp, DecodeError> {
+/// A text in RFC 3339, or a number written as text.
+pub fn of_text(text: &str) -> Result<Timestamp, DecodeError> {
+    if let Ok(whole) = text.parse() {
+        return of_whole(whole);
+    }
+    if let Ok(number) = text.parse::<f64>() {
+        return of_number(number);
+    }
+    let wrong = || DecodeError::Time(format!("{text:?}").chars().take(64).collect());
+    let at: Timestamp = text.parse().map_err(|_| wrong())?;
+    if is_ours(at) { Ok(at) } else { Err(wrong()) }
+}
+
+/// Milliseconds since 1970, where a convention says that they are.
+pub fn of_millis(millis: u64) -> Option<Timestamp> {
+    let at = Timestamp::from_millis(i64::try_from(millis).ok()?);
+    is_ours(at).then_some(at)
+}
+
+fn is_ours(at: Timestamp) -> bool {
+    (EARLIEST_S..LATEST_S).contains(&(at.nanos() as f64 / 1e9))
+}
+
+/// A whole number of s, ms, us or ns since 1970, to the last digit.
+pub fn of_whole(number: i64) -> Result<Timestamp, DecodeError> {
     for (unit, per_second) in [
         (1_000_000_000, 1),
         (1_000_000, 1_000),

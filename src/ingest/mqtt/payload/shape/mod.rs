@@ -1,0 +1,265 @@
+//! Payloads that look like the one before: the same members in the same order. Then each value has its place, and its series is known
+//! without any name being looked up.
+//!
+//! In: text whose like has been read by name before. Out: the same samples in the same order, or nothing at all. Never: a meaning of its
+//! own; whatever differs from the shape in any way is left to the reading by name.
+
+mod fill;
+mod plan;
+mod tree;
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+
+use super::{Context, Notes};
+use crate::model::{Batch, SeriesId};
+
+pub use plan::Target;
+use plan::{Name, Shape};
+
+/// Shapes that one subscription remembers. Payloads of any further shape are read by name.
+const SHAPES_MAX: usize = 256;
+
+/// Shapes that one topic is tried for, the latest first.
+const KEPT_MAX: usize = 4;
+
+/// Payloads in a row that fitted no shape, after which a topic is read by name for good: trying costs more than it saves.
+const MISSES_MAX: u8 = 32;
+
+/// What is remembered of one topic.
+#[derive(Default)]
+pub struct Memo {
+    kept: Vec<Kept>,
+    misses: u8,
+}
+
+struct Kept {
+    shape: usize,
+    /// By slot.
+    series: Box<[SeriesId]>,
+    /// By slot, the hash of the word that was told last; 0 for none.
+    words: Box<[u64]>,
+}
+
+/// What one place of a payload held.
+#[derive(Clone, Debug, PartialEq)]
+enum Got {
+    Nothing,
+    Number(f64),
+    /// A word that was told before.
+    SameWord,
+    Word(String),
+}
+
+/// The shapes of one subscription.
+pub struct Shapes {
+    target: Target,
+    known: Vec<Shape>,
+    /// By slot; reused from payload to payload.
+    got: Vec<Got>,
+    full: bool,
+}
+
+impl Shapes {
+    /// For a mapping.
+    pub const fn new(target: Target) -> Self {
+        Self {
+            target,
+            known: Vec::new(),
+            got: Vec::new(),
+            full: false,
+        }
+    }
+
+    /// Reads a payload of a known shape. `None` leaves `out` as it was.
+    pub fn read(&mut self, context: &Context<'_>, memo: &mut Memo, text: &str, out: &mut Batch) -> Option<Notes> {
+        for place in 0..memo.kept.len() {
+            let kept = &mut memo.kept[place];
+            let shape = self.known.get(kept.shape)?;
+            if let Some(filled) = fill::read(shape, &kept.words, text, &mut self.got) {
+                for ((got, series), (word, name)) in self
+                    .got
+                    .iter_mut()
+                    .zip(&kept.series)
+                    .zip(kept.words.iter_mut().zip(&shape.names))
+                {
+                    match std::mem::replace(got, Got::Nothing) {
+                        Got::Number(value) => out.samples.push(context.sample_in(*series, value, filled.at)),
+                        Got::Word(text) => {
+                            *word = hash(&text);
+                            let signal = name.of(context);
+                            out.events.push(context.word(signal, text, filled.at));
+                        }
+                        Got::SameWord | Got::Nothing => {}
+                    }
+                }
+                memo.misses = 0;
+                memo.kept.swap(0, place);
+                return Some(filled.notes);
+            }
+        }
+        None
+    }
+
+    /// Remembers the shape of a payload that was read by name with success. True when the bound is reached for the first time.
+    pub fn learn(&mut self, context: &Context<'_>, memo: &mut Memo, text: &str) -> bool {
+        if memo.misses >= MISSES_MAX {
+            return false;
+        }
+        memo.misses += 1;
+        let Some(shape) = plan::shape(&self.target, text) else {
+            return false;
+        };
+        let same = self.known.iter().position(|known| *known == shape);
+        let place = match same {
+            Some(place) => place,
+            None if self.known.len() >= SHAPES_MAX => return !std::mem::replace(&mut self.full, true),
+            None => {
+                self.known.push(shape);
+                self.known.len() - 1
+            }
+        };
+        let names = &self.known[place].names;
+        let kept = Kept {
+            shape: place,
+            series: names
+                .iter()
+                .map(|name| context.catalog.series(context.entity.as_str(), name.of(context)))
+                .collect(),
+            words: vec![0; names.len()].into(),
+        };
+        memo.kept.retain(|other| other.shape != place);
+        memo.kept.truncate(KEPT_MAX - 1);
+        memo.kept.insert(0, kept);
+        false
+    }
+}
+
+impl Name {
+    fn of<'a>(&'a self, context: &'a Context<'_>) -> &'a str {
+        match self {
+            Self::Member(name) => name,
+            Self::Topic => context.signal,
+        }
+    }
+}
+
+/// Never 0, which stands for no word.
+fn hash(word: &str) -> u64 {
+    FixedState::with_seed(0x776f_7264).hash_one(word) | 1
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::ingest::mqtt::payload::tests::Bench;
+    use crate::model::EventKind;
+
+    const MAPPINGS: [&str; 6] = [
+        "{}",
+        "{values: '$.a'}",
+        "{values: '$.a.b', time: '$.ts'}",
+        "{signals: {x: '$.a', y: '$.b[1].c'}}",
+        "{values: '$', time: '$.a.ts', signals: {x: \"$['b']\"}}",
+        "{values: '$..a', time: '$.time'}",
+    ];
+
+    fn yaml(mapping: &str) -> String {
+        format!("{{filter: a, decode: json, json: {mapping}}}")
+    }
+
+    fn leaf() -> impl Strategy<Value = String> {
+        prop_oneof![
+            any::<i64>().prop_map(|n| n.to_string()),
+            any::<u64>().prop_map(|n| n.to_string()),
+            (0..3000).prop_map(|n| format!("{}", f64::from(n) / 8.0)),
+            Just("1767225601000".into()),
+            Just("\"2026-01-01T00:00:02Z\"".into()),
+            "(true|false|null)",
+            "\"(on|21.5|run|stop|-0|9007199254740993|\\\\\\\\u0041)\"",
+        ]
+    }
+
+    fn document() -> impl Strategy<Value = String> {
+        leaf().prop_recursive(4, 24, 5, |inner| {
+            let member = ("(ts|time|timestamp|a|b|c)", inner.clone());
+            prop_oneof![
+                prop::collection::vec(member, 0..5).prop_map(|members| {
+                    let members: Vec<String> = members.iter().map(|(k, v)| format!("\"{k}\": {v}")).collect();
+                    format!("{{{}}}", members.join(", "))
+                }),
+                prop::collection::vec(inner, 0..4).prop_map(|items| format!("[{}]", items.join(", "))),
+            ]
+        })
+    }
+
+    /// Two documents of one shape or of different ones.
+    fn documents() -> impl Strategy<Value = Vec<String>> {
+        prop_oneof![
+            prop::collection::vec(document(), 2..5),
+            // Alike but for their values.
+            (document(), prop::collection::vec(0..100_u32, 2..5)).prop_map(|(text, numbers)| {
+                let vary = |n: &u32| {
+                    text.replace("21.5", &n.to_string())
+                        .replace("run", &format!("run{}", n % 2))
+                };
+                numbers.iter().map(vary).collect()
+            }),
+        ]
+    }
+
+    /// What is said and no word that was said last as well.
+    fn words(events: &[crate::model::Event]) -> Vec<(String, String)> {
+        let word = |event: &crate::model::Event| match &event.kind {
+            EventKind::Text { signal, text } => (signal.clone(), text.clone()),
+            other => panic!("{other:?}"),
+        };
+        events.iter().map(word).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// The reading by shape against the reading by name, which a decoder without memory always does.
+        #[test]
+        fn a_shape_changes_nothing_of_what_is_read(mapping in 0..MAPPINGS.len(), texts in documents()) {
+            let mut warm = Bench::new(&yaml(MAPPINGS[mapping]));
+            for text in texts.iter().chain(&texts) {
+                let mut cold = Bench::new(&yaml(MAPPINGS[mapping]));
+                let (expected, expected_notes) = cold.feed("t/s", text.as_bytes());
+                let (got, got_notes) = warm.feed("t/s", text.as_bytes());
+                prop_assert_eq!(warm.words(&got), cold.words(&expected), "{}", text);
+                prop_assert_eq!(got_notes, expected_notes);
+                let (got, expected) = (words(&got.events), words(&expected.events));
+                prop_assert!(got.iter().all(|word| expected.contains(word)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_word_is_told_again_when_it_has_changed() {
+        let mut bench = Bench::new(&yaml("{}"));
+        let mut told = Vec::new();
+        for mode in ["auto", "auto", "auto", "hand", "hand", "auto"] {
+            let (batch, _) = bench.feed("a", format!("{{\"mode\": \"{mode}\", \"t\": 1}}").as_bytes());
+            assert_eq!(batch.samples.len(), 1);
+            told.extend(words(&batch.events).into_iter().map(|(_, word)| word));
+        }
+        // The first by name, the second because the shape does not know the first.
+        assert_eq!(told, ["auto", "auto", "hand", "auto"]);
+    }
+
+    #[test]
+    fn no_name_is_looked_up_for_what_looks_like_the_one_before() {
+        let mut bench = Bench::new(&yaml("{}"));
+        let (first, _) = bench.feed("a", br#"{"t": 1, "deep": {"p": 2}, "list": [1, 2]}"#);
+        // Another catalog would hand out other numbers; the ones that come are remembered.
+        bench.catalog = crate::model::Catalog::new();
+        let (second, _) = bench.feed("a", br#"{"t": 3, "deep": {"p": 4}, "list": []}"#);
+        let series = |batch: &crate::model::Batch| batch.samples.iter().map(|s| s.series).collect::<Vec<_>>();
+        assert_eq!(series(&first), series(&second));
+        assert_eq!(bench.catalog.series_count(), 0);
+    }
+}

@@ -1,0 +1,165 @@
+//! An MQTT source at work, and what came of it in words.
+
+#![allow(dead_code, reason = "each test file uses its own part of the harness")]
+
+use jurymast::engine::Input;
+use jurymast::ingest::mqtt::{MqttSource, Settings};
+use jurymast::ingest::{Feed, Source};
+use jurymast::metrics::{ByReason, Metrics};
+use jurymast::model::{Batch, Catalog, EventKind, Reach};
+use rumqttc::{AsyncClient, MqttOptions, QoS};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::PATIENCE;
+
+/// Sources at work, and what came of them.
+pub struct Listening {
+    catalog: Catalog,
+    inbox: mpsc::Receiver<Input>,
+    metrics: Metrics,
+    stop: CancellationToken,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Listening {
+    /// One source, as the config would state it.
+    pub fn start(yaml: &str) -> Self {
+        Self::to(vec![serde_saphyr::from_str(yaml).unwrap()], 4096)
+    }
+
+    /// Several sources, and an inbox with room for so many inputs.
+    pub fn to(sources: Vec<Settings>, room: usize) -> Self {
+        let (sender, inbox) = mpsc::channel(room);
+        let (catalog, stop) = (Catalog::new(), CancellationToken::new());
+        let feed = Feed {
+            inbox: sender,
+            catalog: catalog.clone(),
+            agent: "jurymast".into(),
+            metrics: Metrics::default(),
+            stop: stop.clone(),
+        };
+        let metrics = feed.metrics.clone();
+        for settings in sources {
+            settings.check().unwrap();
+            tokio::spawn(Box::new(MqttSource::new(settings)).run(feed.clone()));
+        }
+        Self {
+            catalog,
+            inbox,
+            metrics,
+            stop,
+        }
+    }
+
+    /// How often the source `plant` counted this.
+    pub fn counted(&self, reason: &'static str) -> u64 {
+        let label = ByReason {
+            source: "plant".into(),
+            reason,
+        };
+        self.metrics.bad_input.get_or_create(&label).get()
+    }
+
+    /// Waits for the first thing said that `pick` picks.
+    pub async fn until(&mut self, pick: impl Fn(&str) -> bool) -> String {
+        self.all_until(pick).await.pop().expect("it ends with what was picked")
+    }
+
+    /// All that is said until `pick` picks: `entity/signal=value`, or an event in short.
+    pub async fn all_until(&mut self, pick: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut all = Vec::new();
+        let search = async {
+            loop {
+                let Some(Input::Batch(batch)) = self.inbox.recv().await else {
+                    continue;
+                };
+                for said in words(&self.catalog, &batch) {
+                    let picked = pick(&said);
+                    all.push(said);
+                    if picked {
+                        return;
+                    }
+                }
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, search).await.is_ok();
+        assert!(in_time, "it was not said in time; what was: {all:#?}");
+        all
+    }
+
+    /// Lets go of what has been said so far.
+    pub fn forget(&mut self) {
+        while self.inbox.try_recv().is_ok() {}
+    }
+}
+
+/// What a batch says: samples first.
+pub fn words(catalog: &Catalog, batch: &Batch) -> Vec<String> {
+    let samples = batch.samples.iter().map(|sample| {
+        let (entity, signal) = catalog.parts(sample.series).unwrap();
+        let (entity, signal) = (catalog.entity_name(entity), catalog.signal_name(signal));
+        let old = if sample.retained { " retained" } else { "" };
+        format!("{entity}/{signal}={}{old}", sample.value)
+    });
+    let events = batch.events.iter().map(|event| match &event.kind {
+        EventKind::Reach {
+            reach: Reach::Good { .. },
+            ..
+        } => format!("{} good", event.entity),
+        EventKind::Reach { reach, .. } => format!("{} {reach:?}", event.entity),
+        EventKind::Presence { presence, .. } => format!("{} {presence:?}", event.entity),
+        EventKind::BadPayload { error, .. } => format!("{} bad: {error}", event.entity),
+        EventKind::Sequence { expected, got } => format!("{} {expected}!={got}", event.entity),
+        EventKind::Text { signal, text } => format!("{}/{signal}='{text}'", event.entity),
+        other => format!("{} {other:?}", event.entity),
+    });
+    samples.chain(events).collect()
+}
+
+/// Somebody who publishes.
+pub struct Publisher {
+    client: AsyncClient,
+    events: rumqttc::EventLoop,
+}
+
+impl Publisher {
+    /// To a broker on this port.
+    pub fn new(port: u16) -> Self {
+        let mut options = MqttOptions::new("publisher", "127.0.0.1", port);
+        options.set_max_packet_size(1 << 20, 1 << 20);
+        let (client, events) = AsyncClient::new(options, 10);
+        Self { client, events }
+    }
+
+    /// Publishes, and waits until the broker has it.
+    pub async fn publish(&mut self, topic: &str, payload: Vec<u8>, retain: bool) {
+        self.client
+            .publish(topic, QoS::AtLeastOnce, retain, payload)
+            .await
+            .unwrap();
+        while !matches!(
+            self.events.poll().await.unwrap(),
+            rumqttc::Event::Incoming(rumqttc::Packet::PubAck(_))
+        ) {}
+    }
+}
+
+/// One message.
+pub async fn publish(port: u16, topic: &str, payload: Vec<u8>, retain: bool) {
+    Publisher::new(port).publish(topic, payload, retain).await;
+}
+
+/// A source of telemetry and presence, with these further settings.
+pub fn source(port: u16, more: &str) -> String {
+    format!(
+        "{{name: plant, url: 'mqtt://127.0.0.1:{port}', {more} subscribe: [\
+         {{filter: 'plant/{{device}}/telemetry', decode: json, entity: '{{device}}'}}, \
+         {{filter: 'plant/{{device}}/status', decode: presence, entity: '{{device}}'}}]}}"
+    )
+}
