@@ -8,7 +8,7 @@ use tokio::sync::{broadcast, mpsc};
 
 use crate::act::{Conductor, Prober};
 use crate::api;
-use crate::capsule::Recorder;
+use crate::capsule::Recording;
 use crate::engine::{Effects, Engine, Input, PlanEvent, ProbeRequest, Record};
 use crate::model::plan::Outcome;
 use crate::model::{Check, EntityName};
@@ -30,7 +30,7 @@ pub struct Dispatcher {
     pub agent: EntityName,
     pub inbox: mpsc::Sender<Input>,
     pub notifier: Option<Notifier>,
-    pub recorder: Option<Recorder>,
+    pub recording: Option<Recording>,
     pub watch: Option<broadcast::Sender<Arc<Record>>>,
     pub picture: api::Picture,
     pub recent: VecDeque<Arc<Record>>,
@@ -40,8 +40,8 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// Keeps an input for the capsule.
     pub fn record_input(&mut self, input: &Input) {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.input(input);
+        if let Some(recording) = &mut self.recording {
+            recording.input(input);
         }
     }
 
@@ -97,8 +97,8 @@ impl Dispatcher {
             }
         }
         for record in effects.log.drain(..) {
-            if let Some(recorder) = &mut self.recorder {
-                recorder.decision(&record);
+            if let Some(recording) = &mut self.recording {
+                recording.decision(&record);
             }
             let record = Arc::new(record);
             if let Some(watch) = &self.watch {
@@ -109,6 +109,9 @@ impl Dispatcher {
                 self.recent.pop_front();
             }
             self.recent.push_back(record);
+        }
+        if let Some(recording) = &mut self.recording {
+            recording.between_ticks();
         }
         let due = self.painted.is_none_or(|painted| painted.elapsed() >= PICTURE_EVERY);
         if due || news {

@@ -25,7 +25,6 @@ use tokio_util::sync::CancellationToken;
 use crate::act::journal::{Record as JournalRecord, State as JournalState};
 use crate::act::{Conductor, Prober};
 use crate::api::{self, Hooks, Picture};
-use crate::capsule::Recorder;
 use crate::clock::wall_clock;
 use crate::config::Loaded;
 use crate::coordinate::solo;
@@ -112,13 +111,8 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         Box::new(Threads),
     );
     let engine = Engine::new(setup)?;
-    let recorder = match record.or_else(|| config.record.as_ref().map(|record| record.dir.join(stamp()))) {
-        Some(dir) => {
-            let files = recording::files(&loaded);
-            Some(Recorder::begin(&dir, catalog.clone(), &files).map_err(|e| start("recording")(e.to_string()))?)
-        }
-        None => None,
-    };
+    let recording =
+        recording::begin(&loaded, record, &catalog, &metrics).map_err(|e| start("recording")(e.to_string()))?;
     // Held until the last plan has come to its end, beyond `stop`.
     let held = CancellationToken::new();
     let conductor = if observe_only {
@@ -210,7 +204,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         agent: config.agent.name.clone(),
         inbox,
         notifier,
-        recorder,
+        recording,
         watch,
         picture,
         recent: VecDeque::new(),
@@ -222,16 +216,15 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         feed.stop = stop.child_token();
         let setup = engine_setup(
             &loaded.config,
-            loaded.library,
-            loaded.playbooks,
+            loaded.library.clone(),
+            loaded.playbooks.clone(),
             feed.catalog.clone(),
             Box::new(Threads),
         );
         engine.reload(setup)?;
         sources::start(&loaded.config, &feed, &prober);
-        if let Some(recorder) = dispatcher.recorder.take() {
-            tracing::warn!("recording ends with the reload: a capsule has one config");
-            recording::finish(recorder, &loaded.config.agent.name);
+        if let Some(recording) = &mut dispatcher.recording {
+            recording.reloaded(recording::source(&loaded));
         }
         tracing::info!("the config was read again");
     }
@@ -241,8 +234,8 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
     if let Some(notifier) = dispatcher.notifier.take() {
         notifier.finish().await;
     }
-    if let Some(recorder) = dispatcher.recorder.take() {
-        recording::finish(recorder, engine.agent());
+    if let Some(recording) = dispatcher.recording.take() {
+        recording.finish();
     }
     Ok(())
 }
@@ -346,16 +339,6 @@ fn on_hangup(path: Option<PathBuf>, reloads: mpsc::Sender<Loaded>, stop: Cancell
             }
         }
     });
-}
-
-/// A folder name for a capsule: the time, as a file system takes it.
-fn stamp() -> String {
-    wall_clock()
-        .to_string()
-        .chars()
-        .take(19)
-        .map(|c| if c == ':' { '-' } else { c })
-        .collect()
 }
 
 /// Sends an input without waiting longer than a stop would allow.

@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 use crate::engine::Input;
@@ -29,11 +31,14 @@ pub struct Decoder {
 }
 
 /// A line that cannot be read.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum LineError {
     /// Not JSON, or not of a known shape.
     #[error("not an input: {0}")]
     Shape(String),
+    /// A key that means nothing here: what it was to say would be lost.
+    #[error("nothing is called '{0}' here")]
+    Unknown(String),
     /// A series that no line has named.
     #[error("series {0} was not named before")]
     Unnamed(u64),
@@ -115,51 +120,51 @@ impl Decoder {
         }
     }
 
-    /// Reads a line. `None` for one that only names a series.
+    /// Reads a line. `None` for one that only names a series. Strict: whatever the encoder would not have written is an error.
     pub fn decode(&mut self, line: &str) -> Result<Option<Input>, LineError> {
-        let shape = |error: serde_json::Error| LineError::Shape(error.to_string());
-        let mut value: Value = serde_json::from_str(line).map_err(shape)?;
-        let Some(object) = value.as_object_mut() else {
-            return Err(LineError::Shape("an object is due".into()));
+        let Keys(mut keys) = serde_json::from_str(line).map_err(shape)?;
+        let at = keys.iter().position(|(key, _)| key == "s");
+        let events = at.and_then(|_| keys.iter().position(|(key, _)| key == "e"));
+        let events = events.map(|at| keys.remove(at).1);
+        let (key, value) = match keys.pop() {
+            Some(only) if keys.is_empty() => only,
+            Some((last, _)) => {
+                let extra = keys
+                    .into_iter()
+                    .map(|(key, _)| key)
+                    .find(|key| key != "s" && key != "t");
+                return Err(LineError::Unknown(extra.unwrap_or(last)));
+            }
+            None => return Err(LineError::Shape("none of n, t, p, o, l, s is there".into())),
         };
-        if let Some(names) = object.remove("n") {
-            let (entity, signal): (String, String) = serde_json::from_value(names).map_err(shape)?;
-            self.series.push(self.catalog.series(&entity, &signal));
-            return Ok(None);
+        match key.as_str() {
+            "n" => {
+                let (entity, signal): (String, String) = serde_json::from_value(value).map_err(shape)?;
+                self.series.push(self.catalog.series(&entity, &signal));
+                Ok(None)
+            }
+            "t" => {
+                let now = value
+                    .as_i64()
+                    .ok_or_else(|| LineError::Shape("a tick is a whole number".into()))?;
+                Ok(Some(Input::Tick(Timestamp::from_nanos(now))))
+            }
+            "p" => whole(value).map(|event| Some(Input::Plan(event))),
+            "o" => whole(value).map(|command| Some(Input::Operator(command))),
+            "l" => whole(value).map(|lease| Some(Input::Lease(lease))),
+            "s" => {
+                let Value::Array(samples) = value else {
+                    return Err(LineError::Shape("'s' is a list".into()));
+                };
+                let events = events.map_or_else(|| Ok(Vec::new()), whole)?;
+                let samples = samples
+                    .iter()
+                    .map(|sample| self.sample(sample))
+                    .collect::<Result<_, _>>()?;
+                Ok(Some(Input::Batch(Batch { samples, events })))
+            }
+            _ => Err(LineError::Unknown(key)),
         }
-        if let Some(now) = object.remove("t") {
-            let now = now
-                .as_i64()
-                .ok_or_else(|| LineError::Shape("a tick is a whole number".into()))?;
-            return Ok(Some(Input::Tick(Timestamp::from_nanos(now))));
-        }
-        if let Some(event) = object.remove("p") {
-            return serde_json::from_value(event)
-                .map(|event| Some(Input::Plan(event)))
-                .map_err(shape);
-        }
-        if let Some(command) = object.remove("o") {
-            return serde_json::from_value(command)
-                .map(|command| Some(Input::Operator(command)))
-                .map_err(shape);
-        }
-        if let Some(lease) = object.remove("l") {
-            return serde_json::from_value(lease)
-                .map(|lease| Some(Input::Lease(lease)))
-                .map_err(shape);
-        }
-        let Some(Value::Array(samples)) = object.remove("s") else {
-            return Err(LineError::Shape("none of n, t, p, o, l, s is there".into()));
-        };
-        let events = match object.remove("e") {
-            Some(events) => serde_json::from_value(events).map_err(shape)?,
-            None => Vec::new(),
-        };
-        let samples = samples
-            .iter()
-            .map(|sample| self.sample(sample))
-            .collect::<Result<_, _>>()?;
-        Ok(Some(Input::Batch(Batch { samples, events })))
     }
 
     fn sample(&self, value: &Value) -> Result<Sample, LineError> {
@@ -170,25 +175,103 @@ impl Decoder {
             ))
         };
         let fields = value.as_array().ok_or_else(wrong)?;
-        let whole = |n: usize| fields.get(n).and_then(Value::as_i64).ok_or_else(wrong);
-        let number = fields.first().and_then(Value::as_u64).ok_or_else(wrong)?;
+        let (number, at, late, value, retained) = match fields.as_slice() {
+            [number, at, late, value] => (number, at, late, value, false),
+            [number, at, late, value, one] if one.as_u64() == Some(1) => (number, at, late, value, true),
+            _ => return Err(wrong()),
+        };
+        let number = number.as_u64().ok_or_else(wrong)?;
         let series = usize::try_from(number)
             .ok()
             .and_then(|n| self.series.get(n))
             .ok_or(LineError::Unnamed(number))?;
-        let (at, late) = (whole(1)?, whole(2)?);
-        let value = match fields.get(3) {
-            Some(Value::Number(number)) => number.as_f64().ok_or_else(wrong)?,
-            Some(Value::String(bits)) => f64::from_bits(u64::from_str_radix(bits, 16).map_err(|_| wrong())?),
+        let (at, late) = (at.as_i64().ok_or_else(wrong)?, late.as_i64().ok_or_else(wrong)?);
+        let value = match value {
+            Value::Number(number) => number.as_f64().ok_or_else(wrong)?,
+            Value::String(bits) => bits_of(bits).ok_or_else(wrong)?,
             _ => return Err(wrong()),
         };
         Ok(Sample {
             series: *series,
-            retained: fields.get(4).is_some(),
+            retained,
             at: Timestamp::from_nanos(at),
             seen: Timestamp::from_nanos(at.wrapping_add(late)),
             value,
         })
+    }
+}
+
+/// Only what is no finite number is written by its bits.
+fn bits_of(text: &str) -> Option<f64> {
+    let digits = !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c));
+    let value = f64::from_bits(u64::from_str_radix(text, 16).ok().filter(|_| digits)?);
+    (!value.is_finite()).then_some(value)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` hands it on")]
+fn shape(error: serde_json::Error) -> LineError {
+    LineError::Shape(error.to_string())
+}
+
+/// Reads a part and makes sure that nothing of it was passed over.
+fn whole<T: Serialize + DeserializeOwned>(value: Value) -> Result<T, LineError> {
+    let read: T = serde_json::from_value(value.clone()).map_err(shape)?;
+    let again = serde_json::to_value(&read).map_err(shape)?;
+    match lost(&value, &again) {
+        Some(key) => Err(LineError::Unknown(key)),
+        None => Ok(read),
+    }
+}
+
+/// The first key that was given and is not said again. One that says nothing may be left out.
+fn lost(given: &Value, again: &Value) -> Option<String> {
+    match (given, again) {
+        (Value::Object(given), Value::Object(again)) => given.iter().find_map(|(key, value)| match again.get(key) {
+            Some(other) => lost(value, other),
+            None => (!says_nothing(value)).then(|| key.clone()),
+        }),
+        (Value::Array(given), Value::Array(again)) => given.iter().zip(again).find_map(|(a, b)| lost(a, b)),
+        _ => None,
+    }
+}
+
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    }
+}
+
+/// The keys of an object in their order; one that stands twice is an error.
+struct Keys(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(KeysVisitor)
+    }
+}
+
+struct KeysVisitor;
+
+impl<'de> Visitor<'de> for KeysVisitor {
+    type Value = Keys;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
+        let mut keys: Vec<(String, Value)> = Vec::new();
+        while let Some((key, value)) = map.next_entry::<String, Value>()? {
+            if keys.iter().any(|(known, _)| *known == key) {
+                return Err(serde::de::Error::custom(format!("'{key}' stands twice")));
+            }
+            keys.push((key, value));
+        }
+        Ok(Keys(keys))
     }
 }
 
@@ -241,6 +324,53 @@ mod tests {
                 (before.series, before.at, before.seen, before.retained),
                 (after.series, after.at, after.seen, after.retained)
             );
+        }
+    }
+
+    #[test]
+    fn what_the_encoder_would_not_have_written_is_refused_with_what_is_wrong() {
+        let event =
+            r#"{"entity":"a","at":"1970-01-01T00:00:01Z","seen":"1970-01-01T00:00:01Z","kind":{"event":"restarted"}}"#;
+        let mut decoder = Decoder::new(Catalog::new());
+        assert_eq!(decoder.decode(r#"{"n":["a","s"]}"#), Ok(None));
+        for good in [
+            r#"{"s":[[0,5,0,1.5,1],[0,6,0,2]]}"#.to_owned(),
+            r#"{"s":[[0,5,0,"7ff8000000000000"]]}"#.to_owned(),
+            format!(r#"{{"s":[],"e":[{event}]}}"#),
+            format!(r#"{{"e":[{event}],"s":[]}}"#),
+        ] {
+            assert!(matches!(decoder.decode(&good), Ok(Some(Input::Batch(_)))), "{good}");
+        }
+        for (line, word) in [
+            (r#"{"s":[[0,5,0,1.5,0]]}"#.to_owned(), "not a sample"),
+            (r#"{"s":[[0,5,0,1.5,true]]}"#.to_owned(), "not a sample"),
+            (r#"{"s":[[0,5,0,1.5,1,1]]}"#.to_owned(), "not a sample"),
+            (r#"{"s":[[0,5,0]]}"#.to_owned(), "not a sample"),
+            (r#"{"s":[[0,5,0,"+7ff8000000000000"]]}"#.to_owned(), "not a sample"),
+            (r#"{"s":[[0,5,0,"3ff0000000000000"]]}"#.to_owned(), "not a sample"),
+            (r#"{"s":[[1,5,0,1]]}"#.to_owned(), "series 1 was not named"),
+            (r#"{"s":[],"x":1}"#.to_owned(), "'x'"),
+            (r#"{"s":[],"e":[],"x":1}"#.to_owned(), "'x'"),
+            (r#"{"t":5,"x":1}"#.to_owned(), "'x'"),
+            (r#"{"t":5,"t":6}"#.to_owned(), "stands twice"),
+            (r#"{"t":5.5}"#.to_owned(), "whole number"),
+            (r#"{"q":5}"#.to_owned(), "'q'"),
+            ("{}".to_owned(), "none of"),
+            (
+                r#"{"l":{"epoch":1,"seq":0,"until":"1970-01-01T00:00:01Z","holder":"x"}}"#.to_owned(),
+                "'holder'",
+            ),
+            (
+                format!(
+                    r#"{{"s":[],"e":[{}]}}"#,
+                    event.replace("\"at\"", "\"why\":\"x\",\"at\"")
+                ),
+                "'why'",
+            ),
+            (r#"{"t":5} {"t":6}"#.to_owned(), "trailing"),
+        ] {
+            let error = decoder.decode(&line).unwrap_err().to_string();
+            assert!(error.contains(word), "{line}: {error}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::RulesDigest;
 use crate::model::{Decision, EntityName, FaultName, Remedy, ServiceName, Timestamp};
 
 /// `manifest.yml`.
@@ -18,9 +19,46 @@ pub struct Manifest {
     pub begins: Option<Timestamp>,
     /// When the last one came in.
     pub ends: Option<Timestamp>,
+    /// The version of Jurymast that recorded it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// What the rules meant with which it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<RulesDigest>,
+    /// The capsule that this one goes on from: what the engine had learned until then is known from there alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<Continues>,
+    /// Lines that could not be kept; the capsule ends before the first of them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dropped: u64,
     /// What really happened, where somebody knows. Empty: nothing was wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub truth: Vec<Truth>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands out a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// From which capsule, and why, another one goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Continues {
+    /// The name of its folder, beside this one.
+    pub capsule: String,
+    /// Why a new one was begun.
+    pub because: Because,
+}
+
+/// Why a recording goes on in a new capsule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Because {
+    /// The one before was full.
+    Full,
+    /// The config was read again; the engine went on with what it knew.
+    Reload,
 }
 
 /// A fault that really happened, and what is right to do about it.

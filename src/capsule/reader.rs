@@ -8,7 +8,7 @@ use flate2::bufread::GzDecoder;
 
 use super::codec::{Decoder, LINE_MAX, LineError};
 use super::{FORMAT, Manifest};
-use crate::engine::Input;
+use crate::engine::{Input, Record};
 use crate::model::Catalog;
 
 /// A capsule that cannot be read.
@@ -38,17 +38,29 @@ pub enum CapsuleError {
         /// Its format.
         format: u32,
     },
-    /// A line.
-    #[error("{path}, line {line}: {error}")]
-    Line {
+    /// Lines that cannot be read.
+    #[error("{path}: {count} lines cannot be read{}", .first.iter().map(|bad| format!("\n  line {}: {}", bad.line, bad.error)).collect::<String>())]
+    Lines {
         /// Which file.
         path: PathBuf,
-        /// Which line, from 1.
-        line: usize,
-        /// What is wrong.
-        error: LineError,
+        /// How many.
+        count: usize,
+        /// The first of them.
+        first: Vec<BadLine>,
     },
 }
+
+/// A line that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadLine {
+    /// Which line, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub error: LineError,
+}
+
+/// Lines that cannot be read are counted; so many are told with their place.
+const TOLD_MAX: usize = 10;
 
 /// A capsule on disk.
 pub struct Capsule {
@@ -95,7 +107,8 @@ impl Capsule {
         })
     }
 
-    /// Hands every input to `each`, in order.
+    /// Hands every input to `each`, in order. Behind a line that cannot be read nothing is handed on, because a series that was named
+    /// there would shift all that follow; but the rest is still looked at, and all that is wrong is told at once.
     pub fn inputs(&self, catalog: &Catalog, mut each: impl FnMut(Input)) -> Result<usize, CapsuleError> {
         let path = self.dir.join("inputs.jsonl.gz");
         let io = |error| CapsuleError::Io {
@@ -105,29 +118,81 @@ impl Capsule {
         let file = File::open(&path).map_err(io)?;
         let mut reader = BufReader::new(GzDecoder::new(BufReader::new(file)));
         let mut decoder = Decoder::new(catalog.clone());
-        let mut text = String::new();
+        let mut bad = Bad::default();
+        let mut text = Vec::new();
         let mut line = 0;
         loop {
             text.clear();
             let read = io::Read::take(&mut reader, LINE_MAX as u64)
-                .read_line(&mut text)
+                .read_until(b'\n', &mut text)
                 .map_err(io)?;
             if read == 0 {
-                return Ok(line);
+                break;
             }
             line += 1;
-            let at = |error| CapsuleError::Line {
-                path: path.clone(),
-                line,
-                error,
-            };
-            if !text.ends_with('\n') {
-                return Err(at(LineError::Shape("the line is cut off or too long".into())));
+            if text.pop_if(|last| *last == b'\n').is_none() {
+                bad.note(line, LineError::Shape("the line is cut off or too long".into()));
+                break;
             }
-            if let Some(input) = decoder.decode(text.trim_end()).map_err(at)? {
-                each(input);
+            let read = std::str::from_utf8(&text)
+                .map_err(|error| LineError::Shape(error.to_string()))
+                .and_then(|text| decoder.decode(text));
+            match read {
+                Ok(Some(input)) if bad.count == 0 => each(input),
+                Ok(_) => {}
+                Err(error) => bad.note(line, error),
             }
         }
+        bad.refuse(path).map(|()| line)
+    }
+
+    /// The decision log line by line, each of a known shape.
+    pub fn log(&self) -> Result<Vec<Record>, CapsuleError> {
+        let mut bad = Bad::default();
+        let mut log = Vec::new();
+        for (number, line) in self.decisions.lines().enumerate() {
+            match serde_json::from_str(line) {
+                Ok(record) => log.push(record),
+                Err(error) => bad.note(number + 1, LineError::Shape(error.to_string())),
+            }
+        }
+        bad.refuse(self.dir.join("decisions.jsonl")).map(|()| log)
+    }
+
+    /// The capsule that this one goes on from, if it is still there.
+    pub fn before(&self) -> Option<Result<Self, CapsuleError>> {
+        let continues = self.manifest.continues.as_ref()?;
+        // A name and no path: a manifest from elsewhere must not lead out of its folder.
+        let name = Path::new(&continues.capsule).file_name()?;
+        let dir = self.dir.canonicalize().ok()?.parent()?.join(name);
+        dir.is_dir().then(|| Self::open(&dir))
+    }
+}
+
+/// Lines that cannot be read: all counted, the first told.
+#[derive(Default)]
+struct Bad {
+    count: usize,
+    first: Vec<BadLine>,
+}
+
+impl Bad {
+    fn note(&mut self, line: usize, error: LineError) {
+        self.count += 1;
+        if self.first.len() < TOLD_MAX {
+            self.first.push(BadLine { line, error });
+        }
+    }
+
+    fn refuse(self, path: PathBuf) -> Result<(), CapsuleError> {
+        if self.count == 0 {
+            return Ok(());
+        }
+        Err(CapsuleError::Lines {
+            path,
+            count: self.count,
+            first: self.first,
+        })
     }
 }
 

@@ -1,16 +1,18 @@
-//! Writes a capsule while the agent runs. A thread of its own does the writing; what it cannot keep up with is counted.
+//! Writes one capsule while the agent runs. A thread of its own does the writing; what it cannot keep up with is counted.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::JoinHandle;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::codec::Encoder;
-use super::{FORMAT, Manifest};
+use super::{FORMAT, Manifest, Redactor};
 use crate::engine::{Input, Record};
 use crate::model::{Catalog, Timestamp};
 
@@ -33,39 +35,61 @@ enum Line {
 /// See the module.
 pub struct Recorder {
     dir: PathBuf,
+    part: PathBuf,
     encoder: Encoder,
     lines: Option<SyncSender<Line>>,
     writer: Option<JoinHandle<io::Result<()>>>,
+    written: Arc<AtomicU64>,
     begins: Option<Timestamp>,
     ends: Option<Timestamp>,
     dropped: u64,
 }
 
+fn wrong(path: &Path) -> impl Fn(io::Error) -> RecorderError {
+    let path = path.to_owned();
+    move |error| RecorderError {
+        path: path.clone(),
+        error,
+    }
+}
+
 impl Recorder {
-    /// Begins a capsule in `dir`, which must not hold one yet. `files` are the config and the rules: path inside the capsule, and text.
-    pub fn begin(dir: &Path, catalog: Catalog, files: &[(String, String)]) -> Result<Self, RecorderError> {
-        let at = |path: &Path| {
-            let path = path.to_owned();
-            move |error| RecorderError { path, error }
-        };
-        fs::create_dir_all(dir).map_err(at(dir))?;
-        for (name, text) in files {
-            let path = dir.join(name);
-            if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent).map_err(at(parent))?;
-            }
-            fs::write(&path, text).map_err(at(&path))?;
+    /// Begins a capsule in `dir`, which must not hold anything yet. `files` are the config and the rules: path inside the capsule, and text.
+    /// Secrets that `redactor` knows are written nowhere.
+    pub fn begin(
+        dir: &Path,
+        catalog: Catalog,
+        files: &[(String, String)],
+        redactor: Redactor,
+    ) -> Result<Self, RecorderError> {
+        if fs::read_dir(dir).is_ok_and(|mut inside| inside.next().is_some()) {
+            return Err(wrong(dir)(io::Error::other(
+                "there is something already; a capsule needs a folder of its own",
+            )));
         }
-        let (inputs, decisions) = (dir.join("inputs.jsonl.gz"), dir.join("decisions.jsonl"));
-        let inputs = File::create_new(&inputs).map_err(at(&inputs))?;
-        let decisions = File::create_new(&decisions).map_err(at(&decisions))?;
+        let part = part(dir);
+        fs::create_dir_all(&part).map_err(wrong(&part))?;
+        for (name, text) in files {
+            let path = part.join(name);
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent).map_err(wrong(parent))?;
+            }
+            fs::write(&path, text).map_err(wrong(&path))?;
+        }
+        let (inputs, decisions) = (part.join("inputs.jsonl.gz"), part.join("decisions.jsonl"));
+        let inputs = File::create_new(&inputs).map_err(wrong(&inputs))?;
+        let decisions = File::create_new(&decisions).map_err(wrong(&decisions))?;
         let (lines, waiting) = mpsc::sync_channel(WAITING);
-        let writer = std::thread::spawn(move || write(&waiting, inputs, decisions));
+        let written = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&written);
+        let writer = std::thread::spawn(move || write(&waiting, inputs, decisions, &count, &redactor));
         Ok(Self {
             dir: dir.to_owned(),
+            part,
             encoder: Encoder::new(catalog),
             lines: Some(lines),
             writer: Some(writer),
+            written,
             begins: None,
             ends: None,
             dropped: 0,
@@ -74,13 +98,14 @@ impl Recorder {
 
     /// Records an input, before the engine gets it.
     pub fn input(&mut self, input: &Input) {
-        if let Input::Tick(now) = input {
+        let mut text = String::new();
+        self.encoder.encode(input, &mut text);
+        if self.send(Line::Input(text))
+            && let Input::Tick(now) = input
+        {
             self.begins.get_or_insert(*now);
             self.ends = Some(*now);
         }
-        let mut text = String::new();
-        self.encoder.encode(input, &mut text);
-        self.send(Line::Input(text));
     }
 
     /// Records a decision.
@@ -91,57 +116,114 @@ impl Recorder {
         }
     }
 
-    fn send(&mut self, line: Line) {
-        let sent = self.lines.as_ref().map(|lines| lines.try_send(line));
-        if matches!(sent, Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_)))) {
-            self.dropped += 1;
-        }
+    /// What comes behind a line that was not kept is not kept either: what there is then replays rightly up to its end.
+    fn send(&mut self, line: Line) -> bool {
+        let kept = self.dropped == 0 && self.lines.as_ref().is_some_and(|lines| lines.try_send(line).is_ok());
+        self.dropped += u64::from(!kept);
+        kept
     }
 
-    /// Lines that could not be kept; a capsule with any cannot be replayed byte for byte.
+    /// Lines that could not be kept.
     pub const fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// Ends the capsule. `manifest` is told its time span.
+    /// Bytes on disk, as far as they are written out.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// The capsule's folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Ends the capsule: all of it is on disk before its folder gets its name. `manifest` is told the time span and what was dropped.
     pub fn finish(mut self, mut manifest: Manifest) -> Result<PathBuf, RecorderError> {
-        let wrong = |path: &Path, error| RecorderError {
-            path: path.to_owned(),
-            error,
-        };
         self.lines = None;
         if let Some(writer) = self.writer.take() {
             let written = writer
                 .join()
                 .unwrap_or_else(|_| Err(io::Error::other("the writer has died")));
-            written.map_err(|error| wrong(&self.dir, error))?;
-        }
-        if self.dropped > 0 {
-            let error = io::Error::other(format!(
-                "{} lines could not be kept: the disk is too slow",
-                self.dropped
-            ));
-            return Err(wrong(&self.dir, error));
+            written.map_err(wrong(&self.part))?;
         }
         manifest.format = FORMAT;
         manifest.begins = self.begins;
         manifest.ends = self.ends;
-        let path = self.dir.join("manifest.yml");
-        let text = serde_saphyr::to_string(&manifest).map_err(|e| wrong(&path, io::Error::other(e.to_string())))?;
-        fs::write(&path, text).map_err(|error| wrong(&path, error))?;
+        manifest.dropped = self.dropped;
+        let path = self.part.join("manifest.yml");
+        let text = serde_saphyr::to_string(&manifest).map_err(|e| wrong(&path)(io::Error::other(e.to_string())))?;
+        let mut file = File::create(&path).map_err(wrong(&path))?;
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(wrong(&path))?;
+        sync(&self.part)?;
+        fs::rename(&self.part, &self.dir).map_err(wrong(&self.dir))?;
+        sync(
+            self.dir
+                .parent()
+                .filter(|dir| !dir.as_os_str().is_empty())
+                .unwrap_or(Path::new(".")),
+        )?;
         Ok(self.dir.clone())
     }
 }
 
-fn write(lines: &Receiver<Line>, inputs: File, decisions: File) -> io::Result<()> {
-    let mut inputs = GzEncoder::new(BufWriter::new(inputs), Compression::default());
-    let mut decisions = BufWriter::new(decisions);
+fn sync(dir: &Path) -> Result<(), RecorderError> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(wrong(dir))
+}
+
+/// Where a capsule is written until it is whole.
+fn part(dir: &Path) -> PathBuf {
+    let mut name = dir.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    dir.with_file_name(name)
+}
+
+/// Counts what goes through it.
+struct Counted<'a> {
+    file: BufWriter<File>,
+    written: &'a AtomicU64,
+}
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.file.write(bytes)?;
+        self.written.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Counted<'_> {
+    fn finish(mut self) -> io::Result<()> {
+        self.file.flush()?;
+        self.file.get_ref().sync_all()
+    }
+}
+
+fn write(
+    lines: &Receiver<Line>,
+    inputs: File,
+    decisions: File,
+    written: &AtomicU64,
+    redactor: &Redactor,
+) -> io::Result<()> {
+    let counted = |file| Counted {
+        file: BufWriter::new(file),
+        written,
+    };
+    let mut inputs = GzEncoder::new(counted(inputs), Compression::default());
+    let mut decisions = counted(decisions);
     for line in lines {
         match line {
-            Line::Input(text) => inputs.write_all(text.as_bytes())?,
-            Line::Decision(text) => decisions.write_all(text.as_bytes())?,
+            Line::Input(text) => inputs.write_all(redactor.redact(text).as_bytes())?,
+            Line::Decision(text) => decisions.write_all(redactor.redact(text).as_bytes())?,
         }
     }
-    inputs.finish()?.flush()?;
-    decisions.flush()
+    inputs.finish()?.finish()?;
+    decisions.finish()
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Ended, Outcome, Output};
 use crate::capsule::Capsule;
-use crate::config::Loaded;
+use crate::config::{Config, Loaded};
 use crate::diagnose::Library;
 use crate::model::Catalog;
 use crate::plan::Playbooks;
@@ -87,7 +87,8 @@ fn config(path: &Path) -> Finding {
     }
 }
 
-pub(super) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+/// Files, and those in folders, in order.
+pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     let mut found = Vec::new();
     for path in paths {
         if !path.is_dir() {
@@ -109,16 +110,18 @@ pub(super) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
 }
 
 /// A file is a playbook if it has steps, and a list of patterns else.
+pub fn is_playbook(text: &str) -> bool {
+    text.lines().any(|line| line.starts_with("steps:"))
+}
+
 fn rules(path: &Path) -> Finding {
     let name = path.display().to_string();
     let (problems, notes) = match std::fs::read_to_string(path) {
         Err(error) => (vec![format!("{name}: {error}")], Vec::new()),
-        Ok(text) if text.lines().any(|line| line.starts_with("steps:")) => {
-            match Playbooks::parse([(name.as_str(), text.as_str())]) {
-                Ok(_) => (Vec::new(), vec![format!("{name}: a playbook")]),
-                Err(error) => (vec![error.to_string()], Vec::new()),
-            }
-        }
+        Ok(text) if is_playbook(&text) => match Playbooks::parse([(name.as_str(), text.as_str())]) {
+            Ok(_) => (Vec::new(), vec![format!("{name}: a playbook")]),
+            Err(error) => (vec![error.to_string()], Vec::new()),
+        },
         Ok(text) if super::test::holds_cases(&text) => match crate::diagnose::read_cases(&text) {
             Ok(cases) => (Vec::new(), vec![format!("{name}: {} cases", cases.len())]),
             Err(error) => (vec![format!("{name}: {error}")], Vec::new()),
@@ -138,25 +141,37 @@ fn rules(path: &Path) -> Finding {
     }
 }
 
+/// All of it is read; every file that is wrong is told, each with its lines.
 fn dataset(path: &Path) -> Finding {
-    let read = Capsule::open(path).and_then(|capsule| {
-        let lines = capsule.inputs(&Catalog::new(), |_| {})?;
-        Ok(format!(
-            "{}: {lines} lines, {} faults",
-            capsule.manifest.name,
-            capsule.manifest.truth.len()
-        ))
-    });
-    match read {
-        Ok(note) => Finding {
-            path: path.to_owned(),
-            problems: Vec::new(),
-            notes: vec![note],
-        },
-        Err(error) => Finding {
-            path: path.to_owned(),
-            problems: vec![error.to_string()],
-            notes: Vec::new(),
-        },
+    let mut problems = Vec::new();
+    let mut notes = Vec::new();
+    match Capsule::open(path) {
+        Err(error) => problems.push(error.to_string()),
+        Ok(capsule) => {
+            let config = Config::parse(&capsule.config);
+            problems.extend(config.err().map(|error| {
+                let line = error
+                    .place
+                    .map_or_else(String::new, |(line, _)| format!(", line {line}"));
+                format!("{}{line}: {}", path.join("jurymast.yml").display(), error.message)
+            }));
+            let inputs = capsule.inputs(&Catalog::new(), |_| {});
+            let log = capsule.log();
+            if let (Ok(lines), Ok(log)) = (&inputs, &log) {
+                notes.push(format!(
+                    "{}: {lines} lines, {} decisions, {} faults",
+                    capsule.manifest.name,
+                    log.len(),
+                    capsule.manifest.truth.len()
+                ));
+            }
+            problems.extend(inputs.err().map(|error| error.to_string()));
+            problems.extend(log.err().map(|error| error.to_string()));
+        }
+    }
+    Finding {
+        path: path.to_owned(),
+        problems,
+        notes,
     }
 }

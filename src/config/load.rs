@@ -27,6 +27,8 @@ pub struct Loaded {
     pub playbooks: Arc<Playbooks>,
     /// Their files beside the built-in ones, for capsules.
     pub playbook_files: Vec<(String, String)>,
+    /// What was taken out of these texts, each with what stands there instead; it must not be recorded either.
+    pub secrets: Vec<(String, String)>,
     /// The token that acting needs.
     pub token: Option<Secret>,
     /// The token without which no alerts are taken.
@@ -192,7 +194,8 @@ impl Loaded {
             )
         })?;
         let mut config = Config::parse(&expanded).map_err(|error| fail(vec![error], &expanded))?;
-        let recorded = super::redact::redact(&expanded, &config);
+        let mut secrets = Vec::new();
+        let recorded = super::redact::redact(&expanded, &config, &mut secrets);
         make_whole(&mut config, dir);
         let mut errors = Vec::new();
         let pattern_files = read_files(&config.rules.patterns, &mut errors);
@@ -234,14 +237,20 @@ impl Loaded {
             config,
             text: recorded,
             library: Arc::new(library),
-            pattern_files,
+            pattern_files: redacted(pattern_files, &mut secrets),
             playbooks: Arc::new(playbooks),
-            playbook_files,
+            playbook_files: redacted(playbook_files, &mut secrets),
+            secrets,
             token,
             alerts_token,
             warnings,
         })
     }
+}
+
+fn redacted(files: Vec<(String, String)>, secrets: &mut super::redact::Replaced) -> Vec<(String, String)> {
+    let redact = |(name, text): (String, String)| (name, super::redact::redact_file(&text, secrets));
+    files.into_iter().map(redact).collect()
 }
 
 fn pairs(files: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {

@@ -136,4 +136,18 @@ pub struct Rules {
 pub struct Record {
     /// Where capsules are put.
     pub dir: PathBuf,
+    /// Bytes on disk after which a recording goes on in a new capsule.
+    #[serde(default = "capsule_bytes_max")]
+    pub capsule_bytes_max: u64,
+    /// So many finished capsules of a recording are kept beside the one being written; the oldest are removed.
+    #[serde(default = "capsules_kept")]
+    pub capsules_kept: usize,
+}
+
+const fn capsule_bytes_max() -> u64 {
+    crate::capsule::Limits::CAPSULE_BYTES_MAX
+}
+
+const fn capsules_kept() -> usize {
+    8
 }

@@ -1,0 +1,173 @@
+//! What a replay showed, held against what was recorded and against the truth.
+
+use serde::Serialize;
+
+use super::changes::changes;
+use super::rerun::Rerun;
+use crate::capsule::{Capsule, Truth};
+use crate::engine::Record;
+use crate::model::{Decision, Incident, Timestamp, Verdict};
+
+/// What a replay showed. Times are of the recording, so that two runs print the same.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The capsule's folder name.
+    pub capsule: String,
+    /// Its name.
+    pub name: String,
+    /// The decision log came out byte for byte as it was recorded.
+    pub identical: bool,
+    /// The first line that differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub difference: Option<String>,
+    /// Lines of the decision log.
+    pub decisions: usize,
+    /// Each fault that really happened.
+    pub faults: Vec<Found>,
+    /// Plans that no fault called for.
+    pub wrong_moves: usize,
+    /// Everything is right.
+    pub correct: bool,
+    /// What a reader of this should know: other rules, a capsule that goes on from a lost one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// What was decided then (`-`) and not now, and now (`+`) and not then.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
+}
+
+/// A fault that really happened, and what was made of it.
+#[derive(Debug, Serialize)]
+pub struct Found {
+    /// Which.
+    pub fault: String,
+    /// Where.
+    pub entity: String,
+    /// A symptom of it was seen.
+    pub detected: bool,
+    /// Milliseconds from its beginning to the first symptom.
+    pub detected_ms: Option<i64>,
+    /// The right cause came to be the most probable.
+    pub cause_right: bool,
+    /// The probability that it had last.
+    pub probability: f64,
+    /// The right verdict was reached.
+    pub verdict_right: bool,
+    /// Milliseconds from its beginning to that verdict.
+    pub decided_ms: Option<i64>,
+}
+
+/// Judges a replay. `changed`: under another config or other rules, so that only the truth counts.
+pub fn judge(capsule: &Capsule, rerun: &Rerun, changed: bool) -> Result<Report, String> {
+    let log = &rerun.log;
+    let mut text = String::new();
+    for record in log {
+        text += &serde_json::to_string(record).map_err(|error| error.to_string())?;
+        text.push('\n');
+    }
+    // A capsule that the disk cut off ends before what followed from its last inputs.
+    let identical = if capsule.manifest.dropped > 0 {
+        text.starts_with(&capsule.decisions)
+    } else {
+        text == capsule.decisions
+    };
+    let differs = !identical && rerun.comparable && !changed;
+    let truth = &capsule.manifest.truth;
+    let faults: Vec<Found> = truth.iter().map(|truth| found(truth, log)).collect();
+    let moves = log
+        .iter()
+        .filter(|record| matches!(record, Record::Plan { .. }))
+        .count();
+    let called_for = truth
+        .iter()
+        .filter(|truth| truth.verdict.decision == Decision::Act)
+        .count();
+    let wrong_moves = moves.saturating_sub(called_for);
+    let right = faults
+        .iter()
+        .all(|found| found.detected && found.cause_right && found.verdict_right);
+    Ok(Report {
+        capsule: capsule
+            .dir
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
+        name: capsule.manifest.name.clone(),
+        decisions: log.len(),
+        correct: right && wrong_moves == 0 && !differs,
+        identical,
+        difference: differs.then(|| first_difference(&text, &capsule.decisions)),
+        faults,
+        wrong_moves,
+        notes: rerun.notes.clone(),
+        changes: if identical {
+            Vec::new()
+        } else {
+            changes(&capsule.log().map_err(|error| error.to_string())?, log)
+        },
+    })
+}
+
+fn first_difference(now: &str, then: &str) -> String {
+    let (mut now, mut then) = (now.lines(), then.lines());
+    let mut line = 1;
+    loop {
+        match (now.next(), then.next()) {
+            (a, b) if a == b && a.is_some() => line += 1,
+            (a, b) => {
+                let short = |text: Option<&str>| text.unwrap_or("nothing").chars().take(300).collect::<String>();
+                return format!("decision {line} differs\n  then: {}\n  now:  {}", short(b), short(a));
+            }
+        }
+    }
+}
+
+fn found(truth: &Truth, log: &[Record]) -> Found {
+    let after = |at: Timestamp| (at.nanos() - truth.onset.nanos()) / 1_000_000;
+    let mut found = Found {
+        fault: truth.fault.to_string(),
+        entity: truth.entity.to_string(),
+        detected: false,
+        detected_ms: None,
+        cause_right: false,
+        probability: 0.0,
+        verdict_right: false,
+        decided_ms: None,
+    };
+    let named = |incident: &Incident| {
+        incident
+            .top()
+            .is_some_and(|top| top.fault == truth.fault && top.entity == truth.entity)
+    };
+    // Once it is named, later incidents of the same record are of its aftermath.
+    for record in log {
+        match record {
+            Record::Incident { at, incident } if after(*at) >= 0 => {
+                found.detected = true;
+                found.detected_ms.get_or_insert(after(*at));
+                if named(incident) {
+                    found.cause_right = true;
+                    found.probability = incident.top().map_or(0.0, |top| top.probability);
+                }
+            }
+            Record::Verdict { verdict } if right(truth, verdict) => {
+                found.verdict_right = true;
+                found.decided_ms.get_or_insert(after(verdict.at));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn right(truth: &Truth, verdict: &Verdict) -> bool {
+    let expected = &truth.verdict;
+    let gate = verdict.refusal.as_ref().map(|refusal| refusal.gate.as_str());
+    verdict.at >= truth.onset
+        && verdict.fault.as_ref() == Some(&truth.fault)
+        && verdict.entity.as_ref() == Some(&truth.entity)
+        && verdict.decision == expected.decision
+        && (expected.service.is_none() || verdict.service == expected.service)
+        && (expected.gate.is_none() || expected.gate.as_deref() == gate)
+}
