@@ -7,6 +7,7 @@ mod check;
 mod greedy;
 mod playbook;
 mod problem;
+pub mod solver;
 
 pub use check::check;
 pub use greedy::Greedy;
