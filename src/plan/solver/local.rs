@@ -5,6 +5,7 @@ use super::instance::Instance;
 use super::prices::{Prices, prices, reduced};
 use super::soft::Soft;
 use super::state::{NOWHERE, State};
+use super::strict::Strict;
 use super::{Budget, Placement, Solver};
 
 /// See the module.
@@ -12,6 +13,9 @@ pub struct Local;
 
 /// Rounds of pricing; they take a few hundredths of a second at 40,000 pairs.
 const PRICING: u32 = 1200;
+
+/// The share of the budget in which capacities may be overrun on the way.
+const CROSSING: f64 = 0.92;
 
 /// Descents of heat, each from the best of the one before and from less heat.
 const DESCENTS: u32 = 4;
@@ -23,20 +27,38 @@ impl Solver for Local {
 
     fn solve(&self, instance: &Instance, budget: Budget<'_>) -> Placement {
         let mut best = portfolio(instance, None);
-        let prices = prices(instance, PRICING);
-        let priced = portfolio(instance, Some(&prices.of));
-        if priced.value() < best.value() {
-            best = priced;
-        }
         let mut work = 0;
-        if let Some(at) = anneal(instance, &prices, &best, &budget, (0.0, 1.0), &mut work) {
-            best = State::from(instance, &at);
+        let mut bound = None;
+        let mut from = 0.0;
+        // Where an item takes more here than there, a cheap place may be a dear one: prices tell, and the border is worth crossing.
+        if varied(instance) {
+            let prices = prices(instance, PRICING);
+            bound = prices.bound.is_finite().then(|| (prices.bound - 1e-6).ceil() as i64);
+            let priced = portfolio(instance, Some(&prices.of));
+            if priced.value() < best.value() {
+                best = priced;
+            }
+            if let Some(at) = anneal(instance, &prices, &best, &budget, (0.0, CROSSING), &mut work) {
+                best = State::from(instance, &at);
+            }
+            from = CROSSING;
         }
+        let mut strict = Strict::new(best, budget.seed);
+        strict.search(&budget, (from, 1.0), &mut work);
         Placement {
-            bound: Some(prices.bound.ceil() as i64),
-            ..placement(&best)
+            bound,
+            ..placement(&strict.into_best())
         }
     }
+}
+
+/// Some item's demand depends on where it is.
+fn varied(instance: &Instance) -> bool {
+    (0..instance.items()).any(|item| {
+        let list = instance.candidates(item);
+        list.windows(2)
+            .any(|two| instance.demand(item, two[0] as usize) != instance.demand(item, two[1] as usize))
+    })
 }
 
 /// Across the border of what is feasible. The answer is better than `best`, or there is none.

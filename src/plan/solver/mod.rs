@@ -11,7 +11,7 @@ mod prices;
 mod rng;
 mod soft;
 mod state;
-//mod strict;
+mod strict;
 
 pub use check::{Wrong, check};
 //pub use exact::Exact;
