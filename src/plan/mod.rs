@@ -4,6 +4,8 @@
 //! every variable filled in. Never: a verdict, an effect.
 
 mod check;
+pub mod contingency;
+pub mod fleet;
 mod greedy;
 mod playbook;
 mod problem;

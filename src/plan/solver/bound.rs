@@ -43,7 +43,10 @@ impl Part {
                 }
             }
         }
-        Self { by_agent, may_stay_out: vec![true; instance.items()] }
+        Self {
+            by_agent,
+            may_stay_out: vec![true; instance.items()],
+        }
     }
 
     /// How many pairs are left.
@@ -74,7 +77,11 @@ impl Wants {
         let capacity = instance.capacity(agent);
         let all: f64 = self.list.iter().map(|(gain, _)| gain).sum();
         let fits = (0..instance.resources()).all(|r| {
-            let sum: i64 = self.list.iter().map(|(_, item)| instance.demand(*item as usize, agent)[r]).sum();
+            let sum: i64 = self
+                .list
+                .iter()
+                .map(|(_, item)| instance.demand(*item as usize, agent)[r])
+                .sum();
             sum <= capacity[r]
         });
         if fits {
@@ -240,7 +247,11 @@ pub(super) fn bound(instance: &Instance, part: &Part, start: &[f64], stop: f64, 
         if norm <= 1e-12 {
             break;
         }
-        let aim = if stop.is_finite() { stop } else { best.value + best.value.abs() * 0.02 + 1.0 };
+        let aim = if stop.is_finite() {
+            stop
+        } else {
+            best.value + best.value.abs() * 0.02 + 1.0
+        };
         let length = step * (aim - value).max(0.01 * step) / norm;
         for (price, slope) in of.iter_mut().zip(&smooth) {
             *price += length * slope;

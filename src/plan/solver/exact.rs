@@ -90,12 +90,21 @@ fn prove(instance: &Instance, best: &mut Placement, budget: &Budget<'_>, work: &
     let start: Vec<f64> = (0..items)
         .map(|item| {
             let list = instance.candidates(item);
-            let second = list.get(1).or(list.first()).map(|agent| instance.cost(item, *agent as usize));
+            let second = list
+                .get(1)
+                .or(list.first())
+                .map(|agent| instance.cost(item, *agent as usize));
             second.map_or(instance.left_out(item), |cost| cost.min(instance.left_out(item))) as f64
         })
         .collect();
     let everything = Part::new(instance, |_, _| true);
-    let mut root = Bound { value: f64::NEG_INFINITY, of: start, chosen: Vec::new(), by: Vec::new(), agents: Vec::new() };
+    let mut root = Bound {
+        value: f64::NEG_INFINITY,
+        of: start,
+        chosen: Vec::new(),
+        by: Vec::new(),
+        agents: Vec::new(),
+    };
     // In slices, so that the end of the time is seen.
     for _ in 0..ROOT_ROUNDS / 100 {
         let next = bound(instance, &everything, &root.of, best.value as f64 - 0.5, 100);
@@ -133,14 +142,24 @@ fn prove(instance: &Instance, best: &mut Placement, budget: &Budget<'_>, work: &
     let mut open = BinaryHeap::new();
     let mut number = 0;
     let branch = ambiguous(&root, instance, &pruned);
-    open.push(Node { bound: root.value, of: root.of, decided: Vec::new(), branch, number });
+    open.push(Node {
+        bound: root.value,
+        of: root.of,
+        decided: Vec::new(),
+        branch,
+        number,
+    });
     loop {
-        let Some(node) = open.pop() else { return Some(best.value) };
+        let Some(node) = open.pop() else {
+            return Some(best.value);
+        };
         let lowest = whole(node.bound).min(best.value);
         if lowest >= best.value {
             return Some(best.value);
         }
-        let Some((item, agent)) = node.branch else { return Some(lowest) };
+        let Some((item, agent)) = node.branch else {
+            return Some(lowest);
+        };
         if budget.gone(*work) >= 1.0 || open.len() >= MOST_OPEN {
             return Some(lowest);
         }
@@ -157,7 +176,13 @@ fn prove(instance: &Instance, best: &mut Placement, budget: &Budget<'_>, work: &
             adopt(instance, &found, best);
             number += 1;
             let branch = ambiguous(&found, instance, &part);
-            open.push(Node { bound: value, of: found.of, decided, branch, number });
+            open.push(Node {
+                bound: value,
+                of: found.of,
+                decided,
+                branch,
+                number,
+            });
         }
     }
 }
@@ -219,6 +244,9 @@ fn adopt(instance: &Instance, found: &Bound, best: &mut Placement) {
     }
     if state.value() < best.value {
         let bound = best.bound;
-        *best = Placement { bound, ..super::greedy::placement(&state) };
+        *best = Placement {
+            bound,
+            ..super::greedy::placement(&state)
+        };
     }
 }
