@@ -6,7 +6,9 @@ mod check;
 mod client;
 mod demo;
 mod doctor;
+mod eval;
 mod operate;
+mod plan;
 mod record;
 mod replay;
 mod run;
@@ -75,6 +77,11 @@ enum Command {
     Hold(operate::Hold),
     /// Find out why things might not work here.
     Doctor(doctor::Args),
+    /// What if this is lost? Who goes where, what is missed, what one more standby would buy.
+    Plan(plan::Args),
+    /// Score what ships on a labelled data set.
+    #[command(subcommand)]
+    Eval(eval::What),
     /// Print the config's JSON schema.
     Schema,
     /// Print completions for a shell.
@@ -119,6 +126,8 @@ pub fn main() -> ExitCode {
         Command::Maintenance(args) => operate::maintenance(&args, cli.output),
         Command::Hold(args) => operate::hold(&args, cli.output),
         Command::Doctor(args) => doctor::run(&args, cli.output),
+        Command::Plan(args) => plan::run(&args, cli.output),
+        Command::Eval(what) => eval::run(&what, cli.output),
         Command::Schema => {
             println!("{:#}", crate::config::json_schema());
             Ok(Ended::Good)

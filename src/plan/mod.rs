@@ -4,9 +4,12 @@
 //! every variable filled in. Never: a verdict, an effect.
 
 mod check;
+pub mod contingency;
+pub mod fleet;
 mod greedy;
 mod playbook;
 mod problem;
+pub mod solver;
 
 pub use check::{check, check_plan};
 pub use greedy::Greedy;

@@ -1,0 +1,244 @@
+//! Contingencies: for each single failure, the plan before it is needed; or why there is none.
+//!
+//! Computed in quiet times. At the fault only [`Contingency::still_holds`] is asked, which looks at the services that would move and at nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::fleet::{Answer, Fate, Fleet, FleetError, Limits};
+use super::solver::{Budget, Solver, check};
+
+/// What kind of thing fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// One node.
+    Host,
+    /// One rack.
+    Rack,
+    /// One zone.
+    Zone,
+    /// One gateway or link.
+    Gateway,
+    /// The present instance of one service: a broker, a database, anything else.
+    Instance,
+}
+
+/// The plan for one failure.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Contingency {
+    /// What fails.
+    pub failure: String,
+    /// What kind of thing that is.
+    pub kind: FailureKind,
+    /// What becomes of each service that does not just stay.
+    pub fates: BTreeMap<String, Fate>,
+    /// Services that lose their place.
+    pub hit: usize,
+    /// Those of them that would serve again.
+    pub recovered: usize,
+    /// Of those, the ones that would miss their RTO.
+    pub late: usize,
+}
+
+/// All of them.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Contingencies {
+    /// By what fails.
+    pub plans: BTreeMap<String, Contingency>,
+}
+
+/// How much is covered.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Coverage {
+    /// Single failures that hit anybody.
+    pub failures: usize,
+    /// Those after which everybody serves again in time and nobody else is stopped.
+    pub covered: usize,
+    /// Services hit, over all failures.
+    pub hit: usize,
+    /// Those of them that serve again, in time.
+    pub recovered_in_time: usize,
+}
+
+impl Coverage {
+    /// The share of failures that are covered; all, if none hits anybody.
+    pub fn share(&self) -> f64 {
+        if self.failures == 0 {
+            1.0
+        } else {
+            self.covered as f64 / self.failures as f64
+        }
+    }
+}
+
+/// Why a contingency no longer holds.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Outdated {
+    /// The fleet itself is in no good order.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
+    /// A service that the failure hits was not hit, or not there, when the plan was made.
+    #[error("{service} would be hit now and is not in the plan")]
+    New {
+        /// Which.
+        service: String,
+    },
+    /// A service or node of the plan is gone.
+    #[error("{name} is in the plan and no longer there")]
+    Gone {
+        /// Which.
+        name: String,
+    },
+    /// A service may no longer go where it should.
+    #[error("{service} may no longer go to {to}: {why}")]
+    Refused {
+        /// Which service.
+        service: String,
+        /// Where it should go.
+        to: String,
+        /// Why not.
+        why: String,
+    },
+    /// All moves together no longer fit.
+    #[error("the moves no longer fit together: {0}")]
+    Unfit(String),
+}
+
+/// Every single failure that can be asked about.
+pub fn failures(fleet: &Fleet) -> BTreeMap<String, FailureKind> {
+    let mut all = BTreeMap::new();
+    let mut add = |name: &str, kind| {
+        if !name.is_empty() {
+            all.entry(name.to_owned()).or_insert(kind);
+        }
+    };
+    // A name that stands for two things is the larger one: losing it means losing all that bears it.
+    for node in &fleet.nodes {
+        add(&node.zone, FailureKind::Zone);
+    }
+    for node in &fleet.nodes {
+        node.rack.iter().for_each(|rack| add(rack, FailureKind::Rack));
+        node.via.iter().for_each(|via| add(via, FailureKind::Gateway));
+    }
+    for node in &fleet.nodes {
+        add(&node.name, FailureKind::Host);
+    }
+    for service in fleet.services.iter().filter(|service| service.on.is_some()) {
+        add(&service.name, FailureKind::Instance);
+    }
+    all
+}
+
+/// Computes the plan for each single failure. Each gets the whole budget.
+pub fn compute(fleet: &Fleet, solver: &dyn Solver, budget: Budget<'_>) -> Result<Contingencies, FleetError> {
+    let mut plans = BTreeMap::new();
+    for (failure, kind) in failures(fleet) {
+        plans.insert(failure.clone(), one(fleet, &failure, kind, solver, budget)?);
+    }
+    Ok(Contingencies { plans })
+}
+
+/// Computes the plan for one failure.
+pub fn one(
+    fleet: &Fleet,
+    failure: &str,
+    kind: FailureKind,
+    solver: &dyn Solver,
+    budget: Budget<'_>,
+) -> Result<Contingency, FleetError> {
+    let case = fleet.case(&[failure.to_owned()].into(), Limits::default())?;
+    let Answer {
+        services,
+        hit,
+        recovered,
+        late,
+        ..
+    } = case.answer(&solver.solve(&case.instance, budget));
+    let fates = services
+        .into_iter()
+        .filter(|(_, fate)| !matches!(fate, Fate::Stays { .. }))
+        .collect();
+    Ok(Contingency {
+        failure: failure.to_owned(),
+        kind,
+        fates,
+        hit,
+        recovered,
+        late,
+    })
+}
+
+impl Contingencies {
+    /// The plan for that failure.
+    pub fn find(&self, failure: &str) -> Option<&Contingency> {
+        self.plans.get(failure)
+    }
+
+    /// How much is covered.
+    pub fn coverage(&self) -> Coverage {
+        let mut coverage = Coverage {
+            failures: 0,
+            covered: 0,
+            hit: 0,
+            recovered_in_time: 0,
+        };
+        for plan in self.plans.values().filter(|plan| plan.hit > 0) {
+            coverage.failures += 1;
+            coverage.covered += usize::from(plan.is_full());
+            coverage.hit += plan.hit;
+            coverage.recovered_in_time += plan.recovered.saturating_sub(plan.late);
+        }
+        coverage
+    }
+}
+
+impl Contingency {
+    /// Everybody serves again, in time, and nobody is stopped for it.
+    pub fn is_full(&self) -> bool {
+        self.fates
+            .values()
+            .all(|fate| matches!(fate, Fate::Moves { late: false, .. }))
+    }
+
+    /// Whether the plan may be carried out as it stands, with the fleet as it is now. `Err` names the first thing that has changed for the worse.
+    pub fn still_holds(&self, fleet: &Fleet) -> Result<(), Outdated> {
+        let case = fleet.case(&[self.failure.clone()].into(), Limits::default())?;
+        let names: BTreeSet<&str> = case.services.iter().map(|service| service.name.as_str()).collect();
+        if let Some(gone) = self.fates.keys().find(|name| !names.contains(name.as_str())) {
+            return Err(Outdated::Gone { name: gone.clone() });
+        }
+        let mut at = Vec::with_capacity(case.services.len());
+        for (item, service) in case.services.iter().enumerate() {
+            let to = match self.fates.get(&service.name) {
+                Some(Fate::Moves { to, .. }) => Some(to),
+                Some(Fate::Useless { on, .. } | Fate::Stays { on }) => Some(on),
+                Some(Fate::PushedOut { .. } | Fate::Down { .. }) => None,
+                None if case.hit[item] => {
+                    return Err(Outdated::New {
+                        service: service.name.clone(),
+                    });
+                }
+                None => service.on.as_ref(),
+            };
+            let Some(to) = to else {
+                at.push(None);
+                continue;
+            };
+            let node = case.node(to).ok_or_else(|| Outdated::Gone { name: to.clone() })?;
+            if let Err(why) = case.place(item, node) {
+                let (service, to) = (service.name.clone(), to.clone());
+                return Err(Outdated::Refused {
+                    service,
+                    to,
+                    why: why.to_string(),
+                });
+            }
+            at.push(Some(node as u32));
+        }
+        check(&case.instance, &at)
+            .map(|_| ())
+            .map_err(|wrong| Outdated::Unfit(wrong.to_string()))
+    }
+}

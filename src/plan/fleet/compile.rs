@@ -1,0 +1,426 @@
+//! From names and units to the bare problem: who may go where, at which cost, and why not elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::model::Span;
+use crate::model::service::StandbyClass;
+use crate::plan::solver::{BIGGEST, FORBIDDEN, Instance, Rule, RuleKind, Tables};
+
+use super::spec::{Fleet, FleetError, FleetService, Late, Node};
+
+/// Limits beside those of each service.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Limits {
+    /// No place with a longer recovery time than so many seconds.
+    pub rto_s: Option<f64>,
+    /// No place whose data is further behind than so many seconds.
+    pub lag_s: Option<f64>,
+}
+
+/// A place that a service may go to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Place {
+    /// The place where it runs now, and it runs well.
+    pub stays: bool,
+    /// Predicted seconds from the fault until it serves.
+    pub rto_s: f64,
+    /// Predicted seconds of lost data.
+    pub lag_s: f64,
+    /// It would serve later than its RTO.
+    pub late: bool,
+    /// What running there costs, beside what opening the node costs.
+    cost: f64,
+}
+
+/// Why a service may not go to a node.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Refused {
+    /// The node is lost, or cut off.
+    Lost,
+    /// Its instance there is broken.
+    Broken,
+    /// It runs well elsewhere and may not be moved.
+    Pinned,
+    /// The node lacks a label.
+    Label(String),
+    /// It may not be in that zone.
+    Zone(String),
+    /// It has no copy there and cannot be started from nothing.
+    NoCopy,
+    /// The data is too far behind.
+    Stale {
+        /// How far, in seconds.
+        lag_s: f64,
+        /// How far it may be.
+        limit_s: f64,
+    },
+    /// How far the data is behind is not known.
+    UnknownAge,
+    /// It would serve too late.
+    Late {
+        /// After how many seconds.
+        rto_s: f64,
+        /// When it should.
+        limit_s: f64,
+    },
+    /// Even empty, the node is too small.
+    Small(String),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lost => f.write_str("lost or cut off"),
+            Self::Broken => f.write_str("its instance there is broken"),
+            Self::Pinned => f.write_str("it may not be moved"),
+            Self::Label(label) => write!(f, "no label {label}"),
+            Self::Zone(zone) => write!(f, "zone {zone} is not allowed"),
+            Self::NoCopy => f.write_str("no copy and no cold start"),
+            Self::Stale { lag_s, limit_s } => write!(f, "its data is {lag_s:.0} s behind, {limit_s:.0} s are allowed"),
+            Self::UnknownAge => f.write_str("how far its data is behind is not known"),
+            Self::Late { rto_s, limit_s } => write!(f, "it would serve after {rto_s:.0} s, {limit_s:.0} s are allowed"),
+            Self::Small(resource) => write!(f, "too little {resource} even when empty"),
+        }
+    }
+}
+
+/// A fleet with its losses, as the bare problem; items and agents go by name.
+pub struct Case<'a> {
+    /// The services, by name: the items.
+    pub services: Vec<&'a FleetService>,
+    /// The nodes, by name: the agents.
+    pub nodes: Vec<&'a Node>,
+    /// The bare problem.
+    pub instance: Instance,
+    /// Services whose present place is lost or broken.
+    pub hit: Vec<bool>,
+    places: Vec<Result<Place, Refused>>,
+}
+
+impl Case<'_> {
+    /// What is known of a service on a node.
+    pub fn place(&self, service: usize, node: usize) -> &Result<Place, Refused> {
+        &self.places[service * self.nodes.len() + node]
+    }
+
+    /// The number of a node.
+    pub fn node(&self, name: &str) -> Option<usize> {
+        self.nodes.binary_search_by(|node| node.name.as_str().cmp(name)).ok()
+    }
+}
+
+/// Costs keep one decimal.
+const TENTHS: f64 = 10.0;
+
+/// Demands and capacities keep three decimals.
+const MILLI: f64 = 1000.0;
+
+impl Fleet {
+    /// The bare problem once all of `lost` is gone.
+    pub fn case(&self, lost: &BTreeSet<String>, limits: Limits) -> Result<Case<'_>, FleetError> {
+        self.check()?;
+        let known = self.losable();
+        if let Some(name) = lost.iter().find(|name| !known.contains(name.as_str())) {
+            return Err(FleetError::Nothing { name: name.clone() });
+        }
+        let mut services: Vec<&FleetService> = self.services.iter().collect();
+        services.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut nodes: Vec<&Node> = self.nodes.iter().collect();
+        nodes.sort_by(|a, b| a.name.cmp(&b.name));
+        let gone: Vec<bool> = nodes.iter().map(|node| is_lost(node, lost)).collect();
+        let find = |name: &str| nodes.binary_search_by(|node| node.name.as_str().cmp(name)).ok();
+        let home: Vec<Option<usize>> = services
+            .iter()
+            .map(|service| service.on.as_deref().and_then(find))
+            .collect();
+        let hit: Vec<bool> = services
+            .iter()
+            .zip(&home)
+            .map(|(service, home)| lost.contains(&service.name) || home.is_some_and(|home| gone[home]))
+            .collect();
+        let sore: BTreeSet<&str> = nodes
+            .iter()
+            .zip(&gone)
+            .filter(|(_, gone)| **gone)
+            .map(|(node, _)| node.zone.as_str())
+            .collect();
+        let latency = self.distances();
+        let mut places = Vec::with_capacity(services.len() * nodes.len());
+        for (number, service) in services.iter().enumerate() {
+            for (at, node) in nodes.iter().enumerate() {
+                let here = home[number] == Some(at);
+                places.push(if gone[at] {
+                    Err(Refused::Lost)
+                } else if here && hit[number] {
+                    Err(Refused::Broken)
+                } else if here {
+                    Ok(Place {
+                        stays: true,
+                        rto_s: 0.0,
+                        lag_s: 0.0,
+                        late: false,
+                        cost: 0.0,
+                    })
+                } else {
+                    let runs_well = home[number].is_some() && !hit[number];
+                    self.place(service, node, runs_well, limits).map(|mut place| {
+                        let w = &self.weights;
+                        if let Some(clients) = &service.clients {
+                            place.cost += w.latency_ms * distance(&latency, clients, &node.zone, w.far_ms);
+                        }
+                        if runs_well {
+                            place.cost += w.disturbance;
+                        } else if sore.contains(node.zone.as_str()) {
+                            place.cost += w.same_zone;
+                        }
+                        place
+                    })
+                });
+            }
+        }
+        let instance = self.tables(&services, &nodes, &places, &home, &hit)?;
+        Ok(Case {
+            services,
+            nodes,
+            instance,
+            hit,
+            places,
+        })
+    }
+
+    fn distances(&self) -> BTreeMap<(&str, &str), f64> {
+        let both = |latency: &'_ super::spec::Latency| latency.ms;
+        let mut known = BTreeMap::new();
+        for latency in &self.latency {
+            let (a, b) = (latency.between.0.as_str(), latency.between.1.as_str());
+            known.insert((a, b), both(latency));
+            known.insert((b, a), both(latency));
+        }
+        known
+    }
+
+    fn place(&self, service: &FleetService, node: &Node, runs_well: bool, limits: Limits) -> Result<Place, Refused> {
+        if runs_well && !service.movable {
+            return Err(Refused::Pinned);
+        }
+        if let Some(label) = service.needs.iter().find(|label| !node.labels.contains(*label)) {
+            return Err(Refused::Label(label.clone()));
+        }
+        if !service.zones.is_empty() && !service.zones.contains(&node.zone) {
+            return Err(Refused::Zone(node.zone.clone()));
+        }
+        let small = |(what, need): &(&String, &f64)| **need > node.capacity.get(*what).copied().unwrap_or(0.0);
+        if let Some((what, _)) = service.demands.iter().find(small) {
+            return Err(Refused::Small(what.clone()));
+        }
+        let copy = service
+            .copies
+            .iter()
+            .filter(|copy| copy.on == node.name)
+            .min_by_key(|copy| (copy.class, copy.activation));
+        let (activation, lag) = match (copy, &service.cold) {
+            (Some(copy), _) => (copy.activation, copy.lag),
+            (None, Some(cold)) => (cold.activation, cold.lag),
+            (None, None) => return Err(Refused::NoCopy),
+        };
+        let seconds = |span: Span| span.0.as_secs_f64();
+        // A planned move of what runs well loses nothing: it is stopped, caught up and started.
+        let lag = if runs_well { Some(Span::default()) } else { lag };
+        let lag_s = lag.map(seconds);
+        let strictest = [service.rpo.map(seconds), limits.lag_s]
+            .into_iter()
+            .flatten()
+            .min_by(f64::total_cmp);
+        if let Some(limit_s) = strictest {
+            match lag_s {
+                None => return Err(Refused::UnknownAge),
+                Some(lag_s) if lag_s > limit_s => return Err(Refused::Stale { lag_s, limit_s }),
+                Some(_) => {}
+            }
+        }
+        let start = if node.class == StandbyClass::Hot {
+            Span::default()
+        } else {
+            node.activation
+        };
+        let overhead = if runs_well { Span::default() } else { self.overhead };
+        let rto_s = seconds(overhead) + seconds(start) + seconds(activation);
+        let late = !runs_well && rto_s > seconds(service.rto);
+        let limit_s = limits.rto_s.filter(|limit| !runs_well && rto_s > *limit);
+        if let Some(limit_s) = limit_s.or((late && self.late == Late::Refuse).then(|| seconds(service.rto))) {
+            return Err(Refused::Late { rto_s, limit_s });
+        }
+        let lag_s = lag_s.unwrap_or(0.0);
+        let cost = self.weights.rto_s * rto_s + self.weights.lag_s * lag_s;
+        Ok(Place {
+            stays: false,
+            rto_s,
+            lag_s,
+            late,
+            cost,
+        })
+    }
+
+    fn tables(
+        &self,
+        services: &[&FleetService],
+        nodes: &[&Node],
+        places: &[Result<Place, Refused>],
+        home: &[Option<usize>],
+        hit: &[bool],
+    ) -> Result<Instance, FleetError> {
+        let resources: BTreeSet<&str> = services
+            .iter()
+            .flat_map(|service| service.demands.keys().map(String::as_str))
+            .collect();
+        let tenths = |cost: f64| ((cost * TENTHS).round() as i64).clamp(0, 1 << 30);
+        let mut tables = Tables {
+            resources: resources.len(),
+            ..Tables::default()
+        };
+        for (at, node) in nodes.iter().enumerate() {
+            for resource in &resources {
+                let has = node.capacity.get(*resource).copied().unwrap_or(0.0);
+                tables.capacity.push((has * MILLI + 1e-6).floor() as i64);
+            }
+            let in_use = home.iter().zip(hit).any(|(home, hit)| *home == Some(at) && !hit);
+            let free = node.class == StandbyClass::Hot || in_use;
+            tables.open.push(if free {
+                0
+            } else {
+                tenths(self.weights.money * node.cost)
+            });
+        }
+        let dearest = places
+            .iter()
+            .flatten()
+            .map(|place| tenths(place.cost))
+            .max()
+            .unwrap_or(0);
+        let floor = 1 + dearest * services.len() as i64 + tables.open.iter().sum::<i64>();
+        tables.left_out = prices(services, floor);
+        for (number, service) in services.iter().enumerate() {
+            for at in 0..nodes.len() {
+                tables.cost.push(match &places[number * nodes.len() + at] {
+                    Err(_) => FORBIDDEN,
+                    // Late is bad, but not so bad as never.
+                    Ok(place) => tenths(place.cost) + if place.late { tables.left_out[number] / 4 } else { 0 },
+                });
+                for resource in &resources {
+                    let need = service.demands.get(*resource).copied().unwrap_or(0.0);
+                    tables.demand.push((need * MILLI - 1e-6).ceil().max(0.0) as i64);
+                }
+            }
+        }
+        tables.rules = rules(services, nodes);
+        Instance::new(tables).map_err(FleetError::Instance)
+    }
+}
+
+fn is_lost(node: &Node, lost: &BTreeSet<String>) -> bool {
+    let gone = |name: &String| lost.contains(name);
+    gone(&node.name)
+        || gone(&node.zone)
+        || node.rack.as_ref().is_some_and(gone)
+        || (!node.via.is_empty() && node.via.iter().all(gone))
+}
+
+fn distance(known: &BTreeMap<(&str, &str), f64>, a: &str, b: &str, far: f64) -> f64 {
+    if a == b {
+        0.0
+    } else {
+        known.get(&(a, b)).copied().unwrap_or(far)
+    }
+}
+
+/// Each service's priority, or a higher one that depends on it.
+fn inherited(services: &[&FleetService]) -> Vec<u8> {
+    let mut priority: Vec<u8> = services.iter().map(|service| service.priority).collect();
+    let find = |name: &str| {
+        services
+            .binary_search_by(|service| service.name.as_str().cmp(name))
+            .ok()
+    };
+    // Each round carries it one step further; a chain is no longer than there are services.
+    for _ in 0..services.len() {
+        let before = priority.clone();
+        for (number, service) in services.iter().enumerate() {
+            for other in service.depends_on.iter().filter_map(|name| find(name)) {
+                priority[other] = priority[other].max(priority[number]);
+            }
+        }
+        if priority == before {
+            break;
+        }
+    }
+    priority
+}
+
+/// What leaving each service out costs: one of a priority more than all below it together. Where whole numbers end, the lowest priorities
+/// that still differ are taken for one.
+fn prices(services: &[&FleetService], floor: i64) -> Vec<i64> {
+    let priority = inherited(services);
+    let mut counts: BTreeMap<u8, i64> = BTreeMap::new();
+    for level in &priority {
+        *counts.entry(*level).or_default() += 1;
+    }
+    let most = (BIGGEST / services.len().max(1) as i64).max(8);
+    let mut price: BTreeMap<u8, i64> = BTreeMap::new();
+    // Times four, since a late place costs a quarter of none.
+    let mut next = floor.saturating_mul(4).min(most);
+    for (level, count) in &counts {
+        price.insert(*level, next);
+        next = next.saturating_mul((count + 1) * 4).min(most);
+    }
+    priority.iter().map(|level| price[level]).collect()
+}
+
+fn rules(services: &[&FleetService], nodes: &[&Node]) -> Vec<Rule> {
+    let mut apart: BTreeMap<(&str, u8), Vec<u32>> = BTreeMap::new();
+    let mut together: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+    for (number, service) in services.iter().enumerate() {
+        if let Some(group) = &service.apart {
+            apart
+                .entry((group, service.apart_by as u8))
+                .or_default()
+                .push(number as u32);
+        }
+        if let Some(group) = &service.together {
+            together.entry(group).or_default().push(number as u32);
+        }
+    }
+    let domains = |by: u8| -> (Vec<u32>, usize) {
+        let name = |node: &'_ Node| match by {
+            0 => format!("n {}", node.name),
+            1 => node
+                .rack
+                .as_ref()
+                .map_or_else(|| format!("n {}", node.name), |rack| format!("r {rack}")),
+            _ => format!("z {}", node.zone),
+        };
+        let names: BTreeSet<String> = nodes.iter().map(|node| name(node)).collect();
+        let numbers: BTreeMap<&String, u32> = names.iter().zip(0..).collect();
+        (nodes.iter().map(|node| numbers[&name(node)]).collect(), names.len())
+    };
+    let mut rules = Vec::new();
+    for ((_, by), members) in apart {
+        let (domain, domains) = domains(by);
+        rules.push(Rule {
+            members,
+            domain,
+            domains,
+            kind: RuleKind::Apart { most: 1 },
+        });
+    }
+    for members in together.into_values() {
+        let (domain, domains) = domains(0);
+        rules.push(Rule {
+            members,
+            domain,
+            domains,
+            kind: RuleKind::Together,
+        });
+    }
+    rules
+}

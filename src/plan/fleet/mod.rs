@@ -1,0 +1,14 @@
+//! A whole fleet as people describe it: nodes, services, what each asks for; and what becomes of it when something is lost.
+//!
+//! In: a [`Fleet`] and what is lost. Out: who goes where, at which predicted recovery time and data loss, who is pushed out, who stays down
+//! and why. Never: a clock, an effect, a guess about data whose age is not known.
+
+mod answer;
+mod compile;
+mod spec;
+mod whatif;
+
+pub use answer::{Answer, Fate, Fates};
+pub use compile::{Case, Limits, Refused};
+pub use spec::{Cold, Domain, Fleet, FleetError, FleetService, Late, Latency, Node, Replica, Weights};
+pub use whatif::{Point, Purchase, frontier, one_more};
