@@ -9,6 +9,8 @@
 //! onset and coverage ([`rank`]).
 
 mod calibrate;
+pub mod causal;
+pub mod drain;
 mod explain;
 mod group;
 mod incidents;
@@ -17,6 +19,7 @@ mod pattern;
 mod rank;
 mod scene;
 mod settings;
+pub mod traces;
 
 pub use explain::{Explanation, explain};
 pub use incidents::Diagnosis;

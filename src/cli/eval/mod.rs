@@ -1,0 +1,19 @@
+//! `jurymast eval`: what ships, scored on labelled data.
+
+mod diagnose;
+
+use super::{Outcome, Output};
+
+/// What is scored.
+#[derive(clap::Subcommand)]
+pub enum What {
+    /// The ranking of root causes.
+    Diagnose(diagnose::Args),
+}
+
+/// Scores; 2 if the data cannot be read.
+pub fn run(what: &What, output: Output) -> Outcome {
+    match what {
+        What::Diagnose(args) => diagnose::run(args, output),
+    }
+}

@@ -1,0 +1,103 @@
+//! From what the scorers say to probabilities.
+
+use std::collections::BTreeMap;
+
+use super::{Evidence, Finding, Kind, SCORERS};
+
+/// Softens the sum of the scorers' nats, which look at the same fault and are not independent.
+const TEMPERATURE: f64 = 1.3;
+/// What speaks for a cause that nothing here looks at, in nats.
+const SOMETHING_ELSE: f64 = 1.0;
+/// Nothing is more certain than this.
+const CERTAIN: f64 = 0.99;
+
+/// A node with what speaks for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ranked {
+    /// Its name.
+    pub node: String,
+    /// Probability that it is the cause.
+    pub probability: f64,
+    /// The most probable kind of fault, if it is.
+    pub kind: Kind,
+    /// What weighs most.
+    pub why: String,
+    /// The sum, in nats.
+    pub weight: f64,
+}
+
+/// All nodes, most probable first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Ranking {
+    /// The nodes.
+    pub nodes: Vec<Ranked>,
+    /// Probability that it is none of them.
+    pub something_else: f64,
+    /// Everything that was found, for people.
+    pub findings: Vec<(&'static str, Finding)>,
+}
+
+/// Ranks all nodes of a case.
+pub fn diagnose(evidence: &Evidence) -> Ranking {
+    let findings: Vec<(&'static str, Finding)> = SCORERS
+        .iter()
+        .flat_map(|scorer| {
+            scorer
+                .score(evidence)
+                .into_iter()
+                .map(|finding| (scorer.name(), finding))
+        })
+        .filter(|(_, finding)| finding.node < evidence.nodes.len() && finding.weight.is_finite())
+        .collect();
+    let mut nodes: Vec<Ranked> = evidence
+        .nodes
+        .iter()
+        .enumerate()
+        .map(|(node, known)| {
+            let own: Vec<&Finding> = findings
+                .iter()
+                .map(|(_, finding)| finding)
+                .filter(|finding| finding.node == node)
+                .collect();
+            let weight = own.iter().map(|finding| finding.weight).sum();
+            let most = own.iter().max_by(|a, b| a.weight.total_cmp(&b.weight));
+            Ranked {
+                node: known.name.clone(),
+                probability: 0.0,
+                kind: kind(&own),
+                why: most.map(|finding| finding.why.clone()).unwrap_or_default(),
+                weight,
+            }
+        })
+        .collect();
+    nodes.sort_by(|a, b| b.weight.total_cmp(&a.weight).then_with(|| a.node.cmp(&b.node)));
+    let top = nodes
+        .first()
+        .map_or(SOMETHING_ELSE, |first| first.weight.max(SOMETHING_ELSE));
+    let likely = |weight: f64| ((weight - top) / TEMPERATURE).exp();
+    let sum: f64 = nodes.iter().map(|node| likely(node.weight)).sum::<f64>() + likely(SOMETHING_ELSE);
+    for node in &mut nodes {
+        node.probability = (likely(node.weight) / sum).min(CERTAIN);
+    }
+    Ranking {
+        nodes,
+        something_else: likely(SOMETHING_ELSE) / sum,
+        findings,
+    }
+}
+
+/// The kind that most speaks for; what only says that something is wrong does not name one.
+fn kind(own: &[&Finding]) -> Kind {
+    let mut sums: BTreeMap<Kind, f64> = BTreeMap::new();
+    for finding in own {
+        *sums.entry(finding.kind).or_default() += finding.weight;
+    }
+    let vague = |kind: &Kind| matches!(kind, Kind::Other | Kind::Slow | Kind::Failing);
+    let best = |named: bool| {
+        sums.iter()
+            .filter(|(kind, _)| vague(kind) != named)
+            .max_by(|a, b| a.1.total_cmp(b.1))
+            .map(|(kind, _)| *kind)
+    };
+    best(true).or_else(|| best(false)).unwrap_or(Kind::Other)
+}
