@@ -89,6 +89,8 @@ pub struct Behaviour {
     pub change: Change,
     /// How surprising, in nats.
     pub surprise: f64,
+    /// Of times: how many times as long.
+    pub factor: f64,
     /// What, for people.
     pub what: String,
 }

@@ -66,6 +66,25 @@ pub fn median(values: &[f64]) -> Option<f64> {
     quantile(values, 0.5)
 }
 
+/// A quantile of values that count so much each: the first at which the share is reached.
+pub fn weighted_quantile(values: &[(f64, f64)], q: f64) -> Option<f64> {
+    let mut sorted: Vec<(f64, f64)> = values
+        .iter()
+        .copied()
+        .filter(|(value, weight)| value.is_finite() && *weight > 0.0)
+        .collect();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let sum: f64 = sorted.iter().map(|(_, weight)| weight).sum();
+    let mut reached = 0.0;
+    for (value, weight) in &sorted {
+        reached += weight;
+        if reached >= q * sum {
+            return Some(*value);
+        }
+    }
+    sorted.last().map(|(value, _)| *value)
+}
+
 /// The mean of the known values.
 pub fn mean(values: &[f64]) -> Option<f64> {
     let known = known(values);

@@ -1,22 +1,29 @@
 //! What changed in the work of each service at a moment, and is not the echo of a change below it.
 //!
-//! Each pair of signature and step is compared by a likelihood ratio, spans of one trace counting as one because they share their fate. Twice:
-//! with the minutes right before, and with all that is known before, so that neither an earlier fault nor the recovery from one passes for news. A change is
-//! explained as far as, in the same traces, something called from there changed as surely.
+//! Each pair of signature and step is compared by a likelihood ratio with the usual of the minutes before, spans of one trace counting as one because they
+//! share their fate. The usual is the median minute, so that an earlier fault or the recovery from one is no news; of steps that speak of errors, it is
+//! one of the better minutes, because a service that failed for most of the past is not well. What came and went before is discounted. A
+//! change is explained as far as, in the same traces, something called from there changed as surely.
 
-use super::story::{MAX_DEPTH, NONE, Story};
+use super::story::{MAX_DEPTH, NONE, Pair, Step, Story};
 use crate::diagnose::causal::Change;
+use crate::diagnose::causal::stats::weighted_quantile;
 
 const MINUTE_NS: i64 = 60_000_000_000;
-/// Minutes of the past that are looked at.
-const MAX_MINUTES: i64 = 240;
-/// How much less each minute of the past weighs than the one after it, in the recent past.
-const FADING: f64 = 0.6;
+/// Minutes of the past that are looked at, of those that have spans.
+const MAX_MINUTES: usize = 90;
+/// Nothing older than this is looked at.
+const MAX_PAST_NS: i64 = 12 * 60 * MINUTE_NS;
+/// Spans that a minute counts for, at the most; and all of the past together.
+const MINUTE_COUNTS: f64 = 5.0;
+const PAST_COUNTS: f64 = 60.0;
+/// The usual of steps that speak of errors: so many of the minutes are better.
+const BETTER: f64 = 0.15;
 /// Below this, a change is noise (nats).
 const NOTABLE: f64 = 2.5;
 /// Own time must grow by this factor to be slower.
 const SLOWER: f64 = 1.5;
-/// Steps reported for a service.
+/// Changes reported for a service.
 const MAX_PER_SERVICE: usize = 8;
 
 /// A change of a service.
@@ -28,13 +35,17 @@ pub struct ServiceChange {
     pub change: Change,
     /// How surprising, in nats.
     pub surprise: f64,
+    /// Of times: how many times as long.
+    pub factor: f64,
     /// What, for people.
     pub what: String,
 }
 
-/// Sums over the spans of one side, per signature or per pair.
+/// Sums over the spans of some time, per signature or per pair.
 struct Side {
     spans: Vec<f64>,
+    /// Of these, those whose log lines are known.
+    lined: Vec<f64>,
     taken: Vec<f64>,
     time: Vec<f64>,
     time2: Vec<f64>,
@@ -43,19 +54,24 @@ struct Side {
 
 impl Side {
     fn new(story: &Story) -> Self {
-        let signatures = story.signature_of.len();
+        let signatures = || vec![0.0; story.signature_of.len()];
         Self {
-            spans: vec![0.0; signatures],
+            spans: signatures(),
+            lined: signatures(),
             taken: vec![0.0; story.pair_of.len()],
-            time: vec![0.0; signatures],
-            time2: vec![0.0; signatures],
-            timed: vec![0.0; signatures],
+            time: signatures(),
+            time2: signatures(),
+            timed: signatures(),
         }
     }
 
-    fn add(&mut self, story: &Story, span: usize, weight: f64) {
+    fn add(&mut self, story: &Story, span: usize) {
         let signature = story.spans[span].signature as usize;
+        let weight = story.shares[span];
         self.spans[signature] += weight;
+        if story.has_lines(story.spans[span].start) {
+            self.lined[signature] += weight;
+        }
         for &pair in story.taken(span) {
             self.taken[pair as usize] += weight;
         }
@@ -71,7 +87,7 @@ impl Side {
 
 /// The log likelihood ratio of two shares being two rather than one.
 fn ratio(taken0: f64, n0: f64, taken1: f64, n1: f64) -> f64 {
-    let entropy = |taken: f64, n: f64, p: f64| {
+    let fit = |taken: f64, n: f64, p: f64| {
         let part = |k: f64, p: f64| if k > 0.0 { k * (k / n / p.max(1e-12)).ln() } else { 0.0 };
         part(taken, p) + part((n - taken).max(0.0), 1.0 - p)
     };
@@ -79,62 +95,94 @@ fn ratio(taken0: f64, n0: f64, taken1: f64, n1: f64) -> f64 {
         return 0.0;
     }
     let p = (taken0 + taken1) / (n0 + n1);
-    (entropy(taken0, n0, p) + entropy(taken1, n1, p)).max(0.0)
+    (fit(taken0, n0, p) + fit(taken1, n1, p)).max(0.0)
+}
+
+/// How one pair moved.
+#[derive(Debug, Clone, Copy, Default)]
+struct Moved {
+    surprise: f64,
+    more: bool,
 }
 
 impl Story {
-    /// Weights of the past spans: in the recent past, and in all of it.
-    fn past(&self, from: i64) -> (Side, Side) {
-        let (mut recent, mut all) = (Side::new(self), Side::new(self));
-        let range = self.between(from.saturating_sub(MAX_MINUTES * MINUTE_NS), from);
-        let (mut minute, mut weight) = (i64::MAX, 1.0 / FADING);
-        for span in range.rev() {
-            let this = (from - 1 - self.spans[span].start) / MINUTE_NS;
-            if this != minute {
-                minute = this;
-                weight *= FADING;
+    /// The past by minute, newest first.
+    fn past(&self, from: i64) -> Vec<Side> {
+        let mut minutes: Vec<Side> = Vec::new();
+        let mut last = i64::MAX;
+        for span in self.between(from.saturating_sub(MAX_PAST_NS), from).rev() {
+            let minute = (from - 1 - self.spans[span].start) / MINUTE_NS;
+            if minute != last {
+                if minutes.len() >= MAX_MINUTES {
+                    break;
+                }
+                last = minute;
+                minutes.push(Side::new(self));
             }
-            let share = self.shares[span];
-            all.add(self, span, share);
-            if weight > 1e-3 {
-                recent.add(self, span, share * weight);
+            if let Some(side) = minutes.last_mut() {
+                side.add(self, span);
             }
         }
-        (recent, all)
+        minutes
+    }
+
+    fn moved(&self, number: usize, pair: Pair, past: &[Side], now: &Side) -> Moved {
+        let s = pair.signature as usize;
+        let Some(step) = self.step_at(pair.step) else {
+            return Moved::default();
+        };
+        let counts = |side: &Side| if matches!(step, Step::Line(_)) { side.lined[s] } else { side.spans[s] };
+        let n1 = counts(now);
+        let minutes: Vec<(f64, f64)> = past
+            .iter()
+            .filter(|side| counts(side) > 0.0)
+            .map(|side| ((side.taken[number] / counts(side)).min(1.0), counts(side)))
+            .collect();
+        if n1 <= 0.0 || minutes.is_empty() {
+            return Moved::default();
+        }
+        let share = (now.taken[number] / n1).min(1.0);
+        let weighed: Vec<(f64, f64)> = minutes.iter().map(|(share, n)| (*share, n.min(MINUTE_COUNTS))).collect();
+        let q = if self.is_error(step) { BETTER } else { 0.5 };
+        let usual = weighted_quantile(&weighed, q).unwrap_or(share);
+        let n0 = minutes.iter().map(|(_, n)| n).sum::<f64>().min(PAST_COUNTS);
+        // How often it was like now before, apart from what now may be a part of.
+        let like_now = |(was, _): &&(f64, f64)| (was - share).abs() < (was - usual).abs();
+        let mut episodes = 0;
+        let mut before = true;
+        for minute in &minutes {
+            let like = like_now(&minute);
+            if like && !before {
+                episodes += 1;
+            }
+            before = like;
+        }
+        Moved {
+            surprise: ratio(usual * n0, n0, share * n1, n1) / (1.0 + 0.5 * f64::from(episodes)),
+            more: share > usual,
+        }
     }
 
     /// What changed in `from..until` against the time before, most surprising first.
     pub fn changes(&self, from: i64, until: i64) -> Vec<ServiceChange> {
-        let (recent, all) = self.past(from);
+        let past = self.past(from);
         let range = self.between(from, until);
         let mut now = Side::new(self);
         for span in range.clone() {
-            now.add(self, span, self.shares[span]);
+            now.add(self, span);
         }
-        let mut surprise: Vec<f64> = vec![0.0; self.pair_of.len()];
-        let mut more: Vec<bool> = vec![false; self.pair_of.len()];
+        let mut moved: Vec<Moved> = vec![Moved::default(); self.pair_of.len()];
         let mut of_signature: Vec<Vec<u32>> = vec![Vec::new(); self.signature_of.len()];
-        for (pair, &(signature, _)) in self.pair_of.iter().enumerate() {
-            let s = signature as usize;
-            let against = |past: &Side| ratio(past.taken[pair], past.spans[s], now.taken[pair], now.spans[s]);
-            let share = |side: &Side| side.taken[pair] / side.spans[s].max(1e-9);
-            let (near, far) = (against(&recent), against(&all));
-            let (up_near, up_far) = (share(&now) > share(&recent), share(&now) > share(&all));
-            // Up against the one and down against the other: between two states that are known already.
-            let sum = if up_near == up_far {
-                f64::midpoint(near, far)
-            } else {
-                0.5 * (near - far).abs()
-            };
-            if sum > NOTABLE && now.spans[s] > 0.0 {
-                surprise[pair] = sum;
-                more[pair] = if near >= far { up_near } else { up_far };
-                of_signature[s].push(u32::try_from(pair).unwrap_or(NONE));
+        for (number, &pair) in self.pair_of.iter().enumerate() {
+            let this = self.moved(number, pair, &past, &now);
+            if this.surprise > NOTABLE {
+                moved[number] = this;
+                of_signature[pair.signature as usize].push(u32::try_from(number).unwrap_or(NONE));
             }
         }
-        let unexplained = self.unexplained(range, &surprise, &more, &of_signature);
-        let mut changes = self.steps_changed(&surprise, &more, &unexplained);
-        changes.extend(self.slower(&recent, &all, &now));
+        let unexplained = self.unexplained(range, &moved, &of_signature);
+        let mut changes = self.steps_changed(&moved, &unexplained);
+        changes.extend(self.slower(&past, &now));
         changes.sort_by(|a, b| {
             b.surprise
                 .total_cmp(&a.surprise)
@@ -143,7 +191,10 @@ impl Story {
         });
         let mut shown: Vec<ServiceChange> = Vec::new();
         for change in changes {
-            if shown.iter().filter(|other| other.service == change.service).count() < MAX_PER_SERVICE {
+            let like = |other: &&ServiceChange| {
+                other.service == change.service && (other.change == Change::Slower) == (change.change == Change::Slower)
+            };
+            if shown.iter().filter(like).count() < MAX_PER_SERVICE {
                 shown.push(change);
             }
         }
@@ -151,21 +202,16 @@ impl Story {
     }
 
     /// For each pair, the share of its strange spans that nothing below explains.
-    fn unexplained(
-        &self,
-        range: std::ops::Range<usize>,
-        surprise: &[f64],
-        more: &[bool],
-        of_signature: &[Vec<u32>],
-    ) -> Vec<f64> {
+    fn unexplained(&self, range: std::ops::Range<usize>, moved: &[Moved], of_signature: &[Vec<u32>]) -> Vec<f64> {
         let first = range.start;
-        let strange = |span: usize, pair: u32| self.taken(span).binary_search(&pair).is_ok() == more[pair as usize];
+        let strange =
+            |span: usize, pair: u32| self.taken(span).binary_search(&pair).is_ok() == moved[pair as usize].more;
         let mut blame = vec![0.0_f64; range.len()];
         for span in range.clone() {
             let own = of_signature[self.spans[span].signature as usize]
                 .iter()
                 .filter(|pair| strange(span, **pair))
-                .map(|pair| surprise[*pair as usize])
+                .map(|pair| moved[*pair as usize].surprise)
                 .fold(0.0, f64::max);
             if own <= 0.0 {
                 continue;
@@ -191,7 +237,7 @@ impl Story {
                 if strange(span, pair) {
                     let (sum, count) = &mut left[pair as usize];
                     *count += 1.0;
-                    *sum += 1.0 - (blame[span - first] / surprise[pair as usize]).min(1.0);
+                    *sum += 1.0 - (blame[span - first] / moved[pair as usize].surprise).min(1.0);
                 }
             }
         }
@@ -200,53 +246,57 @@ impl Story {
             .collect()
     }
 
-    fn steps_changed(&self, surprise: &[f64], more: &[bool], unexplained: &[f64]) -> Vec<ServiceChange> {
+    fn steps_changed(&self, moved: &[Moved], unexplained: &[f64]) -> Vec<ServiceChange> {
         let mut changes = Vec::new();
-        for (pair, &(signature, step)) in self.pair_of.iter().enumerate() {
-            let left = surprise[pair] * unexplained[pair];
-            if left <= NOTABLE {
+        for ((moved, unexplained), &pair) in moved.iter().zip(unexplained).zip(&self.pair_of) {
+            let left = moved.surprise * unexplained;
+            let Some(step) = self.step_at(pair.step).filter(|_| left > NOTABLE) else {
                 continue;
-            }
-            let Some(step) = self.step_at(step) else { continue };
-            let change = match (more[pair], self.is_error(step)) {
-                (false, _) => Change::Vanished,
-                (true, true) => Change::Failed,
-                (true, false) => Change::Appeared,
             };
             changes.push(ServiceChange {
-                service: self.service(self.service_number(signature)).to_owned(),
-                change,
+                service: self.service(self.service_number(pair.signature)).to_owned(),
+                change: match (moved.more, self.is_error(step)) {
+                    (false, _) => Change::Vanished,
+                    (true, true) => Change::Failed,
+                    (true, false) => Change::Appeared,
+                },
                 surprise: left,
-                what: self.describe(u32::try_from(pair).unwrap_or(NONE)),
+                factor: 1.0,
+                what: self.describe(pair),
             });
         }
         changes
     }
 
-    fn slower(&self, recent: &Side, all: &Side, now: &Side) -> Vec<ServiceChange> {
+    /// Signatures whose own work takes longer than in the usual minute.
+    fn slower(&self, past: &[Side], now: &Side) -> Vec<ServiceChange> {
         let mut changes = Vec::new();
         for (s, (service, operation)) in self.signature_of.iter().enumerate() {
             let n1 = now.timed[s];
-            let against = |past: &Side| {
-                let n0 = past.timed[s];
-                if n0 < 2.0 || n1 < 2.0 {
-                    return None;
-                }
-                let (m0, m1) = (past.time[s] / n0, now.time[s] / n1);
-                let spread = (past.time2[s] / n0 - m0 * m0).max(0.1);
-                let t = (m1 - m0) / (spread / n0 + spread / n1 + 0.01).sqrt();
-                (m1 - m0 > SLOWER.ln()).then_some((t * t / 2.0, m1 - m0))
+            let minutes: Vec<(f64, f64)> = past
+                .iter()
+                .filter(|side| side.timed[s] > 0.0)
+                .map(|side| (side.time[s] / side.timed[s], side.timed[s].min(MINUTE_COUNTS)))
+                .collect();
+            let (Some(usual), n0) = (weighted_quantile(&minutes, 0.5), minutes.iter().map(|(_, n)| n).sum::<f64>()) else {
+                continue;
             };
-            if let (Some((near, factor)), Some((far, _))) = (against(recent), against(all)) {
-                let surprise = near.min(far);
-                if surprise > NOTABLE {
-                    changes.push(ServiceChange {
-                        service: self.service(*service).to_owned(),
-                        change: Change::Slower,
-                        surprise,
-                        what: format!("{operation} works {:.1} times as long", factor.exp()),
-                    });
-                }
+            if n0 < 2.0 || n1 < 2.0 {
+                continue;
+            }
+            let mean = now.time[s] / n1;
+            let between = minutes.iter().map(|(was, n)| n * (was - usual).powi(2)).sum::<f64>() / n0;
+            let within = (now.time2[s] / n1 - mean * mean).max(0.1);
+            let t = (mean - usual) / (within / n1 + between + 0.02).sqrt();
+            let surprise = t * t / 2.0;
+            if mean - usual > SLOWER.ln() && surprise > NOTABLE {
+                changes.push(ServiceChange {
+                    service: self.service(*service).to_owned(),
+                    change: Change::Slower,
+                    surprise,
+                    factor: (mean - usual).exp(),
+                    what: format!("{operation} works {:.1} times as long", (mean - usual).exp()),
+                });
             }
         }
         changes

@@ -8,6 +8,8 @@ use crate::diagnose::drain::Drain;
 const MAX_SPANS: usize = 8_000_000;
 /// Log lines that are kept; further ones are counted.
 const MAX_LINES: usize = 8_000_000;
+/// Lines and spans are kept or lost by the minute.
+const MINUTE_NS: i64 = 60_000_000_000;
 /// Spans above and below one another; deeper ones hang on nothing. A loop of parents ends here as well.
 pub(super) const MAX_DEPTH: usize = 64;
 
@@ -70,6 +72,17 @@ pub(super) enum Step {
     Line(u32),
 }
 
+/// A signature that takes a step at least so many times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Pair {
+    pub signature: u32,
+    pub step: u32,
+    pub times: u32,
+}
+
+/// A step taken more often counts at each of these: a loop that ends too early takes the same steps, but fewer.
+const TIMES: &[u32] = &[1, 2, 3, 5, 8, 13, 21];
+
 /// Absent parent.
 pub(super) const NONE: u32 = u32::MAX;
 
@@ -82,10 +95,11 @@ pub struct Story {
     pub(super) signature_of: Vec<(u32, String)>,
     steps: BTreeMap<Step, u32>,
     step_of: Vec<Step>,
-    pairs: BTreeMap<(u32, u32), u32>,
-    pub(super) pair_of: Vec<(u32, u32)>,
+    pairs: BTreeMap<Pair, u32>,
+    pub(super) pair_of: Vec<Pair>,
     pub(super) spans: Vec<Span>,
     lines: Vec<Line>,
+    minutes: BTreeSet<i64>,
     beyond: u64,
     pub(super) parents: Vec<u32>,
     taken_from: Vec<u32>,
@@ -161,6 +175,7 @@ impl Story {
         }
         let template = self.drain.learn(row.text);
         let step = self.step(Step::Line(template));
+        self.minutes.insert(row.time_ns.div_euclid(MINUTE_NS));
         self.lines.push(Line {
             span: number_of(row.span),
             step,
@@ -231,19 +246,24 @@ impl Story {
             }
         }
         steps.sort_unstable();
-        steps.dedup();
         self.taken_from = vec![0; self.spans.len() + 1];
         self.taken = Vec::with_capacity(steps.len());
         let mut next = steps.iter().peekable();
         for at in 0..self.spans.len() {
-            while let Some((_, step)) = next.next_if(|(span, _)| *span as usize == at) {
-                let key = (self.spans[at].signature, *step);
-                let fresh = u32::try_from(self.pair_of.len()).unwrap_or(NONE);
-                let pair = *self.pairs.entry(key).or_insert_with(|| {
-                    self.pair_of.push(key);
-                    fresh
-                });
-                self.taken.push(pair);
+            while let Some(&(_, step)) = next.next_if(|(span, _)| *span as usize == at) {
+                let mut count = 1;
+                while next.next_if_eq(&&(u32::try_from(at).unwrap_or(NONE), step)).is_some() {
+                    count += 1;
+                }
+                for &times in TIMES.iter().filter(|times| **times <= count) {
+                    let key = Pair { signature: self.spans[at].signature, step, times };
+                    let fresh = u32::try_from(self.pair_of.len()).unwrap_or(NONE);
+                    let pair = *self.pairs.entry(key).or_insert_with(|| {
+                        self.pair_of.push(key);
+                        fresh
+                    });
+                    self.taken.push(pair);
+                }
             }
             let from = self.taken_from[at] as usize;
             if let Some(own) = self.taken.get_mut(from..) {
@@ -302,25 +322,28 @@ impl Story {
         }
     }
 
-    pub(super) fn describe(&self, pair: u32) -> String {
-        let Some((signature, step)) = self.pair_of.get(pair as usize) else {
-            return String::new();
-        };
-        let operation = self.signature_of.get(*signature as usize).map_or("", |s| s.1.as_str());
-        match self.step_at(*step) {
+    pub(super) fn describe(&self, pair: Pair) -> String {
+        let operation = self.signature_of.get(pair.signature as usize).map_or("", |s| s.1.as_str());
+        let times = if pair.times > 1 { format!(" ({} times)", pair.times) } else { String::new() };
+        match self.step_at(pair.step) {
             Some(Step::Child(child)) => {
                 let (service, name) = self
                     .signature_of
                     .get(child as usize)
                     .map_or(("", ""), |(service, name)| (self.service(*service), name));
-                format!("{operation} → {service} {name}")
+                format!("{operation} → {service} {name}{times}")
             }
             Some(Step::Line(template)) => {
                 let text: String = self.drain.text(template).chars().take(120).collect();
-                format!("{operation}: “{text}”")
+                format!("{operation}: “{text}”{times}")
             }
             None => operation.to_owned(),
         }
+    }
+
+    /// Some line was written in this minute.
+    pub(super) fn has_lines(&self, time: i64) -> bool {
+        self.minutes.contains(&time.div_euclid(MINUTE_NS))
     }
 
     /// How many spans there are.

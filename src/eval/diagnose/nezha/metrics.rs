@@ -109,6 +109,10 @@ impl Metrics {
         Ok(())
     }
 
+    fn known(&self, name: &str) -> Option<usize> {
+        self.nodes.iter().position(|node| node == name)
+    }
+
     fn dependency(&mut self, file: &Path, malformed: &mut Malformed) -> Result<(), ReadError> {
         let content = text(file)?;
         rows(&content, file, malformed, |line, fields, malformed| {
@@ -116,12 +120,11 @@ impl Metrics {
                 return;
             }
             match fields {
+                // Pods stand on hosts there as well; hosts are no services.
                 [caller, callee, ..] if !caller.is_empty() && !callee.is_empty() => {
-                    let link = Link {
-                        caller: self.node(caller),
-                        callee: self.node(callee),
-                    };
-                    self.links.push(link);
+                    if let (Some(caller), Some(callee)) = (self.known(caller), self.known(callee)) {
+                        self.links.push(Link { caller, callee });
+                    }
                 }
                 _ => malformed.add(file, line, "no caller and callee"),
             }

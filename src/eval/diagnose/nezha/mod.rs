@@ -102,6 +102,7 @@ impl Cases for Day {
                 node: place(&change.service),
                 change: change.change,
                 surprise: change.surprise,
+                factor: change.factor,
                 what: change.what,
             })
             .collect();
