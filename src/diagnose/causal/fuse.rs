@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Evidence, Finding, Kind, SCORERS};
+use super::{Behaviour, Change, Evidence, Finding, Kind, SCORERS};
 
 /// Softens the sum of the scorers' nats, which look at the same fault and are not independent.
 const TEMPERATURE: f64 = 1.3;
@@ -10,6 +10,11 @@ const TEMPERATURE: f64 = 1.3;
 const SOMETHING_ELSE: f64 = 1.0;
 /// Nothing is more certain than this.
 const CERTAIN: f64 = 0.99;
+
+/// Nats for a rise of the processor's use from which on it explains the rest.
+const STARVED: f64 = 1.0;
+/// One kind of work is slower by so many times more than the next.
+const CONCENTRATED: f64 = 8.0;
 
 /// A node with what speaks for it.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,7 +69,7 @@ pub fn diagnose(evidence: &Evidence) -> Ranking {
             Ranked {
                 node: known.name.clone(),
                 probability: 0.0,
-                kind: kind(&own),
+                kind: kind(&own, &evidence.behaviours.iter().filter(|behaviour| behaviour.node == node).collect::<Vec<_>>()),
                 why: most.map(|finding| finding.why.clone()).unwrap_or_default(),
                 weight,
             }
@@ -86,11 +91,15 @@ pub fn diagnose(evidence: &Evidence) -> Ranking {
     }
 }
 
-/// The kind that most speaks for; what only says that something is wrong does not name one.
-fn kind(own: &[&Finding]) -> Kind {
+/// The kind that most speaks for; what only says that something is wrong does not name one. A processor at its limit explains what
+/// else is slow, late or grown at the same node, and not the other way round.
+fn kind(own: &[&Finding], behaviours: &[&Behaviour]) -> Kind {
     let mut sums: BTreeMap<Kind, f64> = BTreeMap::new();
     for finding in own {
         *sums.entry(finding.kind).or_default() += finding.weight;
+    }
+    if sums.get(&Kind::CpuContention).is_some_and(|weight| *weight > STARVED) {
+        return if concentrated(behaviours) { Kind::CpuConsumed } else { Kind::CpuContention };
     }
     let vague = |kind: &Kind| matches!(kind, Kind::Other | Kind::Slow | Kind::Failing);
     let best = |named: bool| {
@@ -100,4 +109,19 @@ fn kind(own: &[&Finding]) -> Kind {
             .map(|(kind, _)| *kind)
     };
     best(true).or_else(|| best(false)).unwrap_or(Kind::Other)
+}
+
+/// One kind of work is slower by far more than the others: it is the code of this work, and not what stands beside it.
+fn concentrated(behaviours: &[&Behaviour]) -> bool {
+    let mut factors: Vec<f64> = behaviours
+        .iter()
+        .filter(|behaviour| behaviour.change == Change::Slower)
+        .map(|behaviour| behaviour.factor)
+        .collect();
+    factors.sort_by(|a, b| b.total_cmp(a));
+    match factors.as_slice() {
+        [] => false,
+        [only] => *only > CONCENTRATED,
+        [most, next, ..] => most / next > CONCENTRATED,
+    }
 }

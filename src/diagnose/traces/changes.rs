@@ -17,6 +17,8 @@ const MAX_PAST_NS: i64 = 12 * 60 * MINUTE_NS;
 /// Spans that a minute counts for, at the most; and all of the past together.
 const MINUTE_COUNTS: f64 = 5.0;
 const PAST_COUNTS: f64 = 60.0;
+/// A minute with less than this share of the busiest one's spans is the edge of what was kept.
+const SCANT: f64 = 0.1;
 /// The usual of steps that speak of errors: so many of the minutes are better.
 const BETTER: f64 = 0.15;
 /// Below this, a change is noise (nats).
@@ -133,9 +135,10 @@ impl Story {
         };
         let counts = |side: &Side| if matches!(step, Step::Line(_)) { side.lined[s] } else { side.spans[s] };
         let n1 = counts(now);
+        let most = past.iter().map(counts).fold(0.0, f64::max);
         let minutes: Vec<(f64, f64)> = past
             .iter()
-            .filter(|side| counts(side) > 0.0)
+            .filter(|side| counts(side) > 0.0 && counts(side) >= SCANT * most)
             .map(|side| ((side.taken[number] / counts(side)).min(1.0), counts(side)))
             .collect();
         if n1 <= 0.0 || minutes.is_empty() {

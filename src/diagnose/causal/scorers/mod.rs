@@ -16,10 +16,10 @@ pub use resource::Resource;
 pub use steps::Steps;
 pub use walk::Walk;
 
-/// Nats for a deviation: none up to three usual deviations, then with the logarithm, so that ten times the deviation is not ten times the proof.
+/// Nats for a deviation: few up to three usual deviations, then with the logarithm, so that ten times the deviation is not ten times the proof.
 fn nats(z: f64, most: f64) -> f64 {
-    if z.is_nan() || z <= 3.0 {
+    if z.is_nan() || z <= 0.0 {
         return 0.0;
     }
-    (2.0 * (z / 3.0).ln()).min(most)
+    (z / 3.0).powi(2).ln_1p().min(most)
 }

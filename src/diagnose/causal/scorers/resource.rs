@@ -1,11 +1,13 @@
 //! What a node uses, beyond what its workload explains. One-sided: only a rise is a fault.
 
 use super::nats;
-use crate::diagnose::causal::stats::{Floor, shift, without_workload};
+use crate::diagnose::causal::stats::{Floor, quantile, shift, without_workload};
 use crate::diagnose::causal::{Evidence, Finding, Kind, Measure, Scorer};
 
 /// The most that this view alone can say.
 const MOST: f64 = 7.0;
+/// For a level beyond all that was seen before.
+const BEYOND: f64 = 1.0;
 /// A rise of so many points of the processor limit is a full one.
 const FULL_POINTS: f64 = 25.0;
 /// Without a limit to compare with: a rise by so many times the level is a full one.
@@ -57,7 +59,9 @@ impl Scorer for Resource {
                 Measure::CpuShare => shift.delta / FULL_POINTS,
                 _ => shift.delta / (shift.level.abs().max(1e-9) * FULL_TIMES),
             };
-            let weight = nats(shift.z(), MOST) * size.clamp(0.0, 1.0);
+            // Where it has never been is strange even of a restless series.
+            let beyond = quantile(&series.before, 0.95).is_some_and(|high| shift.level + shift.delta > high);
+            let weight = (nats(shift.z(), MOST) + if beyond { BEYOND } else { 0.0 }) * size.clamp(0.0, 1.0);
             if weight > 0.0 {
                 findings.push(Finding {
                     node: signal.node,
