@@ -15,6 +15,8 @@ const CERTAIN: f64 = 0.99;
 const STARVED: f64 = 1.0;
 /// One kind of work is slower by so many times more than the next.
 const CONCENTRATED: f64 = 8.0;
+/// The only kind of work that is slower is so by so many times: sharing a processor slows less.
+const ALONE: f64 = 35.0;
 
 /// A node with what speaks for it.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,7 +123,7 @@ fn concentrated(behaviours: &[&Behaviour]) -> bool {
     factors.sort_by(|a, b| b.total_cmp(a));
     match factors.as_slice() {
         [] => false,
-        [only] => *only > CONCENTRATED,
+        [only] => *only > ALONE,
         [most, next, ..] => most / next > CONCENTRATED,
     }
 }

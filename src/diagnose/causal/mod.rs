@@ -89,8 +89,12 @@ pub struct Behaviour {
     pub change: Change,
     /// How surprising, in nats.
     pub surprise: f64,
+    /// The share of the strange traces in which this node is strange.
+    pub coverage: f64,
     /// Of times: how many times as long.
     pub factor: f64,
+    /// It is a log line that tells it.
+    pub in_log: bool,
     /// What, for people.
     pub what: String,
 }
@@ -230,6 +234,7 @@ const SCORERS: &[&dyn Scorer] = &[
     &scorers::Resource,
     &scorers::Network,
     &scorers::Steps,
+    &scorers::Calls,
     &scorers::Carried,
     &scorers::OwnTime,
     &scorers::Onset,

@@ -5,6 +5,8 @@
 //! one of the better minutes, because a service that failed for most of the past is not well. What came and went before is discounted. A
 //! change is explained as far as, in the same traces, something called from there changed as surely.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::story::{MAX_DEPTH, NONE, Pair, Step, Story};
 use crate::diagnose::causal::Change;
 use crate::diagnose::causal::stats::weighted_quantile;
@@ -37,8 +39,12 @@ pub struct ServiceChange {
     pub change: Change,
     /// How surprising, in nats.
     pub surprise: f64,
+    /// The share of the strange traces in which this service is strange.
+    pub coverage: f64,
     /// Of times: how many times as long.
     pub factor: f64,
+    /// It is a log line that tells it.
+    pub in_log: bool,
     /// What, for people.
     pub what: String,
 }
@@ -56,7 +62,7 @@ struct Side {
 
 impl Side {
     fn new(story: &Story) -> Self {
-        let signatures = || vec![0.0; story.signature_of.len()];
+        let signatures = || vec![0.0; story.base_of.len()];
         Self {
             spans: signatures(),
             lined: signatures(),
@@ -70,9 +76,12 @@ impl Side {
     fn add(&mut self, story: &Story, span: usize) {
         let signature = story.spans[span].signature as usize;
         let weight = story.shares[span];
-        self.spans[signature] += weight;
-        if story.has_lines(story.spans[span].start) {
-            self.lined[signature] += weight;
+        let has_lines = story.has_lines(story.spans[span].start);
+        for variant in story.variants(span) {
+            self.spans[variant] += weight;
+            if has_lines {
+                self.lined[variant] += weight;
+            }
         }
         for &pair in story.taken(span) {
             self.taken[pair as usize] += weight;
@@ -129,7 +138,7 @@ impl Story {
     }
 
     fn moved(&self, number: usize, pair: Pair, past: &[Side], now: &Side) -> Moved {
-        let s = pair.signature as usize;
+        let s = pair.variant as usize;
         let Some(step) = self.step_at(pair.step) else {
             return Moved::default();
         };
@@ -175,16 +184,16 @@ impl Story {
             now.add(self, span);
         }
         let mut moved: Vec<Moved> = vec![Moved::default(); self.pair_of.len()];
-        let mut of_signature: Vec<Vec<u32>> = vec![Vec::new(); self.signature_of.len()];
+        let mut of_variant: Vec<Vec<u32>> = vec![Vec::new(); self.base_of.len()];
         for (number, &pair) in self.pair_of.iter().enumerate() {
             let this = self.moved(number, pair, &past, &now);
             if this.surprise > NOTABLE {
                 moved[number] = this;
-                of_signature[pair.signature as usize].push(u32::try_from(number).unwrap_or(NONE));
+                of_variant[pair.variant as usize].push(u32::try_from(number).unwrap_or(NONE));
             }
         }
-        let unexplained = self.unexplained(range, &moved, &of_signature);
-        let mut changes = self.steps_changed(&moved, &unexplained);
+        let (unexplained, coverage) = self.unexplained(range, &moved, &of_variant);
+        let mut changes = self.steps_changed(&moved, &unexplained, &coverage);
         changes.extend(self.slower(&past, &now));
         changes.sort_by(|a, b| {
             b.surprise
@@ -204,22 +213,33 @@ impl Story {
         shown
     }
 
-    /// For each pair, the share of its strange spans that nothing below explains.
-    fn unexplained(&self, range: std::ops::Range<usize>, moved: &[Moved], of_signature: &[Vec<u32>]) -> Vec<f64> {
+    /// For each pair, the share of its strange spans that nothing below explains; and for each service, the share of the strange traces that it
+    /// is strange in: who is at fault is so in most of them, who is only used otherwise is not.
+    fn unexplained(
+        &self,
+        range: std::ops::Range<usize>,
+        moved: &[Moved],
+        of_variant: &[Vec<u32>],
+    ) -> (Vec<f64>, BTreeMap<u32, f64>) {
         let first = range.start;
-        let strange =
-            |span: usize, pair: u32| self.taken(span).binary_search(&pair).is_ok() == moved[pair as usize].more;
+        let strange = |span: usize| {
+            self.variants(span)
+                .flat_map(|variant| &of_variant[variant])
+                .copied()
+                .filter(move |pair| self.taken(span).binary_search(pair).is_ok() == moved[*pair as usize].more)
+        };
+        let top = moved.iter().map(|moved| moved.surprise).fold(0.0, f64::max);
         let mut blame = vec![0.0_f64; range.len()];
+        let mut traces: BTreeSet<(u64, u32)> = BTreeSet::new();
         for span in range.clone() {
-            let own = of_signature[self.spans[span].signature as usize]
-                .iter()
-                .filter(|pair| strange(span, **pair))
-                .map(|pair| moved[*pair as usize].surprise)
-                .fold(0.0, f64::max);
+            let own = strange(span).map(|pair| moved[pair as usize].surprise).fold(0.0, f64::max);
             if own <= 0.0 {
                 continue;
             }
             let service = self.service_number(self.spans[span].signature);
+            if own > top / 3.0 {
+                traces.insert((self.spans[span].trace, service));
+            }
             let mut at = self.parents[span];
             for _ in 0..MAX_DEPTH {
                 if at == NONE {
@@ -236,20 +256,25 @@ impl Story {
         }
         let mut left = vec![(0.0, 0.0); self.pair_of.len()];
         for span in range {
-            for &pair in &of_signature[self.spans[span].signature as usize] {
-                if strange(span, pair) {
-                    let (sum, count) = &mut left[pair as usize];
-                    *count += 1.0;
-                    *sum += 1.0 - (blame[span - first] / moved[pair as usize].surprise).min(1.0);
-                }
+            for pair in strange(span) {
+                let (sum, count) = &mut left[pair as usize];
+                *count += 1.0;
+                *sum += 1.0 - (blame[span - first] / moved[pair as usize].surprise).min(1.0);
             }
         }
-        left.into_iter()
+        let all = traces.iter().map(|(trace, _)| trace).collect::<BTreeSet<_>>().len().max(1) as f64;
+        let mut coverage: BTreeMap<u32, f64> = BTreeMap::new();
+        for (_, service) in &traces {
+            *coverage.entry(*service).or_default() += 1.0 / all;
+        }
+        let unexplained = left
+            .into_iter()
             .map(|(sum, count)| if count > 0.0 { sum / count } else { 0.0 })
-            .collect()
+            .collect();
+        (unexplained, coverage)
     }
 
-    fn steps_changed(&self, moved: &[Moved], unexplained: &[f64]) -> Vec<ServiceChange> {
+    fn steps_changed(&self, moved: &[Moved], unexplained: &[f64], coverage: &BTreeMap<u32, f64>) -> Vec<ServiceChange> {
         let mut changes = Vec::new();
         for ((moved, unexplained), &pair) in moved.iter().zip(unexplained).zip(&self.pair_of) {
             let left = moved.surprise * unexplained;
@@ -257,14 +282,16 @@ impl Story {
                 continue;
             };
             changes.push(ServiceChange {
-                service: self.service(self.service_number(pair.signature)).to_owned(),
+                service: self.service(self.service_of(pair)).to_owned(),
                 change: match (moved.more, self.is_error(step)) {
                     (false, _) => Change::Vanished,
                     (true, true) => Change::Failed,
                     (true, false) => Change::Appeared,
                 },
                 surprise: left,
+                coverage: coverage.get(&self.service_of(pair)).copied().unwrap_or(0.0),
                 factor: 1.0,
+                in_log: matches!(step, Step::Line(_)),
                 what: self.describe(pair),
             });
         }
@@ -297,7 +324,9 @@ impl Story {
                     service: self.service(*service).to_owned(),
                     change: Change::Slower,
                     surprise,
+                    coverage: 0.0,
                     factor: (mean - usual).exp(),
+                    in_log: false,
                     what: format!("{operation} works {:.1} times as long", (mean - usual).exp()),
                 });
             }

@@ -72,10 +72,10 @@ pub(super) enum Step {
     Line(u32),
 }
 
-/// A signature that takes a step at least so many times.
+/// A signature, or one of its variants, that takes a step at least so many times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Pair {
-    pub signature: u32,
+    pub variant: u32,
     pub step: u32,
     pub times: u32,
 }
@@ -105,6 +105,11 @@ pub struct Story {
     taken_from: Vec<u32>,
     taken: Vec<u32>,
     pub(super) own_ns: Vec<i64>,
+    /// One operation often serves several kinds of requests; what it does first tells them apart. A variant is a signature with its first child;
+    /// numbers below the number of signatures are the signatures themselves.
+    variants: BTreeMap<(u32, u32), u32>,
+    variant_of: Vec<u32>,
+    pub(super) base_of: Vec<u32>,
     /// It waits for another service: what is its own cannot be told from the way there and back.
     pub(super) crosses: Vec<bool>,
     /// Nobody else was called from where it was called from.
@@ -217,6 +222,7 @@ impl Story {
         self.own_ns = self.spans.iter().map(|span| span.end - span.start).collect();
         self.crosses = vec![false; self.spans.len()];
         let mut children = vec![0_u32; self.spans.len()];
+        let mut firsts = vec![NONE; self.spans.len()];
         for at in 0..self.spans.len() {
             let parent = self.parents[at];
             if parent == NONE || parent as usize == at {
@@ -227,6 +233,9 @@ impl Story {
             steps.push((parent, step));
             self.own_ns[parent as usize] -= child.end - child.start;
             children[parent as usize] += 1;
+            if firsts[parent as usize] == NONE {
+                firsts[parent as usize] = child.signature;
+            }
             if self.service_number(child.signature) != self.service_number(self.spans[parent as usize].signature) {
                 self.crosses[parent as usize] = true;
             }
@@ -237,6 +246,21 @@ impl Story {
             .map(|parent| children.get(*parent as usize) == Some(&1))
             .collect();
         self.shares = self.share_out();
+        self.base_of = (0..u32::try_from(self.signature_of.len()).unwrap_or(NONE)).collect();
+        self.variant_of = firsts
+            .iter()
+            .zip(&self.spans)
+            .map(|(first, span)| {
+                if *first == NONE {
+                    return NONE;
+                }
+                let fresh = u32::try_from(self.base_of.len()).unwrap_or(NONE);
+                *self.variants.entry((span.signature, *first)).or_insert_with(|| {
+                    self.base_of.push(span.signature);
+                    fresh
+                })
+            })
+            .collect();
         self.lines.sort_unstable();
         self.lines.dedup();
         for line in &self.lines {
@@ -256,13 +280,18 @@ impl Story {
                     count += 1;
                 }
                 for &times in TIMES.iter().filter(|times| **times <= count) {
-                    let key = Pair { signature: self.spans[at].signature, step, times };
-                    let fresh = u32::try_from(self.pair_of.len()).unwrap_or(NONE);
-                    let pair = *self.pairs.entry(key).or_insert_with(|| {
-                        self.pair_of.push(key);
-                        fresh
-                    });
-                    self.taken.push(pair);
+                    for variant in [self.spans[at].signature, self.variant_of[at]] {
+                        if variant == NONE {
+                            continue;
+                        }
+                        let key = Pair { variant, step, times };
+                        let fresh = u32::try_from(self.pair_of.len()).unwrap_or(NONE);
+                        let pair = *self.pairs.entry(key).or_insert_with(|| {
+                            self.pair_of.push(key);
+                            fresh
+                        });
+                        self.taken.push(pair);
+                    }
                 }
             }
             let from = self.taken_from[at] as usize;
@@ -304,6 +333,22 @@ impl Story {
             .map_or(NONE, |(service, _)| *service)
     }
 
+    /// The signature of a span, and its variant if it has one.
+    pub(super) fn variants(&self, span: usize) -> impl Iterator<Item = usize> + '_ {
+        [
+            self.spans.get(span).map_or(NONE, |span| span.signature),
+            self.variant_of.get(span).copied().unwrap_or(NONE),
+        ]
+        .into_iter()
+        .filter(|variant| *variant != NONE)
+        .map(|variant| variant as usize)
+    }
+
+    /// Whose work a pair is.
+    pub(super) fn service_of(&self, pair: Pair) -> u32 {
+        self.service_number(self.base_of.get(pair.variant as usize).copied().unwrap_or(NONE))
+    }
+
     pub(super) fn service(&self, number: u32) -> &str {
         self.services.names.get(number as usize).map_or("", String::as_str)
     }
@@ -323,7 +368,8 @@ impl Story {
     }
 
     pub(super) fn describe(&self, pair: Pair) -> String {
-        let operation = self.signature_of.get(pair.signature as usize).map_or("", |s| s.1.as_str());
+        let base = self.base_of.get(pair.variant as usize).copied().unwrap_or(NONE);
+        let operation = self.signature_of.get(base as usize).map_or("", |s| s.1.as_str());
         let times = if pair.times > 1 { format!(" ({} times)", pair.times) } else { String::new() };
         match self.step_at(pair.step) {
             Some(Step::Child(child)) => {

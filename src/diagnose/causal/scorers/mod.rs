@@ -1,5 +1,6 @@
 //! The ways to look at a case, one file each.
 
+mod calls;
 mod carried;
 mod network;
 mod onset;
@@ -8,6 +9,7 @@ mod resource;
 mod steps;
 mod walk;
 
+pub use calls::Calls;
 pub use carried::Carried;
 pub use network::Network;
 pub use onset::Onset;

@@ -102,7 +102,9 @@ impl Cases for Day {
                 node: place(&change.service),
                 change: change.change,
                 surprise: change.surprise,
+                coverage: change.coverage,
                 factor: change.factor,
+                in_log: change.in_log,
                 what: change.what,
             })
             .collect();
