@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use super::{Behaviour, Change, Evidence, Finding, Kind, SCORERS};
 
-/// Softens the sum of the scorers' nats, which look at the same fault and are not independent.
-const TEMPERATURE: f64 = 1.3;
-/// What speaks for a cause that nothing here looks at, in nats.
+/// Sharpens the sum of the scorers' nats, each of which is cautious by itself.
+const TEMPERATURE: f64 = 0.9;
+/// What a cause that nothing here looks at weighs, as much as a node with little for it.
 const SOMETHING_ELSE: f64 = 1.0;
-/// Nothing is more certain than this.
-const CERTAIN: f64 = 0.99;
+/// More nats than this say nothing more.
+const MOST: f64 = 100.0;
+/// Evidence from one window misleads about once in twenty times, however clear it looks.
+const CERTAIN: f64 = 0.95;
 
 /// Nats for a rise of the processor's use from which on it explains the rest.
 const STARVED: f64 = 1.0;
@@ -66,7 +68,7 @@ pub fn diagnose(evidence: &Evidence) -> Ranking {
                 .map(|(_, finding)| finding)
                 .filter(|finding| finding.node == node)
                 .collect();
-            let weight = own.iter().map(|finding| finding.weight).sum();
+            let weight = own.iter().map(|finding| finding.weight).fold(0.0, |sum, weight| sum + weight);
             let most = own.iter().max_by(|a, b| a.weight.total_cmp(&b.weight));
             Ranked {
                 node: known.name.clone(),
@@ -78,17 +80,15 @@ pub fn diagnose(evidence: &Evidence) -> Ranking {
         })
         .collect();
     nodes.sort_by(|a, b| b.weight.total_cmp(&a.weight).then_with(|| a.node.cmp(&b.node)));
-    let top = nodes
-        .first()
-        .map_or(SOMETHING_ELSE, |first| first.weight.max(SOMETHING_ELSE));
-    let likely = |weight: f64| ((weight - top) / TEMPERATURE).exp();
-    let sum: f64 = nodes.iter().map(|node| likely(node.weight)).sum::<f64>() + likely(SOMETHING_ELSE);
+    // A node without anything for it has no share: otherwise a system of many nodes would be less certain of what is plain to see.
+    let likely = |weight: f64| (weight.clamp(0.0, MOST) / TEMPERATURE).exp_m1();
+    let sum: f64 = nodes.iter().map(|node| likely(node.weight)).sum::<f64>() + SOMETHING_ELSE;
     for node in &mut nodes {
         node.probability = (likely(node.weight) / sum).min(CERTAIN);
     }
     Ranking {
         nodes,
-        something_else: likely(SOMETHING_ELSE) / sum,
+        something_else: SOMETHING_ELSE / sum,
         findings,
     }
 }

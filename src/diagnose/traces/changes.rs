@@ -203,6 +203,10 @@ impl Story {
         });
         let mut shown: Vec<ServiceChange> = Vec::new();
         for change in changes {
+            // A signature and its variant often tell the same.
+            if shown.iter().any(|other| other.service == change.service && other.what == change.what) {
+                continue;
+            }
             let like = |other: &&ServiceChange| {
                 other.service == change.service && (other.change == Change::Slower) == (change.change == Change::Slower)
             };

@@ -111,7 +111,8 @@ fn kind_of(word: &str) -> &str {
     match word {
         "cpu" => "cpu_contention",
         "mem" => "memory",
-        "delay" => "network_delay",
+        // Without the far end of an edge, a delay on it is latency.
+        "delay" => "latency",
         other => other,
     }
 }

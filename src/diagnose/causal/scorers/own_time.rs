@@ -1,4 +1,4 @@
-//! Slower by itself: its own work, or what its latency rose by beyond the rise of those it calls.
+//! Slower or failing by itself: its own work, or what its latency rose by beyond the rise of those it calls.
 
 use super::nats;
 use crate::diagnose::causal::stats::{Floor, shift};
@@ -8,6 +8,8 @@ use crate::diagnose::causal::{Change, Evidence, Finding, Kind, Measure, Scorer};
 const MOST: f64 = 4.0;
 /// Times below this are not told apart (seconds).
 const LEAST_S: f64 = 0.005;
+/// Errors below this are not told apart.
+const LEAST_ERRORS: f64 = 0.05;
 /// A rise of so many seconds is a full one.
 const FULL_S: f64 = 0.1;
 
@@ -60,6 +62,18 @@ impl Scorer for OwnTime {
                     kind: Kind::Slow,
                     weight: (slower.surprise / 10.0).min(1.0) * MOST * 0.5,
                     why: slower.what.clone(),
+                });
+            }
+        }
+        for signal in evidence.signals.iter().filter(|signal| signal.measure == Measure::Errors && evidence.seen.is_none()) {
+            let Some(shift) = shift(&signal.series, Floor { share: 0.2, least: LEAST_ERRORS }) else { continue };
+            let weight = nats(shift.z(), MOST) * 0.5;
+            if weight > 0.0 {
+                findings.push(Finding {
+                    node: signal.node,
+                    kind: Kind::Failing,
+                    weight,
+                    why: format!("{} rose from {:.3} by {:.3}", signal.name, shift.level, shift.delta),
                 });
             }
         }
