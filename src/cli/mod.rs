@@ -79,7 +79,7 @@ enum Command {
     Doctor(doctor::Args),
     /// What if this is lost? Who goes where, what is missed, what one more standby would buy.
     Plan(plan::Args),
-    /// Score what ships on a labelled data set.
+    /// Score what ships on labelled data.
     #[command(subcommand)]
     Eval(eval::What),
     /// Print the config's JSON schema.

@@ -10,6 +10,8 @@
 
 mod calibrate;
 mod cases;
+pub mod causal;
+pub mod drain;
 mod explain;
 mod group;
 mod incidents;
@@ -19,6 +21,7 @@ mod rank;
 mod scene;
 mod settings;
 mod weigh;
+pub mod traces;
 
 pub use cases::{CaseError, CaseResult, Expected, PatternCase, read_cases, run_cases};
 pub use explain::{Explanation, explain};

@@ -1,6 +1,7 @@
-//! Evaluation: what the detectors are worth on labelled data.
+//! Evaluation: what ships, scored on labelled data.
 //!
 //! In: a recorded, labelled set on disk. Out: a report with figures. Never: a tuning of anything; the configuration that is
 //! scored is the default that ships.
 
 pub mod plan;
+pub mod diagnose;

@@ -1,6 +1,7 @@
 //! `jurymast eval`: what ships, scored on labelled data.
 
 mod plan;
+mod diagnose;
 
 use super::{Outcome, Output};
 
@@ -9,11 +10,14 @@ use super::{Outcome, Output};
 pub enum What {
     /// The planner's solvers.
     Plan(plan::Args),
+    /// The ranking of root causes.
+    Diagnose(diagnose::Args),
 }
 
 /// Scores; 2 if the data cannot be read.
 pub fn run(what: &What, output: Output) -> Outcome {
     match what {
         What::Plan(args) => plan::run(args, output),
+        What::Diagnose(args) => diagnose::run(args, output),
     }
 }

@@ -1,0 +1,110 @@
+//! `jurymast eval diagnose`: the root-cause ranking on a labelled set.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use crate::cli::{Ended, Outcome, Output, table};
+use crate::eval::diagnose::{Figures, Format, Report, run as score};
+
+/// Arguments.
+#[derive(clap::Args)]
+pub struct Args {
+    /// How the files are laid out.
+    #[arg(long, value_enum)]
+    format: Layout,
+    /// One day's folder (nezha), one traffic folder (petshop), or a folder of cases (rcaeval).
+    path: PathBuf,
+    /// Show every case with the rank of its true cause.
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+/// The layouts by name.
+#[derive(Clone, Copy, ValueEnum)]
+enum Layout {
+    /// Metrics, spans and log lines of one day, with a fault list.
+    Nezha,
+    /// Call graph, normal time and a window for each issue.
+    Petshop,
+    /// Wide CSV files beside `inject_time.txt`.
+    Rcaeval,
+}
+
+/// Scores and prints.
+pub fn run(args: &Args, output: Output) -> Outcome {
+    let format = match args.format {
+        Layout::Nezha => Format::Nezha,
+        Layout::Petshop => Format::Petshop,
+        Layout::Rcaeval => Format::Rcaeval,
+    };
+    let report = score(format, &args.path).map_err(|error| error.to_string())?;
+    match output {
+        Output::Json => {
+            let json = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
+            println!("{json}");
+        }
+        Output::Text => people(&report, args.verbose),
+    }
+    Ok(Ended::Good)
+}
+
+fn people(report: &Report, verbose: bool) {
+    if verbose {
+        let rows: Vec<Vec<String>> = report
+            .per_case
+            .iter()
+            .map(|case| {
+                vec![
+                    case.rank.map_or_else(|| "-".to_owned(), |rank| rank.to_string()),
+                    case.name.clone(),
+                    case.kind_found.clone().unwrap_or_default(),
+                    format!("{} ({:.2})", case.first, case.probability),
+                    case.why.chars().take(100).collect(),
+                ]
+            })
+            .collect();
+        table(&["RANK", "CASE", "KIND FOUND", "NAMED FIRST", "WHY"], &rows);
+        println!();
+    }
+    let mut rows = vec![row("all", &report.all)];
+    rows.extend(report.groups.iter().map(|(group, figures)| row(group, figures)));
+    table(
+        &[
+            "",
+            "CASES",
+            "AC@1",
+            "AC@3",
+            "AC@5",
+            "AVG@5",
+            "FAULT TYPE",
+            "BRIER",
+            "CALIBRATION ERROR",
+            "S/CASE",
+        ],
+        &rows,
+    );
+    println!("read in {:.1} s", report.seconds_reading);
+    if report.malformed_rows > 0 {
+        println!("{} rows could not be read:", report.malformed_rows);
+        for place in &report.malformed {
+            println!("  {place}");
+        }
+    }
+}
+
+fn row(name: &str, figures: &Figures) -> Vec<String> {
+    let share = |value: f64| format!("{value:.3}");
+    vec![
+        name.to_owned(),
+        figures.cases.to_string(),
+        share(figures.ac1),
+        share(figures.ac3),
+        share(figures.ac5),
+        share(figures.avg5),
+        figures.fault_type_accuracy.map_or_else(|| "-".to_owned(), share),
+        share(figures.brier),
+        share(figures.calibration_error),
+        share(figures.seconds_per_case),
+    ]
+}
