@@ -15,6 +15,7 @@ pub mod demo;
 pub mod detect;
 pub mod diagnose;
 pub mod engine;
+pub mod eval;
 pub mod ingest;
 pub mod metrics;
 pub mod model;

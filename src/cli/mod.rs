@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod demo;
 mod doctor;
+mod eval;
 mod operate;
 mod record;
 mod replay;
@@ -71,6 +72,9 @@ enum Command {
     Hold(operate::Hold),
     /// Find out why things might not work here.
     Doctor(doctor::Args),
+    /// Score what ships on a labelled data set.
+    #[command(subcommand)]
+    Eval(eval::What),
     /// Print the config's JSON schema.
     Schema,
     /// Print completions for a shell.
@@ -113,6 +117,7 @@ pub fn main() -> ExitCode {
         Command::Maintenance(args) => operate::maintenance(&args, cli.output),
         Command::Hold(args) => operate::hold(&args, cli.output),
         Command::Doctor(args) => doctor::run(&args, cli.output),
+        Command::Eval(what) => eval::run(&what, cli.output),
         Command::Schema => {
             println!("{:#}", crate::config::json_schema());
             Ok(Ended::Good)

@@ -1,0 +1,6 @@
+//! Evaluation: what the detectors are worth on labelled data.
+//!
+//! In: a recorded, labelled set on disk. Out: a report with figures. Never: a tuning of anything; the configuration that is
+//! scored is the default that ships.
+
+pub mod detect;
