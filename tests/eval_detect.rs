@@ -60,3 +60,19 @@ fn nab_scores_as_its_own_script_does() {
     near(oracle.map(|(score, _)| score), [58.61, 56.26, 60.93]);
     assert!((oracle[0].1 - 0.00495).abs() < 0.00005, "{oracle:?}");
 }
+
+/// The bars that the default configuration has to pass on the development half, at its one threshold.
+#[test]
+fn nab_stays_above_its_bars() {
+    let Some(folder) = set("nab") else {
+        return;
+    };
+    let report = nab::run(&folder).unwrap();
+    let report = serde_json::to_value(&report).unwrap();
+    let figure = |name: &str| report[name].as_f64().unwrap();
+    assert!(figure("standard") >= 72.0, "{report:#}");
+    assert!(figure("reward_low_fp") >= 63.0, "{report:#}");
+    assert!(figure("false_alarms_per_series_day") <= 0.06, "{report:#}");
+    assert!(figure("found") >= 0.82 * figure("anomalies"), "{report:#}");
+    assert!(figure("oracle_standard") >= figure("standard"), "{report:#}");
+}

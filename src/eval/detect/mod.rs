@@ -71,8 +71,9 @@ pub enum EvalError {
 }
 
 /// Scores the set at `path`.
-pub fn run(format: Format, _path: &Path) -> Result<Report, EvalError> {
+pub fn run(format: Format, path: &Path) -> Result<Report, EvalError> {
     match format {
-        Format::Nab | Format::Skab | Format::Smd | Format::Tep | Format::Csv => Err(EvalError::Unread(format)),
+        Format::Nab => nab::run(path),
+        Format::Skab | Format::Smd | Format::Tep | Format::Csv => Err(EvalError::Unread(format)),
     }
 }

@@ -6,14 +6,80 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use crate::model::Timestamp;
 
+use super::report::{Report, Tally, Window};
 use super::{EvalError, table};
+use crate::detect::univariate::Portfolio;
 
 /// Rows at the start of a file that are never scored: this share of it, and never more than so many.
 const PROBATION_SHARE: f64 = 0.15;
 const PROBATION_MOST: usize = 750;
+
+/// Runs the portfolio over every file and scores it.
+pub fn run(folder: &Path) -> Result<Report, EvalError> {
+    let files = read(folder)?;
+    let mut tally = Tally::default();
+    let mut scores = Vec::with_capacity(files.len());
+    for file in &files {
+        let mut raised = Vec::new();
+        let started = Instant::now();
+        let mut portfolio = Portfolio::default();
+        let judged: Vec<f64> = file
+            .at
+            .iter()
+            .zip(&file.values)
+            .enumerate()
+            .map(|(row, (at, value))| {
+                let judgement = portfolio.observe(*at, *value);
+                if judgement.raised && row >= file.probation() {
+                    raised.push(secs(*at));
+                }
+                f64::from(judgement.score)
+            })
+            .collect();
+        tally.spent(judged.len() as u64, started.elapsed().as_secs_f64());
+        tally.series(&raised, &file.windows(), file.judged_secs());
+        scores.push(judged);
+    }
+    let mut report = Report::new("nab", tally.operator());
+    let threshold = f64::from(Portfolio::threshold());
+    let scorer = Scorer::new(&files, &scores);
+    let scored = scorer.at(threshold);
+    report.figure("threshold", threshold);
+    for ((profile, score), (oracle, at)) in PROFILES.iter().zip(scored.scores).zip(scorer.oracle()) {
+        report.figure(profile.name, score);
+        report.figure(&format!("oracle_{}", profile.name), oracle);
+        report.figure(&format!("oracle_{}_threshold", profile.name), at);
+    }
+    report.figure("windows_found_by_row", scored.windows);
+    report.figure("false_rows", scored.outside);
+    let mut folders: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (place, file) in files.iter().enumerate() {
+        let folder = file.name.split('/').next().unwrap_or_default();
+        folders.entry(folder).or_default().push(place);
+    }
+    let by_folder: serde_json::Map<String, serde_json::Value> = folders
+        .into_iter()
+        .filter(|(_, places)| places.iter().any(|place| !files[*place].windows.is_empty()))
+        .map(|(folder, places)| {
+            let (files, scores): (Vec<Series>, Vec<Vec<f64>>) = places
+                .into_iter()
+                .map(|place| (files[place].clone(), scores[place].clone()))
+                .unzip();
+            let standard = Scorer::new(&files, &scores).at(threshold).scores[0];
+            (folder.to_owned(), standard.into())
+        })
+        .collect();
+    report.figure("standard_by_folder", by_folder);
+    Ok(report)
+}
+
+fn secs(at: Timestamp) -> f64 {
+    at.nanos() as f64 / 1e9
+}
 
 /// What a profile pays: for a found window, for a row outside, for a missed window.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +133,24 @@ impl Series {
     pub fn probation(&self) -> usize {
         PROBATION_MOST.min((self.values.len() as f64 * PROBATION_SHARE) as usize)
     }
+
+    fn windows(&self) -> Vec<Window> {
+        let labels = self.labels.iter().map(|at| secs(*at));
+        self.windows
+            .iter()
+            .zip(labels)
+            .map(|((first, last), start_s)| Window {
+                first_s: secs(self.at[*first]),
+                last_s: secs(self.at[*last]),
+                start_s,
+            })
+            .collect()
+    }
+
+    fn judged_secs(&self) -> f64 {
+        let ends = self.at.get(self.probation()).zip(self.at.last());
+        ends.map_or(0.0, |(first, last)| last.since(*first).as_secs_f64())
+    }
 }
 
 /// A scored row: what a detection there is worth, and in which window it lies.
@@ -78,7 +162,7 @@ struct Row {
 
 /// Earned and lost under one threshold.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Result {
+pub struct Scored {
     /// Of each profile, in the order of [`PROFILES`].
     pub scores: [f64; 3],
     /// Windows with a detection.
@@ -118,7 +202,7 @@ impl Scorer {
     }
 
     /// The score at that threshold.
-    pub fn at(&self, threshold: f64) -> Result {
+    pub fn at(&self, threshold: f64) -> Scored {
         let mut best = vec![None; self.windows];
         let mut lost = 0.0;
         let mut outside = 0;
@@ -133,7 +217,7 @@ impl Scorer {
         }
         let found = best.iter().flatten().count();
         let earned: f64 = best.iter().flatten().sum();
-        Result {
+        Scored {
             scores: PROFILES.map(|profile| self.normal(profile, earned, found, lost)),
             windows: found,
             outside,
@@ -216,7 +300,7 @@ fn sigmoid(r: f64) -> f64 {
 type Instants = BTreeMap<String, Vec<String>>;
 type Spans = BTreeMap<String, Vec<(String, String)>>;
 
-fn labels<T: serde::de::DeserializeOwned>(path: &Path) -> std::result::Result<T, EvalError> {
+fn labels<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, EvalError> {
     serde_json::from_str(&table::text(path)?).map_err(|source| EvalError::Labels {
         path: path.to_owned(),
         source,
@@ -224,7 +308,7 @@ fn labels<T: serde::de::DeserializeOwned>(path: &Path) -> std::result::Result<T,
 }
 
 /// Reads the set: `windows.json`, `labels.json` and, below `data/`, the files that they name.
-pub fn read(folder: &Path) -> std::result::Result<Vec<Series>, EvalError> {
+pub fn read(folder: &Path) -> Result<Vec<Series>, EvalError> {
     let windows_at = folder.join("windows.json");
     let windows: Spans = labels(&windows_at)?;
     let instants: Instants = labels(&folder.join("labels.json"))?;
@@ -260,9 +344,7 @@ pub fn read(folder: &Path) -> std::result::Result<Vec<Series>, EvalError> {
         }
         let labels = instants.get(&name).into_iter().flatten();
         files.push(Series {
-            labels: labels
-                .map(|text| instant(text))
-                .collect::<std::result::Result<_, _>>()?,
+            labels: labels.map(|text| instant(text)).collect::<Result<_, _>>()?,
             windows: bounds,
             name,
             at,
