@@ -26,6 +26,7 @@ mod settings;
 mod shard;
 mod stuck;
 mod threshold;
+pub mod univariate;
 
 pub use detection::{Detection, Parallel, Sequential};
 pub use scope::Scope;

@@ -20,8 +20,8 @@ mod pattern;
 mod rank;
 mod scene;
 mod settings;
-mod weigh;
 pub mod traces;
+mod weigh;
 
 pub use cases::{CaseError, CaseResult, Expected, PatternCase, read_cases, run_cases};
 pub use explain::{Explanation, explain};

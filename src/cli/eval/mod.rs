@@ -1,7 +1,8 @@
 //! `jurymast eval`: what ships, scored on labelled data.
 
-mod plan;
+mod detect;
 mod diagnose;
+mod plan;
 
 use super::{Outcome, Output};
 
@@ -12,6 +13,8 @@ pub enum What {
     Plan(plan::Args),
     /// The ranking of root causes.
     Diagnose(diagnose::Args),
+    /// The detectors.
+    Detect(detect::Args),
 }
 
 /// Scores; 2 if the data cannot be read.
@@ -19,5 +22,6 @@ pub fn run(what: &What, output: Output) -> Outcome {
     match what {
         What::Plan(args) => plan::run(args, output),
         What::Diagnose(args) => diagnose::run(args, output),
+        What::Detect(args) => detect::run(args, output),
     }
 }

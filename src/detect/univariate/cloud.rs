@@ -1,0 +1,187 @@
+//! Novelty: how far a point lies from everything seen before.
+//!
+//! Keeps a few points that stand for all: one is stored only if it is further than `apart` from all others, and the one
+//! not met for longest makes room. Coordinates are small integers, side by side, so that all distances are a few vector
+//! instructions.
+
+/// Steps of a coordinate in one unit of the [`super::Frame`].
+pub const UNIT: f32 = 1024.0;
+
+/// Coordinates end here; two of them are never further apart than their type can say.
+const EDGE: f32 = 16_000.0;
+
+/// No point: further from any coordinate than two coordinates can be.
+const NOWHERE: i16 = i16::MIN;
+
+/// How two points are compared.
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    /// Points nearer than this, in units, are the same.
+    pub apart: f32,
+    /// If the last coordinate goes round: how long a full turn is, in units.
+    pub turn: Option<f32>,
+}
+
+/// See the module. `D` coordinates, room for `N` points, the one met last in front.
+#[derive(Debug, Clone)]
+pub struct Cloud<const D: usize, const N: usize> {
+    axes: [[i16; N]; D],
+    len: u8,
+}
+
+impl<const D: usize, const N: usize> Default for Cloud<D, N> {
+    fn default() -> Self {
+        const { assert!(N < 256, "counted in one byte") };
+        Self {
+            axes: [[NOWHERE; N]; D],
+            len: 0,
+        }
+    }
+}
+
+/// A coordinate of so many units.
+pub fn coordinate(units: f32) -> i16 {
+    (units * UNIT).clamp(-EDGE, EDGE) as i16
+}
+
+/// A part of a full turn, as a coordinate that goes round.
+pub fn turned(part: f32) -> i16 {
+    ((part * 65_536.0) as i64) as i16
+}
+
+impl<const D: usize, const N: usize> Cloud<D, N> {
+    /// How far `point` is from the nearest known one, in units; 0 for the very first. Then it is known.
+    pub fn push(&mut self, point: [i16; D], metric: Metric) -> f32 {
+        let (at, distance) = self.nearest(&point, metric);
+        if self.len == 0 {
+            self.keep(point);
+            return 0.0;
+        }
+        let distance = f32::from(distance) / UNIT;
+        if distance > metric.apart {
+            self.keep(point);
+        } else {
+            for axis in &mut self.axes {
+                axis[..=at].rotate_right(1);
+            }
+        }
+        distance
+    }
+
+    fn nearest(&self, point: &[i16; D], metric: Metric) -> (usize, i16) {
+        let mut far = [0_i16; N];
+        for (axis, (known, here)) in self.axes.iter().zip(point).enumerate() {
+            match metric.turn {
+                Some(turn) if axis + 1 == D => {
+                    let step = (turn * UNIT) as u32;
+                    for (far, known) in far.iter_mut().zip(known) {
+                        let part = u32::from(known.wrapping_sub(*here).unsigned_abs());
+                        // At most half a turn, which is far below the edge.
+                        *far = (*far).max(((part * step) >> 16) as i16);
+                    }
+                }
+                _ => {
+                    for (far, known) in far.iter_mut().zip(known) {
+                        let off = known.saturating_sub(*here).max(here.saturating_sub(*known));
+                        *far = (*far).max(off);
+                    }
+                }
+            }
+        }
+        let least = far.iter().fold(i16::MAX, |least, far| least.min(*far));
+        let at = far.iter().position(|far| *far == least).unwrap_or(0);
+        (at, least)
+    }
+
+    fn keep(&mut self, point: [i16; D]) {
+        for (axis, here) in self.axes.iter_mut().zip(point) {
+            axis.rotate_right(1);
+            if let Some(first) = axis.first_mut() {
+                *first = here;
+            }
+        }
+        self.len = self.len.saturating_add(1).min(N as u8);
+    }
+
+    /// Moves every stored coordinate of the axes below `axes` to where `to` says: the frame has changed.
+    pub fn remap(&mut self, axes: usize, to: impl Fn(f32) -> f32) {
+        let len = usize::from(self.len);
+        for axis in self.axes.iter_mut().take(axes) {
+            for known in &mut axis[..len] {
+                *known = coordinate(to(f32::from(*known) / UNIT));
+            }
+        }
+    }
+
+    /// Points stored.
+    pub const fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// True before the first point.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Metric = Metric { apart: 0.1, turn: None };
+
+    fn at(units: f32) -> [i16; 1] {
+        [coordinate(units)]
+    }
+
+    #[test]
+    fn distance_is_to_the_nearest_known_point() {
+        let mut cloud = Cloud::<1, 8>::default();
+        assert!(cloud.push(at(1.0), PLAIN).abs() < 1e-6);
+        assert!((cloud.push(at(3.0), PLAIN) - 2.0).abs() < 0.01);
+        assert!((cloud.push(at(2.6), PLAIN) - 0.4).abs() < 0.01);
+        assert_eq!(cloud.len(), 3);
+        assert!(cloud.push(at(2.65), PLAIN) < 0.06, "near one that is known");
+        assert_eq!(cloud.len(), 3, "and so it is not stored");
+    }
+
+    #[test]
+    fn the_point_not_met_for_longest_makes_room() {
+        let mut cloud = Cloud::<1, 3>::default();
+        for units in [0.0, 1.0, 2.0] {
+            cloud.push(at(units), PLAIN);
+        }
+        cloud.push(at(0.0), PLAIN);
+        cloud.push(at(5.0), PLAIN);
+        assert_eq!(cloud.len(), 3);
+        assert!(cloud.push(at(0.0), PLAIN) < 0.01, "met just now, it stayed");
+        assert!(
+            (cloud.push(at(1.0), PLAIN) - 1.0).abs() < 0.01,
+            "not met since, it went"
+        );
+    }
+
+    #[test]
+    fn an_axis_that_goes_round_has_no_end() {
+        let metric = Metric {
+            apart: 0.05,
+            turn: Some(2.0),
+        };
+        let mut cloud = Cloud::<2, 8>::default();
+        cloud.push([0, turned(0.99)], metric);
+        let distance = cloud.push([0, turned(0.01)], metric);
+        assert!((distance - 0.04).abs() < 0.01, "{distance}");
+        let across = cloud.push([0, turned(0.5)], metric);
+        assert!((across - 0.98).abs() < 0.02, "{across}");
+    }
+
+    #[test]
+    fn coordinates_end_somewhere() {
+        let mut cloud = Cloud::<1, 4>::default();
+        cloud.push(at(1e30), PLAIN);
+        let distance = cloud.push(at(-1e30), PLAIN);
+        assert!(distance > 30.0);
+        cloud.push(at(f32::NAN), PLAIN);
+        assert_eq!(cloud.len(), 3);
+    }
+}

@@ -1,0 +1,443 @@
+//! The sum of all terms over one series: how strange each sample is, and whether somebody should be told.
+//!
+//! A state machine of fixed size that sees one sample at a time and knows neither how many will come nor what they will
+//! be. It learns in silence first, and says so.
+
+use crate::model::Timestamp;
+
+use super::bar::{Bar, THRESHOLD};
+use super::cloud::{Cloud, Metric, coordinate, turned};
+use super::day::DayShape;
+use super::frame::{Frame, KEPT, Learner};
+use super::range::Range;
+use super::tail::Tail;
+use super::terms::{TERMS, Term, by_distance, by_surprise};
+
+/// Samples to learn from before anything is said, and after which the frame is looked over.
+const LEARN: u32 = KEPT as u32;
+const REVIEW: u32 = 4 * LEARN;
+
+/// Beyond this a value is no measurement but a filler.
+const BEYOND: f64 = 1e150;
+
+/// Samples in a row from before the latest one after which it is the latest one's clock that was wrong.
+const PATIENCE: u8 = 12;
+
+/// Samples below the threshold that end an alarm.
+const QUIET: u8 = 12;
+
+/// So far out, in units, is another world; if most samples live there, the frame is that of something gone.
+const ELSEWHERE: f32 = 8.0;
+const ELSEWHERE_WEIGHT: f32 = 1.0 / 512.0;
+const ELSEWHERE_MOST: f32 = 0.6;
+
+/// Weights of the moving means of a path, and the time over which the mean of an hour looks back.
+const SHORT: f32 = 1.0 / 4.0;
+const LONG: f32 = 1.0 / 16.0;
+const HOUR_SECS: f32 = 1800.0;
+
+const LEVEL: Metric = plain(0.1);
+const MAGNITUDE: Metric = plain(0.1);
+const PATH: Metric = plain(0.2);
+
+/// A day is a circle; three hours on it are as far apart as a quarter of the usual span.
+const DAYTIME: Metric = Metric {
+    apart: 0.25,
+    turn: Some(1.9),
+};
+const HOUR: Metric = Metric {
+    apart: 0.2,
+    turn: Some(2.5),
+};
+
+const fn plain(apart: f32) -> Metric {
+    Metric { apart, turn: None }
+}
+
+/// How far a portfolio has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Silent: so many more samples are needed.
+    Learning {
+        /// Before it watches.
+        missing: u32,
+    },
+    /// It would tell.
+    Watching,
+}
+
+/// What was made of a sample.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Judgement {
+    /// How strange it is, less what the series is known for; 0 if a stranger one was seen just before.
+    pub score: f32,
+    /// An alarm rises with this sample.
+    pub raised: bool,
+    /// The alarm stands.
+    pub on: bool,
+    /// What makes it strange most.
+    pub term: Term,
+}
+
+const NOTHING: Judgement = Judgement {
+    score: 0.0,
+    raised: false,
+    on: false,
+    term: Term::Level,
+};
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct Portfolio {
+    latest: Timestamp,
+    frame: Frame,
+    learner: Option<Box<Learner>>,
+    seen: u32,
+    late: u8,
+    quiet: u8,
+    elsewhere: f32,
+    short: f32,
+    long: f32,
+    hour: f32,
+    bar: Bar,
+    range: Range,
+    day: DayShape,
+    daytime_tail: Tail,
+    path_tail: Tail,
+    range_tail: Tail,
+    hour_tail: Tail,
+    levels: Cloud<1, 40>,
+    magnitudes: Cloud<1, 32>,
+    daytimes: Cloud<2, 36>,
+    paths: Cloud<3, 32>,
+    hours: Cloud<2, 36>,
+}
+
+impl Default for Portfolio {
+    fn default() -> Self {
+        const { assert!(size_of::<Self>() <= 1024, "a kilobyte a series is what was promised") };
+        Self {
+            latest: Timestamp::from_nanos(i64::MIN),
+            frame: Frame::default(),
+            learner: None,
+            seen: 0,
+            late: 0,
+            quiet: QUIET,
+            elsewhere: 0.0,
+            short: 0.0,
+            long: 0.0,
+            hour: 0.0,
+            bar: Bar::default(),
+            range: Range::default(),
+            day: DayShape::default(),
+            daytime_tail: Tail::default(),
+            path_tail: Tail::default(),
+            range_tail: Tail::default(),
+            hour_tail: Tail::default(),
+            levels: Cloud::default(),
+            magnitudes: Cloud::default(),
+            daytimes: Cloud::default(),
+            paths: Cloud::default(),
+            hours: Cloud::default(),
+        }
+    }
+}
+
+impl Portfolio {
+    /// Judges the next sample. One that is late, repeated or no number is passed over.
+    pub fn observe(&mut self, at: Timestamp, value: f64) -> Judgement {
+        let on = self.on();
+        if !value.is_finite() || value.abs() > BEYOND {
+            return Judgement { on, ..NOTHING };
+        }
+        if at <= self.latest {
+            self.late = if at < self.latest {
+                self.late.saturating_add(1)
+            } else {
+                self.late
+            };
+            if self.late < PATIENCE {
+                return Judgement { on, ..NOTHING };
+            }
+        }
+        self.late = 0;
+        let secs = if self.seen == 0 {
+            0.0
+        } else {
+            at.since(self.latest).as_secs_f32()
+        };
+        self.latest = at;
+        self.seen = self.seen.saturating_add(1);
+        let turn = time_of_day(at);
+        self.learn(value, turn);
+        if self.seen <= LEARN {
+            return NOTHING;
+        }
+        let parts = self.parts(at, value, turn, secs);
+        self.forget_if_elsewhere();
+        let score = self.bar.pass(parts.iter().sum(), secs);
+        let raised = score >= THRESHOLD && !on;
+        self.quiet = if score >= THRESHOLD {
+            0
+        } else {
+            self.quiet.saturating_add(1).min(QUIET)
+        };
+        let most = parts.iter().zip(TERMS).max_by(|(a, _), (b, _)| a.total_cmp(b));
+        Judgement {
+            score,
+            raised,
+            on: self.on(),
+            term: most.map_or(Term::Level, |(_, term)| term),
+        }
+    }
+
+    /// Whether it has learned enough to tell.
+    pub const fn state(&self) -> State {
+        if self.seen < LEARN {
+            State::Learning {
+                missing: LEARN - self.seen,
+            }
+        } else {
+            State::Watching
+        }
+    }
+
+    /// The alarm stands.
+    pub const fn on(&self) -> bool {
+        self.quiet < QUIET
+    }
+
+    /// What a score of a sample has to reach for an alarm.
+    pub fn threshold() -> f32 {
+        THRESHOLD
+    }
+
+    /// Of each of the [`TERMS`], what it adds.
+    fn parts(&mut self, at: Timestamp, value: f64, turn: i16, secs: f32) -> [f32; TERMS.len()] {
+        let place = self.frame.place(value);
+        let here = coordinate(place);
+        self.follow(place, secs);
+        let daytime = self.daytimes.push([here, turn], DAYTIME);
+        let course = [here, coordinate(self.short), coordinate(self.long)];
+        let path = self.paths.push(course, PATH);
+        let outside = self.range.push(place);
+        let hour = self.hours.push([coordinate(self.hour), turn], HOUR);
+        let day = self.day.push(at.nanos(), place);
+        let magnitude = coordinate(self.frame.magnitude(value));
+        if place.abs() > ELSEWHERE {
+            self.elsewhere += ELSEWHERE_WEIGHT * (1.0 - self.elsewhere);
+        } else {
+            self.elsewhere -= ELSEWHERE_WEIGHT * self.elsewhere;
+        }
+        [
+            by_distance(self.levels.push([here], LEVEL)),
+            by_distance(self.magnitudes.push([magnitude], MAGNITUDE)),
+            0.5 * by_surprise(self.daytime_tail.push(daytime)),
+            0.5 * by_surprise(self.path_tail.push(path)),
+            1.5 * by_surprise(self.range_tail.push(outside)),
+            0.5 * by_surprise(self.hour_tail.push(hour)),
+            0.5 * by_distance(day.unwrap_or(0.0)),
+        ]
+    }
+
+    fn follow(&mut self, place: f32, secs: f32) {
+        self.short += SHORT * (place - self.short);
+        self.long += LONG * (place - self.long);
+        self.hour += secs / (secs + HOUR_SECS) * (place - self.hour);
+    }
+
+    fn learn(&mut self, value: f64, turn: i16) {
+        if self.seen == 1 {
+            self.learner = Some(Box::new(Learner::new(value)));
+        }
+        let Some(mut learner) = self.learner.take() else {
+            return;
+        };
+        learner.push(value, turn);
+        if self.seen == LEARN {
+            self.frame = learner.frame();
+            self.begin(&learner);
+        }
+        if self.seen == REVIEW {
+            self.review(learner.frame());
+        } else {
+            self.learner = Some(learner);
+        }
+    }
+
+    /// Nothing that was learned from is strange.
+    fn begin(&mut self, learner: &Learner) {
+        for (value, turn) in learner.kept() {
+            let place = self.frame.place(value);
+            let here = coordinate(place);
+            self.short += SHORT * (place - self.short);
+            self.long += LONG * (place - self.long);
+            self.levels.push([here], LEVEL);
+            self.magnitudes
+                .push([coordinate(self.frame.magnitude(value))], MAGNITUDE);
+            self.daytime_tail.push(self.daytimes.push([here, turn], DAYTIME));
+            let course = [here, coordinate(self.short), coordinate(self.long)];
+            self.path_tail.push(self.paths.push(course, PATH));
+            self.range_tail.push(self.range.push(place));
+        }
+        self.hour = self.long;
+    }
+
+    /// Moves all that is known into a better frame.
+    fn review(&mut self, frame: Frame) {
+        let before = std::mem::replace(&mut self.frame, frame);
+        let frame = &self.frame;
+        let place = |place: f32| frame.place(before.value(place));
+        let magnitude = |magnitude: f32| frame.magnitude(before.size(magnitude));
+        self.levels.remap(1, place);
+        self.magnitudes.remap(1, magnitude);
+        self.daytimes.remap(1, place);
+        self.paths.remap(3, place);
+        self.hours.remap(1, place);
+        self.range.remap(place);
+        self.day.remap(place);
+        self.short = place(self.short);
+        self.long = place(self.long);
+        self.hour = place(self.hour);
+    }
+
+    /// A series that has become another one is learned anew.
+    fn forget_if_elsewhere(&mut self) {
+        if self.elsewhere > ELSEWHERE_MOST {
+            *self = Self {
+                latest: self.latest,
+                bar: self.bar.clone(),
+                ..Self::default()
+            };
+        }
+    }
+}
+
+/// The time of day as a part of a full turn.
+fn time_of_day(at: Timestamp) -> i16 {
+    const DAY_SECS: i64 = 86_400;
+    let secs = at.nanos().div_euclid(1_000_000_000).rem_euclid(DAY_SECS);
+    turned(secs as f32 / DAY_SECS as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: i64 = 1_700_000_000;
+
+    fn at(n: u32) -> Timestamp {
+        Timestamp::from_secs(START + i64::from(n) * 300)
+    }
+
+    /// A day's wave with a little roughness.
+    fn wave(n: u32) -> f64 {
+        let turn = f64::from(n % 288) / 288.0 * std::f64::consts::TAU;
+        50.0 + 10.0 * turn.sin() + (f64::from(n) * 0.618_034).fract()
+    }
+
+    fn fed(samples: u32) -> Portfolio {
+        let mut portfolio = Portfolio::default();
+        for n in 0..samples {
+            portfolio.observe(at(n), wave(n));
+        }
+        portfolio
+    }
+
+    #[test]
+    fn it_learns_in_silence_and_says_so() {
+        let mut portfolio = Portfolio::default();
+        assert_eq!(portfolio.state(), State::Learning { missing: LEARN });
+        for n in 0..LEARN {
+            assert_eq!(portfolio.observe(at(n), wave(n) * f64::from(n)), NOTHING);
+        }
+        assert_eq!(portfolio.state(), State::Watching);
+    }
+
+    #[test]
+    fn a_jump_is_told_once() {
+        let mut portfolio = fed(3000);
+        let jump = portfolio.observe(at(3000), 200.0);
+        assert!(
+            jump.raised && jump.on && jump.score >= Portfolio::threshold(),
+            "{jump:?}"
+        );
+        let next = portfolio.observe(at(3001), 200.0);
+        assert!(!next.raised && next.on, "{next:?}");
+        for n in 3002..3030 {
+            portfolio.observe(at(n), wave(n));
+        }
+        assert!(!portfolio.on());
+    }
+
+    #[test]
+    fn a_calm_series_wakes_nobody() {
+        let mut portfolio = fed(1000);
+        let alarms = (1000..10_000)
+            .filter(|n| portfolio.observe(at(*n), wave(*n)).raised)
+            .count();
+        assert_eq!(alarms, 0);
+    }
+
+    #[test]
+    fn a_usual_value_at_an_unusual_time_is_strange() {
+        let mut day = fed(4000);
+        let noon = day.observe(at(4000), wave(4000 + 144));
+        assert!(noon.score > 0.1, "{noon:?}");
+        assert!(fed(4000).observe(at(4000), wave(4000)).score < noon.score);
+    }
+
+    #[test]
+    fn what_is_late_repeated_or_no_number_changes_nothing() {
+        let mut plain = fed(2000);
+        let mut bothered = plain.clone();
+        bothered.observe(at(1999), 1e6);
+        bothered.observe(at(5), 1e6);
+        for value in [f64::NAN, f64::INFINITY, f64::MAX] {
+            bothered.observe(at(2500), value);
+        }
+        for n in 2000..2100 {
+            assert_eq!(plain.observe(at(n), wave(n)), bothered.observe(at(n), wave(n)));
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_wrong_once_does_not_blind_for_ever() {
+        let mut portfolio = fed(2000);
+        portfolio.observe(at(4_000_000), wave(0));
+        let judged = (2000..2100)
+            .map(|n| portfolio.observe(at(n), 900.0))
+            .any(|judgement| judgement.raised);
+        assert!(judged);
+    }
+
+    #[test]
+    fn a_series_that_has_become_another_one_is_learned_anew() {
+        let mut portfolio = fed(1000);
+        let mut learning = false;
+        for n in 1000..2000 {
+            portfolio.observe(at(n), 1e6 + wave(n));
+            learning |= portfolio.state() != State::Watching;
+        }
+        assert!(learning);
+        assert_eq!(portfolio.state(), State::Watching);
+        let calm = (2000..4000)
+            .filter(|n| portfolio.observe(at(*n), 1e6 + wave(*n)).raised)
+            .count();
+        assert_eq!(calm, 0);
+    }
+
+    #[test]
+    fn numbers_of_any_size_do_no_harm() {
+        let mut portfolio = Portfolio::default();
+        for n in 0..5000_u32 {
+            let value = f64::from(n % 7) * 10_f64.powi(i32::try_from(n % 300).unwrap() - 150);
+            let judgement = portfolio.observe(at(n), if n % 2 == 0 { value } else { -value });
+            assert!(judgement.score.is_finite());
+        }
+        let mut constant = Portfolio::default();
+        for n in 0..2000 {
+            assert!(!constant.observe(at(n), 0.0).raised);
+        }
+    }
+}

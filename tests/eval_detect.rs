@@ -1,0 +1,78 @@
+//! The scores of labelled sets: that the scorers score as their benchmarks do, and that the figures which ship hold.
+
+use std::path::PathBuf;
+
+use jurymast::eval::detect::nab;
+
+/// The folder of a labelled set, if this machine has it.
+fn set(name: &str) -> Option<PathBuf> {
+    let data = std::env::var_os("JURYMAST_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
+    let folder = data.join("ad").join(name);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    println!("SKIPPED: no {} (set JURYMAST_DATA)", folder.display());
+    None
+}
+
+/// Beyond the range so far, over that range.
+fn range_excess(values: &[f64]) -> Vec<f64> {
+    let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
+    values
+        .iter()
+        .map(|value| {
+            let excess = if most <= least {
+                0.0
+            } else if *value > most {
+                (value - most) / (most - least)
+            } else if *value < least {
+                (least - value) / (most - least)
+            } else {
+                0.0
+            };
+            least = least.min(*value);
+            most = most.max(*value);
+            excess
+        })
+        .collect()
+}
+
+#[test]
+fn nab_scores_as_its_own_script_does() {
+    let Some(folder) = set("nab") else {
+        return;
+    };
+    let files = nab::read(&folder).unwrap();
+    let scores: Vec<Vec<f64>> = files.iter().map(|file| range_excess(&file.values)).collect();
+    let scorer = nab::Scorer::new(&files, &scores);
+    let near = |scores: [f64; 3], expected: [f64; 3]| {
+        for (score, expected) in scores.iter().zip(expected) {
+            assert!((score - expected).abs() < 0.005, "{scores:?} is not {expected}");
+        }
+    };
+    let high = scorer.at(0.1);
+    near(high.scores, [42.40, 42.04, 43.57]);
+    assert_eq!((high.windows, high.outside), (28, 4));
+    let higher = scorer.at(0.2);
+    near(higher.scores, [35.00, 34.91, 35.90]);
+    assert_eq!((higher.windows, higher.outside), (23, 1));
+    let oracle = scorer.oracle();
+    near(oracle.map(|(score, _)| score), [58.61, 56.26, 60.93]);
+    assert!((oracle[0].1 - 0.00495).abs() < 0.00005, "{oracle:?}");
+}
+
+/// The bars that the default configuration has to pass on the development half, at its one threshold.
+#[test]
+fn nab_stays_above_its_bars() {
+    let Some(folder) = set("nab") else {
+        return;
+    };
+    let report = nab::run(&folder).unwrap();
+    let report = serde_json::to_value(&report).unwrap();
+    let figure = |name: &str| report[name].as_f64().unwrap();
+    assert!(figure("standard") >= 72.0, "{report:#}");
+    assert!(figure("reward_low_fp") >= 63.0, "{report:#}");
+    assert!(figure("false_alarms_per_series_day") <= 0.06, "{report:#}");
+    assert!(figure("found") >= 0.82 * figure("anomalies"), "{report:#}");
+    assert!(figure("oracle_standard") >= figure("standard"), "{report:#}");
+}
