@@ -106,7 +106,7 @@ fn main() {
                         on_disk += written.elapsed();
                         waiting.push(Event::Journaled);
                     }
-                    Command::Ask { step, committed } => {
+                    Command::Ask { step, committed, .. } => {
                         let plan = id.clone();
                         engine.handle(Input::Plan(PlanEvent::Asks { plan, step, committed }), &mut effects);
                         if let Some(permit) = effects.permits.pop() {

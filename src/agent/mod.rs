@@ -25,7 +25,6 @@ use tokio_util::sync::CancellationToken;
 use crate::act::journal::{Record as JournalRecord, State as JournalState};
 use crate::act::{Conductor, Prober};
 use crate::api::{self, Hooks, Picture};
-use crate::clock::wall_clock;
 use crate::config::Loaded;
 use crate::coordinate::solo;
 use crate::engine::{Engine, Input, PlanEvent, Record, SetupError};
