@@ -227,6 +227,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         }
         tracing::info!("the config was read again");
     }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     feed.stop.cancel();
     drain(&mut dispatcher, &mut engine, &mut waiting).await;
     held.cancel();

@@ -115,6 +115,12 @@ fn check_service(
             standby.entity
         ));
     }
+    if service.confirm > 1 {
+        wrong(format!(
+            "confirm is {}, but this agent is the only vantage point: it would never be moved; 1 is the most",
+            service.confirm
+        ));
+    }
     for instance in service.instances() {
         if let Some(entity) = topology.entity(instance.as_str())
             && let Err(problem) = prober.check(&service.probe, entity)

@@ -128,6 +128,8 @@ impl Config {
                 .iter()
                 .map(|canary| plain(&canary.name, EntityKind::Link)),
         );
+        let monitors = self.sources.query.iter();
+        entities.extend(monitors.map(|source| plain(&source.name.as_str().into(), EntityKind::Service)));
         let instances = self.services.iter().flat_map(crate::model::Service::instances);
         entities.extend(instances.map(|name| plain(name, EntityKind::Service)));
         entities.extend(self.topology.entities.iter().cloned());

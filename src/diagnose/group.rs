@@ -4,7 +4,7 @@
 //! each such cluster the best fault takes what it explains; what it leaves over forms a group of its own if another fault explains
 //! that well (explaining away), and else stays, as noise to be explained.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::model::{EntityName, Hypothesis, Symptom, SymptomKind, Topology};
@@ -61,13 +61,16 @@ fn split<'a>(
             break;
         }
         let remainder = rank(&left, scene, library, settings);
-        // Two faults are less likely than one, unless one fits badly.
-        if first.fit() + remainder.fit() <= whole.fit() {
-            break;
-        }
-        let (second, _) = part(&left, &remainder);
-        if second.is_empty() || !rank(&second, scene, library, settings).explained(SECOND_FAULT) {
-            break;
+        // What has nothing in common with the first fault but the hour does not stand in its way, known or not.
+        if related(&mine, &left, scene.topology) {
+            // Two faults are less likely than one, unless one fits badly.
+            if first.fit() + remainder.fit() <= whole.fit() {
+                break;
+            }
+            let (second, _) = part(&left, &remainder);
+            if second.is_empty() || !rank(&second, scene, library, settings).explained(SECOND_FAULT) {
+                break;
+            }
         }
         found.push(group(mine, first));
         rest = left;
@@ -81,6 +84,18 @@ fn part<'a>(symptoms: &[&'a Symptom], ranking: &Ranking<'_>) -> (Vec<&'a Symptom
     symptoms
         .iter()
         .partition(|symptom| ranking.cheapest_explains(&symptom.key))
+}
+
+/// Do they stand on anything in common, or one on the other?
+fn related(some: &[&Symptom], others: &[&Symptom], topology: &Topology) -> bool {
+    let stands_on = |symptoms: &[&Symptom]| -> BTreeSet<EntityName> {
+        let entities: BTreeSet<&EntityName> = symptoms.iter().map(|symptom| &symptom.key.entity).collect();
+        entities
+            .into_iter()
+            .flat_map(|entity| topology.upstream(entity.as_str()).into_iter().chain([entity.clone()]))
+            .collect()
+    };
+    !stands_on(some).is_disjoint(&stands_on(others))
 }
 
 const fn lost_contact(kind: SymptomKind) -> bool {

@@ -37,8 +37,8 @@ pub struct Service {
     /// How long after a move no second one is made without asking.
     #[serde(default = "default_cool_down")]
     pub cool_down: Span,
-    /// Fresh probes from here (and from other vantage points) that must agree that the active is down. 0 acts on the
-    /// telemetry alone.
+    /// Vantage points whose fresh probes must agree that the active is down. This agent is one, and the only one so far; 0 acts
+    /// on the telemetry alone.
     #[serde(default = "default_confirm")]
     pub confirm: u8,
     /// Moves are proposed and wait for a person.

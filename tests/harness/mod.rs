@@ -52,6 +52,11 @@ pub fn wait(what: &str, mut so: impl FnMut() -> bool) {
 pub struct Server(Child);
 
 impl Server {
+    /// A program that was started otherwise.
+    pub fn of(child: Child) -> Self {
+        Self(child)
+    }
+
     /// Starts a program in a folder.
     pub fn start(dir: &Path, program: &Path, arguments: &[&str]) -> Self {
         let log = std::fs::File::options()
