@@ -74,6 +74,16 @@ steps:
   - {name: ask, phase: verify, uses: probe, with: {times: 1}}
 "#;
 
+/// There and back.
+const RETURN: &str = r#"
+name: steps
+summary: Programs that write what they do into a file.
+steps:
+  - {name: fence, phase: fence, on: from, uses: exec, with: {argv: ["{script}", do, "fence-{from}"], observe: ["{script}", observe, "fence-{from}"]}}
+  - {name: switch, phase: switch, uses: exec, with: {argv: ["{script}", do, "switch-{to}"], observe: ["{script}", observe, "switch-{to}"]}}
+  - {name: ask, phase: verify, uses: probe, with: {times: 2}, timeout: 1s}
+"#;
+
 /// An instance that answers 200, or 503 while it is ill.
 fn instance(ill: Arc<AtomicBool>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -107,6 +117,7 @@ impl World {
         let ill = Arc::new(AtomicBool::new(false));
         let (a, b) = (instance(Arc::clone(&ill)), instance(Arc::default()));
         let api = free_port();
+        std::fs::write(dir.path().join("token"), "s3cret\n").unwrap();
         let script = dir.path().join("step.sh");
         std::fs::write(&script, STEP).unwrap();
         std::fs::write(dir.path().join("effects"), "").unwrap();
@@ -120,7 +131,7 @@ impl World {
         let config = format!(
             "\
 agent: {{name: jurymast, data_dir: data}}
-api: {{listen: '127.0.0.1:{api}'}}
+api: {{listen: '127.0.0.1:{api}', token_file: token}}
 rules: {{playbooks: [playbooks]}}
 topology:
   entities:
@@ -312,4 +323,41 @@ fn what_was_handed_to_a_person_stays_with_the_person_after_a_crash() {
         "{verdict}"
     );
     assert_eq!(world.outcomes().len(), 1);
+}
+
+#[test]
+fn a_failback_whose_target_does_not_serve_returns_to_where_it_worked() {
+    let world = World::new(RETURN);
+    let _agent = world.agent();
+    wait("the agent has begun", || !world.records().is_empty());
+    std::thread::sleep(Duration::from_millis(300));
+    world.ill.store(true, Ordering::SeqCst);
+    wait("it has moved", || world.outcomes().len() == 1);
+    world.ill.store(false, Ordering::SeqCst);
+    wait("it is sent back", || {
+        let status = std::process::Command::new(env!("CARGO_BIN_EXE_jurymast"))
+            .args([
+                "failback",
+                "svc",
+                "--url",
+                &format!("http://127.0.0.1:{}", world.api),
+                "--token-file",
+            ])
+            .arg(world.path("token"))
+            .output();
+        assert!(status.unwrap().status.success());
+        world.effects().iter().any(|line| line.ends_with("do switch-a"))
+    });
+    // Its program takes as long again before the proof begins.
+    world.ill.store(true, Ordering::SeqCst);
+    wait("the plan has ended", || world.outcomes().len() == 2);
+    let done = Outcome::Done { active: "b".into() };
+    assert_eq!(world.outcomes(), [done.clone(), done]);
+    let effects = world.effects();
+    let steps: Vec<&str> = effects.iter().filter_map(|line| line.rsplit(' ').next()).collect();
+    assert_eq!(
+        steps,
+        ["fence-a", "switch-b", "fence-b", "switch-a", "fence-a", "switch-b"],
+        "{effects:?}"
+    );
 }
