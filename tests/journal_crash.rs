@@ -39,6 +39,9 @@ esac
 /// Half of a step's time.
 const HALF: Duration = Duration::from_millis(250);
 
+/// Longer than an agent acts without renewing its lease.
+const LEASE: Duration = Duration::from_millis(4500);
+
 /// Fence, seal (none named), start, switch, verify, announce: all of it works.
 const FORWARD: &str = r#"
 name: steps
@@ -294,6 +297,37 @@ fn killed_at_any_record_a_plan_is_taken_back_and_each_undo_happens_once() {
             ["do fence", "do restore", "undo restore", "undo fence"],
             "{what}: {effects:?}"
         );
+    });
+}
+
+#[test]
+fn stopped_for_longer_than_its_lease_an_agent_repeats_nothing() {
+    // After the record of the plan, of the fence's end, of the start's intent and of its end.
+    std::thread::scope(|scope| {
+        for record in [2, 4, 5, 6] {
+            scope.spawn(move || {
+                let world = World::new(FORWARD);
+                let agent = world.agent();
+                wait("the agent has begun", || !world.records().is_empty());
+                std::thread::sleep(Duration::from_millis(300));
+                world.ill.store(true, Ordering::SeqCst);
+                wait("the record is there", || world.records().len() >= record);
+                agent.signal("STOP");
+                let committed = world.records().len() >= 5;
+                std::thread::sleep(LEASE);
+                agent.signal("CONT");
+                wait("the plan has ended", || !world.outcomes().is_empty());
+                let (outcome, effects) = (world.outcomes().remove(0), world.effects());
+                let done = outcome == Outcome::Done { active: "b".into() };
+                // Before the commit point the gates ask again after a pause; after it the plan goes on to its end.
+                let taken_back = matches!(outcome, Outcome::Compensated { .. });
+                assert!(done || (taken_back && !committed), "at {record}: {outcome:?}");
+                assert!(
+                    counts(&effects).values().all(|times| *times == 1),
+                    "at {record}: {effects:?}"
+                );
+            });
+        }
     });
 }
 

@@ -79,6 +79,14 @@ impl Server {
         server
     }
 
+    /// Sends it a signal by its name, such as `STOP`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &self.0.id().to_string()])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+
     /// SIGTERM, and whether it ended well.
     pub fn terminate(mut self) -> bool {
         let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
