@@ -300,6 +300,54 @@ fn killed_at_any_record_a_plan_is_taken_back_and_each_undo_happens_once() {
     });
 }
 
+/// Each agent is killed after the first record that it adds to a plan, until the plan is over.
+fn one_record_a_life(playbook: &str) -> World {
+    let world = World::new(playbook);
+    let of_plans = || {
+        let records = world.records();
+        records
+            .iter()
+            .filter(|record| matches!(record, Record::Plan { .. }))
+            .count()
+    };
+    let mut agent = world.agent();
+    wait("the agent has begun", || !world.records().is_empty());
+    std::thread::sleep(Duration::from_millis(300));
+    world.ill.store(true, Ordering::SeqCst);
+    let mut lives = 1;
+    loop {
+        let before = of_plans();
+        wait("there is a further record", || of_plans() > before);
+        drop(agent);
+        if !world.outcomes().is_empty() {
+            assert!(lives >= 5, "only {lives} agents were killed");
+            return world;
+        }
+        agent = world.agent();
+        lives += 1;
+    }
+}
+
+#[test]
+fn agents_that_live_for_one_record_each_bring_a_plan_to_its_end() {
+    let (there, back) = std::thread::scope(|scope| {
+        let there = scope.spawn(|| one_record_a_life(FORWARD));
+        let back = scope.spawn(|| one_record_a_life(BACK));
+        (there.join().unwrap(), back.join().unwrap())
+    });
+    let words = |world: &World| -> Vec<String> {
+        let effects = world.effects();
+        effects
+            .iter()
+            .filter_map(|line| line.splitn(3, ' ').nth(2).map(str::to_owned))
+            .collect()
+    };
+    assert_eq!(there.outcomes(), [Outcome::Done { active: "b".into() }]);
+    assert_eq!(words(&there), ["do fence", "do start", "do switch", "do announce"]);
+    assert!(matches!(back.outcomes()[..], [Outcome::Compensated { .. }]));
+    assert_eq!(words(&back), ["do fence", "do restore", "undo restore", "undo fence"]);
+}
+
 #[test]
 fn stopped_for_longer_than_its_lease_an_agent_repeats_nothing() {
     // After the record of the plan, of the fence's end, of the start's intent and of its end.
