@@ -13,7 +13,7 @@ use jurymast::act::journal::{Record, encode};
 use jurymast::act::runner::Entry;
 use jurymast::model::{Plan, PlanId, PlanKind, Timestamp, Token};
 
-const STEPS: usize = 3000;
+const STEPS: usize = 1000;
 
 /// Compaction as often as in an agent that has a plan each minute would be years; here it happens several times in a run.
 const COMPACT_BEYOND: u64 = 256 * 1024;

@@ -9,9 +9,9 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use harness::{Server, free_port, wait};
+use harness::{Server, free_port};
 use jurymast::act::journal::{Record, State, decode};
 use jurymast::act::runner::Entry;
 use jurymast::model::plan::Outcome;
@@ -38,6 +38,24 @@ esac
 
 /// Half of a step's time.
 const HALF: Duration = Duration::from_millis(250);
+
+/// Many agents at once on a busy machine; not a measure of anything.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// How often a run is made anew because the machine was too busy for it to tell anything.
+const TRIES: usize = 5;
+
+/// Waits until something is so.
+fn wait(what: &str, mut so: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !so() {
+        assert!(begin.elapsed() < PATIENCE, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Longer than an agent acts without renewing its lease.
+const LEASE: Duration = Duration::from_millis(4500);
 
 /// Fence, seal (none named), start, switch, verify, announce: all of it works.
 const FORWARD: &str = r#"
@@ -74,6 +92,16 @@ steps:
   - {name: ask, phase: verify, uses: probe, with: {times: 1}}
 "#;
 
+/// There and back.
+const RETURN: &str = r#"
+name: steps
+summary: Programs that write what they do into a file.
+steps:
+  - {name: fence, phase: fence, on: from, uses: exec, with: {argv: ["{script}", do, "fence-{from}"], observe: ["{script}", observe, "fence-{from}"]}}
+  - {name: switch, phase: switch, uses: exec, with: {argv: ["{script}", do, "switch-{to}"], observe: ["{script}", observe, "switch-{to}"]}}
+  - {name: ask, phase: verify, uses: probe, with: {times: 2}, timeout: 1s}
+"#;
+
 /// An instance that answers 200, or 503 while it is ill.
 fn instance(ill: Arc<AtomicBool>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -107,6 +135,7 @@ impl World {
         let ill = Arc::new(AtomicBool::new(false));
         let (a, b) = (instance(Arc::clone(&ill)), instance(Arc::default()));
         let api = free_port();
+        std::fs::write(dir.path().join("token"), "s3cret\n").unwrap();
         let script = dir.path().join("step.sh");
         std::fs::write(&script, STEP).unwrap();
         std::fs::write(dir.path().join("effects"), "").unwrap();
@@ -120,14 +149,14 @@ impl World {
         let config = format!(
             "\
 agent: {{name: jurymast, data_dir: data}}
-api: {{listen: '127.0.0.1:{api}'}}
+api: {{listen: '127.0.0.1:{api}', token_file: token}}
 rules: {{playbooks: [playbooks]}}
 topology:
   entities:
     - {{name: a, kind: service, attributes: {{address: '127.0.0.1:{a}'}}}}
     - {{name: b, kind: service, attributes: {{address: '127.0.0.1:{b}'}}}}
 services:
-  - {{name: svc, active: a, standbys: [{{entity: b}}], single_writer: true, hold_off: 100ms, rto: 20s, playbook: steps, vars: {{script: '{}'}}, probe: {{uses: http, with: {{url: 'http://{{address}}/'}}, interval: 100ms}}}}
+  - {{name: svc, active: a, standbys: [{{entity: b}}], single_writer: true, hold_off: 100ms, rto: 10m, playbook: steps, vars: {{script: '{}'}}, probe: {{uses: http, with: {{url: 'http://{{address}}/'}}, interval: 100ms}}}}
 ",
             script.display()
         );
@@ -161,6 +190,20 @@ services:
         self.records().into_iter().filter_map(end).collect()
     }
 
+    fn plans_begun(&self) -> usize {
+        let records = self.records();
+        let begins = |record: &&Record| {
+            matches!(
+                record,
+                Record::Plan {
+                    entry: Entry::Plan { .. },
+                    ..
+                }
+            )
+        };
+        records.iter().filter(begins).count()
+    }
+
     fn effects(&self) -> Vec<String> {
         let text = std::fs::read_to_string(self.path("effects")).unwrap();
         text.lines().map(str::to_owned).collect()
@@ -176,13 +219,26 @@ services:
         serde_json::from_str(text.split_once("\r\n\r\n")?.1).ok()
     }
 
+    /// An agent that has seen all instances well, and then the first of them ill.
+    fn agent_with_a_fault(&self) -> Server {
+        let agent = self.agent();
+        wait("all instances were seen well", || {
+            let status = self.status().map(|status| status.to_string()).unwrap_or_default();
+            status.matches("\"health\":\"good\"").count() >= 2
+        });
+        self.ill.store(true, Ordering::SeqCst);
+        agent
+    }
+
+    /// An agent that got no time from the machine for a second distrusts what it knew and takes back what it had begun: that is
+    /// right, and another story.
+    fn was_stalled(&self) -> bool {
+        std::fs::read_to_string(self.path("log")).is_ok_and(|log| log.contains("stood still"))
+    }
+
     /// The agent is killed once so many records are on disk and then so long; the next one is left alone.
     fn killed_at(&self, records: usize, later: Duration) {
-        let agent = self.agent();
-        wait("the agent has begun", || !self.records().is_empty());
-        // All instances have been seen well before the first is ill.
-        std::thread::sleep(Duration::from_millis(300));
-        self.ill.store(true, Ordering::SeqCst);
+        let agent = self.agent_with_a_fault();
         wait("the record is there", || self.records().len() >= records);
         std::thread::sleep(later);
         // SIGKILL: nothing is told, flushed or cleaned up.
@@ -190,6 +246,13 @@ services:
         let _next = self.agent();
         wait("the plan has ended", || !self.outcomes().is_empty());
     }
+}
+
+/// A run in which no agent was short of time.
+fn calmly(run: impl Fn() -> World) -> World {
+    let mut worlds = std::iter::repeat_with(run).take(TRIES);
+    let calm = worlds.find(|world| !world.was_stalled());
+    calm.expect("this machine is too busy to tell anything")
 }
 
 /// Which record of a plan that is not disturbed, for people.
@@ -207,14 +270,13 @@ fn names(records: &[Record]) -> Vec<String> {
 /// Runs a plan without any disturbance and then once for each of its records, and twice where `half` a step later the effect
 /// is there and its outcome is not.
 fn walk(playbook: &str, check: impl Fn(&World, &str) + Sync) {
-    let calm = World::new(playbook);
-    let agent = calm.agent();
-    wait("the agent has begun", || !calm.records().is_empty());
-    std::thread::sleep(Duration::from_millis(300));
-    calm.ill.store(true, Ordering::SeqCst);
-    wait("the plan has ended", || !calm.outcomes().is_empty());
+    let calm = calmly(|| {
+        let world = World::new(playbook);
+        let _agent = world.agent_with_a_fault();
+        wait("the plan has ended", || !world.outcomes().is_empty());
+        world
+    });
     let records = names(&calm.records());
-    drop(agent);
     check(&calm, "left alone");
     assert!(records.len() >= 10, "{records:?}");
     let moments: Vec<(usize, Duration)> = (1..=records.len())
@@ -227,12 +289,15 @@ fn walk(playbook: &str, check: impl Fn(&World, &str) + Sync) {
     let next = AtomicUsize::new(0);
     // Most of the time is spent waiting.
     std::thread::scope(|scope| {
-        for _ in 0..4 {
+        for _ in 0..3 {
             scope.spawn(|| {
                 while let Some((record, later)) = moments.get(next.fetch_add(1, Ordering::SeqCst)) {
                     let what = format!("killed {later:?} after record {record} ({})", records[record - 1]);
-                    let world = World::new(playbook);
-                    world.killed_at(*record, *later);
+                    let world = calmly(|| {
+                        let world = World::new(playbook);
+                        world.killed_at(*record, *later);
+                        world
+                    });
                     check(&world, &what);
                 }
             });
@@ -286,15 +351,87 @@ fn killed_at_any_record_a_plan_is_taken_back_and_each_undo_happens_once() {
     });
 }
 
+/// Each agent is killed after the first record that it adds to a plan, until the plan is over.
+fn one_record_a_life(playbook: &str) -> World {
+    let world = World::new(playbook);
+    let of_plans = || {
+        let records = world.records();
+        records
+            .iter()
+            .filter(|record| matches!(record, Record::Plan { .. }))
+            .count()
+    };
+    let mut agent = world.agent_with_a_fault();
+    let mut lives = 1;
+    loop {
+        let before = of_plans();
+        wait("there is a further record", || of_plans() > before);
+        drop(agent);
+        if !world.outcomes().is_empty() {
+            assert!(lives >= 5, "only {lives} agents were killed");
+            return world;
+        }
+        agent = world.agent();
+        lives += 1;
+    }
+}
+
+#[test]
+fn agents_that_live_for_one_record_each_bring_a_plan_to_its_end() {
+    let (there, back) = std::thread::scope(|scope| {
+        let there = scope.spawn(|| calmly(|| one_record_a_life(FORWARD)));
+        let back = scope.spawn(|| calmly(|| one_record_a_life(BACK)));
+        (there.join().unwrap(), back.join().unwrap())
+    });
+    let words = |world: &World| -> Vec<String> {
+        let effects = world.effects();
+        effects
+            .iter()
+            .filter_map(|line| line.splitn(3, ' ').nth(2).map(str::to_owned))
+            .collect()
+    };
+    assert_eq!(there.outcomes(), [Outcome::Done { active: "b".into() }]);
+    assert_eq!(words(&there), ["do fence", "do start", "do switch", "do announce"]);
+    assert!(matches!(back.outcomes()[..], [Outcome::Compensated { .. }]));
+    assert_eq!(words(&back), ["do fence", "do restore", "undo restore", "undo fence"]);
+}
+
+#[test]
+fn stopped_for_longer_than_its_lease_an_agent_repeats_nothing() {
+    // After the record of the plan, of the fence's end, of the start's intent and of its end.
+    std::thread::scope(|scope| {
+        for record in [2, 4, 5, 6] {
+            scope.spawn(move || {
+                let world = World::new(FORWARD);
+                let agent = world.agent_with_a_fault();
+                wait("the record is there", || world.records().len() >= record);
+                agent.signal("STOP");
+                let committed = world.records().len() >= 5;
+                std::thread::sleep(LEASE);
+                agent.signal("CONT");
+                wait("the plan has ended", || !world.outcomes().is_empty());
+                let (outcome, effects) = (world.outcomes().remove(0), world.effects());
+                let done = outcome == Outcome::Done { active: "b".into() };
+                // Before the commit point the gates ask again after a pause; after it the plan goes on to its end.
+                let taken_back = matches!(outcome, Outcome::Compensated { .. });
+                assert!(done || (taken_back && !committed), "at {record}: {outcome:?}");
+                assert!(
+                    counts(&effects).values().all(|times| *times == 1),
+                    "at {record}: {effects:?}"
+                );
+            });
+        }
+    });
+}
+
 #[test]
 fn what_was_handed_to_a_person_stays_with_the_person_after_a_crash() {
-    let world = World::new(STUCK);
-    let agent = world.agent();
-    wait("the agent has begun", || !world.records().is_empty());
-    std::thread::sleep(Duration::from_millis(300));
-    world.ill.store(true, Ordering::SeqCst);
-    wait("the plan has ended", || !world.outcomes().is_empty());
-    drop(agent);
+    let world = calmly(|| {
+        let world = World::new(STUCK);
+        let _agent = world.agent_with_a_fault();
+        wait("the plan has ended", || !world.outcomes().is_empty());
+        world
+    });
     let before = world.records();
     assert!(matches!(
         State::read(&before).services["svc"].handed_over.as_deref(),
@@ -312,4 +449,42 @@ fn what_was_handed_to_a_person_stays_with_the_person_after_a_crash() {
         "{verdict}"
     );
     assert_eq!(world.outcomes().len(), 1);
+}
+
+#[test]
+fn a_failback_whose_target_does_not_serve_returns_to_where_it_worked() {
+    let world = World::new(RETURN);
+    let _agent = world.agent_with_a_fault();
+    let done = Some(Outcome::Done { active: "b".into() });
+    wait("it has moved", || world.outcomes().pop() == done);
+    world.ill.store(false, Ordering::SeqCst);
+    wait("it is sent back", || {
+        let status = std::process::Command::new(env!("CARGO_BIN_EXE_jurymast"))
+            .args([
+                "failback",
+                "svc",
+                "--url",
+                &format!("http://127.0.0.1:{}", world.api),
+                "--token-file",
+            ])
+            .arg(world.path("token"))
+            .output();
+        assert!(status.unwrap().status.success());
+        world.effects().iter().any(|line| line.ends_with("do switch-a"))
+    });
+    // Its program takes as long again before the proof begins.
+    world.ill.store(true, Ordering::SeqCst);
+    wait("the plan has ended", || world.plans_begun() == world.outcomes().len());
+    assert_eq!(world.outcomes().pop(), done);
+    let effects = world.effects();
+    let steps: Vec<&str> = effects
+        .iter()
+        .rev()
+        .filter_map(|line| line.rsplit(' ').next())
+        .collect();
+    assert_eq!(
+        steps[..4],
+        ["switch-b", "fence-a", "switch-a", "fence-b"],
+        "{effects:?}"
+    );
 }

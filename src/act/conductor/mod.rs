@@ -32,7 +32,7 @@ const UNDO_PATIENCE: Duration = Duration::from_secs(60);
 const UNDO_ASKS: Duration = Duration::from_millis(250);
 
 /// After a no that may turn into a yes.
-const ASKS_AGAIN: Duration = Duration::from_millis(500);
+const ASKS_AGAIN: Duration = Duration::from_secs(1);
 
 /// Whether this process may act at this very moment; asked right before each effect.
 pub type Right = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -205,8 +205,7 @@ async fn conduct(shared: &Arc<Shared>, mut runner: Runner, mut news: mpsc::Recei
                 && let Err(why) = (shared.right)()
             {
                 // The gates said yes when there was still a right to act.
-                late_commands.extend(runner.handle(Event::Abort(why.clone())));
-                event = Some(Event::Applied(Applied::NoEffect(why)));
+                event = Some(Event::Permit(Some(why)));
                 continue;
             }
             if let Some(next) = carry_out(shared, &runner, command).await {

@@ -2,7 +2,8 @@
 //!
 //! The token is kept in `HAProxy` itself, in the process variable `proc.jurymast_BACKEND`: a command whose token is lower than what is there is
 //! not given, and the config may show it, as in `http-response set-header Jurymast-Token %[var(proc.jurymast_BACKEND)]`. A `HAProxy`
-//! that knows no variables on its socket (before 2.5) is commanded without one.
+//! that knows no variables on its socket (before 2.5) is commanded without one. To set it takes `experimental-mode on` for that one
+//! line, which `show info` tells as `Tainted` from then on.
 //!
 //! <https://docs.haproxy.org/2.6/management.html#9.3>, `set server`, `show servers state`, `get var`, `set var`.
 

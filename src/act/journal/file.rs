@@ -213,9 +213,9 @@ impl Journal {
         }
         self.length += self.buffer.len() as u64;
         self.state.apply(record);
-        if self.length > self.limit
-            && let Err(error) = self.compact(wall_clock())
-        {
+        // Not in the middle of a move, unless moves never cease.
+        let due = self.length > self.limit && self.state.open.is_empty() || self.length > self.limit * 2;
+        if due && let Err(error) = self.compact(wall_clock()) {
             // The record itself is on disk. The file may grow by as much again before the next try.
             tracing::warn!(%error, "the journal could not be made smaller");
             self.limit = self.length + self.compact_at;

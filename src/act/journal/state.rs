@@ -172,3 +172,82 @@ impl State {
         records
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::{PlanKind, Token};
+
+    fn plan(service: usize, token: Token) -> Plan {
+        let service = ServiceName::from(format!("svc-{service}").as_str());
+        let at = Timestamp::from_secs(1);
+        Plan {
+            id: PlanId::new(&service, token),
+            token,
+            kind: PlanKind::Failover,
+            incident: None,
+            service,
+            from: "a".into(),
+            to: format!("b{}", token.seq).as_str().into(),
+            alternatives: Vec::new(),
+            steps: Vec::new(),
+            made: at,
+            deadline: at,
+            expected_rto_s: 0.0,
+            summary: String::new(),
+        }
+    }
+
+    /// Plans one after the other, each as far as it came, and agents that took over.
+    fn records(moves: &[(usize, u8, bool)]) -> Vec<Record> {
+        let (mut epoch, mut seq) = (1, 0);
+        let mut records = vec![Record::Epoch { epoch }];
+        let mut open = BTreeSet::new();
+        for (at, (service, how, restarts)) in (10..).map(Timestamp::from_secs).zip(moves) {
+            if *restarts {
+                epoch += 1;
+                seq = 0;
+                records.push(Record::Epoch { epoch });
+            }
+            // One plan at a time for each service.
+            if open.contains(service) {
+                continue;
+            }
+            seq += 1;
+            let plan = plan(*service, Token { epoch, seq });
+            let (id, to) = (plan.id.clone(), plan.to.clone());
+            let reason = "r".to_owned();
+            let mut note = |entry| records.push(Record::Plan { at, entry });
+            note(Entry::Plan { plan: Box::new(plan) });
+            note(Entry::Intent {
+                plan: id.clone(),
+                candidate: 0,
+                step: 0,
+            });
+            let outcome = match how {
+                0 => {
+                    open.insert(*service);
+                    continue;
+                }
+                1 => Outcome::Compensated { reason },
+                2 => Outcome::HandedOver { reason },
+                _ => Outcome::Done { active: to },
+            };
+            note(Entry::End { plan: id, outcome });
+        }
+        records
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_left_tells_the_same(moves in prop::collection::vec((0..4usize, 0..5u8, any::<bool>()), 0..30)) {
+            let records = records(&moves);
+            let state = State::read(&records);
+            let left = state.compact(Timestamp::from_secs(99));
+            prop_assert!(left.len() <= records.len() + state.services.len() + 1);
+            prop_assert_eq!(State::read(&left), state);
+        }
+    }
+}

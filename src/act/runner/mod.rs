@@ -205,7 +205,7 @@ impl Runner {
                     step: self.step,
                 })]
             }
-            (Stage::Asking { .. }, Event::Permit(Some(reason))) => {
+            (Stage::Asking { .. } | Stage::Applying, Event::Permit(Some(reason))) => {
                 let reason = format!("a gate said no: {reason}");
                 if !self.committed {
                     return self.give_up(reason, Way::Next);

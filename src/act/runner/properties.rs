@@ -166,6 +166,7 @@ impl World {
                 Command::Ask { step, .. } if runner.asks_for(step) => {
                     Event::Permit(self.happens(self.odds.refused).then(|| "no".to_owned()))
                 }
+                Command::Apply { .. } if self.happens(self.odds.refused) => Event::Permit(Some("asleep".into())),
                 Command::Apply { candidate, step } => Event::Applied(self.act((candidate, step, false))),
                 Command::Undo { step } => Event::Applied(self.act((0, step, true))),
                 Command::Observe { candidate, step } => Event::Observed(self.look((candidate, step, false))),

@@ -78,7 +78,8 @@ pub enum Entry {
 pub enum Event {
     /// Begin, or go on after a restart.
     Start,
-    /// The gates' answer; `Some` is the reason of a refusal.
+    /// The gates' answer; `Some` is the reason of a refusal. In place of [`Event::Applied`]: what was allowed is no longer, and nothing
+    /// was done.
     Permit(Option<String>),
     /// The last entry is durable.
     Journaled,
