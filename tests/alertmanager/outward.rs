@@ -2,13 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use axum::routing::post;
 use jurymast::engine::{Input, Notification, NotificationKind, OperatorCommand};
 use jurymast::metrics::Metrics;
 use jurymast::model::{IncidentId, Severity, Timestamp};
 use jurymast::notify::{Alert, Book, Notifier, Settings, Webhook};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -169,4 +174,43 @@ async fn a_silence_reaches_the_engine_however_it_is_written_and_so_does_its_end(
     assert!(silenced().await > jurymast::clock::wall_clock());
     alertmanager.expire(&silence).await;
     assert!(silenced().await < jurymast::clock::wall_clock());
+}
+
+/// A webhook that is ill for a moment hears all of it, in order; what it calls wrong is not said again.
+#[tokio::test]
+async fn a_webhook_hears_everything_in_order_even_if_it_was_ill() {
+    let heard: Arc<Mutex<Vec<(u16, String)>>> = Arc::default();
+    let kept = Arc::clone(&heard);
+    let answer = move |body: Bytes| {
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        let label = body["label"].as_str().unwrap().to_owned();
+        let mut heard = kept.lock().unwrap();
+        let status = match (heard.len(), label.as_str()) {
+            (0, _) => 503,
+            (_, "wrong") => 400,
+            _ => 200,
+        };
+        heard.push((status, label));
+        async move { StatusCode::from_u16(status).unwrap() }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().route("/", post(answer))).await });
+    let settings = Settings {
+        alertmanager: Vec::new(),
+        webhook: vec![Webhook { url }],
+    };
+    let (inbox, _inputs) = mpsc::channel(16);
+    let stop = CancellationToken::new();
+    let notifier = Notifier::start(settings, "jurymast".into(), Vec::new(), inbox, Metrics::default(), stop);
+    for label in ["first", "wrong", "last"] {
+        notifier.notify(&notification(label, true));
+    }
+    until("all of it was said", || async { heard.lock().unwrap().len() >= 4 }).await;
+    notifier.finish().await;
+    let expected = [(503, "first"), (200, "first"), (400, "wrong"), (200, "last")];
+    assert_eq!(
+        *heard.lock().unwrap(),
+        expected.map(|(status, label)| (status, label.to_owned()))
+    );
 }
