@@ -1,11 +1,12 @@
 //! Prometheus as it is: the recorded cases of the exposition formats, the bodies of alerts, and a real server's own metrics.
 
+mod harness;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use harness::{PATIENCE, Server, find, free_port, skipped};
 use jurymast::ingest::prometheus::exposition::{Format, parse, split_series};
 use serde_json::Value;
 
@@ -73,14 +74,15 @@ fn every_recorded_case_of_the_exposition_formats_is_read_or_refused() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// A server that ends with its test.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+fn prometheus(dir: &Path, port: u16, config: &str) -> Server {
+    std::fs::write(dir.join("prometheus.yml"), config).unwrap();
+    let listen = format!("--web.listen-address=127.0.0.1:{port}");
+    let arguments = [
+        "--config.file=prometheus.yml",
+        "--storage.tsdb.path=data",
+        listen.as_str(),
+    ];
+    Server::start(dir, &find("prometheus").unwrap(), &arguments)
 }
 
 async fn get(url: &str) -> Option<String> {
@@ -91,25 +93,15 @@ async fn get(url: &str) -> Option<String> {
 #[tokio::test]
 async fn a_real_server_s_own_metrics_are_the_series_that_it_stores() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    if skipped("a real Prometheus' own metrics", &["prometheus"]) {
+        return;
+    }
+    let port = free_port();
     let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("prometheus.yml");
-    let text = format!(
+    let config = format!(
         "scrape_configs: [{{job_name: own, scrape_interval: 1s, scrape_timeout: 1s, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}]\n"
     );
-    std::fs::write(&config, text).unwrap();
-    let started = Command::new("prometheus")
-        .arg(format!("--config.file={}", config.display()))
-        .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
-        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let Ok(child) = started else {
-        println!("SKIPPED: a real Prometheus (prometheus is not installed)");
-        return;
-    };
-    let _server = Server(child);
+    let _server = prometheus(folder.path(), port, &config);
     let base = format!("http://127.0.0.1:{port}");
     let until = Instant::now() + Duration::from_secs(30);
     // Series appear as the server does new things, so both sides are read until they agree.
@@ -148,5 +140,51 @@ async fn a_real_server_s_own_metrics_are_the_series_that_it_stores() {
         }
         assert!(Instant::now() < until, "Prometheus never answered");
         tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+/// Jurymast is listed as one more Alertmanager: what Prometheus' rules find is evidence at once, and is over when they say so.
+#[tokio::test]
+async fn a_real_prometheus_tells_us_as_it_tells_an_alertmanager() {
+    if skipped("alerts of a real Prometheus", &["prometheus"]) {
+        return;
+    }
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let dir = tempfile::tempdir().unwrap();
+    let (port, api, target) = (free_port(), free_port(), free_port());
+    let own = "topology: {entities: [{name: pump-1, kind: device}]}\n";
+    let config = format!("agent: {{name: jurymast, data_dir: data}}\napi: {{listen: '127.0.0.1:{api}'}}\n{own}");
+    std::fs::write(dir.path().join("jurymast.yml"), config).unwrap();
+    let binary = Path::new(env!("CARGO_BIN_EXE_jurymast"));
+    let _agent = Server::start(dir.path(), binary, &["run", "-c", "jurymast.yml"]);
+    let rules = "groups: [{name: g, rules: [{alert: TargetDown, expr: 'up == 0', labels: {entity: pump-1}}]}]\n";
+    std::fs::write(dir.path().join("rules.yml"), rules).unwrap();
+    let config = format!(
+        "global: {{evaluation_interval: 1s}}\nrule_files: [rules.yml]\nalerting: {{alertmanagers: [{{static_configs: [{{targets: ['127.0.0.1:{api}']}}]}}]}}\n\
+         scrape_configs: [{{job_name: own, scrape_interval: 1s, scrape_timeout: 1s, static_configs: [{{targets: ['127.0.0.1:{target}']}}]}}]\n"
+    );
+    let _prometheus = prometheus(dir.path(), port, &config);
+    let symptoms = async || {
+        let text = get(&format!("http://127.0.0.1:{api}/api/status"))
+            .await
+            .unwrap_or_default();
+        let status: Value = serde_json::from_str(&text).unwrap_or_default();
+        let of = |view: &&Value| view["name"] == "pump-1";
+        let found = status["entities"].as_array().into_iter().flatten().find(of);
+        found.map_or_else(String::new, |view| view["symptoms"].to_string())
+    };
+    let begin = Instant::now();
+    while !symptoms().await.contains("TargetDown") {
+        assert!(begin.elapsed() < PATIENCE, "no alert came");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // The target comes up, and Prometheus tells that it is over.
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", target)).await.unwrap();
+    let router = axum::Router::new().route("/metrics", axum::routing::get(|| async { "m 1\n" }));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let begin = Instant::now();
+    while symptoms().await != "[]" {
+        assert!(begin.elapsed() < PATIENCE, "the alert never ended");
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -38,6 +38,7 @@ enum Sent {
 /// Requests to one URL.
 pub struct Post {
     url: String,
+    shown: String,
     client: reqwest::Client,
     metrics: Metrics,
     well: bool,
@@ -47,6 +48,7 @@ impl Post {
     /// Requests to that URL.
     pub fn new(url: String, metrics: Metrics) -> Self {
         Self {
+            shown: shown(&url),
             url,
             client: client(),
             metrics,
@@ -74,19 +76,19 @@ impl Post {
                     format!("it answers {status}: {said}"),
                 )
             }
-            Err(error) => (Sent::Later, error.to_string()),
+            Err(error) => (Sent::Later, error.without_url().to_string()),
         };
         if sent != Sent::Taken {
             if self.well || sent == Sent::Refused {
-                tracing::warn!(url = %self.url, %error, "a notification was not taken");
+                tracing::warn!(url = %self.shown, %error, "a notification was not taken");
             }
             let reason = ByReason {
-                source: self.url.clone(),
+                source: self.shown.clone(),
                 reason: "notify",
             };
             self.metrics.bad_input.get_or_create(&reason).inc();
         } else if !self.well {
-            tracing::info!(url = %self.url, "notifications are taken again");
+            tracing::info!(url = %self.shown, "notifications are taken again");
         }
         self.well = sent == Sent::Taken;
         sent
@@ -107,6 +109,18 @@ pub fn client() -> reqwest::Client {
         .timeout(TIMEOUT)
         .build()
         .unwrap_or_default()
+}
+
+/// A URL as people may see it: without a password, and without what a query may hide.
+pub fn shown(url: &str) -> String {
+    let Ok(mut url) = reqwest::Url::parse(url) else {
+        return "a URL that cannot be read".into();
+    };
+    // Both fail only for URLs that have no host, and so nothing to hide.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.to_string()
 }
 
 /// Tells one Alertmanager until the queue is closed; what was said last is still told, once.
@@ -146,5 +160,19 @@ pub async fn to_webhook(mut post: Post, mut waiting: mpsc::Receiver<Notification
             }
             tokio::time::sleep(EVERY).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_secret_of_a_url_is_shown() {
+        assert_eq!(
+            shown("https://ann:s3cret@am:9093/api/v2/alerts?token=t0ken"),
+            "https://am:9093/api/v2/alerts"
+        );
+        assert_eq!(shown("s3cret"), "a URL that cannot be read");
     }
 }

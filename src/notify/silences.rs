@@ -13,7 +13,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::book::EVERY;
-use super::courier::client;
+use super::courier::{client, shown};
 use crate::engine::{Input, OperatorCommand};
 use crate::metrics::{ByReason, Metrics};
 use crate::model::{EntityName, ServiceName, Timestamp};
@@ -159,7 +159,7 @@ impl Watch {
         let member = &mut self.members[member];
         let count = |by: u64| {
             let reason = ByReason {
-                source: member.url.clone(),
+                source: shown(&member.url),
                 reason: "silences",
             };
             self.metrics.bad_input.get_or_create(&reason).inc_by(by);
@@ -168,7 +168,7 @@ impl Watch {
             Ok((silences, bad)) => {
                 if bad > 0 {
                     count(bad);
-                    tracing::warn!(url = %member.url, bad, "silences that cannot be read");
+                    tracing::warn!(url = %shown(&member.url), bad, "silences that cannot be read");
                 }
                 member.well = true;
                 let until = |service: &ServiceName| (service.clone(), covering(&silences, service, &self.agent));
@@ -177,7 +177,7 @@ impl Watch {
             Err(error) => {
                 count(1);
                 if member.well {
-                    tracing::warn!(url = %member.url, %error, "its silences cannot be read: what it said last still counts");
+                    tracing::warn!(url = %shown(&member.url), %error, "its silences cannot be read: what it said last still counts");
                 }
                 member.well = false;
             }
@@ -206,9 +206,9 @@ async fn fetch(client: &reqwest::Client, url: &str) -> Result<Vec<u8>, String> {
         .send()
         .await
         .and_then(reqwest::Response::error_for_status);
-    let mut answer = answer.map_err(|error| error.to_string())?;
+    let mut answer = answer.map_err(|error| error.without_url().to_string())?;
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| error.to_string())? {
+    while let Some(chunk) = answer.chunk().await.map_err(|error| error.without_url().to_string())? {
         if body.len() + chunk.len() > ANSWER_MAX {
             return Err(format!("more than {ANSWER_MAX} bytes of silences"));
         }

@@ -75,6 +75,8 @@ pub struct Told {
     pub event: Event,
     /// A firing alert is over then, unless it is told again. `None`: whoever told of it will also tell of its end.
     pub until: Option<Timestamp>,
+    /// When it began by the sender's own clock, if the sender says so.
+    pub begun: Option<Timestamp>,
 }
 
 /// A body taken apart.
@@ -167,6 +169,7 @@ fn told(place: usize, alert: Alert, way: Way, settings: &AlertSettings, now: Tim
     let named = settings.entity_labels.iter().find_map(|label| labels.get(label));
     let entity = EntityName::from(named.unwrap_or(&name).as_str());
     let over = ends_at.unwrap_or(now);
+    let begun = starts_at;
     let starts_at = starts_at.unwrap_or(if firing { now } else { over });
     let event = Event {
         entity,
@@ -182,7 +185,7 @@ fn told(place: usize, alert: Alert, way: Way, settings: &AlertSettings, now: Tim
     };
     // Alertmanager tells of the end of each alert; Prometheus may die before it does.
     let until = (firing && way == Way::Posted).then(|| ends_at.unwrap_or(now + RESOLVE_TIMEOUT));
-    Ok(Told { event, until })
+    Ok(Told { event, until, begun })
 }
 
 #[cfg(test)]

@@ -148,3 +148,64 @@ impl Shared {
         self.feed.metrics.bad_input.get_or_create(&reason).inc();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::model::{Catalog, EventKind};
+
+    fn desk(room: usize) -> (Desk, mpsc::Receiver<Input>) {
+        let (inbox, waiting) = mpsc::channel(room);
+        let feed = Feed {
+            inbox,
+            catalog: Catalog::new(),
+            agent: "jurymast".into(),
+            metrics: Metrics::default(),
+            stop: CancellationToken::new(),
+        };
+        (Desk::open(AlertSettings::default(), feed), waiting)
+    }
+
+    fn fires(input: Option<Input>) -> Vec<bool> {
+        let Some(Input::Batch(batch)) = input else {
+            panic!("{input:?}")
+        };
+        let firing = |event: crate::model::Event| match event.kind {
+            EventKind::Alert { firing, .. } => firing,
+            other => panic!("{other:?}"),
+        };
+        batch.events.into_iter().map(firing).collect()
+    }
+
+    /// Alertmanager repeats what is answered with 5xx, and only that: a full inbox must not be the sender's fault, and the repeat must say all of it again.
+    #[tokio::test]
+    async fn a_busy_engine_turns_alerts_away_until_there_is_room_and_none_is_lost() {
+        let (desk, mut waiting) = desk(1);
+        let first = br#"[{"labels":{"alertname":"a"}}]"#;
+        let over =
+            br#"[{"labels":{"alertname":"a"},"startsAt":"2020-01-01T00:00:00Z","endsAt":"2020-01-01T00:01:00Z"}]"#;
+        assert_eq!(desk.alerts(first), Ok(1));
+        assert_eq!(desk.alerts(over), Err(Turned::Busy));
+        assert_eq!(fires(waiting.recv().await), [true]);
+        assert_eq!(desk.alerts(over), Ok(1));
+        assert_eq!(fires(waiting.recv().await), [false]);
+    }
+
+    #[tokio::test]
+    async fn an_end_that_finds_no_room_is_told_later() {
+        let (desk, mut waiting) = desk(1);
+        let body = br#"[{"labels":{"alertname":"a"}}]"#;
+        assert_eq!(desk.alerts(body), Ok(1));
+        let later = wall_clock() + Duration::from_secs(3600);
+        desk.shared.end_overdue(later);
+        assert_eq!(fires(waiting.recv().await), [true]);
+        desk.shared.end_overdue(later);
+        assert_eq!(fires(waiting.recv().await), [false]);
+        desk.shared.end_overdue(later);
+        assert!(waiting.try_recv().is_err());
+    }
+}

@@ -15,7 +15,7 @@ const EPISODES_MAX: usize = 10_000;
 const OWN_LABEL: &str = "jurymast";
 
 struct Episode {
-    starts_at: Timestamp,
+    begun: Option<Timestamp>,
     until: Option<Timestamp>,
     event: Event,
 }
@@ -42,13 +42,7 @@ pub enum Verdict {
 impl Episodes {
     /// Takes in what was told.
     pub fn admit(&mut self, told: &Told) -> Verdict {
-        let EventKind::Alert {
-            labels,
-            firing,
-            starts_at,
-            ..
-        } = &told.event.kind
-        else {
+        let EventKind::Alert { labels, firing, .. } = &told.event.kind else {
             return Verdict::News;
         };
         if labels.get(OWN_LABEL).is_some_and(|value| value == "true") {
@@ -56,7 +50,11 @@ impl Episodes {
         }
         if !firing {
             // A retried webhook, or one of another member of the cluster, may come after the next episode has begun.
-            let earlier = |known: &Episode| *starts_at < known.starts_at && told.event.at <= known.starts_at;
+            let earlier = |known: &Episode| {
+                told.begun
+                    .zip(known.begun)
+                    .is_some_and(|(ended, runs)| ended < runs && told.event.at <= runs)
+            };
             if self.firing.get(labels).is_some_and(earlier) {
                 return Verdict::Stale;
             }
@@ -64,7 +62,7 @@ impl Episodes {
             return Verdict::News;
         }
         if let Some(known) = self.firing.get_mut(labels) {
-            known.starts_at = known.starts_at.max(*starts_at);
+            known.begun = known.begun.max(told.begun);
             // Two senders may tell of one alert: it ends with the later of them.
             known.until = known.until.zip(told.until).map(|(known, told)| known.max(told));
             known.event = told.event.clone();
@@ -74,7 +72,7 @@ impl Episodes {
             return Verdict::Unwatched;
         }
         let episode = Episode {
-            starts_at: *starts_at,
+            begun: told.begun,
             until: told.until,
             event: told.event.clone(),
         };

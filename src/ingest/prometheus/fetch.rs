@@ -57,7 +57,7 @@ pub async fn fetch(
     })?;
     let mut answer = match with(request).send().await {
         Ok(answer) => answer,
-        Err(error) => return Err(unreached(client, url, &error).await),
+        Err(error) => return Err(unreached(client, url, &error.without_url()).await),
     };
     let status = answer.status();
     let content_type = answer
@@ -94,14 +94,12 @@ async fn read(answer: &mut Response, limit: usize) -> Result<BytesMut, Failed> {
                 return Err(Failed {
                     reach: Some(Reach::NoAnswer),
                     reason: "unreached",
-                    error: format!("the answer did not end in time: {}", whole(&error)),
+                    error: format!("the answer did not end in time: {}", whole(&error.without_url())),
                 });
             }
             Err(error) => {
-                return Err(Failed::odd(
-                    "cut_off",
-                    format!("the answer was cut off: {}", whole(&error)),
-                ));
+                let error = format!("the answer was cut off: {}", whole(&error.without_url()));
+                return Err(Failed::odd("cut_off", error));
             }
         }
     }

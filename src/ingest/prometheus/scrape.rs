@@ -185,7 +185,7 @@ impl Scraper {
             }
             Err(failed) => {
                 if self.trouble != failed.error {
-                    tracing::warn!(job = %self.settings.job, target = %self.target.url, error = %failed.error, "a scrape failed");
+                    tracing::warn!(job = %self.settings.job, target = %self.target.instance, error = %failed.error, "a scrape failed");
                     self.trouble.clone_from(&failed.error);
                 }
                 let reason = ByReason {
@@ -275,7 +275,7 @@ impl Scraper {
                 source: "scrape.series_cache".into(),
             };
             feed.metrics.bound_reached.get_or_create(&bound).inc_by(forgotten);
-            tracing::warn!(job = %settings.job, target = %target.url, "more series than are remembered: all are read anew");
+            tracing::warn!(job = %settings.job, target = %target.instance, "more series than are remembered: all are read anew");
         }
         parsed.map_err(|error| Failed::odd("exposition", error.to_string()))?;
         if found > limit {

@@ -68,8 +68,9 @@ pub fn resolve(address: &str, entity: Option<&str>, path: &str) -> Resolved {
         .split("://")
         .nth(1)
         .unwrap_or(&url)
-        .split('/')
+        .split(['/', '?'])
         .next()
+        .and_then(|authority| authority.rsplit('@').next())
         .unwrap_or_default()
         .to_owned();
     Resolved {
@@ -162,6 +163,8 @@ mod tests {
             (target.url.as_str(), target.instance.as_str()),
             ("http://10.0.0.1:9100/metrics", "10.0.0.1:9100")
         );
+        // Its name is seen everywhere, its password nowhere.
+        assert_eq!(resolve("https://ann:s3cret@h:1/x", None, "/metrics").instance, "h:1");
         assert_eq!(resolve("https://h:1/x", Some("e"), "/metrics").url, "https://h:1/x");
     }
 
