@@ -7,6 +7,7 @@ mod client;
 mod demo;
 mod doctor;
 mod eval;
+mod inject;
 mod operate;
 mod plan;
 mod record;
@@ -82,6 +83,8 @@ enum Command {
     /// Score what ships on labelled data.
     #[command(subcommand)]
     Eval(eval::What),
+    /// Put faults of devices into recorded telemetry, with labels.
+    Inject(inject::Args),
     /// Print the config's JSON schema.
     Schema,
     /// Print completions for a shell.
@@ -128,6 +131,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args, cli.output),
         Command::Plan(args) => plan::run(&args, cli.output),
         Command::Eval(what) => eval::run(&what, cli.output),
+        Command::Inject(args) => inject::run(&args, cli.output),
         Command::Schema => {
             println!("{:#}", crate::config::json_schema());
             Ok(Ended::Good)

@@ -4,6 +4,7 @@
 //! run by the one default configuration at its one default threshold; a figure for which the threshold was picked on the set
 //! itself has `oracle` in its name.
 
+pub mod csv;
 pub mod nab;
 pub mod report;
 pub mod table;
@@ -74,6 +75,7 @@ pub enum EvalError {
 pub fn run(format: Format, path: &Path) -> Result<Report, EvalError> {
     match format {
         Format::Nab => nab::run(path),
-        Format::Skab | Format::Smd | Format::Tep | Format::Csv => Err(EvalError::Unread(format)),
+        Format::Csv => csv::run(path),
+        Format::Skab | Format::Smd | Format::Tep => Err(EvalError::Unread(format)),
     }
 }
