@@ -4,9 +4,15 @@
 //! run by the one default configuration at its one default threshold; a figure for which the threshold was picked on the set
 //! itself has `oracle` in its name.
 
+pub mod machine;
+pub mod metrics;
 pub mod nab;
+pub mod plain_pca;
 pub mod report;
+pub mod rows;
+pub mod skab;
 pub mod table;
+pub mod tep;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -74,6 +80,9 @@ pub enum EvalError {
 pub fn run(format: Format, path: &Path) -> Result<Report, EvalError> {
     match format {
         Format::Nab => nab::run(path),
-        Format::Skab | Format::Smd | Format::Tep | Format::Csv => Err(EvalError::Unread(format)),
+        Format::Skab => skab::run(path),
+        Format::Smd => rows::run(path),
+        Format::Tep => tep::run(path),
+        Format::Csv => Err(EvalError::Unread(format)),
     }
 }
