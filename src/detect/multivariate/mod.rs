@@ -68,7 +68,7 @@ impl Default for Settings {
             adapting: 0.001,
             variance_kept: 0.9,
             ridge: 0.5,
-            wander_power: 3.0,
+            wander_power: 3.5,
             residual_weight: 0.5,
             alarm_above: 22.0,
             alarm_rows: 3,

@@ -120,24 +120,33 @@ pub fn vus_pr(scores: &[f64], labels: &[bool], window: usize) -> Option<f64> {
             (cut, falling.partition_point(|score| *score >= cut) as f64)
         })
         .collect();
+    // The strictest threshold that flags a row; all looser ones do too.
+    let flagged_from: Vec<usize> = scores
+        .iter()
+        .map(|score| cuts.partition_point(|(cut, _)| cut > score).min(VUS_THRESHOLDS - 1))
+        .collect();
     let reach = widened(&truth, rows, window);
     let areas = (0..=window).map(|width| {
         let soft = ramped(&truth, rows, width);
+        let (mut hits, mut ramps) = ([0.0; VUS_THRESHOLDS], [0.0; VUS_THRESHOLDS]);
+        for row in reach.iter().flat_map(|(first, last)| *first..=*last) {
+            hits[flagged_from[row]] += soft[row];
+            // A true row weighs in whole at every threshold, a row of a ramp only where it is flagged.
+            ramps[flagged_from[row]] += if labels[row] { 0.0 } else { soft[row] };
+        }
+        let mut seen = [0_usize; VUS_THRESHOLDS];
         let near = widened(&truth, rows, width);
-        let (mut area, mut before) = (0.0, 0.0);
-        for (cut, flagged) in &cuts {
-            let (mut hit, mut weight) = (0.0, 0.0);
-            for row in reach.iter().flat_map(|(first, last)| *first..=*last) {
-                let flag = f64::from(u8::from(scores[row] >= *cut));
-                hit += soft[row] * flag;
-                // A true row weighs in whole, a row of a ramp only if it is flagged.
-                weight += if labels[row] { 1.0 } else { soft[row] * flag };
+        for (first, last) in &near {
+            if let Some(strictest) = flagged_from[*first..=*last].iter().min() {
+                seen[*strictest] += 1;
             }
-            let seen = near
-                .iter()
-                .filter(|(first, last)| scores[*first..=*last].iter().any(|score| *score >= *cut))
-                .count();
-            let recall = (hit / ((positives + weight) / 2.0)).min(1.0) * seen as f64 / near.len() as f64;
+        }
+        let (mut area, mut before, mut hit, mut weight, mut found) = (0.0, 0.0, 0.0, positives, 0);
+        for (step, (_, flagged)) in cuts.iter().enumerate() {
+            hit += hits[step];
+            weight += ramps[step];
+            found += seen[step];
+            let recall = f64::min(hit / f64::midpoint(positives, weight), 1.0) * found as f64 / near.len() as f64;
             area += (recall - before) * hit / flagged;
             before = recall;
         }
