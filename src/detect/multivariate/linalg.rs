@@ -152,27 +152,26 @@ impl Symmetric {
 }
 
 /// One Jacobi rotation that makes cell (p, q) zero.
-fn rotate(a: &mut [f64], v: &mut [f64], n: usize, p: usize, q: usize) {
-    let off = a[p * n + q];
+fn rotate(matrix: &mut [f64], vectors: &mut [f64], size: usize, p: usize, q: usize) {
+    let off = matrix[p * size + q];
     if off == 0.0 {
         return;
     }
-    let theta = (a[q * n + q] - a[p * n + p]) / (2.0 * off);
+    let theta = (matrix[q * size + q] - matrix[p * size + p]) / (2.0 * off);
     let sign = if theta < 0.0 { -1.0 } else { 1.0 };
-    let t = sign / (theta.abs() + theta.mul_add(theta, 1.0).sqrt());
-    let c = 1.0 / t.mul_add(t, 1.0).sqrt();
-    let s = t * c;
-    for cells in [&mut *a, v] {
-        for row in cells.chunks_exact_mut(n) {
-            let (x, y) = (row[p], row[q]);
-            row[p] = c * x - s * y;
-            row[q] = s * x + c * y;
+    let tangent = sign / (theta.abs() + theta.mul_add(theta, 1.0).sqrt());
+    let cosine = 1.0 / tangent.mul_add(tangent, 1.0).sqrt();
+    let sine = tangent * cosine;
+    let turn = |one: f64, other: f64| (cosine * one - sine * other, sine * one + cosine * other);
+    for cells in [&mut *matrix, vectors] {
+        for row in cells.chunks_exact_mut(size) {
+            (row[p], row[q]) = turn(row[p], row[q]);
         }
     }
-    for k in 0..n {
-        let (x, y) = (a[p * n + k], a[q * n + k]);
-        a[p * n + k] = c * x - s * y;
-        a[q * n + k] = s * x + c * y;
+    for column in 0..size {
+        let (one, other) = turn(matrix[p * size + column], matrix[q * size + column]);
+        matrix[p * size + column] = one;
+        matrix[q * size + column] = other;
     }
 }
 
