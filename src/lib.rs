@@ -17,6 +17,7 @@ pub mod diagnose;
 pub mod engine;
 pub mod eval;
 pub mod ingest;
+pub mod inject;
 pub mod metrics;
 pub mod model;
 pub mod net;

@@ -7,6 +7,7 @@ mod client;
 mod demo;
 mod doctor;
 mod eval;
+mod inject;
 mod operate;
 mod record;
 mod replay;
@@ -75,6 +76,8 @@ enum Command {
     /// Score what ships on a labelled data set.
     #[command(subcommand)]
     Eval(eval::What),
+    /// Put faults of devices into recorded telemetry, with labels.
+    Inject(inject::Args),
     /// Print the config's JSON schema.
     Schema,
     /// Print completions for a shell.
@@ -118,6 +121,7 @@ pub fn main() -> ExitCode {
         Command::Hold(args) => operate::hold(&args, cli.output),
         Command::Doctor(args) => doctor::run(&args, cli.output),
         Command::Eval(what) => eval::run(&what, cli.output),
+        Command::Inject(args) => inject::run(&args, cli.output),
         Command::Schema => {
             println!("{:#}", crate::config::json_schema());
             Ok(Ended::Good)

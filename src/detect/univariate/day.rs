@@ -7,6 +7,7 @@
 const HOURS: usize = 24;
 const DAYS: usize = 8;
 const RING: usize = HOURS * DAYS;
+const RING_HOURS: i32 = 192;
 
 /// Days to know before one is compared.
 const NEEDED: usize = 4;
@@ -30,7 +31,7 @@ pub struct DayShape {
 
 impl Default for DayShape {
     fn default() -> Self {
-        const { assert!(RING < 256, "counted in one byte") };
+        const { assert!(RING < 256 && RING_HOURS as usize == RING, "counted in one byte") };
         Self {
             hours: [0; RING],
             next: 0,
@@ -51,7 +52,7 @@ impl DayShape {
         if self.count > 0 && hour != self.hour {
             let mean = self.sum / f32::from(self.count);
             // Hours without a sample were like the one before; of a clock that went back nothing is known.
-            let gone = hour.saturating_sub(self.hour).clamp(1, RING as i32);
+            let gone = hour.saturating_sub(self.hour).clamp(1, RING_HOURS);
             for _ in 0..gone {
                 self.keep(mean);
             }
@@ -65,6 +66,11 @@ impl DayShape {
             self.sum += place;
         }
         distance
+    }
+
+    /// A little of what the next sample will read.
+    pub fn touch(&self) -> u64 {
+        u64::from(self.count)
     }
 
     fn keep(&mut self, mean: f32) {

@@ -7,6 +7,9 @@
 /// Straight up to about one over this many spans, logarithmic beyond.
 const BEND: f32 = 0.35;
 
+/// Further out, in spans, all is the same.
+const LARGEST: f32 = 1e18;
+
 /// Added to a magnitude in spans before its logarithm is taken: zero has one as well.
 const NEAR_ZERO: f32 = 0.05;
 
@@ -25,7 +28,10 @@ impl Frame {
     /// Where `value` lies: 0 is the centre, 1 is one usual span above it.
     pub fn place(&self, value: f64) -> f32 {
         let spans = ((value - self.centre) / self.span) as f32;
-        (spans * BEND).asinh() / BEND
+        let size = (spans * BEND).abs().min(LARGEST);
+        // The inverse of the hyperbolic sine, written so that it neither cancels near zero nor calls for a square root twice.
+        let bent = (size + size * (size / (1.0 + (1.0 + size * size).sqrt()))).ln_1p();
+        (bent / BEND).copysign(spans)
     }
 
     /// How large `value` is, apart from its sign, in usual spans of the logarithm.
@@ -128,7 +134,10 @@ fn spread(mut values: Vec<f64>) -> (f64, f64) {
     let count = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / count;
     let variance = values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / count;
-    (variance.sqrt(), median)
+    // The mean of equal numbers is not always that number.
+    let deviation = variance.sqrt();
+    let rounding = 1e-9 * mean.abs();
+    (if deviation > rounding { deviation } else { 0.0 }, median)
 }
 
 #[cfg(test)]
@@ -165,6 +174,8 @@ mod tests {
     fn what_never_moved_has_a_frame_as_well() {
         assert!(learned((0..200).map(|_| 20.0)).place(21.0) > 1.0);
         assert!(learned((0..200).map(|_| 0.0)).place(1.0).is_finite());
+        let constant = learned((0..200).map(|_| 0.1));
+        assert!(constant.place(0.1002) < 1.0 && constant.magnitude(0.1).abs() < 10.0);
         assert!(learned([].into_iter()).place(1.0).is_finite());
     }
 

@@ -36,6 +36,8 @@ const SHORT: f32 = 1.0 / 4.0;
 const LONG: f32 = 1.0 / 16.0;
 const HOUR_SECS: f32 = 1800.0;
 
+const DAY_SECS: f32 = 86_400.0;
+
 const LEVEL: Metric = plain(0.1);
 const MAGNITUDE: Metric = plain(0.1);
 const PATH: Metric = plain(0.2);
@@ -95,6 +97,8 @@ pub struct Portfolio {
     seen: u32,
     late: u8,
     quiet: u8,
+    /// How long it has been fed, in seconds.
+    fed_secs: f32,
     elsewhere: f32,
     short: f32,
     long: f32,
@@ -123,6 +127,7 @@ impl Default for Portfolio {
             seen: 0,
             late: 0,
             quiet: QUIET,
+            fed_secs: 0.0,
             elsewhere: 0.0,
             short: 0.0,
             long: 0.0,
@@ -167,6 +172,7 @@ impl Portfolio {
             at.since(self.latest).as_secs_f32()
         };
         self.latest = at;
+        self.fed_secs += secs;
         self.seen = self.seen.saturating_add(1);
         let turn = time_of_day(at);
         self.learn(value, turn);
@@ -207,6 +213,17 @@ impl Portfolio {
         self.quiet < QUIET
     }
 
+    /// Reads a little of all that [`Self::observe`] will read, so that it is near when its turn comes.
+    pub fn touch(&self) -> u64 {
+        let clouds = self.levels.touch() ^ self.magnitudes.touch() ^ self.daytimes.touch();
+        u64::from(self.seen) ^ clouds ^ self.paths.touch() ^ self.hours.touch() ^ self.day.touch()
+    }
+
+    /// Where `value` lies in the series' own frame, once that is known.
+    pub fn place(&self, value: f64) -> Option<f32> {
+        (self.seen > LEARN && value.is_finite()).then(|| self.frame.place(value))
+    }
+
     /// What a score of a sample has to reach for an alarm.
     pub fn threshold() -> f32 {
         THRESHOLD
@@ -229,13 +246,15 @@ impl Portfolio {
         } else {
             self.elsewhere -= ELSEWHERE_WEIGHT * self.elsewhere;
         }
+        // Of a time of day that was never met before nothing can be told.
+        let by_clock = if self.fed_secs < DAY_SECS { 0.0 } else { 0.5 };
         [
             by_distance(self.levels.push([here], LEVEL)),
             by_distance(self.magnitudes.push([magnitude], MAGNITUDE)),
-            0.5 * by_surprise(self.daytime_tail.push(daytime)),
+            by_clock * by_surprise(self.daytime_tail.push(daytime)),
             0.5 * by_surprise(self.path_tail.push(path)),
             1.5 * by_surprise(self.range_tail.push(outside)),
-            0.5 * by_surprise(self.hour_tail.push(hour)),
+            by_clock * by_surprise(self.hour_tail.push(hour)),
             0.5 * by_distance(day.unwrap_or(0.0)),
         ]
     }
@@ -315,9 +334,8 @@ impl Portfolio {
 
 /// The time of day as a part of a full turn.
 fn time_of_day(at: Timestamp) -> i16 {
-    const DAY_SECS: i64 = 86_400;
-    let secs = at.nanos().div_euclid(1_000_000_000).rem_euclid(DAY_SECS);
-    turned(secs as f32 / DAY_SECS as f32)
+    let secs = at.nanos().div_euclid(1_000_000_000).rem_euclid(86_400);
+    turned(secs as f32 / DAY_SECS)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ const LEARN: u16 = 20;
 const CLIP: f32 = 4.0;
 
 const DAY_NS: i64 = 86_400_000_000_000;
+const HOUR_NS: i64 = 3_600_000_000_000;
 const WEEKS_APART: i64 = 14;
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -36,7 +37,7 @@ impl Seasonal {
     /// Deviations from the nearest of this hour and its neighbours, unsigned; 0 while learning.
     pub fn push(&mut self, at: Timestamp, value: f32) -> f32 {
         let day = at.nanos().div_euclid(DAY_NS);
-        let hour = (at.nanos().rem_euclid(DAY_NS) / (DAY_NS / HOURS as i64)) as usize;
+        let hour = (at.nanos().rem_euclid(DAY_NS) / HOUR_NS) as usize;
         let since = *self.since_day.get_or_insert(day);
         // The first day of the epoch was a Thursday.
         let weekend = matches!(day.rem_euclid(7), 2 | 3);

@@ -11,6 +11,9 @@ const AT_QUANTILE: f32 = 3.912_023;
 /// Slowest step of the quantile and of the mean deviation that scales it.
 const STEP: f32 = 0.002;
 
+/// Until so many scores were seen it steps faster.
+const SETTLED: u16 = 1000;
+
 /// Weight of a new excess in their mean.
 const WEIGHT: f32 = 0.02;
 
@@ -49,9 +52,14 @@ impl Tail {
             }
         }
         self.seen = self.seen.saturating_add(1);
-        let seen = f32::from(self.seen);
-        self.deviation += STEP.max(1.0 / seen) * (above.abs() - self.deviation);
-        let step = STEP.max(2.0 / (seen + 2.0)) * self.deviation;
+        let (weight, pace) = if self.seen < SETTLED {
+            let seen = f32::from(self.seen);
+            (1.0 / seen, 2.0 / (seen + 2.0))
+        } else {
+            (STEP, STEP)
+        };
+        self.deviation += weight * (above.abs() - self.deviation);
+        let step = pace * self.deviation;
         self.quantile += step * if above > 0.0 { QUANTILE } else { QUANTILE - 1.0 };
         surprise
     }

@@ -4,6 +4,7 @@
 //! run by the one default configuration at its one default threshold; a figure for which the threshold was picked on the set
 //! itself has `oracle` in its name.
 
+pub mod csv;
 pub mod machine;
 pub mod metrics;
 pub mod nab;
@@ -63,9 +64,6 @@ pub enum EvalError {
         /// Why.
         source: serde_json::Error,
     },
-    /// A format that nothing here reads yet.
-    #[error("{0:?} is not read yet")]
-    Unread(Format),
     /// Nothing to score.
     #[error("nothing to score in {}: {expected}", .path.display())]
     Empty {
@@ -83,6 +81,6 @@ pub fn run(format: Format, path: &Path) -> Result<Report, EvalError> {
         Format::Skab => skab::run(path),
         Format::Smd => rows::run(path),
         Format::Tep => tep::run(path),
-        Format::Csv => Err(EvalError::Unread(format)),
+        Format::Csv => csv::run(path),
     }
 }

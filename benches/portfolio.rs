@@ -1,0 +1,119 @@
+//! Guards two figures of the scorers that see every sample: samples per second (one core, 100,000 series in random order, every
+//! term of the portfolio) and bytes of state per series.
+//!
+//! Beside it runs a random cut forest of 30 trees of 256 points, the usual online detector, over the same values of one series,
+//! which spares it all cache misses. The ratio between the two moves less from machine to machine than either figure.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use jurymast::detect::univariate::{Portfolio, State, Watch};
+use jurymast::model::Timestamp;
+
+const SERIES: usize = 100_000;
+
+/// Long enough that every frame has been looked over and what it was learned from is gone.
+const WARM: u32 = 520;
+
+const SAMPLES: usize = 4_000_000;
+const FOREST_SAMPLES: u32 = 20_000;
+const ROUNDS: usize = 3;
+
+/// Samples whose state is fetched together, as the shards of the product do.
+const CHUNK: usize = 64;
+
+fn main() {
+    let before = resident_bytes();
+    let mut states: Vec<Portfolio> = vec![Portfolio::default(); SERIES];
+    for (series, state) in states.iter_mut().enumerate() {
+        for n in 0..WARM {
+            black_box(state.observe(at(n), value(series, n)));
+        }
+        assert_eq!(state.state(), State::Watching);
+    }
+    let bytes = (resident_bytes() - before) / SERIES as f64;
+    println!(
+        "portfolio, resident bytes per series at {SERIES} series:      {bytes:.0} (bar: 1024; {} in the struct, {} with all of the watch)",
+        size_of::<Portfolio>(),
+        size_of::<Watch>()
+    );
+    let mut rng = fastrand::Rng::with_seed(3);
+    let order: Vec<u32> = (0..SAMPLES).map(|_| rng.u32(0..SERIES as u32)).collect();
+    let mut counts = vec![WARM; SERIES];
+    let mut product: Vec<f64> = Vec::new();
+    let mut forest: Vec<f64> = Vec::new();
+    for _ in 0..ROUNDS {
+        product.push(portfolios(&mut states, &mut counts, &order));
+        forest.push(cut_forest());
+    }
+    let (product, forest) = (median(&mut product), median(&mut forest));
+    println!("portfolio, {SERIES} series in random order, one core:     {product:.2} M samples/s (bar: 2)");
+    println!("rcf3, 30 trees of 256 points, one series:              {forest:.3} M samples/s");
+    println!(
+        "portfolio / rcf3:                                      {:.0}",
+        product / forest
+    );
+}
+
+fn at(n: u32) -> Timestamp {
+    Timestamp::from_secs(1_767_225_600 + i64::from(n) * 60)
+}
+
+/// A day's wave, rough, and now and then a step.
+fn value(series: usize, n: u32) -> f64 {
+    let phase = (series % 1440) as f64;
+    let rough = (f64::from(n) * 0.618_034 + phase * 0.37).fract();
+    let step = if (n / 97 + series as u32).is_multiple_of(11) {
+        3.0
+    } else {
+        0.0
+    };
+    20.0 + 5.0 * ((f64::from(n) + phase) * 0.004_363).sin() + rough + step
+}
+
+fn portfolios(states: &mut [Portfolio], counts: &mut [u32], order: &[u32]) -> f64 {
+    let started = Instant::now();
+    let mut raised = 0_u32;
+    for chunk in order.chunks(CHUNK) {
+        let touched = chunk
+            .iter()
+            .fold(0, |sum, series| sum ^ states[*series as usize].touch());
+        black_box(touched);
+        for series in chunk {
+            let series = *series as usize;
+            counts[series] += 1;
+            let n = counts[series];
+            raised += u32::from(states[series].observe(at(n), value(series, n)).raised);
+        }
+    }
+    black_box(raised);
+    order.len() as f64 / started.elapsed().as_secs_f64() / 1e6
+}
+
+fn cut_forest() -> f64 {
+    let mut forest = rcf3::Forest::builder(1)
+        .num_trees(30)
+        .capacity(256)
+        .shingle_size(1)
+        .seed(7)
+        .build()
+        .expect("settings of this file");
+    let started = Instant::now();
+    for n in 0..FOREST_SAMPLES {
+        let score = forest.update_and_score(&[value(1, n) as f32]);
+        black_box(score.expect("a finite number"));
+    }
+    f64::from(FOREST_SAMPLES) / started.elapsed().as_secs_f64() / 1e6
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn resident_bytes() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
+    kilobytes.unwrap_or(f64::NAN) * 1024.0
+}

@@ -1,0 +1,192 @@
+//! Everything that watches one series, and when it is worth an alarm.
+//!
+//! Its time is watched by order and silence, its life by stillness, its value by the portfolio, its level by shift and its
+//! noise by roughness. The last three learn for a day in silence (or for so many samples, if that is less); the others are
+//! ready sooner and say nothing before they are.
+
+use crate::model::Timestamp;
+
+use super::order::{Misplaced, Order};
+use super::portfolio::Portfolio;
+use super::roughness::Roughness;
+use super::shift::Shift;
+use super::silence::Silence;
+use super::stillness::Stillness;
+use super::terms::Term;
+
+/// A day's rhythm has been seen once, or so many samples have: how long value, level and noise are learned in silence.
+const LEARN_SECS: f32 = 86_400.0;
+const LEARN_SAMPLES: u32 = 1500;
+
+/// A value alone is worth an alarm here if it is strange beyond doubt, in thresholds. The younger a series, the more of its
+/// values are new without meaning anything; that wears off with its age in days of rhythm.
+const BEYOND_DOUBT: f32 = 1.5;
+const WHEN_YOUNG: f32 = 6.0;
+
+/// Samples without any finding that end an alarm.
+const QUIET: u8 = 12;
+
+/// What was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finding {
+    /// A sample in the wrong place.
+    Order(Misplaced),
+    /// It had been silent for too long.
+    Silence,
+    /// It holds one value.
+    Stuck,
+    /// A strange value.
+    Value(Term),
+    /// Its level has left its band.
+    Shift,
+    /// It is too noisy, or too smooth.
+    Noise,
+}
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct Watch {
+    order: Order,
+    silence: Silence,
+    stillness: Stillness,
+    portfolio: Portfolio,
+    shift: Shift,
+    roughness: Roughness,
+    latest: Timestamp,
+    learned_secs: f32,
+    seen: u32,
+    quiet: u8,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self {
+            order: Order::default(),
+            silence: Silence::default(),
+            stillness: Stillness::default(),
+            portfolio: Portfolio::default(),
+            shift: Shift::default(),
+            roughness: Roughness::default(),
+            latest: Timestamp::from_nanos(i64::MIN),
+            learned_secs: 0.0,
+            seen: 0,
+            quiet: QUIET,
+        }
+    }
+}
+
+impl Watch {
+    /// Looks at the next sample; the answer is the finding with which an alarm rises.
+    pub fn observe(&mut self, at: Timestamp, value: f64) -> Option<Finding> {
+        let found = self.find(at, value);
+        let raised = found.filter(|_| self.quiet >= QUIET);
+        self.quiet = if found.is_some() {
+            0
+        } else {
+            self.quiet.saturating_add(1).min(QUIET)
+        };
+        raised
+    }
+
+    /// How long the series may be silent from now on, in seconds; nothing while that is being learned.
+    pub fn patience_secs(&self) -> Option<f32> {
+        self.silence.patience_secs()
+    }
+
+    /// True while value, level and noise are only learned.
+    pub fn learning(&self) -> bool {
+        self.seen < LEARN_SAMPLES && self.learned_secs < LEARN_SECS
+    }
+
+    /// In times of what is learned in silence.
+    fn age(&self) -> f32 {
+        (self.learned_secs / LEARN_SECS).max(self.seen as f32 / LEARN_SAMPLES as f32)
+    }
+
+    fn find(&mut self, at: Timestamp, value: f64) -> Option<Finding> {
+        let silence = self.silence.push(at).then_some(Finding::Silence);
+        let misplaced = self.order.push(at).map(Finding::Order);
+        if !value.is_finite() || misplaced.is_some() {
+            return misplaced;
+        }
+        let secs = if self.seen == 0 {
+            0.0
+        } else {
+            at.since(self.latest).as_secs_f32()
+        };
+        self.latest = at;
+        self.seen = self.seen.saturating_add(1);
+        self.learned_secs += secs;
+        let stuck = (self.stillness.push(value) >= 1.0).then_some(Finding::Stuck);
+        let learning = self.learning();
+        let judgement = self.portfolio.observe(at, value);
+        let place = self.portfolio.place(value);
+        let shift = place.map_or(0.0, |place| self.shift.push(place, secs, learning));
+        let noise = place.map_or(0.0, |place| self.roughness.push(place, secs, learning));
+        let first = silence.or(stuck);
+        if learning {
+            return first;
+        }
+        let enough = |score: f32, times: f32| score >= times * Portfolio::threshold();
+        first
+            .or(enough(judgement.score, BEYOND_DOUBT + WHEN_YOUNG / self.age())
+                .then_some(Finding::Value(judgement.term)))
+            .or(enough(shift, 1.0).then_some(Finding::Shift))
+            .or(enough(noise, 1.0).then_some(Finding::Noise))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(n: u32) -> Timestamp {
+        Timestamp::from_secs(1_700_000_000 + i64::from(n) * 60)
+    }
+
+    fn usual(n: u32) -> f64 {
+        let turn = f64::from(n % 1440) / 1440.0 * std::f64::consts::TAU;
+        20.0 + 2.0 * turn.sin() + (f64::from(n) * 0.618_034).fract()
+    }
+
+    fn fed(samples: u32) -> Watch {
+        let mut watch = Watch::default();
+        for n in 0..samples {
+            assert_eq!(watch.observe(at(n), usual(n)), None, "{n}");
+        }
+        watch
+    }
+
+    const FED: u32 = 6000;
+
+    #[test]
+    fn each_fault_is_called_by_its_name() {
+        let mut watch = fed(FED);
+        assert_eq!(watch.observe(at(FED - 5), 20.0), Some(Finding::Order(Misplaced::Late)));
+        let mut watch = fed(FED);
+        assert_eq!(watch.observe(at(FED + 60), usual(FED + 60)), Some(Finding::Silence));
+        let mut watch = fed(FED);
+        let stuck = (FED..FED + 40).find_map(|n| watch.observe(at(n), 21.0));
+        assert_eq!(stuck, Some(Finding::Stuck));
+        let mut watch = fed(FED);
+        assert!(matches!(watch.observe(at(FED), 90.0), Some(Finding::Value(_))));
+        let mut watch = fed(FED);
+        let rough = (FED..FED + 60).find_map(|n| watch.observe(at(n), usual(n) - f64::from(n % 2) * 1.2));
+        assert_eq!(rough, Some(Finding::Noise));
+    }
+
+    #[test]
+    fn it_learns_for_a_day() {
+        assert!(fed(1400).learning());
+        assert!(!fed(1600).learning());
+    }
+
+    #[test]
+    fn one_fault_is_one_alarm() {
+        let mut watch = fed(FED);
+        let alarms = (FED..FED + 300)
+            .filter(|n| watch.observe(at(*n), 21.0).is_some())
+            .count();
+        assert_eq!(alarms, 1);
+    }
+}
