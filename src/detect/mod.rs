@@ -15,6 +15,7 @@ mod detection;
 mod drift;
 mod flapping;
 mod learned;
+pub mod multivariate;
 mod presence;
 mod rate;
 mod reachability;

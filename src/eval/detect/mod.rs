@@ -5,9 +5,15 @@
 //! itself has `oracle` in its name.
 
 pub mod csv;
+pub mod machine;
+pub mod metrics;
 pub mod nab;
+pub mod plain_pca;
 pub mod report;
+pub mod rows;
+pub mod skab;
 pub mod table;
+pub mod tep;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -58,9 +64,6 @@ pub enum EvalError {
         /// Why.
         source: serde_json::Error,
     },
-    /// A format that nothing here reads yet.
-    #[error("{0:?} is not read yet")]
-    Unread(Format),
     /// Nothing to score.
     #[error("nothing to score in {}: {expected}", .path.display())]
     Empty {
@@ -75,7 +78,9 @@ pub enum EvalError {
 pub fn run(format: Format, path: &Path) -> Result<Report, EvalError> {
     match format {
         Format::Nab => nab::run(path),
+        Format::Skab => skab::run(path),
+        Format::Smd => rows::run(path),
+        Format::Tep => tep::run(path),
         Format::Csv => csv::run(path),
-        Format::Skab | Format::Smd | Format::Tep => Err(EvalError::Unread(format)),
     }
 }
