@@ -68,12 +68,22 @@ pub fn diagnose(evidence: &Evidence) -> Ranking {
                 .map(|(_, finding)| finding)
                 .filter(|finding| finding.node == node)
                 .collect();
-            let weight = own.iter().map(|finding| finding.weight).fold(0.0, |sum, weight| sum + weight);
+            let weight = own
+                .iter()
+                .map(|finding| finding.weight)
+                .fold(0.0, |sum, weight| sum + weight);
             let most = own.iter().max_by(|a, b| a.weight.total_cmp(&b.weight));
             Ranked {
                 node: known.name.clone(),
                 probability: 0.0,
-                kind: kind(&own, &evidence.behaviours.iter().filter(|behaviour| behaviour.node == node).collect::<Vec<_>>()),
+                kind: kind(
+                    &own,
+                    &evidence
+                        .behaviours
+                        .iter()
+                        .filter(|behaviour| behaviour.node == node)
+                        .collect::<Vec<_>>(),
+                ),
                 why: most.map(|finding| finding.why.clone()).unwrap_or_default(),
                 weight,
             }
@@ -101,7 +111,11 @@ fn kind(own: &[&Finding], behaviours: &[&Behaviour]) -> Kind {
         *sums.entry(finding.kind).or_default() += finding.weight;
     }
     if sums.get(&Kind::CpuContention).is_some_and(|weight| *weight > STARVED) {
-        return if concentrated(behaviours) { Kind::CpuConsumed } else { Kind::CpuContention };
+        return if concentrated(behaviours) {
+            Kind::CpuConsumed
+        } else {
+            Kind::CpuContention
+        };
     }
     let vague = |kind: &Kind| matches!(kind, Kind::Other | Kind::Slow | Kind::Failing);
     let best = |named: bool| {

@@ -142,7 +142,13 @@ impl Story {
         let Some(step) = self.step_at(pair.step) else {
             return Moved::default();
         };
-        let counts = |side: &Side| if matches!(step, Step::Line(_)) { side.lined[s] } else { side.spans[s] };
+        let counts = |side: &Side| {
+            if matches!(step, Step::Line(_)) {
+                side.lined[s]
+            } else {
+                side.spans[s]
+            }
+        };
         let n1 = counts(now);
         let most = past.iter().map(counts).fold(0.0, f64::max);
         let minutes: Vec<(f64, f64)> = past
@@ -154,7 +160,10 @@ impl Story {
             return Moved::default();
         }
         let share = (now.taken[number] / n1).min(1.0);
-        let weighed: Vec<(f64, f64)> = minutes.iter().map(|(share, n)| (*share, n.min(MINUTE_COUNTS))).collect();
+        let weighed: Vec<(f64, f64)> = minutes
+            .iter()
+            .map(|(share, n)| (*share, n.min(MINUTE_COUNTS)))
+            .collect();
         let q = if self.is_error(step) { BETTER } else { 0.5 };
         let usual = weighted_quantile(&weighed, q).unwrap_or(share);
         let n0 = minutes.iter().map(|(_, n)| n).sum::<f64>().min(PAST_COUNTS);
@@ -204,7 +213,10 @@ impl Story {
         let mut shown: Vec<ServiceChange> = Vec::new();
         for change in changes {
             // A signature and its variant often tell the same.
-            if shown.iter().any(|other| other.service == change.service && other.what == change.what) {
+            if shown
+                .iter()
+                .any(|other| other.service == change.service && other.what == change.what)
+            {
                 continue;
             }
             let like = |other: &&ServiceChange| {
@@ -236,7 +248,9 @@ impl Story {
         let mut blame = vec![0.0_f64; range.len()];
         let mut traces: BTreeSet<(u64, u32)> = BTreeSet::new();
         for span in range.clone() {
-            let own = strange(span).map(|pair| moved[pair as usize].surprise).fold(0.0, f64::max);
+            let own = strange(span)
+                .map(|pair| moved[pair as usize].surprise)
+                .fold(0.0, f64::max);
             if own <= 0.0 {
                 continue;
             }
@@ -266,7 +280,12 @@ impl Story {
                 *sum += 1.0 - (blame[span - first] / moved[pair as usize].surprise).min(1.0);
             }
         }
-        let all = traces.iter().map(|(trace, _)| trace).collect::<BTreeSet<_>>().len().max(1) as f64;
+        let all = traces
+            .iter()
+            .map(|(trace, _)| trace)
+            .collect::<BTreeSet<_>>()
+            .len()
+            .max(1) as f64;
         let mut coverage: BTreeMap<u32, f64> = BTreeMap::new();
         for (_, service) in &traces {
             *coverage.entry(*service).or_default() += 1.0 / all;
@@ -312,7 +331,10 @@ impl Story {
                 .filter(|side| side.timed[s] > 0.0)
                 .map(|side| (side.time[s] / side.timed[s], side.timed[s].min(MINUTE_COUNTS)))
                 .collect();
-            let (Some(usual), n0) = (weighted_quantile(&minutes, 0.5), minutes.iter().map(|(_, n)| n).sum::<f64>()) else {
+            let (Some(usual), n0) = (
+                weighted_quantile(&minutes, 0.5),
+                minutes.iter().map(|(_, n)| n).sum::<f64>(),
+            ) else {
                 continue;
             };
             if n0 < 2.0 || n1 < 2.0 {

@@ -370,7 +370,11 @@ impl Story {
     pub(super) fn describe(&self, pair: Pair) -> String {
         let base = self.base_of.get(pair.variant as usize).copied().unwrap_or(NONE);
         let operation = self.signature_of.get(base as usize).map_or("", |s| s.1.as_str());
-        let times = if pair.times > 1 { format!(" ({} times)", pair.times) } else { String::new() };
+        let times = if pair.times > 1 {
+            format!(" ({} times)", pair.times)
+        } else {
+            String::new()
+        };
         match self.step_at(pair.step) {
             Some(Step::Child(child)) => {
                 let (service, name) = self

@@ -20,7 +20,11 @@ pub struct Calls;
 /// How sure it is that the requests of a node fell, and what share is left.
 fn fell(evidence: &Evidence, node: usize) -> Option<(f64, f64)> {
     let series = evidence.signal(node, Measure::Requests)?;
-    let (low, usual, now) = (quantile(&series.before, 0.05)?, median(&series.before)?, median(&series.after)?);
+    let (low, usual, now) = (
+        quantile(&series.before, 0.05)?,
+        median(&series.before)?,
+        median(&series.after)?,
+    );
     if usual <= 0.0 || series.before.iter().filter(|value| value.is_finite()).count() < HISTORY {
         return None;
     }
@@ -41,7 +45,9 @@ impl Scorer for Calls {
             let Some((_, own_left)) = fallen[node] else { continue };
             let (mut weight, mut fewer) = (0.0, 0);
             for callee in evidence.callees(node) {
-                let Some((sure, left)) = fallen.get(callee).copied().flatten() else { continue };
+                let Some((sure, left)) = fallen.get(callee).copied().flatten() else {
+                    continue;
+                };
                 // What it has lost beyond what its caller has lost.
                 let lost = ((own_left * LEFT - left) / LEFT).clamp(0.0, 1.0);
                 let callers = evidence.callers(callee).count().max(1);

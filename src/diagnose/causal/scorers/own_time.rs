@@ -65,8 +65,20 @@ impl Scorer for OwnTime {
                 });
             }
         }
-        for signal in evidence.signals.iter().filter(|signal| signal.measure == Measure::Errors && evidence.seen.is_none()) {
-            let Some(shift) = shift(&signal.series, Floor { share: 0.2, least: LEAST_ERRORS }) else { continue };
+        for signal in evidence
+            .signals
+            .iter()
+            .filter(|signal| signal.measure == Measure::Errors && evidence.seen.is_none())
+        {
+            let Some(shift) = shift(
+                &signal.series,
+                Floor {
+                    share: 0.2,
+                    least: LEAST_ERRORS,
+                },
+            ) else {
+                continue;
+            };
             let weight = nats(shift.z(), MOST) * 0.5;
             if weight > 0.0 {
                 findings.push(Finding {

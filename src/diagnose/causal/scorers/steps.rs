@@ -38,7 +38,9 @@ impl Scorer for Steps {
                 continue;
             }
             // A fault that cuts work off changes many steps.
-            let others = own().filter(|behaviour| behaviour.surprise > most.surprise / 2.0).count();
+            let others = own()
+                .filter(|behaviour| behaviour.surprise > most.surprise / 2.0)
+                .count();
             let weight = MOST * (1.0 - (-sure / MOST).exp()) + MORE * (others as f64).ln();
             let weight = weight * (1.0 - COVERED + COVERED * most.coverage);
             findings.push(Finding {
@@ -64,19 +66,31 @@ impl Scorer for Steps {
 /// another way and complain in its own words. What is caught skips a part, with its log lines, and the rest of the work goes on; an early end skips the
 /// calls that were to come. Throwing takes time, returning early does not.
 fn kind(most: &Behaviour, evidence: &Evidence) -> Kind {
-    let own = || evidence.behaviours.iter().filter(|behaviour| behaviour.node == most.node);
+    let own = || {
+        evidence
+            .behaviours
+            .iter()
+            .filter(|behaviour| behaviour.node == most.node)
+    };
     let top = |wanted: &dyn Fn(&Behaviour) -> bool| {
         own()
             .filter(|behaviour| wanted(behaviour))
             .max_by(|a, b| a.surprise.total_cmp(&b.surprise))
     };
     let least = most.surprise / 3.0;
-    if let Some(failed) = top(&|behaviour| behaviour.change == Change::Failed).filter(|failed| failed.surprise > least) {
-        return if failed.what.contains("xception") { Kind::Exception } else { Kind::Return };
+    if let Some(failed) = top(&|behaviour| behaviour.change == Change::Failed).filter(|failed| failed.surprise > least)
+    {
+        return if failed.what.contains("xception") {
+            Kind::Exception
+        } else {
+            Kind::Return
+        };
     }
     let slower = top(&|behaviour| behaviour.change == Change::Slower).map_or(0.0, |slower| slower.surprise);
-    let line = top(&|behaviour| behaviour.change == Change::Vanished && behaviour.in_log).map_or(0.0, |line| line.surprise);
-    let call = top(&|behaviour| behaviour.change != Change::Slower && !behaviour.in_log).map_or(0.0, |call| call.surprise);
+    let line =
+        top(&|behaviour| behaviour.change == Change::Vanished && behaviour.in_log).map_or(0.0, |line| line.surprise);
+    let call =
+        top(&|behaviour| behaviour.change != Change::Slower && !behaviour.in_log).map_or(0.0, |call| call.surprise);
     if line > call || slower > call / 2.0 {
         Kind::Exception
     } else {

@@ -36,19 +36,9 @@ pub(super) fn read(path: &Path) -> Result<Vec<(i64, Case)>, ReadError> {
         serde_json::from_str(&text(&file)?).map_err(|error| content(format!("not a fault list: {error}")))?;
     let mut faults = Vec::new();
     for fault in hours.into_values().flatten() {
-        let at = time(&fault).ok_or_else(|| {
-            content(format!(
-                "no time in {:?}, {:?}",
-                fault.time, fault.timestamp
-            ))
-        })?;
+        let at = time(&fault).ok_or_else(|| content(format!("no time in {:?}, {:?}", fault.time, fault.timestamp)))?;
         let case = Case {
-            name: format!(
-                "{} {} {}",
-                fault.time,
-                service_of(&fault.pod),
-                fault.kind
-            ),
+            name: format!("{} {} {}", fault.time, service_of(&fault.pod), fault.kind),
             group: None,
             truth: Truth {
                 node: service_of(&fault.pod).to_owned(),
