@@ -14,7 +14,7 @@ fn all_rows(text: &str) -> (Vec<Vec<String>>, Malformed) {
     let mut found = Vec::new();
     let mut malformed = Malformed::default();
     rows(text, Path::new("x.csv"), &mut malformed, |_, fields, _| {
-        found.push(fields.to_vec())
+        found.push(fields.to_vec());
     });
     (found, malformed)
 }
