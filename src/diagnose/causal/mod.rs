@@ -9,6 +9,8 @@
 mod fuse;
 mod scorers;
 pub mod stats;
+#[cfg(test)]
+mod tests;
 
 pub use fuse::{Ranked, Ranking, diagnose};
 pub use stats::Series;

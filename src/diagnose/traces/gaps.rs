@@ -35,7 +35,13 @@ impl Story {
                 self.service_number(above.signature),
                 self.service_number(below.signature),
             );
-            if caller == callee {
+            // Only of a span that does nothing but call: one that serves has work of its own.
+            let above_it = self.parents[parent as usize];
+            let inner = self
+                .spans
+                .get(above_it as usize)
+                .map(|span| self.service_number(span.signature));
+            if caller == callee || inner != Some(caller) {
                 continue;
             }
             let lost = ((above.end - above.start) - (below.end - below.start)) as f64 / 1e9;

@@ -9,6 +9,8 @@
 mod changes;
 mod gaps;
 mod story;
+#[cfg(test)]
+mod tests;
 
 pub use changes::ServiceChange;
 pub use gaps::GapSeries;

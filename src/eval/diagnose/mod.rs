@@ -8,6 +8,8 @@ mod petshop;
 mod rcaeval;
 mod score;
 pub mod table;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::Path;

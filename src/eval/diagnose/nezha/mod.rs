@@ -2,7 +2,7 @@
 
 mod faults;
 mod metrics;
-mod spans;
+pub(super) mod spans;
 
 use std::path::Path;
 

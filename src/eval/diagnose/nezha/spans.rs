@@ -33,7 +33,8 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
-pub(super) fn spans(file: &Path, story: &mut Story, malformed: &mut Malformed) -> Result<(), ReadError> {
+/// One file of spans.
+pub fn spans(file: &Path, story: &mut Story, malformed: &mut Malformed) -> Result<(), ReadError> {
     let content = text(file)?;
     let mut columns: Option<[usize; 7]> = None;
     rows(&content, file, malformed, |line, fields, malformed| {
@@ -87,7 +88,8 @@ pub(super) fn spans(file: &Path, story: &mut Story, malformed: &mut Malformed) -
     Ok(())
 }
 
-pub(super) fn lines(file: &Path, story: &mut Story, malformed: &mut Malformed) -> Result<(), ReadError> {
+/// One file of log lines.
+pub fn lines(file: &Path, story: &mut Story, malformed: &mut Malformed) -> Result<(), ReadError> {
     let content = text(file)?;
     let mut columns: Option<[usize; 4]> = None;
     rows(&content, file, malformed, |line, fields, malformed| {

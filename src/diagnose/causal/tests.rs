@@ -1,0 +1,285 @@
+//! Each scorer on a graph small enough to see the answer.
+
+use super::scorers::{Calls, Carried, Network, Onset, OwnTime, Resource, Steps, Walk};
+use super::*;
+
+const SHOP: usize = 0;
+const CART: usize = 1;
+const STORE: usize = 2;
+
+/// `shop` calls `cart`, `cart` calls `store`.
+fn chain() -> Evidence {
+    let node = |name: &str| Node {
+        name: name.into(),
+        view_only: false,
+    };
+    Evidence {
+        nodes: vec![node("shop"), node("cart"), node("store")],
+        links: vec![
+            Link {
+                caller: SHOP,
+                callee: CART,
+            },
+            Link {
+                caller: CART,
+                callee: STORE,
+            },
+        ],
+        period_s: 60.0,
+        ..Evidence::default()
+    }
+}
+
+/// Twenty restless values around the one level, then three at the other.
+fn step(before: f64, after: f64) -> Series {
+    let restless = |at: usize| before * (1.0 + 0.02 * ((at * 7 % 5) as f64 - 2.0));
+    Series {
+        before: (0..20).map(restless).collect(),
+        after: vec![after; 3],
+    }
+}
+
+impl Evidence {
+    fn with(mut self, node: usize, measure: Measure, before: f64, after: f64) -> Self {
+        self.signals.push(Signal {
+            node,
+            measure,
+            name: format!("{measure:?}"),
+            series: step(before, after),
+        });
+        self
+    }
+
+    fn changed(mut self, node: usize, change: Change, surprise: f64, what: &str, in_log: bool) -> Self {
+        self.behaviours.push(Behaviour {
+            node,
+            change,
+            surprise,
+            coverage: 1.0,
+            factor: 1.0,
+            in_log,
+            what: what.into(),
+        });
+        self
+    }
+}
+
+/// The node that a scorer weighs most, with the kind.
+fn first(scorer: &dyn Scorer, evidence: &Evidence) -> Option<(usize, Kind)> {
+    scorer
+        .score(evidence)
+        .into_iter()
+        .max_by(|a, b| a.weight.total_cmp(&b.weight))
+        .map(|finding| (finding.node, finding.kind))
+}
+
+#[test]
+fn a_processor_at_its_limit_is_a_resource_fault() {
+    let evidence = chain()
+        .with(CART, Measure::CpuShare, 5.0, 90.0)
+        .with(SHOP, Measure::CpuShare, 0.5, 1.5);
+    assert_eq!(first(&Resource, &evidence), Some((CART, Kind::CpuContention)));
+    let tiny: f64 = Resource
+        .score(&evidence)
+        .iter()
+        .filter(|f| f.node == SHOP)
+        .map(|f| f.weight)
+        .sum();
+    assert!(tiny < 0.5, "a point more is nothing, however steady it was: {tiny}");
+}
+
+#[test]
+fn time_lost_on_the_way_names_whom_all_calls_reach_late() {
+    let mut evidence = chain();
+    evidence.links.push(Link {
+        caller: SHOP,
+        callee: STORE,
+    });
+    evidence.gaps = vec![
+        Gap {
+            link: evidence.links[0],
+            series: step(0.003, 0.003),
+        },
+        Gap {
+            link: evidence.links[1],
+            series: step(0.003, 0.3),
+        },
+        Gap {
+            link: evidence.links[2],
+            series: step(0.003, 0.3),
+        },
+    ];
+    assert_eq!(first(&Network, &evidence), Some((STORE, Kind::NetworkDelay)));
+}
+
+#[test]
+fn own_shift_is_what_those_it_calls_do_not_explain() {
+    let evidence = chain()
+        .with(SHOP, Measure::Latency, 0.1, 0.6)
+        .with(CART, Measure::Latency, 0.05, 0.55)
+        .with(STORE, Measure::Latency, 0.01, 0.01);
+    assert_eq!(first(&OwnTime, &evidence), Some((CART, Kind::Slow)));
+}
+
+#[test]
+fn who_carries_the_symptom_is_ahead_of_a_larger_oddity() {
+    let mut evidence = chain()
+        .with(SHOP, Measure::Latency, 0.1, 0.2)
+        .with(SHOP, Measure::Requests, 1000.0, 1000.0)
+        .with(CART, Measure::Latency, 0.05, 0.15)
+        .with(CART, Measure::Requests, 1000.0, 1000.0)
+        .with(STORE, Measure::Latency, 1.0, 9.0)
+        .with(STORE, Measure::Requests, 2.0, 2.0);
+    evidence.seen = Some(Seen {
+        node: SHOP,
+        measure: Measure::Latency,
+    });
+    assert_eq!(first(&Carried, &evidence), Some((CART, Kind::Slow)));
+    assert_eq!(diagnose(&evidence).nodes[0].node, "cart");
+}
+
+#[test]
+fn failed_requests_are_blamed_on_the_deepest_that_fails() {
+    let mut evidence = chain();
+    for node in [SHOP, CART, STORE] {
+        evidence = evidence
+            .with(node, Measure::Availability, 100.0, 90.0)
+            .with(node, Measure::Requests, 100.0, 100.0);
+    }
+    evidence.seen = Some(Seen {
+        node: SHOP,
+        measure: Measure::Availability,
+    });
+    assert_eq!(first(&Carried, &evidence), Some((STORE, Kind::Failing)));
+    assert_eq!(first(&Walk, &evidence).map(|(node, _)| node), Some(STORE));
+}
+
+#[test]
+fn one_end_of_an_edge_steps_back_behind_the_other() {
+    let mut evidence = chain();
+    evidence.links = vec![
+        Link {
+            caller: SHOP,
+            callee: CART,
+        },
+        Link {
+            caller: SHOP,
+            callee: STORE,
+        },
+    ];
+    evidence.nodes[STORE].view_only = true;
+    for node in [SHOP, CART, STORE] {
+        evidence = evidence
+            .with(node, Measure::Latency, 0.1, 0.5)
+            .with(node, Measure::Requests, 100.0, 100.0);
+    }
+    evidence.seen = Some(Seen {
+        node: SHOP,
+        measure: Measure::Latency,
+    });
+    assert_eq!(first(&Carried, &evidence).map(|(node, _)| node), Some(CART));
+}
+
+#[test]
+fn calls_no_longer_made_name_the_caller() {
+    let evidence = chain()
+        .with(SHOP, Measure::Requests, 9.0, 9.0)
+        .with(CART, Measure::Requests, 5.0, 5.0)
+        .with(STORE, Measure::Requests, 5.0, 0.0);
+    assert_eq!(first(&Calls, &evidence).map(|(node, _)| node), Some(CART));
+    let all_less = chain()
+        .with(CART, Measure::Requests, 5.0, 0.1)
+        .with(STORE, Measure::Requests, 5.0, 0.1);
+    assert_eq!(
+        first(&Calls, &all_less),
+        None,
+        "who is called less himself stops nothing"
+    );
+}
+
+#[test]
+fn the_first_to_begin_leads_where_sampling_is_fine_enough() {
+    let mut evidence = chain();
+    evidence.period_s = 1.0;
+    for (node, lag) in [(SHOP, 20), (CART, 2), (STORE, 30)] {
+        let mut series = step(1.0, 1.0);
+        series.after = (0..60).map(|row| if row >= lag { 9.0 } else { 1.0 }).collect();
+        evidence.signals.push(Signal {
+            node,
+            measure: Measure::Other,
+            name: "x".into(),
+            series,
+        });
+    }
+    assert_eq!(first(&Onset, &evidence).map(|(node, _)| node), Some(CART));
+    evidence.period_s = 60.0;
+    assert_eq!(first(&Onset, &evidence), None);
+}
+
+#[test]
+fn steps_tell_an_exception_from_a_return() {
+    let kind = |evidence: Evidence| first(&Steps, &evidence).map(|(_, kind)| kind);
+    assert_eq!(
+        kind(chain().changed(CART, Change::Failed, 20.0, "ERROR not found", true)),
+        Some(Kind::Return)
+    );
+    assert_eq!(
+        kind(chain().changed(CART, Change::Failed, 20.0, "caught NullPointerException", true)),
+        Some(Kind::Exception)
+    );
+    assert_eq!(
+        kind(chain().changed(CART, Change::Vanished, 20.0, "INFO saved", true)),
+        Some(Kind::Exception)
+    );
+    assert_eq!(
+        kind(chain().changed(CART, Change::Vanished, 20.0, "→ store put", false)),
+        Some(Kind::Return)
+    );
+    assert_eq!(kind(chain().changed(CART, Change::Vanished, 2.0, "chance", true)), None);
+}
+
+#[test]
+fn work_of_one_kind_alone_consumes_and_all_of_it_is_starved() {
+    let slower = |evidence: Evidence, factor: f64| {
+        let mut evidence = evidence.changed(CART, Change::Slower, 20.0, "works longer", false);
+        if let Some(last) = evidence.behaviours.last_mut() {
+            last.factor = factor;
+        }
+        evidence
+    };
+    let busy = || chain().with(CART, Measure::CpuShare, 5.0, 95.0);
+    assert_eq!(
+        diagnose(&slower(slower(busy(), 900.0), 3.0)).nodes[0].kind,
+        Kind::CpuConsumed
+    );
+    assert_eq!(
+        diagnose(&slower(slower(busy(), 9.0), 5.0)).nodes[0].kind,
+        Kind::CpuContention
+    );
+}
+
+#[test]
+fn without_evidence_nobody_is_named() {
+    let ranking = diagnose(&chain());
+    assert!(ranking.nodes.iter().all(|node| node.probability == 0.0));
+    assert!((ranking.something_else - 1.0).abs() < 1e-12);
+    assert_eq!(
+        diagnose(&Evidence::default()),
+        Ranking {
+            something_else: 1.0,
+            ..Ranking::default()
+        }
+    );
+}
+
+#[test]
+fn probabilities_are_shares_of_the_whole() {
+    let evidence = chain()
+        .with(CART, Measure::CpuShare, 5.0, 30.0)
+        .with(STORE, Measure::CpuShare, 5.0, 25.0);
+    let ranking = diagnose(&evidence);
+    let sum: f64 = ranking.nodes.iter().map(|node| node.probability).sum();
+    assert!(sum + ranking.something_else <= 1.0 + 1e-9);
+    assert!(ranking.nodes[0].probability > ranking.nodes[1].probability);
+    assert!(ranking.nodes[0].probability <= 0.95);
+}
