@@ -10,6 +10,7 @@ mod operate;
 mod record;
 mod replay;
 mod run;
+mod sim;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -69,6 +70,8 @@ enum Command {
     Maintenance(operate::Maintenance),
     /// Stop all acting, or release it.
     Hold(operate::Hold),
+    /// Run the engine and its plans in simulated worlds that go wrong, and see that every law holds.
+    Sim(sim::Args),
     /// Find out why things might not work here.
     Doctor(doctor::Args),
     /// Print the config's JSON schema.
@@ -112,6 +115,7 @@ pub fn main() -> ExitCode {
         Command::Failback(args) => operate::failback(&args, cli.output),
         Command::Maintenance(args) => operate::maintenance(&args, cli.output),
         Command::Hold(args) => operate::hold(&args, cli.output),
+        Command::Sim(args) => sim::run(&args, cli.output),
         Command::Doctor(args) => doctor::run(&args, cli.output),
         Command::Schema => {
             println!("{:#}", crate::config::json_schema());
