@@ -22,7 +22,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::act::journal::{Record as JournalRecord, State as JournalState};
+use crate::act::journal::{Record as JournalRecord, ServiceRecord, State as JournalState};
 use crate::act::{Conductor, Prober};
 use crate::api::{self, Hooks, Picture};
 use crate::config::Loaded;
@@ -263,27 +263,31 @@ async fn drain(dispatcher: &mut Dispatcher, engine: &mut Engine, waiting: &mut m
 
 /// What the journal knows of services, for the engine.
 async fn recovered_inputs(state: &JournalState, services: &[Service], inbox: &mpsc::Sender<Input>) {
-    for record in state.services.values() {
+    for event in restored(state, services) {
+        send(inbox, Input::Plan(event)).await;
+    }
+}
+
+/// What the engine is told of services after a start. The simulator tells its engine the same.
+pub fn restored(state: &JournalState, services: &[Service]) -> Vec<PlanEvent> {
+    let of = |record: &ServiceRecord| {
         let home = services
             .iter()
             .find(|service| service.name == record.service)
             .map(|service| service.active.clone());
-        // A service that no plan has moved yet runs at home; what plans have named is to be sealed all the same.
-        let Some(active) = record.active.clone().or(home) else {
-            continue;
-        };
         let running = state.open.values().find(|(plan, _)| plan.service == record.service);
-        let event = PlanEvent::Restored {
+        Some(PlanEvent::Restored {
             service: record.service.clone(),
-            active,
+            // A service that no plan has moved yet runs at home; what plans have named is to be sealed all the same.
+            active: record.active.clone().or(home)?,
             moved: record.moved,
             named: record.named.iter().cloned().collect(),
             running: running.map(|(plan, _)| plan.id.clone()),
             taken_back: record.taken_back,
             handed_over: record.handed_over.clone(),
-        };
-        send(inbox, Input::Plan(event)).await;
-    }
+        })
+    };
+    state.services.values().filter_map(of).collect()
 }
 
 /// What the API may ask of the agent.

@@ -14,6 +14,7 @@ mod record;
 mod replay;
 mod run;
 mod test;
+mod sim;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -76,6 +77,8 @@ enum Command {
     Maintenance(operate::Maintenance),
     /// Stop all acting, or release it.
     Hold(operate::Hold),
+    /// Run the engine and its plans in simulated worlds that go wrong, and see that every law holds.
+    Sim(sim::Args),
     /// Find out why things might not work here.
     Doctor(doctor::Args),
     /// What if this is lost? Who goes where, what is missed, what one more standby would buy.
@@ -128,6 +131,7 @@ pub fn main() -> ExitCode {
         Command::Failback(args) => operate::failback(&args, cli.output),
         Command::Maintenance(args) => operate::maintenance(&args, cli.output),
         Command::Hold(args) => operate::hold(&args, cli.output),
+        Command::Sim(args) => sim::run(&args, cli.output),
         Command::Doctor(args) => doctor::run(&args, cli.output),
         Command::Plan(args) => plan::run(&args, cli.output),
         Command::Eval(what) => eval::run(&what, cli.output),

@@ -1,0 +1,66 @@
+//! `jurymast sim`: worlds that go wrong, one for each seed. A seed that breaks a law is printed with the command that runs it again.
+
+use serde_json::json;
+
+use super::{Ended, Outcome, Output};
+use crate::sim::{Mutant, Stats, run as simulate};
+
+/// Arguments.
+#[derive(clap::Args)]
+pub struct Args {
+    /// How many worlds; 100 if neither this nor a seed is given.
+    #[arg(long)]
+    seeds: Option<u64>,
+    /// The first seed; alone, only that one.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Break a rule on purpose, to see that it is noticed.
+    #[arg(long, value_enum, hide = true)]
+    mutant: Option<Mutant>,
+}
+
+/// Simulates; 1 if a law was broken.
+pub fn run(args: &Args, output: Output) -> Outcome {
+    let first = args.seed.unwrap_or(0);
+    let count = args.seeds.unwrap_or(if args.seed.is_some() { 1 } else { 100 });
+    let mut sum = Stats::default();
+    for seed in (first..).take(usize::try_from(count).unwrap_or(usize::MAX)) {
+        match simulate(seed, args.mutant) {
+            Ok(stats) => sum.add(&stats),
+            Err(broken) => {
+                let mutant = args
+                    .mutant
+                    .and_then(|mutant| clap::ValueEnum::to_possible_value(&mutant))
+                    .map_or_else(String::new, |value| format!(" --mutant {}", value.get_name()));
+                let again = format!("jurymast sim --seed {seed}{mutant}");
+                if output == Output::Json {
+                    let told = json!({"seed": seed, "law": broken.law, "what": broken.what, "trace": broken.trace, "again": again});
+                    println!("{told:#}");
+                } else {
+                    println!("seed {seed}: {broken}\n\nagain: {again}");
+                }
+                return Ok(Ended::Bad);
+            }
+        }
+    }
+    if output == Output::Json {
+        println!("{:#}", json!({"seeds": count, "first": first, "sum": sum}));
+    } else {
+        println!(
+            "{count} worlds, every law held: {} events, {} plans ({} done, {} taken back, {} handed over, {} resumed after a crash), {} crashes of the agent,\n\
+             messages: {} lost, {} twice, {} late; {} writes failed",
+            sum.events,
+            sum.plans,
+            sum.done,
+            sum.taken_back,
+            sum.handed_over,
+            sum.resumed,
+            sum.crashes,
+            sum.lost,
+            sum.twice,
+            sum.late,
+            sum.writes_failed,
+        );
+    }
+    Ok(Ended::Good)
+}

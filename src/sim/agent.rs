@@ -1,0 +1,464 @@
+//! The simulated agent: the real engine, the real runners, and what lies between them done as the conductor does it. It can die between any two steps.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Mutant;
+use super::law::{LEASE, RECORD, REFUSED, TOKENS};
+use super::plant::{self, OTHERS};
+use super::world::{Answer, Ev, World};
+use crate::act::journal::{Record, State};
+use crate::act::runner::{Applied, Event, Runner};
+use crate::agent::{engine_setup, restored};
+use crate::detect::Sequential;
+use crate::diagnose::Library;
+use crate::engine::{Effects, Engine, Input, OperatorCommand, Permit};
+use crate::model::{Catalog, Check, Event as Seen, EventKind, Lease, Plan, PlanId, Reach, Timestamp};
+
+mod carry;
+
+pub use carry::Wire;
+
+/// As the conductor has it: a record that took longer is too late to act on what the gates said before.
+const JOURNAL_LATE: Duration = Duration::from_secs(2);
+
+/// As `solo` has it.
+const LEASE_LASTS: Duration = Duration::from_secs(3);
+const LEASE_RENEWED: Duration = Duration::from_secs(1);
+
+const QUIET_TICK: Duration = Duration::from_millis(100);
+
+/// One life of the agent.
+pub struct Agent {
+    engine: Engine,
+    epoch: u64,
+    runners: BTreeMap<PlanId, Live>,
+    /// Plans that have something to do now.
+    ready: VecDeque<PlanId>,
+    calls: u64,
+}
+
+/// A plan under way.
+struct Live {
+    runner: Runner,
+    commands: VecDeque<crate::act::runner::Command>,
+    event: Option<Event>,
+    waits: Waits,
+    aborts: Vec<String>,
+    late: bool,
+    /// The step that the gates have last said yes to, and when.
+    granted: Option<(usize, Timestamp)>,
+    begun_here: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Waits {
+    No,
+    Disk(Box<Record>),
+    Call(u64),
+}
+
+impl Agent {
+    /// The plans under way.
+    pub fn plans(&self) -> impl Iterator<Item = &Plan> {
+        self.runners.values().map(|live| live.runner.plan())
+    }
+}
+
+impl Live {
+    fn new(runner: Runner, begun_here: bool) -> Self {
+        Self {
+            runner,
+            commands: VecDeque::new(),
+            event: Some(Event::Start),
+            waits: Waits::No,
+            aborts: Vec::new(),
+            late: false,
+            granted: None,
+            begun_here,
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.waits == Waits::No && self.commands.is_empty() && self.event.is_none()
+    }
+}
+
+impl World {
+    /// A new life: reads the journal, takes the next epoch, tells the engine, goes on with what was interrupted.
+    pub fn start_agent(&mut self) {
+        if self.disk.broken {
+            self.after(Duration::from_secs(1), Ev::Start);
+            return;
+        }
+        let state = match self.disk.open() {
+            Ok(state) => state,
+            Err(error) => {
+                return self
+                    .memory
+                    .notice(RECORD, format!("the journal does not open: {error}"));
+            }
+        };
+        let (epoch, noted) = if self.mutant == Some(Mutant::EpochNotCounted) {
+            (1, state.epoch > 0)
+        } else {
+            (state.epoch + 1, false)
+        };
+        if !noted {
+            let record = Record::Epoch { epoch };
+            let none = PlanId(String::new());
+            self.disk.begin(&none, &record);
+            self.disk.end(&none, &record);
+        }
+        self.note(|| {
+            format!(
+                "the agent starts, epoch {epoch}, {} plans to go on with",
+                state.open.len()
+            )
+        });
+        match engine(epoch) {
+            Ok(agent) => self.agent = Some(agent),
+            Err(error) => return self.memory.notice(RECORD, error),
+        }
+        self.recover(&state);
+        let life = self.life;
+        self.after(Duration::ZERO, Ev::Renew { life });
+        self.after(QUIET_TICK, Ev::Tick { life });
+        let looked_at: Vec<String> = self.gates.keys().cloned().chain(OTHERS.map(String::from)).collect();
+        for target in looked_at {
+            let wait = self.ms(0, 900);
+            let asked = None;
+            self.after(wait, Ev::Look { life, target, asked });
+        }
+        self.settle();
+    }
+
+    fn recover(&mut self, state: &State) {
+        let services = plant::config().map(|(config, _)| config.services).unwrap_or_default();
+        for event in restored(state, &services) {
+            self.feed(Input::Plan(event));
+        }
+        if self.held {
+            // An operator's word does not outlive the agent; the operator says it again.
+            let by = "sim".to_owned();
+            self.feed(Input::Operator(OperatorCommand::Hold { on: true, by }));
+        }
+        for (plan, entries) in state.open.values() {
+            if let Some(runner) = Runner::restore(plan.clone(), entries) {
+                self.stats.resumed += 1;
+                self.take_on(runner, false);
+            }
+        }
+    }
+
+    fn take_on(&mut self, runner: Runner, begun_here: bool) {
+        let (id, deadline) = (runner.plan().id.clone(), runner.plan().deadline);
+        let life = self.life;
+        let wait = deadline.since(self.now);
+        let plan = id.clone();
+        self.after(wait, Ev::Deadline { life, plan });
+        if let Some(agent) = &mut self.agent {
+            agent.runners.insert(id.clone(), Live::new(runner, begun_here));
+            agent.ready.push_back(id);
+        }
+    }
+
+    /// Something has come in from the world.
+    pub fn agent_hears(&mut self, event: Ev) {
+        match event {
+            Ev::Tick { life } => {
+                self.after(QUIET_TICK, Ev::Tick { life });
+                self.tick();
+            }
+            Ev::Renew { life } => {
+                self.after(LEASE_RENEWED, Ev::Renew { life });
+                self.renew();
+            }
+            Ev::Seen {
+                target, reach, asked, ..
+            } => self.seen(&target, reach, asked),
+            Ev::Written { plan, began, .. } => self.written(&plan, began),
+            Ev::Answer { plan, call, answer, .. } => self.answered(&plan, call, answer),
+            Ev::Deadline { plan, .. } => self.deadline(&plan),
+            Ev::Look { .. } | Ev::ToGate { .. } | Ev::Fault | Ev::Heal(_) | Ev::Start => {}
+        }
+        self.settle();
+    }
+
+    fn renew(&mut self) {
+        if !self.lease_lost {
+            self.lease_until = self.now + LEASE_LASTS;
+        }
+        let believed = match self.mutant {
+            Some(Mutant::LeaseNotChecked) => Timestamp::MAX,
+            _ if self.lease_lost => return,
+            _ => self.lease_until,
+        };
+        let Some(epoch) = self.agent.as_ref().map(|agent| agent.epoch) else {
+            return;
+        };
+        self.feed(Input::Lease(Lease {
+            epoch,
+            seq: 0,
+            until: believed,
+        }));
+    }
+
+    fn seen(&mut self, target: &str, reach: Reach, asked: Option<u64>) {
+        let check = if OTHERS.contains(&target) {
+            Check::Canary
+        } else {
+            Check::Probe
+        };
+        if !reach.is_good() {
+            self.note(|| format!("{target} is seen: {reach:?}"));
+        }
+        self.feed(Input::Event(Seen {
+            entity: target.into(),
+            at: self.now,
+            seen: self.now,
+            kind: EventKind::Reach {
+                vantage: "agent".into(),
+                check,
+                reach,
+                asked,
+            },
+        }));
+    }
+
+    fn written(&mut self, plan: &PlanId, began: Timestamp) {
+        let late = self.now.since(began) > JOURNAL_LATE;
+        let live = |world: &mut Self| -> Option<Record> {
+            match &world.agent.as_ref()?.runners.get(plan)?.waits {
+                Waits::Disk(record) => Some((**record).clone()),
+                _ => None,
+            }
+        };
+        let Some(record) = live(self) else { return };
+        if !self.disk.end(plan, &record) {
+            self.stats.writes_failed += 1;
+            self.note(|| format!("{plan}: the write fails"));
+            let life = self.life;
+            self.disk.begin(plan, &record);
+            let plan = plan.clone();
+            self.after(Duration::from_secs(1), Ev::Written { life, plan, began });
+            return;
+        }
+        self.recorded(&record);
+        if let Some(agent) = &mut self.agent
+            && let Some(live) = agent.runners.get_mut(plan)
+        {
+            live.waits = Waits::No;
+            if late {
+                let commands = live
+                    .runner
+                    .handle(Event::Abort("the journal could not be written in time".into()));
+                live.commands.extend(commands);
+            }
+            live.event = Some(Event::Journaled);
+            agent.ready.push_back(plan.clone());
+        }
+    }
+
+    fn answered(&mut self, plan: &PlanId, call: u64, answer: Answer) {
+        if let Some(agent) = &mut self.agent
+            && let Some(live) = agent.runners.get_mut(plan)
+            && live.waits == Waits::Call(call)
+        {
+            live.waits = Waits::No;
+            let text = format!("{plan}: {answer:?}");
+            live.event = Some(match answer {
+                Answer::Applied(applied) => Event::Applied(applied),
+                Answer::Observed(effect) => Event::Observed(effect),
+            });
+            agent.ready.push_back(plan.clone());
+            self.note(|| text);
+        }
+    }
+
+    fn deadline(&mut self, plan: &PlanId) {
+        if let Some(agent) = &mut self.agent
+            && let Some(live) = agent.runners.get_mut(plan)
+            && live.is_idle()
+            && !live.late
+        {
+            live.late = true;
+            let commands = live.runner.handle(Event::Deadline);
+            live.commands.extend(commands);
+            agent.ready.push_back(plan.clone());
+        }
+    }
+
+    fn tick(&mut self) {
+        let mut effects = Effects::default();
+        if let Some(agent) = &mut self.agent {
+            agent.engine.handle(Input::Tick(self.now), &mut effects);
+        }
+        self.heed(effects);
+    }
+
+    /// Hands the engine an input, and the tick that follows.
+    pub fn feed(&mut self, input: Input) {
+        let mut effects = Effects::default();
+        if let Some(agent) = &mut self.agent {
+            agent.engine.handle(input, &mut effects);
+            agent.engine.handle(Input::Tick(self.now), &mut effects);
+        }
+        self.heed(effects);
+    }
+
+    fn heed(&mut self, effects: Effects) {
+        for plan in effects.start {
+            self.started(plan);
+        }
+        for permit in effects.permits {
+            self.permitted(permit);
+        }
+        for (plan, reason) in effects.abort {
+            if let Some(agent) = &mut self.agent
+                && let Some(live) = agent.runners.get_mut(&plan)
+            {
+                live.aborts.push(reason);
+                agent.ready.push_back(plan);
+            }
+        }
+        let life = self.life;
+        for probe in effects.probes {
+            let (target, asked) = (probe.entity.to_string(), Some(probe.id));
+            self.after(Duration::ZERO, Ev::Look { life, target, asked });
+        }
+    }
+
+    fn started(&mut self, plan: Plan) {
+        self.stats.plans += 1;
+        self.note(|| format!("plan {}: {}", plan.id, plan.summary));
+        if self.held {
+            let what = format!("{} was started on hold", plan.id);
+            self.memory.notice(REFUSED, what);
+        }
+        if self.now >= self.lease_until {
+            self.memory.notice(LEASE, format!("{} was started without it", plan.id));
+        }
+        let highest = self.memory.plans.values().max().copied().unwrap_or_default();
+        if plan.token <= highest {
+            let what = format!("{} has {}, and there was {highest} before", plan.id, plan.token);
+            self.memory.notice(TOKENS, what);
+        }
+        self.memory.plans.insert(plan.id.clone(), plan.token);
+        self.take_on(Runner::new(plan), true);
+    }
+
+    fn permitted(&mut self, permit: Permit) {
+        let (now, held, ends) = (self.now, self.held, self.lease_until);
+        let mutant = self.mutant;
+        let Some(agent) = &mut self.agent else { return };
+        let Some(live) = agent.runners.get_mut(&permit.plan) else {
+            return;
+        };
+        if !live.runner.asks_for(permit.step) {
+            return;
+        }
+        let refusal = permit.refusal.map(|no| format!("{}: {}", no.gate, no.reason));
+        let mut wrong = None;
+        if refusal.is_none() {
+            live.granted = Some((permit.step, now));
+            if now >= ends {
+                wrong = Some((LEASE, format!("{} step {} was allowed", permit.plan, permit.step)));
+            } else if held && live.begun_here && !live.runner.is_committed() {
+                wrong = Some((
+                    REFUSED,
+                    format!("{} step {} was allowed on hold", permit.plan, permit.step),
+                ));
+            }
+        }
+        let text = format!(
+            "{}: step {}: {}",
+            permit.plan,
+            permit.step,
+            refusal.as_deref().unwrap_or("yes")
+        );
+        let heard = refusal.filter(|_| mutant != Some(Mutant::PermitIgnored));
+        live.event = Some(Event::Permit(heard));
+        agent.ready.push_back(permit.plan);
+        self.note(|| text);
+        if let Some((law, what)) = wrong {
+            self.memory.notice(law, what);
+        }
+    }
+
+    /// Lets every plan go on that can.
+    fn settle(&mut self) {
+        while let Some(plan) = self.agent.as_mut().and_then(|agent| agent.ready.pop_front()) {
+            while self.go_on(&plan) {
+                // Anywhere between two commands.
+                if self.storm && self.rng.u32(0..150) == 0 {
+                    self.crash();
+                }
+            }
+        }
+    }
+
+    /// The next command or event of a plan. False if it must wait.
+    fn go_on(&mut self, id: &PlanId) -> bool {
+        let now = self.now;
+        let Some(live) = self.agent.as_mut().and_then(|agent| agent.runners.get_mut(id)) else {
+            return false;
+        };
+        if live.waits != Waits::No {
+            return false;
+        }
+        if let Some(command) = live.commands.pop_front() {
+            self.carry_out(id, command);
+            return true;
+        }
+        if let Some(event) = live.event.take() {
+            let commands = live.runner.handle(event);
+            live.commands.extend(commands);
+            for reason in std::mem::take(&mut live.aborts) {
+                let commands = live.runner.handle(Event::Abort(reason));
+                live.commands.extend(commands);
+            }
+            if !live.late && now >= live.runner.plan().deadline {
+                live.late = true;
+                let commands = live.runner.handle(Event::Deadline);
+                live.commands.extend(commands);
+            }
+            return true;
+        }
+        if live.runner.is_over() {
+            if let Some(agent) = &mut self.agent {
+                agent.runners.remove(id);
+            }
+            return false;
+        }
+        // Waiting for the gates: a word from outside is heard at once.
+        let Some(reason) = live.aborts.pop() else { return false };
+        let commands = live.runner.handle(Event::Abort(reason));
+        live.commands.extend(commands);
+        true
+    }
+}
+
+fn engine(epoch: u64) -> Result<Agent, String> {
+    let (config, playbooks) = plant::config()?;
+    let setup = engine_setup(
+        &config,
+        Arc::new(Library::builtin()),
+        Arc::new(playbooks),
+        Catalog::new(),
+        Box::new(Sequential),
+    );
+    Ok(Agent {
+        engine: Engine::new(setup).map_err(|error| error.to_string())?,
+        epoch,
+        runners: BTreeMap::new(),
+        ready: VecDeque::new(),
+        calls: 0,
+    })
+}
+
+/// No answer within the step's time.
+fn silence() -> Applied {
+    Applied::Unknown("no answer in time".into())
+}

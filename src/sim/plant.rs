@@ -1,0 +1,90 @@
+//! The plant that is simulated: two services on four hosts, and what is looked at beside them.
+
+use crate::config::Config;
+use crate::plan::Playbooks;
+
+/// A service of the plant.
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// Its instances, the active one first.
+    pub instances: Vec<String>,
+    /// Its gates are at the instances themselves, and out of reach when those are; otherwise at a front.
+    pub own_gates: bool,
+}
+
+/// What the agent looks at beside instances: none of it ever breaks, but the way there does.
+pub const OTHERS: [&str; 3] = ["router", "names", "clock"];
+
+const CONFIG: &str = "
+agent: {name: agent}
+topology:
+  entities:
+    - {name: host-0, kind: host}
+    - {name: host-1, kind: host}
+    - {name: host-2, kind: host}
+    - {name: web-0, kind: service}
+    - {name: web-1, kind: service}
+    - {name: web-2, kind: service}
+    - {name: base-0, kind: service}
+    - {name: base-1, kind: service}
+  edges:
+    - {from: web-0, edge: runs_on, to: host-0}
+    - {from: web-1, edge: runs_on, to: host-1}
+    - {from: web-2, edge: runs_on, to: host-2}
+    - {from: base-0, edge: runs_on, to: host-0}
+    - {from: base-1, edge: runs_on, to: host-2}
+services:
+  - {name: web, active: web-0, standbys: [{entity: web-1}, {entity: web-2}], playbook: sim, hold_off: 500ms, cool_down: 5s, rto: 10s,
+     single_writer: true, probe: {uses: tcp, interval: 1s}}
+  - {name: base, active: base-0, standbys: [{entity: base-1}], playbook: sim, hold_off: 500ms, cool_down: 5s, rto: 10s,
+     single_writer: true, probe: {uses: tcp, interval: 1s}}
+policy:
+  fleet_budget: {moves: 100, window: 1h}
+  zone_budget: {moves: 100, window: 1h}
+  service_budget: {moves: 100, window: 1h}
+  retry_after: 3s
+  canaries:
+    - {name: router, probe: {uses: tcp}}
+    - {name: names, probe: {uses: tcp}}
+    - {name: clock, probe: {uses: tcp}}
+";
+
+/// Gates are told over the network; programs run where the agent does.
+const PLAYBOOK: &str = "
+name: sim
+summary: Closes, seals, prepares, opens, looks, tells.
+steps:
+  - {name: 'fence {from}', phase: fence, on: from, uses: gate, with: {op: fence}, undo: {uses: gate, with: {op: unfence}}, timeout: 1s}
+  - {name: 'seal {node}', phase: seal, on: each_named, uses: gate, with: {op: seal}, timeout: 1s, retries: 1}
+  - {name: 'prepare {to}', phase: restore, uses: program, timeout: 1s}
+  - {name: 'promote {to}', phase: promote, uses: gate, with: {op: promote}, timeout: 1s, retries: 1}
+  - {name: 'look at {to}', phase: verify, uses: probe, timeout: 3s}
+  - {name: 'tell of {to}', phase: announce, uses: program, timeout: 1s}
+";
+
+/// The services.
+pub fn services() -> Vec<Service> {
+    let service = |name: &str, count: usize, own_gates| Service {
+        name: name.to_owned(),
+        instances: (0..count).map(|n| format!("{name}-{n}")).collect(),
+        own_gates,
+    };
+    vec![service("web", 3, false), service("base", 2, true)]
+}
+
+/// The host of an instance.
+pub fn host(instance: &str) -> &'static str {
+    match instance {
+        "web-0" | "base-0" => "host-0",
+        "web-1" => "host-1",
+        _ => "host-2",
+    }
+}
+
+/// What the agent is told of all that.
+pub fn config() -> Result<(Config, Playbooks), String> {
+    let config = Config::parse(CONFIG).map_err(|error| error.message)?;
+    let playbooks = Playbooks::parse([("sim.yml", PLAYBOOK)]).map_err(|error| error.to_string())?;
+    Ok((config, playbooks))
+}
