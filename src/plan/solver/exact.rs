@@ -79,9 +79,9 @@ impl Solver for Exact {
 /// Pairs that one unit of work stands for.
 const PAIRS_PER_MOVE: u64 = 40;
 
-fn whole(bound: f64) -> i64 {
-    // Rounded up, but for the dust of sums of floating point numbers.
-    (bound - 1e-4).ceil() as i64
+/// Rounded up, but for the dust of sums of floating point numbers.
+pub(super) fn whole(bound: f64) -> i64 {
+    (bound - 1e-4 - bound.abs() * 1e-12).ceil() as i64
 }
 
 /// Raises the bound until it meets the best answer or the budget ends; finds better answers on the way.
