@@ -190,6 +190,16 @@ impl Fleet {
         })
     }
 
+    /// The services that lose their place with all of `lost`.
+    pub fn hit_by(&self, lost: &BTreeSet<String>) -> BTreeSet<&str> {
+        let gone = self.nodes.iter().filter(|node| is_lost(node, lost));
+        let gone: BTreeSet<&str> = gone.map(|node| node.name.as_str()).collect();
+        let hit = self.services.iter().filter(|service| {
+            lost.contains(&service.name) || service.on.as_ref().is_some_and(|on| gone.contains(on.as_str()))
+        });
+        hit.map(|service| service.name.as_str()).collect()
+    }
+
     fn distances(&self) -> BTreeMap<(&str, &str), f64> {
         let both = |latency: &'_ super::spec::Latency| latency.ms;
         let mut known = BTreeMap::new();
