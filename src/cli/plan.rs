@@ -43,7 +43,7 @@ pub fn run(args: &Args, output: Output) -> Outcome {
     let told = |error: crate::plan::fleet::FleetError| format!("{}: {error}", args.file.display());
     if args.lose.is_empty() {
         let all = contingency::compute(&fleet, &Exact, budget).map_err(told)?;
-        return every_failure(&all, &notes, output);
+        return Ok(every_failure(&all, &notes, output));
     }
     let lost: BTreeSet<String> = args.lose.iter().cloned().collect();
     let case = fleet.case(&lost, Limits::default()).map_err(told)?;
@@ -205,7 +205,7 @@ fn print_notes(notes: &[String]) {
     }
 }
 
-fn every_failure(all: &Contingencies, notes: &[String], output: Output) -> Outcome {
+fn every_failure(all: &Contingencies, notes: &[String], output: Output) -> Ended {
     let coverage = all.coverage();
     let ended = if coverage.covered == coverage.failures {
         Ended::Good
@@ -218,7 +218,7 @@ fn every_failure(all: &Contingencies, notes: &[String], output: Output) -> Outco
             "{:#}",
             json!({"coverage": coverage, "share": share, "contingencies": all.plans, "notes": notes})
         );
-        return Ok(ended);
+        return ended;
     }
     let rows: Vec<Vec<String>> = all
         .plans
@@ -268,5 +268,5 @@ fn every_failure(all: &Contingencies, notes: &[String], output: Output) -> Outco
         coverage.hit
     );
     print_notes(notes);
-    Ok(ended)
+    ended
 }

@@ -1,12 +1,13 @@
 //! Contingencies: for each single failure, the plan before it is needed; or why there is none.
 //!
-//! Computed in quiet times. At the fault only [`Contingency::still_holds`] is asked, which looks at the services that would move and at nothing else.
+//! Computed in quiet times. At the fault only [`Contingency::still_holds`] is asked; it looks at the services that have a part in the plan, at
+//! the nodes that it uses and at who else is on them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::fleet::{Answer, Fate, Fleet, FleetError, Limits};
+use super::fleet::{Answer, Fate, Fleet, FleetError, FleetService, Limits};
 use super::solver::{Budget, Solver, check};
 
 /// What kind of thing fails.
@@ -204,22 +205,27 @@ impl Contingency {
 
     /// Whether the plan may be carried out as it stands, with the fleet as it is now. `Err` names the first thing that has changed for the worse.
     pub fn still_holds(&self, fleet: &Fleet) -> Result<(), Outdated> {
-        let case = fleet.case(&[self.failure.clone()].into(), Limits::default())?;
-        let names: BTreeSet<&str> = case.services.iter().map(|service| service.name.as_str()).collect();
-        if let Some(gone) = self.fates.keys().find(|name| !names.contains(name.as_str())) {
-            return Err(Outdated::Gone { name: gone.clone() });
+        let lost: BTreeSet<String> = [self.failure.clone()].into();
+        if let Some(new) = fleet
+            .hit_by(&lost)
+            .into_iter()
+            .find(|name| !self.fates.contains_key(*name))
+        {
+            return Err(Outdated::New {
+                service: new.to_owned(),
+            });
         }
+        if self.fates.is_empty() {
+            return Ok(());
+        }
+        let part = self.part(fleet)?;
+        let case = part.case(&lost, Limits::default())?;
         let mut at = Vec::with_capacity(case.services.len());
         for (item, service) in case.services.iter().enumerate() {
             let to = match self.fates.get(&service.name) {
                 Some(Fate::Moves { to, .. }) => Some(to),
                 Some(Fate::Useless { on, .. } | Fate::Stays { on }) => Some(on),
                 Some(Fate::PushedOut { .. } | Fate::Down { .. }) => None,
-                None if case.hit[item] => {
-                    return Err(Outdated::New {
-                        service: service.name.clone(),
-                    });
-                }
                 None => service.on.as_ref(),
             };
             let Some(to) = to else {
@@ -240,5 +246,64 @@ impl Contingency {
         check(&case.instance, &at)
             .map(|_| ())
             .map_err(|wrong| Outdated::Unfit(wrong.to_string()))
+    }
+
+    /// What the plan is about: who has a part in it, who is on a node that it uses, who shares a rule with one of them.
+    fn part(&self, fleet: &Fleet) -> Result<Fleet, Outdated> {
+        let known: BTreeSet<&str> = fleet.services.iter().map(|service| service.name.as_str()).collect();
+        if let Some(gone) = self.fates.keys().find(|name| !known.contains(name.as_str())) {
+            return Err(Outdated::Gone { name: gone.clone() });
+        }
+        let targets: BTreeSet<&str> = self
+            .fates
+            .values()
+            .filter_map(|fate| match fate {
+                Fate::Moves { to: on, .. } | Fate::Useless { on, .. } | Fate::Stays { on } => Some(on.as_str()),
+                Fate::PushedOut { .. } | Fate::Down { .. } => None,
+            })
+            .collect();
+        let has_part = |service: &&FleetService| self.fates.contains_key(&service.name);
+        let groups: BTreeSet<&String> = fleet
+            .services
+            .iter()
+            .filter(has_part)
+            .flat_map(|service| service.apart.iter().chain(&service.together))
+            .collect();
+        let mut services: Vec<FleetService> = fleet
+            .services
+            .iter()
+            .filter(|service| {
+                has_part(service)
+                    || service.on.as_ref().is_some_and(|on| targets.contains(on.as_str()))
+                    || service
+                        .apart
+                        .iter()
+                        .chain(&service.together)
+                        .any(|group| groups.contains(group))
+            })
+            .cloned()
+            .collect();
+        let homes: BTreeSet<String> = services.iter().filter_map(|service| service.on.clone()).collect();
+        let nodes: Vec<_> = fleet
+            .nodes
+            .iter()
+            .filter(|node| targets.contains(node.name.as_str()) || homes.contains(&node.name))
+            .cloned()
+            .collect();
+        for service in &mut services {
+            // Neither who waits for whom nor a copy elsewhere can make a move impossible.
+            service.depends_on.clear();
+            service
+                .copies
+                .retain(|copy| nodes.iter().any(|node| node.name == copy.on));
+        }
+        Ok(Fleet {
+            nodes,
+            services,
+            latency: Vec::new(),
+            overhead: fleet.overhead,
+            late: fleet.late,
+            weights: fleet.weights.clone(),
+        })
     }
 }

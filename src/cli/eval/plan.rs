@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 
 use super::super::{Ended, Outcome, Output, colour, table};
 use crate::eval::plan::gap;
-use crate::plan::solver::{Greedy, Local, Solver};
+use crate::plan::solver::{Exact, Greedy, Local, Solver};
 
 /// What is solved, how, and for how long.
 #[derive(clap::Args)]
@@ -42,6 +42,8 @@ enum Which {
     Greedy,
     /// Local search until the time is over.
     Local,
+    /// Local search, then bounds and branching.
+    Exact,
 }
 
 /// Scores; 1 if an answer is not feasible.
@@ -52,6 +54,7 @@ pub fn run(args: &Args, output: Output) -> Outcome {
     let solver: &dyn Solver = match args.solver {
         Which::Greedy => &Greedy,
         Which::Local => &Local,
+        Which::Exact => &Exact,
     };
     let found = gap::find(&args.path).map_err(|error| error.to_string())?;
     let shown = output == Output::Text && colour();

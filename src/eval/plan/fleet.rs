@@ -59,8 +59,8 @@ impl Fleet {
             // Hot, warm, cold.
             let class = [0, 0, 1, 1, 2][rng.below(5)];
             readiness.push([0, 15, 60][class]);
-            open.push(if class == 2 { 40 + rng.below(80) as i64 } else { 0 });
-            price.push(rng.below(30) as i64);
+            open.push(if class == 2 { 40 + rng.amount(80) } else { 0 });
+            price.push(rng.amount(30));
             let mut set = 0_u32;
             for _ in 0..3 {
                 set |= 1 << rng.below(LABELS);
@@ -81,7 +81,7 @@ impl Fleet {
             open,
             ..Tables::default()
         };
-        let steps = services as i64 + 1;
+        let steps = i64::try_from(services).unwrap_or(i64::MAX).saturating_add(1);
         for shape in &shape {
             let mut demand: Vec<i64> = (0..3)
                 .map(|r| (shape[r] / asked[r] * load * total[r] as f64).round() as i64)
@@ -106,12 +106,14 @@ impl Fleet {
                 (0..nodes).filter(|node| allowed[*node]).filter(holds).count() >= 3
             };
             while !fits(&demand) && demand.iter().any(|demand| *demand > 1) {
-                demand.iter_mut().for_each(|demand| *demand = *demand * 9 / 10);
+                for demand in &mut demand {
+                    *demand = *demand * 9 / 10;
+                }
             }
             for node in 0..nodes {
                 let zone = zone_of[node];
                 let near = [0, 20, 45, 45, 20][(zone + ZONES - home) % ZONES];
-                let cost = 5 + near + price[node] + readiness[node] + rng.below(50) as i64;
+                let cost = 5 + near + price[node] + readiness[node] + rng.amount(50);
                 tables.cost.push(if allowed[node] { cost } else { FORBIDDEN });
                 tables.demand.extend(&demand);
             }

@@ -215,7 +215,12 @@ pub fn read(path: &Path) -> Result<Instance, GapError> {
         demand: turned(demands),
         capacity: capacities.to_vec(),
         open: vec![0; agents],
-        left_out: vec![(dearest + 1) * items as i64; items],
+        left_out: vec![
+            dearest
+                .saturating_add(1)
+                .saturating_mul(i64::try_from(items).unwrap_or(i64::MAX));
+            items
+        ],
         rules: Vec::new(),
     };
     Instance::new(tables).map_err(|error| GapError::Instance {

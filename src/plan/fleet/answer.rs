@@ -146,7 +146,8 @@ impl Case<'_> {
             .filter(|node| self.instance.open(*node) > 0)
             .filter(|node| placement.at.contains(&Some(*node as u32)))
             .map(|node| self.nodes[node].cost)
-            .sum();
+            // An empty sum is minus nought.
+            .fold(0.0, |sum, cost| sum + cost);
         Answer {
             served,
             services,

@@ -7,6 +7,7 @@ use crate::model::Span;
 use crate::model::service::StandbyClass;
 use crate::plan::solver::{BIGGEST, FORBIDDEN, Instance, Rule, RuleKind, Tables};
 
+use super::classes::{count, prices};
 use super::spec::{Fleet, FleetError, FleetService, Late, Node};
 
 /// Limits beside those of each service.
@@ -189,6 +190,16 @@ impl Fleet {
         })
     }
 
+    /// The services that lose their place with all of `lost`.
+    pub fn hit_by(&self, lost: &BTreeSet<String>) -> BTreeSet<&str> {
+        let gone = self.nodes.iter().filter(|node| is_lost(node, lost));
+        let gone: BTreeSet<&str> = gone.map(|node| node.name.as_str()).collect();
+        let hit = self.services.iter().filter(|service| {
+            lost.contains(&service.name) || service.on.as_ref().is_some_and(|on| gone.contains(on.as_str()))
+        });
+        hit.map(|service| service.name.as_str()).collect()
+    }
+
     fn distances(&self) -> BTreeMap<(&str, &str), f64> {
         let both = |latency: &'_ super::spec::Latency| latency.ms;
         let mut known = BTreeMap::new();
@@ -298,8 +309,13 @@ impl Fleet {
             .map(|place| tenths(place.cost))
             .max()
             .unwrap_or(0);
-        let floor = 1 + dearest * services.len() as i64 + tables.open.iter().sum::<i64>();
+        let floor = 1 + dearest * count(services) + tables.open.iter().sum::<i64>();
         tables.left_out = prices(services, floor);
+        for (item, service) in services.iter().enumerate() {
+            if !service.movable && home[item].is_some() && !hit[item] {
+                tables.left_out[item] = BIGGEST;
+            }
+        }
         for (number, service) in services.iter().enumerate() {
             for at in 0..nodes.len() {
                 tables.cost.push(match &places[number * nodes.len() + at] {
@@ -332,48 +348,6 @@ fn distance(known: &BTreeMap<(&str, &str), f64>, a: &str, b: &str, far: f64) -> 
     } else {
         known.get(&(a, b)).copied().unwrap_or(far)
     }
-}
-
-/// Each service's priority, or a higher one that depends on it.
-fn inherited(services: &[&FleetService]) -> Vec<u8> {
-    let mut priority: Vec<u8> = services.iter().map(|service| service.priority).collect();
-    let find = |name: &str| {
-        services
-            .binary_search_by(|service| service.name.as_str().cmp(name))
-            .ok()
-    };
-    // Each round carries it one step further; a chain is no longer than there are services.
-    for _ in 0..services.len() {
-        let before = priority.clone();
-        for (number, service) in services.iter().enumerate() {
-            for other in service.depends_on.iter().filter_map(|name| find(name)) {
-                priority[other] = priority[other].max(priority[number]);
-            }
-        }
-        if priority == before {
-            break;
-        }
-    }
-    priority
-}
-
-/// What leaving each service out costs: one of a priority more than all below it together. Where whole numbers end, the lowest priorities
-/// that still differ are taken for one.
-fn prices(services: &[&FleetService], floor: i64) -> Vec<i64> {
-    let priority = inherited(services);
-    let mut counts: BTreeMap<u8, i64> = BTreeMap::new();
-    for level in &priority {
-        *counts.entry(*level).or_default() += 1;
-    }
-    let most = (BIGGEST / services.len().max(1) as i64).max(8);
-    let mut price: BTreeMap<u8, i64> = BTreeMap::new();
-    // Times four, since a late place costs a quarter of none.
-    let mut next = floor.saturating_mul(4).min(most);
-    for (level, count) in &counts {
-        price.insert(*level, next);
-        next = next.saturating_mul((count + 1) * 4).min(most);
-    }
-    priority.iter().map(|level| price[level]).collect()
 }
 
 fn rules(services: &[&FleetService], nodes: &[&Node]) -> Vec<Rule> {

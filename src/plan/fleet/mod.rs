@@ -4,6 +4,7 @@
 //! and why. Never: a clock, an effect, a guess about data whose age is not known.
 
 mod answer;
+mod classes;
 mod compile;
 mod spec;
 mod whatif;

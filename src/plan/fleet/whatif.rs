@@ -134,7 +134,7 @@ pub fn one_more(
                 zone: zone.to_owned(),
                 class,
                 served: answer.served,
-                more: answer.served as i64 - now.served as i64,
+                more: difference(answer.served, now.served),
                 late: answer.late,
                 disturbed: answer.disturbed,
                 worst_rto_s: worst(&answer).0,
@@ -143,6 +143,10 @@ pub fn one_more(
         }
     }
     Ok(table)
+}
+
+fn difference(a: usize, b: usize) -> i64 {
+    i64::try_from(a).unwrap_or(i64::MAX) - i64::try_from(b).unwrap_or(i64::MAX)
 }
 
 /// A name that nothing has.

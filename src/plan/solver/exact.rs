@@ -8,7 +8,7 @@ use std::collections::BinaryHeap;
 use super::bound::{Bound, Part, bound};
 use super::instance::Instance;
 use super::local::Local;
-use super::state::State;
+use super::state::{NOWHERE, State};
 use super::{Budget, Placement, Solver};
 
 /// See the module.
@@ -79,9 +79,9 @@ impl Solver for Exact {
 /// Pairs that one unit of work stands for.
 const PAIRS_PER_MOVE: u64 = 40;
 
-fn whole(bound: f64) -> i64 {
-    // Rounded up, but for the dust of sums of floating point numbers.
-    (bound - 1e-4).ceil() as i64
+/// Rounded up, but for the dust of sums of floating point numbers.
+pub(super) fn whole(bound: f64) -> i64 {
+    (bound - 1e-4 - bound.abs() * 1e-12).ceil() as i64
 }
 
 /// Raises the bound until it meets the best answer or the budget ends; finds better answers on the way.
@@ -166,7 +166,9 @@ fn prove(instance: &Instance, best: &mut Placement, budget: &Budget<'_>, work: &
         for must in [true, false] {
             let mut decided = node.decided.clone();
             decided.push((item, agent, must));
-            let part = narrowed(&pruned, &decided);
+            let Some((part, placed)) = narrowed(instance, &pruned, &decided) else {
+                continue;
+            };
             let found = bound(instance, &part, &node.of, best.value as f64 - 0.5, NODE_ROUNDS);
             *work += u64::from(NODE_ROUNDS) * part.pairs() as u64 / PAIRS_PER_MOVE;
             let value = found.value.max(node.bound);
@@ -176,6 +178,11 @@ fn prove(instance: &Instance, best: &mut Placement, budget: &Budget<'_>, work: &
             adopt(instance, &found, best);
             number += 1;
             let branch = ambiguous(&found, instance, &part);
+            if branch.is_none() {
+                // Everything is decided: this is one answer, and it has been counted.
+                take(&placed, best);
+                continue;
+            }
             open.push(Node {
                 bound: value,
                 of: found.of,
@@ -187,20 +194,30 @@ fn prove(instance: &Instance, best: &mut Placement, budget: &Budget<'_>, work: &
     }
 }
 
-/// The part in which those decisions hold.
-fn narrowed(part: &Part, decided: &[(u32, u32, bool)]) -> Part {
+/// The part in which those decisions hold, and the items that they place; none, if they do not fit together.
+fn narrowed<'a>(instance: &'a Instance, part: &Part, decided: &[(u32, u32, bool)]) -> Option<(Part, State<'a>)> {
     let mut part = part.clone();
+    let mut placed = State::empty(instance);
     for (item, agent, must) in decided {
-        for (other, list) in part.by_agent.iter_mut().enumerate() {
-            if (other == *agent as usize) != *must {
-                list.retain(|(listed, _)| listed != item);
-            }
-        }
+        let (item, agent) = (*item as usize, *agent as usize);
         if *must {
-            part.may_stay_out[*item as usize] = false;
+            if !placed.fits(item, agent) {
+                return None;
+            }
+            placed.attach(item, agent);
+            part.may_stay_out[item] = false;
+        } else {
+            part.by_agent[agent].retain(|(listed, _)| *listed as usize != item);
         }
     }
-    part
+    // Who is placed takes room and binds others by the rules.
+    for (agent, list) in part.by_agent.iter_mut().enumerate() {
+        list.retain(|(item, _)| match placed.at()[*item as usize] {
+            NOWHERE => placed.fits(*item as usize, agent),
+            at => at as usize == agent,
+        });
+    }
+    Some((part, placed))
 }
 
 /// Where to decide next: an item that several agents want, or none, and the agent whose price is the best for it.
@@ -242,11 +259,15 @@ fn adopt(instance: &Instance, found: &Bound, best: &mut Placement) {
             super::greedy::insert(&mut state, None, item, None);
         }
     }
+    take(&state, best);
+}
+
+fn take(state: &State<'_>, best: &mut Placement) {
     if state.value() < best.value {
         let bound = best.bound;
         *best = Placement {
             bound,
-            ..super::greedy::placement(&state)
+            ..super::greedy::placement(state)
         };
     }
 }

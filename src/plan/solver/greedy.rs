@@ -143,7 +143,7 @@ pub(super) fn insert(state: &mut State<'_>, prices: Option<&[f64]>, item: usize,
         let cost = base + (state.price(item, agent) - instance.cost(item, agent)) as f64;
         if best.is_none_or(|(least, _)| cost < least) && state.fits(item, agent) {
             if let Some(rng) = blink.as_deref_mut()
-                && rng.next() & 63 == 0
+                && rng.bits().is_multiple_of(64)
             {
                 continue;
             }

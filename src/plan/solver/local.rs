@@ -1,5 +1,6 @@
 //! Local search: greedy first, then better until the budget is used up. It may be stopped at any time.
 
+use super::exact::whole;
 use super::greedy::{placement, portfolio};
 use super::instance::Instance;
 use super::prices::{Prices, prices, reduced};
@@ -17,8 +18,11 @@ const PRICING: u32 = 1200;
 /// The share of the budget in which capacities may be overrun on the way.
 const CROSSING: f64 = 0.92;
 
-/// Descents of heat, each from the best of the one before and from less heat.
-const DESCENTS: u32 = 4;
+/// Places that are dearer than an item's best by more than so many times what parts the best two, in the mean, are not tried.
+const DEAREST: f64 = 10.0;
+
+/// Descents of heat, each from the best of all before, with the prices of the beginning.
+const DESCENTS: u32 = 12;
 
 impl Solver for Local {
     fn name(&self) -> &'static str {
@@ -33,7 +37,7 @@ impl Solver for Local {
         // Where an item takes more here than there, a cheap place may be a dear one: prices tell, and the border is worth crossing.
         if varied(instance) {
             let prices = prices(instance, PRICING);
-            bound = prices.bound.is_finite().then(|| (prices.bound - 1e-6).ceil() as i64);
+            bound = prices.bound.is_finite().then(|| whole(prices.bound));
             let priced = portfolio(instance, Some(&prices.of));
             if priced.value() < best.value() {
                 best = priced;
@@ -70,7 +74,7 @@ fn anneal(
     share: (f64, f64),
     work: &mut u64,
 ) -> Option<Vec<u32>> {
-    let (mut start, mut spread, mut counted) = (best.at().to_vec(), 0.0, 0);
+    let (mut start, mut spread, mut counted) = (best.clone(), 0.0, 0);
     for item in 0..instance.items() {
         let mut two = (f64::INFINITY, f64::INFINITY);
         let mut cheapest = NOWHERE;
@@ -88,13 +92,13 @@ fn anneal(
             counted += 1;
         }
         // Whoever found no room begins where it would like to be.
-        if start[item] == NOWHERE && State::from(instance, &start).is_lawful(item, cheapest as usize) {
-            start[item] = cheapest;
+        if start.at()[item] == NOWHERE && cheapest != NOWHERE && start.is_lawful(item, cheapest as usize) {
+            start.attach(item, cheapest as usize);
         }
     }
     let spread = (spread / f64::from(counted.max(1))).max(1e-6);
     let mean = prices.of.iter().sum::<f64>() / prices.of.len().max(1) as f64;
-    let mut soft = Soft::new(instance, prices, &start, budget.seed);
+    let mut soft = Soft::new(instance, prices, spread * DEAREST, start.at(), budget.seed);
     let length = (share.1 - share.0) / f64::from(DESCENTS);
     for descent in 0..DESCENTS {
         let part = (
@@ -104,14 +108,7 @@ fn anneal(
         if descent > 0 {
             soft.restart();
         }
-        soft.cool(
-            spread * 2.0 / f64::from(descent + 1),
-            spread * 0.1,
-            mean * 0.2 + 1e-3,
-            budget,
-            part,
-            work,
-        );
+        soft.cool(spread * 2.0, spread * 0.1, mean * 0.2 + 1e-3, budget, part, work);
     }
     soft.best()
         .filter(|(value, _)| *value < best.value())

@@ -10,19 +10,23 @@ use super::state::{NOWHERE, State};
 pub struct Soft<'a> {
     state: State<'a>,
     weight: Vec<f64>,
+    prices: Vec<f64>,
     over: i64,
     near: Vec<Vec<u32>>,
     rng: Rng,
     best: Option<(i64, Vec<u32>)>,
 }
 
+/// Places of an item that are tried in any case.
+const FEWEST: usize = 4;
+
 fn over(load: i64, capacity: i64) -> i64 {
     (load - capacity).max(0)
 }
 
 impl<'a> Soft<'a> {
-    /// From a start, which need not be feasible.
-    pub fn new(of: &'a Instance, prices: &Prices, start: &[u32], seed: u64) -> Self {
+    /// From a start, which need not be feasible. Places that are dearer than an item's best by more than `dearest` are not tried.
+    pub fn new(of: &'a Instance, prices: &Prices, dearest: f64, start: &[u32], seed: u64) -> Self {
         let near: Vec<Vec<u32>> = (0..of.items())
             .map(|item| {
                 let mut list = of.candidates(item).to_vec();
@@ -30,12 +34,17 @@ impl<'a> Soft<'a> {
                     let price = |agent: &u32| reduced(of, &prices.of, item, *agent as usize);
                     price(a).total_cmp(&price(b)).then(a.cmp(b))
                 });
+                let price = |agent: &u32| reduced(of, &prices.of, item, *agent as usize);
+                let limit = list.first().map_or(0.0, price) + dearest;
+                let worth = list.partition_point(|agent| price(agent) <= limit);
+                list.truncate(worth.max(FEWEST));
                 list
             })
             .collect();
         let state = State::from(of, start);
         let mut soft = Self {
             weight: prices.of.clone(),
+            prices: prices.of.clone(),
             over: 0,
             near,
             rng: Rng::new(seed),
@@ -187,7 +196,7 @@ impl<'a> Soft<'a> {
             for _ in 0..every {
                 let item = self.rng.below(items);
                 let Some(to) = self.pick_agent(item) else { continue };
-                let moved = if self.rng.next() & 3 == 0 {
+                let moved = if self.rng.below(4) == 0 {
                     to as u32 != self.state.at()[item] && self.shift(item, to, heat)
                 } else {
                     let on = self.state.on(to).len();
@@ -214,8 +223,9 @@ impl<'a> Soft<'a> {
         }
     }
 
-    /// Back to the best that was feasible.
+    /// Back to the best that was feasible, and to the first prices.
     pub fn restart(&mut self) {
+        self.weight.clone_from(&self.prices);
         if let Some((_, at)) = &self.best {
             self.state = State::from(self.state.of, at);
             self.over = 0;

@@ -124,7 +124,7 @@ impl<'a> Strict<'a> {
             // Around someone who found no place: where it would like to be.
             let item = self.bank[self.rng.below(self.bank.len())] as usize;
             let list = of.candidates(item);
-            for _ in 0..1 + self.rng.below(3) {
+            for _ in 0..=self.rng.below(3) {
                 if list.is_empty() {
                     break;
                 }
@@ -266,7 +266,7 @@ impl<'a> Strict<'a> {
             for _ in 0..ROUNDS {
                 for _ in 0..SMALL {
                     let item = self.rng.below(items);
-                    if self.rng.next() & 1 == 0 {
+                    if self.rng.below(2) == 0 {
                         self.shift(item, heat);
                     } else {
                         self.swap(item, heat);
