@@ -13,8 +13,8 @@ mod plan;
 mod record;
 mod replay;
 mod run;
-mod test;
 mod sim;
+mod test;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

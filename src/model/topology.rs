@@ -11,8 +11,25 @@ use super::{EdgeKind, Entity, EntityKind, EntityName, Span};
 pub struct Topology {
     version: u64,
     entities: BTreeMap<EntityName, Entity>,
-    needs: BTreeMap<EntityName, BTreeSet<(EdgeKind, EntityName)>>,
-    needed_by: BTreeMap<EntityName, BTreeSet<(EdgeKind, EntityName)>>,
+    needs: BTreeMap<EntityName, Ends>,
+    needed_by: BTreeMap<EntityName, Ends>,
+}
+
+/// The other ends of the edges of one entity, in order. Most have one: a tree's node for each would be larger than all else that is
+/// known of a device.
+type Ends = Vec<(EdgeKind, EntityName)>;
+
+fn insert(ends: &mut Ends, end: (EdgeKind, EntityName)) -> bool {
+    match ends.binary_search(&end) {
+        Ok(_) => false,
+        Err(place) => {
+            if ends.is_empty() {
+                ends.reserve_exact(1);
+            }
+            ends.insert(place, end);
+            true
+        }
+    }
 }
 
 /// Something learned about the graph: from the config, a birth message, a topic's captures.
@@ -96,13 +113,10 @@ impl Topology {
     }
 
     fn connect(&mut self, from: &EntityName, edge: EdgeKind, to: &EntityName) -> bool {
-        self.ensure(from);
-        self.ensure(to);
-        self.needed_by
-            .entry(to.clone())
-            .or_default()
-            .insert((edge, from.clone()));
-        self.needs.entry(from.clone()).or_default().insert((edge, to.clone()))
+        // The text of each name is held once, whoever brought it.
+        let (from, to) = (&self.ensure(from).name.clone(), &self.ensure(to).name.clone());
+        insert(self.needed_by.entry(to.clone()).or_default(), (edge, from.clone()));
+        insert(self.needs.entry(from.clone()).or_default(), (edge, to.clone()))
     }
 
     /// The entity of that name.
@@ -152,10 +166,7 @@ impl Topology {
         Self::closure(name, |at| self.needed_by.get(at))
     }
 
-    fn closure<'a>(
-        name: &str,
-        next: impl Fn(&str) -> Option<&'a BTreeSet<(EdgeKind, EntityName)>>,
-    ) -> BTreeSet<EntityName> {
+    fn closure<'a>(name: &str, next: impl Fn(&str) -> Option<&'a Ends>) -> BTreeSet<EntityName> {
         let mut found = BTreeSet::new();
         let mut queue = VecDeque::from([EntityName::from(name)]);
         while let Some(at) = queue.pop_front() {

@@ -179,6 +179,9 @@ impl World {
                 target, reach, asked, ..
             } => self.seen(&target, reach, asked),
             Ev::Written { plan, began, .. } => self.written(&plan, began),
+            Ev::AsksAgain {
+                plan, step, committed, ..
+            } => self.ask(plan, step, committed),
             Ev::Answer { plan, call, answer, .. } => self.answered(&plan, call, answer),
             Ev::Deadline { plan, .. } => self.deadline(&plan),
             Ev::Look { .. } | Ev::ToGate { .. } | Ev::Fault | Ev::Heal(_) | Ev::Start => {}

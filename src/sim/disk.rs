@@ -56,7 +56,7 @@ impl Disk {
         Ok(state)
     }
 
-    /// Is the intent of that step safe? For one that is taken back: that it is.
+    /// Is the intent of that step safe, or that of taking it back?
     pub fn intends(&self, plan: &PlanId, candidate: usize, step: usize, undo: bool) -> bool {
         self.safe.iter().any(|record| match record {
             Record::Plan { entry, .. } => match entry {
@@ -65,7 +65,7 @@ impl Disk {
                     candidate: c,
                     step: s,
                 } => !undo && (id, *c, *s) == (plan, candidate, step),
-                Entry::TakingBack { plan: id, .. } => undo && id == plan,
+                Entry::UndoIntent { plan: id, step: s } => undo && (id, *s) == (plan, step),
                 _ => false,
             },
             _ => false,

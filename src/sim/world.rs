@@ -114,6 +114,12 @@ pub enum Ev {
         plan: PlanId,
         began: Timestamp,
     },
+    AsksAgain {
+        life: u32,
+        plan: PlanId,
+        step: usize,
+        committed: bool,
+    },
     ToGate {
         life: u32,
         call: u64,
@@ -304,6 +310,7 @@ impl World {
             | Ev::Seen { life, .. }
             | Ev::Renew { life }
             | Ev::Written { life, .. }
+            | Ev::AsksAgain { life, .. }
             | Ev::Answer { life, .. }
             | Ev::Deadline { life, .. } => {
                 if life == self.life && self.agent.is_some() {

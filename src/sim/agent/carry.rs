@@ -31,12 +31,19 @@ impl World {
     pub(super) fn carry_out(&mut self, id: &PlanId, command: Command) {
         match command {
             Command::Journal(entry) => self.journal(id, entry),
-            Command::Ask { step, committed } => {
-                if let Some(live) = self.live(id) {
-                    live.granted = None;
+            Command::Ask { step, committed, again } => {
+                let (life, plan) = (self.life, id.clone());
+                if again {
+                    let later = Ev::AsksAgain {
+                        life,
+                        plan,
+                        step,
+                        committed,
+                    };
+                    self.after(Duration::from_secs(1), later);
+                } else {
+                    self.ask(plan, step, committed);
                 }
-                let plan = id.clone();
-                self.feed(Input::Plan(PlanEvent::Asks { plan, step, committed }));
             }
             Command::Apply { candidate, step } => self.apply(id, candidate, step),
             Command::Observe { candidate, step } => self.observe(id, candidate, step),
@@ -44,6 +51,7 @@ impl World {
                 self.note(|| format!("{id}: takes back step {step}"));
                 self.send(id, 0, step, true, false);
             }
+            Command::ObserveUndo { step } => self.observe_undo(id, step),
             Command::Tell(told) => {
                 if let Told::Ended(outcome) = &told {
                     match outcome {
@@ -61,6 +69,13 @@ impl World {
                 self.feed(Input::Plan(told.at(&plan, now)));
             }
         }
+    }
+
+    pub(super) fn ask(&mut self, plan: PlanId, step: usize, committed: bool) {
+        if let Some(live) = self.live(&plan) {
+            live.granted = None;
+        }
+        self.feed(Input::Plan(PlanEvent::Asks { plan, step, committed }));
     }
 
     fn live(&mut self, id: &PlanId) -> Option<&mut Live> {
@@ -169,6 +184,13 @@ impl World {
             // As the conductor has it: a verification has no effect; it is done again.
             _ => self.answer(id, at_once, Answer::Observed(Effect::NotThere)),
         }
+    }
+
+    fn observe_undo(&mut self, id: &PlanId, index: usize) {
+        if self.mutant == Some(Mutant::RepeatedBlindly) {
+            return self.answer(id, Duration::from_millis(1), Answer::Observed(Effect::NotThere));
+        }
+        self.send(id, 0, index, true, true);
     }
 
     /// Waits for an answer that comes after so long.
