@@ -38,8 +38,8 @@ struct Kept {
     shape: usize,
     /// By slot.
     series: Box<[SeriesId]>,
-    /// By slot, the hash of the word that was told last; 0 for none.
-    words: Box<[u64]>,
+    /// By slot, the hash of the word that was told last; 0 for none. Empty until there is one: most say numbers only.
+    words: Vec<u64>,
 }
 
 /// What one place of a payload held.
@@ -78,16 +78,17 @@ impl Shapes {
             let kept = &mut memo.kept[place];
             let shape = self.known.get(kept.shape)?;
             if let Some(filled) = fill::read(shape, &kept.words, text, &mut self.got) {
-                for ((got, series), (word, name)) in self
-                    .got
-                    .iter_mut()
-                    .zip(&kept.series)
-                    .zip(kept.words.iter_mut().zip(&shape.names))
-                {
+                let found = self.got.iter_mut().zip(&kept.series).zip(&shape.names);
+                for (slot, ((got, series), name)) in found.enumerate() {
                     match std::mem::replace(got, Got::Nothing) {
                         Got::Number(value) => out.samples.push(context.sample_in(*series, value, filled.at)),
                         Got::Word(text) => {
-                            *word = hash(&text);
+                            if kept.words.is_empty() {
+                                kept.words = vec![0; kept.series.len()];
+                            }
+                            if let Some(word) = kept.words.get_mut(slot) {
+                                *word = hash(&text);
+                            }
                             let signal = name.of(context);
                             out.events.push(context.word(signal, text, filled.at));
                         }
@@ -127,10 +128,11 @@ impl Shapes {
                 .iter()
                 .map(|name| context.catalog.series(context.entity.as_str(), name.of(context)))
                 .collect(),
-            words: vec![0; names.len()].into(),
+            words: Vec::new(),
         };
         memo.kept.retain(|other| other.shape != place);
         memo.kept.truncate(KEPT_MAX - 1);
+        memo.kept.reserve_exact(1);
         memo.kept.insert(0, kept);
         false
     }
