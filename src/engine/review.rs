@@ -19,10 +19,24 @@ impl Engine {
             .filter(|incident| incident.is_open())
             .cloned()
             .collect();
-        self.verdicts
-            .retain(|(id, _), _| open.iter().any(|incident| incident.id == *id));
-        self.approved
-            .retain(|(id, _)| open.iter().any(|incident| incident.id == *id));
+        let is_open = |id: &IncidentId| open.iter().any(|incident| incident.id == *id);
+        for over in self
+            .verdicts
+            .values()
+            .filter(|v| v.decision == Decision::Ask && !is_open(&v.incident))
+        {
+            // Nobody needs to answer any more.
+            let decision = Decision::Ignore;
+            Self::tell_approval(
+                &Verdict {
+                    decision,
+                    ..over.clone()
+                },
+                effects,
+            );
+        }
+        self.verdicts.retain(|(id, _), _| is_open(id));
+        self.approved.retain(|(id, _)| is_open(id));
         for incident in &open {
             let touched: Vec<Service> = self
                 .services
