@@ -8,9 +8,12 @@ mod demo;
 mod doctor;
 mod operate;
 mod record;
+mod reference;
 mod replay;
 mod run;
 mod sim;
+
+pub use reference::reference;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

@@ -20,5 +20,5 @@ mod settings;
 
 pub use explain::{Explanation, explain};
 pub use incidents::Diagnosis;
-pub use pattern::{Library, Pattern, PatternError};
+pub use pattern::{Expectation, Library, Pattern, PatternError};
 pub use settings::Settings;
