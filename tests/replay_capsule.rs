@@ -115,7 +115,7 @@ fn a_recording_in_pieces_replays_piece_by_piece_and_only_so_many_are_kept() {
     record(&dir.path().join("run"), limits, None);
     let names = folders(dir.path());
     assert!(names.len() > 2, "{names:?}");
-    assert!(!names.iter().any(|name| name.ends_with(".part")), "{names:?}");
+    assert!(!names.iter().any(|name| name.contains(".part")), "{names:?}");
     let replayed = jurymast(&["replay", "-o", "json", &dir.path().display().to_string()]);
     let reports: Vec<serde_json::Value> = serde_json::from_slice(&replayed.stdout).unwrap();
     assert_eq!(reports.len(), names.len());

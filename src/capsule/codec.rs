@@ -149,14 +149,14 @@ impl Decoder {
                     .ok_or_else(|| LineError::Shape("a tick is a whole number".into()))?;
                 Ok(Some(Input::Tick(Timestamp::from_nanos(now))))
             }
-            "p" => whole(value).map(|event| Some(Input::Plan(event))),
-            "o" => whole(value).map(|command| Some(Input::Operator(command))),
-            "l" => whole(value).map(|lease| Some(Input::Lease(lease))),
+            "p" => whole(&value).map(|event| Some(Input::Plan(event))),
+            "o" => whole(&value).map(|command| Some(Input::Operator(command))),
+            "l" => whole(&value).map(|lease| Some(Input::Lease(lease))),
             "s" => {
                 let Value::Array(samples) = value else {
                     return Err(LineError::Shape("'s' is a list".into()));
                 };
-                let events = events.map_or_else(|| Ok(Vec::new()), whole)?;
+                let events = events.map_or_else(|| Ok(Vec::new()), |events| whole(&events))?;
                 let samples = samples
                     .iter()
                     .map(|sample| self.sample(sample))
@@ -214,10 +214,10 @@ fn shape(error: serde_json::Error) -> LineError {
 }
 
 /// Reads a part and makes sure that nothing of it was passed over.
-fn whole<T: Serialize + DeserializeOwned>(value: Value) -> Result<T, LineError> {
-    let read: T = serde_json::from_value(value.clone()).map_err(shape)?;
+fn whole<T: Serialize + DeserializeOwned>(value: &Value) -> Result<T, LineError> {
+    let read = T::deserialize(value).map_err(shape)?;
     let again = serde_json::to_value(&read).map_err(shape)?;
-    match lost(&value, &again) {
+    match lost(value, &again) {
         Some(key) => Err(LineError::Unknown(key)),
         None => Ok(read),
     }

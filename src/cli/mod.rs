@@ -11,10 +11,13 @@ mod inject;
 mod operate;
 mod plan;
 mod record;
+mod reference;
 mod replay;
 mod run;
 mod sim;
 mod test;
+
+pub use reference::reference;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

@@ -6,11 +6,13 @@
 mod check;
 mod expand;
 mod load;
+mod pages;
 mod redact;
 mod reference;
 mod schema;
 
 pub use load::{ConfigError, ConfigErrors, Loaded};
+pub use pages::{metrics_reference, patterns_reference};
 pub use reference::reference;
 pub use schema::{Agent, Api, Config, EdgeSpec, Record, Rules, Sources, TopologySpec};
 

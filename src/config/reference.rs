@@ -15,10 +15,16 @@ pub fn reference() -> String {
          errors. `${NAME}` and `${NAME:-default}` come from the environment; `$$` is a dollar sign. Relative paths are seen from the \
          config's folder.\n",
     );
-    table(&schema, "Top level", &mut out);
+    section(&schema, "Top level", &mut out);
+    out
+}
+
+/// The table of a schema, and those of everything that it refers to.
+pub fn section(schema: &Value, name: &str, out: &mut String) {
+    table(schema, name, out);
     let mut seen = BTreeSet::new();
     // In the order in which a reader of the top level meets them.
-    let mut waiting = referred(&schema);
+    let mut waiting = referred(schema);
     while !waiting.is_empty() {
         let name = waiting.remove(0);
         if !seen.insert(name.clone()) {
@@ -27,12 +33,25 @@ pub fn reference() -> String {
         let Some(part) = schema.pointer(&format!("/$defs/{name}")) else {
             continue;
         };
-        table(part, &name, &mut out);
+        table(part, &name, out);
         let mut inside = referred(part);
         inside.append(&mut waiting);
         waiting = inside;
     }
-    out
+}
+
+/// Words of a file, one after the other.
+pub fn kinds_of<T: serde::Serialize>(list: &[T]) -> String {
+    let words: Vec<String> = list
+        .iter()
+        .filter_map(|word| {
+            serde_json::to_value(word)
+                .ok()?
+                .as_str()
+                .map(|word| format!("`{word}`"))
+        })
+        .collect();
+    words.join(", ")
 }
 
 /// One table: the keys of an object, or the words of an enumeration.

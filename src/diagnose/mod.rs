@@ -26,5 +26,5 @@ mod weigh;
 pub use cases::{CaseError, CaseResult, Expected, PatternCase, read_cases, run_cases};
 pub use explain::{Explanation, explain};
 pub use incidents::Diagnosis;
-pub use pattern::{Library, Pattern, PatternError};
+pub use pattern::{Expectation, Library, Pattern, PatternError};
 pub use settings::Settings;

@@ -1,22 +1,19 @@
 //! The simulated agent: the real engine, the real runners, and what lies between them done as the conductor does it. It can die between any two steps.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::Mutant;
-use super::law::{LEASE, RECORD, REFUSED, TOKENS};
-use super::plant::{self, OTHERS};
+use super::law::{LEASE, REFUSED, TOKENS};
+use super::plant::OTHERS;
 use super::world::{Answer, Ev, World};
-use crate::act::journal::{Record, State};
+use crate::act::journal::Record;
 use crate::act::runner::{Applied, Event, Runner};
-use crate::agent::{engine_setup, restored};
-use crate::detect::Sequential;
-use crate::diagnose::Library;
-use crate::engine::{Effects, Engine, Input, OperatorCommand, Permit};
-use crate::model::{Catalog, Check, Event as Seen, EventKind, Lease, Plan, PlanId, Reach, Timestamp};
+use crate::engine::{Effects, Engine, Input, Permit};
+use crate::model::{Check, Event as Seen, EventKind, Lease, Plan, PlanId, Reach, Timestamp};
 
 mod carry;
+mod start;
 
 pub use carry::Wire;
 
@@ -86,72 +83,6 @@ impl Live {
 }
 
 impl World {
-    /// A new life: reads the journal, takes the next epoch, tells the engine, goes on with what was interrupted.
-    pub fn start_agent(&mut self) {
-        if self.disk.broken {
-            self.after(Duration::from_secs(1), Ev::Start);
-            return;
-        }
-        let state = match self.disk.open() {
-            Ok(state) => state,
-            Err(error) => {
-                return self
-                    .memory
-                    .notice(RECORD, format!("the journal does not open: {error}"));
-            }
-        };
-        let (epoch, noted) = if self.mutant == Some(Mutant::EpochNotCounted) {
-            (1, state.epoch > 0)
-        } else {
-            (state.epoch + 1, false)
-        };
-        if !noted {
-            let record = Record::Epoch { epoch };
-            let none = PlanId(String::new());
-            self.disk.begin(&none, &record);
-            self.disk.end(&none, &record);
-        }
-        self.note(|| {
-            format!(
-                "the agent starts, epoch {epoch}, {} plans to go on with",
-                state.open.len()
-            )
-        });
-        match engine(epoch) {
-            Ok(agent) => self.agent = Some(agent),
-            Err(error) => return self.memory.notice(RECORD, error),
-        }
-        self.recover(&state);
-        let life = self.life;
-        self.after(Duration::ZERO, Ev::Renew { life });
-        self.after(QUIET_TICK, Ev::Tick { life });
-        let looked_at: Vec<String> = self.gates.keys().cloned().chain(OTHERS.map(String::from)).collect();
-        for target in looked_at {
-            let wait = self.ms(0, 900);
-            let asked = None;
-            self.after(wait, Ev::Look { life, target, asked });
-        }
-        self.settle();
-    }
-
-    fn recover(&mut self, state: &State) {
-        let services = plant::config().map(|(config, _)| config.services).unwrap_or_default();
-        for event in restored(state, &services) {
-            self.feed(Input::Plan(event));
-        }
-        if self.held {
-            // An operator's word does not outlive the agent; the operator says it again.
-            let by = "sim".to_owned();
-            self.feed(Input::Operator(OperatorCommand::Hold { on: true, by }));
-        }
-        for (plan, entries) in state.open.values() {
-            if let Some(runner) = Runner::restore(plan.clone(), entries) {
-                self.stats.resumed += 1;
-                self.take_on(runner, false);
-            }
-        }
-    }
-
     fn take_on(&mut self, runner: Runner, begun_here: bool) {
         let (id, deadline) = (runner.plan().id.clone(), runner.plan().deadline);
         let life = self.life;
@@ -184,7 +115,7 @@ impl World {
             } => self.ask(plan, step, committed),
             Ev::Answer { plan, call, answer, .. } => self.answered(&plan, call, answer),
             Ev::Deadline { plan, .. } => self.deadline(&plan),
-            Ev::Look { .. } | Ev::ToGate { .. } | Ev::Fault | Ev::Heal(_) | Ev::Start => {}
+            Ev::Look { .. } | Ev::ToGate { .. } | Ev::Fault | Ev::Heal(_) | Ev::Start | Ev::Die { .. } => {}
         }
         self.settle();
     }
@@ -441,24 +372,6 @@ impl World {
         live.commands.extend(commands);
         true
     }
-}
-
-fn engine(epoch: u64) -> Result<Agent, String> {
-    let (config, playbooks) = plant::config()?;
-    let setup = engine_setup(
-        &config,
-        Arc::new(Library::builtin()),
-        Arc::new(playbooks),
-        Catalog::new(),
-        Box::new(Sequential),
-    );
-    Ok(Agent {
-        engine: Engine::new(setup).map_err(|error| error.to_string())?,
-        epoch,
-        runners: BTreeMap::new(),
-        ready: VecDeque::new(),
-        calls: 0,
-    })
 }
 
 /// No answer within the step's time.

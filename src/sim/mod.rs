@@ -3,7 +3,7 @@
 //! In: a seed. Out: what came of it, or the first invariant that broke, with the events before it. Never: a real clock, socket, file or thread; the same
 //! seed gives the same run, event for event.
 //!
-//! [`world`] is the clock, the network and the faults; [`target`] is what plans act on; [`disk`] keeps the journal, byte for byte; [`agent`] does what the
+//! [`world`] is the clock and the network; [`storm`] is what goes wrong; [`target`] is what plans act on; [`disk`] keeps the journal, byte for byte; [`agent`] does what the
 //! conductor does; [`law`] holds the invariants, which know the truth that the agent does not. A [`Mutant`] breaks one rule on purpose: the laws must notice.
 
 mod agent;
@@ -11,6 +11,7 @@ mod disk;
 mod law;
 mod mutant;
 mod plant;
+mod storm;
 mod target;
 mod world;
 

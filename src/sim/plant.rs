@@ -57,10 +57,10 @@ summary: Closes, seals, prepares, opens, looks, tells.
 steps:
   - {name: 'fence {from}', phase: fence, on: from, uses: gate, with: {op: fence}, undo: {uses: gate, with: {op: unfence}}, timeout: 1s}
   - {name: 'seal {node}', phase: seal, on: each_named, uses: gate, with: {op: seal}, timeout: 1s, retries: 1}
-  - {name: 'prepare {to}', phase: restore, uses: program, timeout: 1s}
+  - {name: 'prepare {to}', phase: restore, uses: program, timeout: 1s, retries: 1}
   - {name: 'promote {to}', phase: promote, uses: gate, with: {op: promote}, timeout: 1s, retries: 1}
   - {name: 'look at {to}', phase: verify, uses: probe, timeout: 3s}
-  - {name: 'tell of {to}', phase: announce, uses: program, timeout: 1s}
+  - {name: 'tell of {to}', phase: announce, uses: program, timeout: 1s, retries: 1}
 ";
 
 /// The services.

@@ -11,10 +11,10 @@ use super::agent::Agent;
 use super::disk::Disk;
 use super::law::{Broken, ENDS, Memory};
 use super::plant::{self, OTHERS, Service};
+use super::storm::{Fault, Ill};
 use super::target::Gate;
 use crate::act::runner::{Applied, Effect};
-use crate::engine::{Input, OperatorCommand};
-use crate::model::{PlanId, Reach, Span, Timestamp};
+use crate::model::{PlanId, Reach, ServiceName, Span, Timestamp};
 
 /// When the virtual clock begins.
 const BEGIN: Timestamp = Timestamp::from_secs(1_000_000);
@@ -81,14 +81,6 @@ impl Stats {
     }
 }
 
-/// What is wrong with an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ill {
-    Dead,
-    Hung,
-    Failing,
-}
-
 /// Something that will happen. `life` is the agent's: what was meant for one that has died reaches nobody.
 #[derive(Debug, Clone)]
 pub enum Ev {
@@ -138,6 +130,9 @@ pub enum Ev {
     Fault,
     Heal(Fault),
     Start,
+    Die {
+        life: u32,
+    },
 }
 
 /// What comes back of a command, or of a look at its effect.
@@ -147,21 +142,11 @@ pub enum Answer {
     Observed(Effect),
 }
 
-/// What goes wrong.
-#[derive(Debug, Clone)]
-pub enum Fault {
-    Instance(String, Ill),
-    Host(&'static str),
-    Cut(String),
-    CutOff,
-    Lease,
-    Disk,
-    Hold,
-    Front,
-    Agent,
-}
-
 /// See the module.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing of its own that is so or not"
+)]
 pub struct World {
     pub now: Timestamp,
     pub rng: Rng,
@@ -170,15 +155,17 @@ pub struct World {
     order: u64,
     pub services: Vec<Service>,
     pub gates: BTreeMap<String, Gate>,
-    ill: BTreeMap<String, Ill>,
-    hosts_down: BTreeSet<&'static str>,
-    cut: BTreeSet<String>,
-    cut_off: bool,
+    pub ill: BTreeMap<String, Ill>,
+    pub hosts_down: BTreeSet<&'static str>,
+    pub cut: BTreeSet<String>,
+    pub cut_off: bool,
     pub storm: bool,
     pub lease_lost: bool,
     /// Until when the agent really holds the lease.
     pub lease_until: Timestamp,
     pub held: bool,
+    /// Services that a plan has handed to a person who has not looked yet.
+    pub handed: BTreeSet<ServiceName>,
     pub disk: Disk,
     pub agent: Option<Agent>,
     pub life: u32,
@@ -212,6 +199,7 @@ pub fn run(seed: u64, mutant: Option<Mutant>) -> Result<Stats, Box<Broken>> {
         lease_lost: false,
         lease_until: Timestamp::EPOCH,
         held: false,
+        handed: BTreeSet::new(),
         disk: Disk::default(),
         agent: None,
         life: 0,
@@ -300,6 +288,11 @@ impl World {
             Ev::Fault => self.fault(),
             Ev::Heal(fault) => self.heal(&fault),
             Ev::Start => self.start_agent(),
+            Ev::Die { life } => {
+                if life == self.life && self.storm {
+                    self.crash();
+                }
+            }
             Ev::Look { life, target, asked } => {
                 if life == self.life && self.agent.is_some() {
                     self.look(target, asked);
@@ -380,7 +373,7 @@ impl World {
         };
         let life = self.life;
         if asked.is_none() {
-            let again = Duration::from_millis(1000);
+            let again = Duration::from_secs(1);
             let target = target.clone();
             self.after(
                 again,
@@ -402,157 +395,36 @@ impl World {
         );
     }
 
-    /// How a message fares: for each time that it arrives, after how long.
-    pub fn fares(&mut self) -> Vec<Duration> {
+    /// How a message fares: for each time that it arrives, after how long. `worst`: the network is at its worst.
+    pub fn fares(&mut self, worst: bool) -> Vec<Duration> {
         let quick = self.ms(1, 30);
         if !self.storm {
             return vec![quick];
         }
+        let late = if worst { 45 } else { 15 };
         match self.rng.u32(0..100) {
-            0..=7 => {
+            0..=4 => {
                 self.stats.lost += 1;
                 Vec::new()
             }
-            8..=14 => {
+            5..=9 => {
                 self.stats.twice += 1;
                 let other = self.ms(1, 20_000);
                 vec![quick, other]
             }
-            15..=29 => {
+            share if share < 10 + late => {
                 self.stats.late += 1;
-                vec![self.ms(500, 15_000)]
+                vec![self.ms(500, 20_000)]
             }
             _ => vec![quick],
         }
     }
 
-    fn fault(&mut self) {
-        if !self.storm {
-            return;
+    /// The agent will die soon, unless it has died before.
+    pub fn doom(&mut self, one_in: u32) {
+        if self.storm && self.rng.u32(0..one_in) == 0 {
+            let (life, wait) = (self.life, self.ms(0, 300));
+            self.after(wait, Ev::Die { life });
         }
-        let instances: Vec<String> = self.gates.keys().cloned().collect();
-        let any = self.rng.usize(0..instances.len());
-        // Mostly whoever is active now: that is where a plan begins.
-        let active = instances.iter().find(|name| self.may_write(name)).cloned();
-        let instance = active
-            .filter(|_| self.rng.u32(0..3) > 0)
-            .unwrap_or_else(|| instances[any].clone());
-        let ill = [Ill::Dead, Ill::Failing, Ill::Hung, Ill::Failing][self.rng.usize(0..4)];
-        let fault = match self.rng.u32(0..16) {
-            0..=6 => Fault::Instance(instance, ill),
-            7 => Fault::Host(plant::host(&instance)),
-            8 => Fault::Cut(instance),
-            9 => Fault::CutOff,
-            10 => Fault::Lease,
-            11 => Fault::Disk,
-            12 => Fault::Hold,
-            13 => Fault::Front,
-            _ => Fault::Agent,
-        };
-        self.note(|| format!("fault: {fault:?}"));
-        match &fault {
-            Fault::Instance(name, ill) => {
-                self.ill.insert(name.clone(), *ill);
-            }
-            Fault::Host(host) => {
-                self.hosts_down.insert(host);
-            }
-            Fault::Cut(name) => {
-                self.cut.insert(name.clone());
-            }
-            Fault::CutOff => self.cut_off = true,
-            Fault::Lease => self.lease_lost = true,
-            Fault::Disk => self.disk.broken = true,
-            Fault::Hold => self.hold(true),
-            Fault::Front => {
-                let mutant = self.mutant;
-                for service in self.services.iter().filter(|service| !service.own_gates) {
-                    for name in &service.instances {
-                        if let Some(gate) = self.gates.get_mut(name) {
-                            gate.restart(mutant);
-                        }
-                    }
-                }
-            }
-            Fault::Agent => self.crash(),
-        }
-        let lasts = self.ms(500, 15_000);
-        self.after(lasts, Ev::Heal(fault));
-        let next = self.ms(300, 6_000);
-        self.after(next, Ev::Fault);
-    }
-
-    fn heal(&mut self, fault: &Fault) {
-        self.note(|| format!("over: {fault:?}"));
-        match fault {
-            Fault::Instance(name, _) => {
-                if self.ill.remove(name) == Some(Ill::Dead) {
-                    self.restart_gate(&name.clone());
-                }
-            }
-            Fault::Host(host) => {
-                if self.hosts_down.remove(host) {
-                    let names: Vec<String> = self
-                        .gates
-                        .keys()
-                        .filter(|name| plant::host(name) == *host)
-                        .cloned()
-                        .collect();
-                    names.iter().for_each(|name| self.restart_gate(name));
-                }
-            }
-            Fault::Cut(name) => {
-                self.cut.remove(name);
-            }
-            Fault::CutOff => self.cut_off = false,
-            Fault::Lease => self.lease_lost = false,
-            Fault::Disk => self.disk.broken = false,
-            Fault::Hold => self.hold(false),
-            Fault::Front | Fault::Agent => {}
-        }
-    }
-
-    fn restart_gate(&mut self, name: &str) {
-        let own = self
-            .services
-            .iter()
-            .any(|s| s.own_gates && s.instances.iter().any(|other| other == name));
-        let mutant = self.mutant;
-        if let Some(gate) = self.gates.get_mut(name).filter(|_| own) {
-            gate.restart(mutant);
-        }
-    }
-
-    fn hold(&mut self, on: bool) {
-        self.held = on;
-        if self.agent.is_some() {
-            self.feed(Input::Operator(OperatorCommand::Hold { on, by: "sim".into() }));
-        }
-    }
-
-    /// The storm is over.
-    fn mend(&mut self) {
-        self.note(|| "all is mended".into());
-        self.ill.clear();
-        self.hosts_down.clear();
-        self.cut.clear();
-        self.cut_off = false;
-        self.lease_lost = false;
-        self.disk.broken = false;
-        self.hold(false);
-    }
-
-    /// The agent dies, wherever it stands, and comes back.
-    pub fn crash(&mut self) {
-        if self.agent.take().is_none() {
-            return;
-        }
-        self.stats.crashes += 1;
-        self.note(|| "the agent dies".into());
-        let share = self.rng.f64();
-        self.disk.crash(share);
-        self.life += 1;
-        let wait = self.ms(50, 6_000);
-        self.after(wait, Ev::Start);
     }
 }

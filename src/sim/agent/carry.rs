@@ -54,6 +54,10 @@ impl World {
             Command::ObserveUndo { step } => self.observe_undo(id, step),
             Command::Tell(told) => {
                 if let Told::Ended(outcome) = &told {
+                    let service = self.live(id).map(|live| live.runner.plan().service.clone());
+                    if matches!(outcome, Outcome::HandedOver { .. }) {
+                        self.handed.extend(service);
+                    }
                     match outcome {
                         Outcome::Done { .. } => self.stats.done += 1,
                         Outcome::Compensated { .. } => self.stats.taken_back += 1,
@@ -152,6 +156,7 @@ impl World {
                     self.memory.notice(ONCE, what);
                 }
                 // The agent may die before it hears of it.
+                self.doom(6);
                 let took = self.ms(1, 200);
                 self.answer(id, took, Answer::Applied(Applied::Done));
             }
@@ -239,10 +244,11 @@ impl World {
             question,
         };
         let life = self.life;
-        for wait in self.fares() {
+        for wait in self.fares(op == Op::Promote && !question) {
             let wire = Box::new(wire.clone());
             self.after(wait, Ev::ToGate { life, call, wire });
         }
+        self.doom(12);
         let answer = if question {
             Answer::Observed(Effect::Unknown)
         } else {
@@ -275,7 +281,7 @@ impl World {
             }
             Ok(()) => Answer::Applied(self.obey(&wire)),
         };
-        let Some(wait) = self.fares().first().copied() else {
+        let Some(wait) = self.fares(false).first().copied() else {
             return;
         };
         let plan = wire.plan;

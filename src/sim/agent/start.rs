@@ -1,0 +1,112 @@
+//! How a life of the agent begins: with what the journal tells.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Agent, QUIET_TICK};
+use crate::act::journal::{Record, State};
+use crate::act::runner::Runner;
+use crate::agent::{engine_setup, restored};
+use crate::detect::Sequential;
+use crate::diagnose::Library;
+use crate::engine::{Engine, Input, OperatorCommand};
+use crate::model::{Catalog, PlanId, Timestamp};
+use crate::sim::Mutant;
+use crate::sim::law::RECORD;
+use crate::sim::plant::{self, OTHERS};
+use crate::sim::world::{Ev, World};
+
+impl World {
+    /// A new life: reads the journal, takes the next epoch, tells the engine, goes on with what was interrupted.
+    pub fn start_agent(&mut self) {
+        if self.disk.broken {
+            self.after(Duration::from_secs(1), Ev::Start);
+            return;
+        }
+        let state = match self.disk.open() {
+            Ok(state) => state,
+            Err(error) => {
+                return self
+                    .memory
+                    .notice(RECORD, format!("the journal does not open: {error}"));
+            }
+        };
+        let (epoch, noted) = if self.mutant == Some(Mutant::EpochNotCounted) {
+            (1, state.epoch > 0)
+        } else {
+            (state.epoch + 1, false)
+        };
+        if !noted {
+            let record = Record::Epoch { epoch };
+            let none = PlanId(String::new());
+            self.disk.begin(&none, &record);
+            self.disk.end(&none, &record);
+        }
+        self.note(|| {
+            format!(
+                "the agent starts, epoch {epoch}, {} plans to go on with",
+                state.open.len()
+            )
+        });
+        match engine(epoch) {
+            Ok(agent) => self.agent = Some(agent),
+            Err(error) => return self.memory.notice(RECORD, error),
+        }
+        self.recover(&state);
+        let life = self.life;
+        self.after(Duration::ZERO, Ev::Renew { life });
+        self.after(QUIET_TICK, Ev::Tick { life });
+        let looked_at: Vec<String> = self.gates.keys().cloned().chain(OTHERS.map(String::from)).collect();
+        for target in looked_at {
+            let wait = self.ms(0, 900);
+            let asked = None;
+            self.after(wait, Ev::Look { life, target, asked });
+        }
+        self.settle();
+    }
+
+    fn recover(&mut self, state: &State) {
+        let services = plant::config().map(|(config, _)| config.services).unwrap_or_default();
+        for event in restored(state, &services) {
+            self.feed(Input::Plan(event));
+        }
+        if self.held {
+            // An operator's word does not outlive the agent; the operator says it again.
+            let by = "sim".to_owned();
+            self.feed(Input::Operator(OperatorCommand::Hold { on: true, by }));
+        }
+        for service in self.handed.clone() {
+            // That a person is to look is not in the journal: whoever was called keeps the new life from moving it.
+            self.feed(Input::Operator(OperatorCommand::Maintenance {
+                service: Some(service),
+                until: Timestamp::MAX,
+                by: "sim".into(),
+            }));
+        }
+        for (plan, entries) in state.open.values() {
+            if let Some(runner) = Runner::restore(plan.clone(), entries) {
+                self.stats.resumed += 1;
+                self.take_on(runner, false);
+            }
+        }
+    }
+}
+
+fn engine(epoch: u64) -> Result<Agent, String> {
+    let (config, playbooks) = plant::config()?;
+    let setup = engine_setup(
+        &config,
+        Arc::new(Library::builtin()),
+        Arc::new(playbooks),
+        Catalog::new(),
+        Box::new(Sequential),
+    );
+    Ok(Agent {
+        engine: Engine::new(setup).map_err(|error| error.to_string())?,
+        epoch,
+        runners: BTreeMap::new(),
+        ready: VecDeque::new(),
+        calls: 0,
+    })
+}
