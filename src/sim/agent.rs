@@ -110,11 +110,11 @@ impl World {
                 target, reach, asked, ..
             } => self.seen(&target, reach, asked),
             Ev::Written { plan, began, .. } => self.written(&plan, began),
-            Ev::AsksAgain {
-                plan, step, committed, ..
-            } => self.ask(plan, step, committed),
             Ev::Answer { plan, call, answer, .. } => self.answered(&plan, call, answer),
             Ev::Deadline { plan, .. } => self.deadline(&plan),
+            Ev::Again {
+                plan, step, committed, ..
+            } => self.ask_again(&plan, step, committed),
             Ev::Look { .. } | Ev::ToGate { .. } | Ev::Fault | Ev::Heal(_) | Ev::Start | Ev::Die { .. } => {}
         }
         self.settle();

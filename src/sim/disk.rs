@@ -56,7 +56,7 @@ impl Disk {
         Ok(state)
     }
 
-    /// Is the intent of that step safe, or that of taking it back?
+    /// Is the intent of that step safe? For one that is taken back: that it is.
     pub fn intends(&self, plan: &PlanId, candidate: usize, step: usize, undo: bool) -> bool {
         self.safe.iter().any(|record| match record {
             Record::Plan { entry, .. } => match entry {

@@ -14,7 +14,7 @@ use super::plant::{self, OTHERS, Service};
 use super::storm::{Fault, Ill};
 use super::target::Gate;
 use crate::act::runner::{Applied, Effect};
-use crate::model::{PlanId, Reach, ServiceName, Span, Timestamp};
+use crate::model::{PlanId, Reach, Span, Timestamp};
 
 /// When the virtual clock begins.
 const BEGIN: Timestamp = Timestamp::from_secs(1_000_000);
@@ -106,12 +106,6 @@ pub enum Ev {
         plan: PlanId,
         began: Timestamp,
     },
-    AsksAgain {
-        life: u32,
-        plan: PlanId,
-        step: usize,
-        committed: bool,
-    },
     ToGate {
         life: u32,
         call: u64,
@@ -126,6 +120,12 @@ pub enum Ev {
     Deadline {
         life: u32,
         plan: PlanId,
+    },
+    Again {
+        life: u32,
+        plan: PlanId,
+        step: usize,
+        committed: bool,
     },
     Fault,
     Heal(Fault),
@@ -164,8 +164,6 @@ pub struct World {
     /// Until when the agent really holds the lease.
     pub lease_until: Timestamp,
     pub held: bool,
-    /// Services that a plan has handed to a person who has not looked yet.
-    pub handed: BTreeSet<ServiceName>,
     pub disk: Disk,
     pub agent: Option<Agent>,
     pub life: u32,
@@ -199,7 +197,6 @@ pub fn run(seed: u64, mutant: Option<Mutant>) -> Result<Stats, Box<Broken>> {
         lease_lost: false,
         lease_until: Timestamp::EPOCH,
         held: false,
-        handed: BTreeSet::new(),
         disk: Disk::default(),
         agent: None,
         life: 0,
@@ -303,8 +300,8 @@ impl World {
             | Ev::Seen { life, .. }
             | Ev::Renew { life }
             | Ev::Written { life, .. }
-            | Ev::AsksAgain { life, .. }
             | Ev::Answer { life, .. }
+            | Ev::Again { life, .. }
             | Ev::Deadline { life, .. } => {
                 if life == self.life && self.agent.is_some() {
                     self.agent_hears(event);

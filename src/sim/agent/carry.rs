@@ -13,6 +13,9 @@ use crate::sim::law::{ONCE, RECORD, REFUSED, TOKENS};
 use crate::sim::target::Op;
 use crate::sim::world::{Answer, Ev, World};
 
+/// As the conductor has it.
+const ASKS_AGAIN: Duration = Duration::from_secs(1);
+
 /// A command on its way to a gate, or a question about one.
 #[derive(Debug, Clone)]
 pub struct Wire {
@@ -32,17 +35,23 @@ impl World {
         match command {
             Command::Journal(entry) => self.journal(id, entry),
             Command::Ask { step, committed, again } => {
-                let (life, plan) = (self.life, id.clone());
+                if let Some(live) = self.live(id) {
+                    live.granted = None;
+                }
                 if again {
-                    let later = Ev::AsksAgain {
-                        life,
-                        plan,
-                        step,
-                        committed,
-                    };
-                    self.after(Duration::from_secs(1), later);
+                    let (life, plan) = (self.life, id.clone());
+                    self.call(id);
+                    self.after(
+                        ASKS_AGAIN,
+                        Ev::Again {
+                            life,
+                            plan,
+                            step,
+                            committed,
+                        },
+                    );
                 } else {
-                    self.ask(plan, step, committed);
+                    self.ask(id, step, committed);
                 }
             }
             Command::Apply { candidate, step } => self.apply(id, candidate, step),
@@ -51,13 +60,9 @@ impl World {
                 self.note(|| format!("{id}: takes back step {step}"));
                 self.send(id, 0, step, true, false);
             }
-            Command::ObserveUndo { step } => self.observe_undo(id, step),
+            Command::ObserveUndo { step } => self.send(id, 0, step, true, true),
             Command::Tell(told) => {
                 if let Told::Ended(outcome) = &told {
-                    let service = self.live(id).map(|live| live.runner.plan().service.clone());
-                    if matches!(outcome, Outcome::HandedOver { .. }) {
-                        self.handed.extend(service);
-                    }
                     match outcome {
                         Outcome::Done { .. } => self.stats.done += 1,
                         Outcome::Compensated { .. } => self.stats.taken_back += 1,
@@ -75,11 +80,17 @@ impl World {
         }
     }
 
-    pub(super) fn ask(&mut self, plan: PlanId, step: usize, committed: bool) {
-        if let Some(live) = self.live(&plan) {
-            live.granted = None;
-        }
+    fn ask(&mut self, id: &PlanId, step: usize, committed: bool) {
+        let plan = id.clone();
         self.feed(Input::Plan(PlanEvent::Asks { plan, step, committed }));
+    }
+
+    /// The time to ask once more has come.
+    pub(super) fn ask_again(&mut self, id: &PlanId, step: usize, committed: bool) {
+        if let Some(live) = self.live(id) {
+            live.waits = Waits::No;
+            self.ask(id, step, committed);
+        }
     }
 
     fn live(&mut self, id: &PlanId) -> Option<&mut Live> {
@@ -189,13 +200,6 @@ impl World {
             // As the conductor has it: a verification has no effect; it is done again.
             _ => self.answer(id, at_once, Answer::Observed(Effect::NotThere)),
         }
-    }
-
-    fn observe_undo(&mut self, id: &PlanId, index: usize) {
-        if self.mutant == Some(Mutant::RepeatedBlindly) {
-            return self.answer(id, Duration::from_millis(1), Answer::Observed(Effect::NotThere));
-        }
-        self.send(id, 0, index, true, true);
     }
 
     /// Waits for an answer that comes after so long.

@@ -11,7 +11,7 @@ use crate::agent::{engine_setup, restored};
 use crate::detect::Sequential;
 use crate::diagnose::Library;
 use crate::engine::{Engine, Input, OperatorCommand};
-use crate::model::{Catalog, PlanId, Timestamp};
+use crate::model::{Catalog, PlanId};
 use crate::sim::Mutant;
 use crate::sim::law::RECORD;
 use crate::sim::plant::{self, OTHERS};
@@ -75,14 +75,6 @@ impl World {
             // An operator's word does not outlive the agent; the operator says it again.
             let by = "sim".to_owned();
             self.feed(Input::Operator(OperatorCommand::Hold { on: true, by }));
-        }
-        for service in self.handed.clone() {
-            // That a person is to look is not in the journal: whoever was called keeps the new life from moving it.
-            self.feed(Input::Operator(OperatorCommand::Maintenance {
-                service: Some(service),
-                until: Timestamp::MAX,
-                by: "sim".into(),
-            }));
         }
         for (plan, entries) in state.open.values() {
             if let Some(runner) = Runner::restore(plan.clone(), entries) {
