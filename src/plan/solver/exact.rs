@@ -15,7 +15,7 @@ use super::{Budget, Placement, Solver};
 pub struct Exact;
 
 /// The share of the budget that goes into the first answer.
-const FIRST: f64 = 0.4;
+const FIRST: f64 = 0.25;
 
 /// Rounds of the first bound, and of each one after a decision.
 const ROOT_ROUNDS: u32 = 1500;
