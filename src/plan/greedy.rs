@@ -1,15 +1,16 @@
-//! Greedy: each candidate by itself, against capacity, affinity, zone and data; then by readiness and cost.
+//! Greedy for one service: each candidate by itself, against capacity, affinity, zone and data; then by readiness and cost.
 
 use crate::model::service::StandbyClass;
 use crate::model::{EdgeKind, EntityName, Standby};
 
-use super::problem::{Choice, Problem, Solver};
+use super::problem::{Choice, Problem};
 
 /// See the module.
 pub struct Greedy;
 
-impl Solver for Greedy {
-    fn solve(&self, problem: &Problem<'_>) -> Choice {
+impl Greedy {
+    /// Ranks the candidates of one service. Same problem, same answer.
+    pub fn rank(problem: &Problem<'_>) -> Choice {
         let service = problem.service;
         // The configured active is a candidate as well once the service has moved away from it.
         let home = Standby {

@@ -1,7 +1,8 @@
-//! Planning: which standby takes over, and by which steps.
+//! Planning: which standby takes over, and by which steps; and, for a whole fleet, who goes where when something is lost.
 //!
 //! In: a service, the topology, facts about candidates. Out: candidates in order with the reason for each refusal, and the steps of a playbook with
-//! every variable filled in. Never: a verdict, an effect.
+//! every variable filled in. Over a whole fleet: `fleet` (names and units), `solver` (the bare problem), `contingency` (each single failure,
+//! ahead of time). Never: a verdict, an effect.
 
 mod check;
 pub mod contingency;
@@ -14,7 +15,7 @@ pub mod solver;
 pub use check::{check, check_plan};
 pub use greedy::Greedy;
 pub use playbook::{Playbook, PlaybookError, Playbooks};
-pub use problem::{Choice, Facts, Problem, Solver};
+pub use problem::{Choice, Facts, Problem};
 
 use crate::model::{EntityName, Service, Topology};
 
@@ -26,7 +27,7 @@ pub fn choose(service: &Service, from: &EntityName, topology: &Topology, facts: 
         topology,
         facts,
     };
-    let choice = Greedy.solve(&problem);
+    let choice = Greedy::rank(&problem);
     debug_assert_eq!(check(&problem, &choice), Ok(()));
     choice
 }

@@ -56,9 +56,3 @@ impl Choice {
             .map_or(f64::NAN, |(_, seconds)| *seconds)
     }
 }
-
-/// Finds places. Same problem, same answer.
-pub trait Solver: Send + Sync {
-    /// Ranks the candidates.
-    fn solve(&self, problem: &Problem<'_>) -> Choice;
-}

@@ -1,8 +1,9 @@
 //! Bounds from below: multipliers of the items leave one small knapsack per agent.
 //!
-//! Stronger than prices of capacities where agents cost something to open. Rules are not counted, so the bound holds with and without them.
+//! Stronger than prices of capacities where agents cost something to open. Staying apart has multipliers as well, one for each domain of a
+//! rule; staying together is not counted, and the bound holds without it all the more.
 
-use super::instance::Instance;
+use super::instance::{Instance, RuleKind};
 
 /// A part of the problem: candidates that are left, by agent.
 #[derive(Debug, Clone)]
@@ -18,7 +19,7 @@ pub(super) struct Part {
 pub(super) struct Bound {
     /// No answer of the part costs less.
     pub value: f64,
-    /// The multiplier of each item at that bound.
+    /// The multiplier of each item at that bound; after them, those of each rule's domains.
     pub of: Vec<f64>,
     /// How often each item was chosen by an agent at that bound.
     pub chosen: Vec<u32>,
@@ -53,6 +54,39 @@ impl Part {
     pub(super) fn pairs(&self) -> usize {
         self.by_agent.iter().map(Vec::len).sum()
     }
+}
+
+/// Where each rule's multipliers begin, and how many numbers there are in all.
+fn begins(instance: &Instance) -> (Vec<usize>, usize) {
+    let mut next = instance.items();
+    let begins = instance.rules().iter().map(|rule| {
+        next += rule.domains;
+        next - rule.domains
+    });
+    let begins = begins.collect();
+    (begins, next)
+}
+
+/// What the rules add to the price of the item there.
+pub(super) fn toll(instance: &Instance, of: &[f64], item: usize, agent: usize) -> f64 {
+    let rules = instance.rules_of(item);
+    if rules.is_empty() {
+        return 0.0;
+    }
+    let mut begin = instance.items();
+    let (mut sum, mut at) = (0.0, 0);
+    for rule in rules {
+        // Rules of an item are in their order.
+        while at < *rule as usize {
+            begin += instance.rules()[at].domains;
+            at += 1;
+        }
+        sum += of
+            .get(begin + instance.rules()[at].domain[agent] as usize)
+            .copied()
+            .unwrap_or(0.0);
+    }
+    sum
 }
 
 /// Scratch space of the knapsacks.
@@ -167,7 +201,10 @@ impl Wants {
 /// Subgradient steps on the multipliers, from `start`; stops early once the bound reaches `stop`.
 pub(super) fn bound(instance: &Instance, part: &Part, start: &[f64], stop: f64, rounds: u32) -> Bound {
     let items = instance.items();
+    let (begins, numbers) = begins(instance);
     let mut of = start.to_vec();
+    of.resize(numbers, 0.0);
+    let mut counts = vec![0.0_f64; numbers];
     let mut best = Bound {
         value: f64::NEG_INFINITY,
         of: of.clone(),
@@ -178,21 +215,30 @@ pub(super) fn bound(instance: &Instance, part: &Part, start: &[f64], stop: f64, 
     let mut wants = Wants::default();
     let (mut chosen, mut by) = (vec![0_u32; items], vec![u32::MAX; items]);
     let mut agents = vec![0.0; instance.agents()];
-    let mut smooth = vec![0.0; items];
+    let mut smooth = vec![0.0; numbers];
     let (mut step, mut stuck) = (1.0_f64, 0);
     for _ in 0..rounds {
-        for (item, price) in of.iter_mut().enumerate() {
+        for (item, price) in of.iter_mut().enumerate().take(items) {
             // Who may stay out is worth no more than the price of that.
             if part.may_stay_out[item] {
                 *price = price.min(instance.left_out(item) as f64);
             }
         }
         chosen.fill(0);
-        let mut value: f64 = of.iter().sum();
+        counts.fill(0.0);
+        let mut value: f64 = of[..items].iter().sum();
+        for (rule, begin) in instance.rules().iter().zip(&begins) {
+            for multiplier in &mut of[*begin..begin + rule.domains] {
+                match rule.kind {
+                    RuleKind::Apart { most } => value -= f64::from(most) * *multiplier,
+                    RuleKind::Together => *multiplier = 0.0,
+                }
+            }
+        }
         for (agent, list) in part.by_agent.iter().enumerate() {
             wants.list.clear();
             wants.list.extend(list.iter().filter_map(|(item, cost)| {
-                let gain = of[*item as usize] - *cost as f64;
+                let gain = of[*item as usize] - *cost as f64 - toll(instance, &of, *item as usize, agent);
                 (gain > 1e-9).then_some((gain, *item))
             }));
             agents[agent] = 0.0;
@@ -210,6 +256,10 @@ pub(super) fn bound(instance: &Instance, part: &Part, start: &[f64], stop: f64, 
                 for item in &wants.best {
                     chosen[*item as usize] += 1;
                     by[*item as usize] = agent as u32;
+                    for rule in instance.rules_of(*item as usize) {
+                        let domain = instance.rules()[*rule as usize].domain[agent] as usize;
+                        counts[begins[*rule as usize] + domain] += 1.0;
+                    }
                 }
             }
         }
@@ -244,6 +294,17 @@ pub(super) fn bound(instance: &Instance, part: &Part, start: &[f64], stop: f64, 
             smooth[item] = 0.7 * smooth[item] + 0.3 * slope;
             norm += smooth[item] * smooth[item];
         }
+        for (rule, begin) in instance.rules().iter().zip(&begins) {
+            let RuleKind::Apart { most } = rule.kind else { continue };
+            for at in *begin..begin + rule.domains {
+                let slope = counts[at] - f64::from(most);
+                smooth[at] = 0.7 * smooth[at] + 0.3 * slope;
+                if of[at] <= 0.0 && smooth[at] < 0.0 {
+                    smooth[at] = 0.0;
+                }
+                norm += smooth[at] * smooth[at];
+            }
+        }
         if norm <= 1e-12 {
             break;
         }
@@ -255,6 +316,9 @@ pub(super) fn bound(instance: &Instance, part: &Part, start: &[f64], stop: f64, 
         let length = step * (aim - value).max(0.01 * step) / norm;
         for (price, slope) in of.iter_mut().zip(&smooth) {
             *price += length * slope;
+        }
+        for multiplier in &mut of[items..] {
+            *multiplier = multiplier.max(0.0);
         }
     }
     best

@@ -5,7 +5,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use super::bound::{Bound, Part, bound};
+use super::bound::{Bound, Part, bound, toll};
 use super::instance::Instance;
 use super::local::Local;
 use super::state::{NOWHERE, State};
@@ -15,7 +15,7 @@ use super::{Budget, Placement, Solver};
 pub struct Exact;
 
 /// The share of the budget that goes into the first answer.
-const FIRST: f64 = 0.4;
+const FIRST: f64 = 0.25;
 
 /// Rounds of the first bound, and of each one after a decision.
 const ROOT_ROUNDS: u32 = 1500;
@@ -127,12 +127,13 @@ fn prove(instance: &Instance, best: &mut Placement, budget: &Budget<'_>, work: &
     // A pair that would cost more than the best answer is in no better one.
     let slack = best.value as f64 - root.value;
     let keep = |item: usize, agent: usize| {
-        let mut extra = instance.cost(item, agent) as f64 - root.of[item];
+        let price = |item: usize| toll(instance, &root.of, item, agent) - root.of[item];
+        let mut extra = instance.cost(item, agent) as f64 + price(item);
         if root.agents[agent] >= 0.0 {
             let gains: f64 = everything.by_agent[agent]
                 .iter()
                 .filter(|(other, _)| *other as usize != item)
-                .map(|(other, cost)| (root.of[*other as usize] - *cost as f64).max(0.0))
+                .map(|(other, cost)| (-(*cost as f64 + price(*other as usize))).max(0.0))
                 .sum();
             extra += (instance.open(agent) as f64 - gains).max(0.0);
         }
@@ -228,7 +229,8 @@ fn ambiguous(found: &Bound, instance: &Instance, part: &Part) -> Option<(u32, u3
             let choice = &mut choices[*item as usize];
             choice.0 += 1;
             let shy = if found.agents[agent] < 0.0 { 0.0 } else { 1e-3 };
-            let price = *cost as f64 - found.of[*item as usize] + shy;
+            let item_price = toll(instance, &found.of, *item as usize, agent) - found.of[*item as usize];
+            let price = *cost as f64 + item_price + shy;
             if price < choice.1 {
                 *choice = (choice.0, price, agent as u32);
             }
