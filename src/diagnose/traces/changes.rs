@@ -23,6 +23,14 @@ const PAST_COUNTS: f64 = 60.0;
 const SCANT: f64 = 0.1;
 /// The usual of steps that speak of errors: so many of the minutes are better.
 const BETTER: f64 = 0.15;
+/// A step that a fault has kept away for most of the time: it was always taken in all minutes beyond this share.
+const KEPT: f64 = 0.75;
+/// A step taken in this share of the spans is always taken.
+const ALWAYS: f64 = 0.97;
+/// With fewer minutes nobody knows which are the better ones.
+const KNOWN: usize = 8;
+/// What came and went more often than this is restless.
+const SELDOM: usize = 2;
 /// Below this, a change is noise (nats).
 const NOTABLE: f64 = 2.5;
 /// Own time must grow by this factor to be slower.
@@ -116,6 +124,15 @@ struct Moved {
     more: bool,
 }
 
+/// How often it was like now before, and not as usual; apart from what now may be a part of. Minutes are newest first.
+fn episodes(minutes: &[(f64, f64)], now: f64, usual: f64) -> usize {
+    let like_now = |(was, _): &(f64, f64)| (was - now).abs() < (was - usual).abs();
+    let begun = minutes
+        .windows(2)
+        .filter(|pair| !like_now(&pair[0]) && like_now(&pair[1]));
+    begun.count()
+}
+
 impl Story {
     /// The past by minute, newest first.
     fn past(&self, from: i64) -> Vec<Side> {
@@ -164,24 +181,30 @@ impl Story {
             .iter()
             .map(|(share, n)| (*share, n.min(MINUTE_COUNTS)))
             .collect();
-        let q = if self.is_error(step) { BETTER } else { 0.5 };
-        let usual = weighted_quantile(&weighed, q).unwrap_or(share);
+        let quantile = |q: f64| weighted_quantile(&weighed, q).unwrap_or(share);
         let n0 = minutes.iter().map(|(_, n)| n).sum::<f64>().min(PAST_COUNTS);
-        // How often it was like now before, apart from what now may be a part of.
-        let like_now = |(was, _): &&(f64, f64)| (was - share).abs() < (was - usual).abs();
-        let mut episodes = 0;
-        let mut before = true;
-        for minute in &minutes {
-            let like = like_now(&minute);
-            if like && !before {
-                episodes += 1;
+        let against = |usual: f64| {
+            let episodes = episodes(&minutes, share, usual);
+            let moved = Moved {
+                surprise: ratio(usual * n0, n0, share * n1, n1) / (1.0 + 0.5 * episodes as f64),
+                more: share > usual,
+            };
+            (moved, episodes)
+        };
+        let error = self.is_error(step);
+        let (moved, _) = against(quantile(if error { BETTER } else { 0.5 }));
+        // A step that was always taken in the better minutes is missed even if a fault has kept it away ever since, for most of what is known.
+        let better = quantile(KEPT);
+        let still = minutes
+            .first()
+            .is_some_and(|(was, _)| (was - share).abs() < (was - better).abs());
+        if !error && better >= ALWAYS && still && minutes.len() >= KNOWN && moved.surprise <= NOTABLE {
+            let (missed, episodes) = against(better);
+            if episodes <= SELDOM {
+                return missed;
             }
-            before = like;
         }
-        Moved {
-            surprise: ratio(usual * n0, n0, share * n1, n1) / (1.0 + 0.5 * f64::from(episodes)),
-            more: share > usual,
-        }
+        moved
     }
 
     /// What changed in `from..until` against the time before, most surprising first.

@@ -91,7 +91,7 @@ pub(super) const NONE: u32 = u32::MAX;
 pub struct Story {
     drain: Drain,
     services: Names,
-    signatures: BTreeMap<(u32, String), u32>,
+    signatures: BTreeMap<u32, BTreeMap<String, u32>>,
     pub(super) signature_of: Vec<(u32, String)>,
     steps: BTreeMap<Step, u32>,
     step_of: Vec<Step>,
@@ -156,11 +156,12 @@ impl Story {
             return;
         }
         let service = self.services.number(row.service);
-        let key = (service, row.operation.to_owned());
-        let next = u32::try_from(self.signature_of.len()).unwrap_or(NONE);
-        let signature = *self.signatures.entry(key.clone()).or_insert_with(|| {
-            self.signature_of.push(key);
-            next
+        let known = self.signatures.entry(service).or_default();
+        let signature = known.get(row.operation).copied().unwrap_or_else(|| {
+            let fresh = u32::try_from(self.signature_of.len()).unwrap_or(NONE);
+            known.insert(row.operation.to_owned(), fresh);
+            self.signature_of.push((service, row.operation.to_owned()));
+            fresh
         });
         self.spans.push(Span {
             id: number_of(row.span),

@@ -127,6 +127,16 @@ fn a_service_that_failed_for_most_of_the_past_is_not_well() {
 }
 
 #[test]
+fn a_step_kept_away_for_most_of_the_past_is_still_missed() {
+    let earlier = |minute: i64| if minute < 4 { Way::Well } else { Way::Cut };
+    let changes = story(Way::Cut, earlier).changes(10 * MINUTE, 13 * MINUTE);
+    assert_eq!(
+        (changes[0].service.as_str(), changes[0].change),
+        ("orders", Change::Vanished)
+    );
+}
+
+#[test]
 fn what_is_younger_is_not_looked_at() {
     let whole = story(Way::Cut, |_| Way::Well);
     assert_eq!(whole.changes(8 * MINUTE, 10 * MINUTE), []);

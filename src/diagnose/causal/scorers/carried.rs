@@ -4,7 +4,7 @@
 //! those of its callees; the share of the symptom is how far the own amount follows the symptom's from row to row. A chronic oddity, however
 //! large, does not follow the symptom; a victim has nothing of its own.
 
-use crate::diagnose::causal::stats::{Floor, usual};
+use crate::diagnose::causal::stats::{Floor, usual, without_workload};
 use crate::diagnose::causal::{Evidence, Finding, Kind, Measure, Scorer};
 
 /// The most that this view alone can say.
@@ -19,6 +19,11 @@ pub struct Carried;
 fn rises(evidence: &Evidence, node: usize, measure: Measure) -> Option<Vec<f64>> {
     let requests = evidence.signal(node, Measure::Requests)?;
     let series = evidence.signal(node, measure)?;
+    let series = if measure == Measure::Availability {
+        series.clone()
+    } else {
+        without_workload(series, requests)
+    };
     let least = match measure {
         Measure::Availability => 0.5,
         _ => 1e-4,
