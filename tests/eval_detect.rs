@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use jurymast::eval::detect::nab;
+use jurymast::eval::detect::{csv, nab};
+use jurymast::inject::{Kind, Row, set};
+use jurymast::model::Timestamp;
 
 /// The folder of a labelled set, if this machine has it.
 fn set(name: &str) -> Option<PathBuf> {
@@ -75,4 +77,53 @@ fn nab_stays_above_its_bars() {
     assert!(figure("false_alarms_per_series_day") <= 0.06, "{report:#}");
     assert!(figure("found") >= 0.82 * figure("anomalies"), "{report:#}");
     assert!(figure("oracle_standard") >= figure("standard"), "{report:#}");
+}
+
+/// A room's temperature over five days, a minute apart: a day's wave and noise that has a memory.
+fn room(seed: u64) -> set::Series {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut noise = 0.0;
+    let rows = (0..8000_u32).map(|n| {
+        let turn = f64::from(n % 1440) / 1440.0 * std::f64::consts::TAU;
+        noise = 0.7 * noise + rng.f64() - 0.5;
+        Row {
+            at: Timestamp::from_secs(1_767_225_600 + i64::from(n) * 60),
+            value: 50.0 + (5.0 + seed as f64) * (turn + seed as f64).sin() + noise,
+            label: None,
+        }
+    });
+    set::Series {
+        device: format!("room-{seed}"),
+        signal: "temperature".to_owned(),
+        rows: rows.collect(),
+    }
+}
+
+/// What no rest of a daily wave can hide is found in every room, and nobody is woken for nothing.
+#[test]
+fn plain_faults_of_a_device_are_found() {
+    let kinds = [
+        Kind::Stuck,
+        Kind::Spike,
+        Kind::Gap,
+        Kind::Late,
+        Kind::Duplicate,
+        Kind::OutOfOrder,
+        Kind::ClockJump,
+        Kind::UnitChange,
+    ];
+    let rooms: Vec<set::Series> = (0..6).map(room).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let written = set::write(&rooms, &kinds, rooms.len(), 7, folder.path()).unwrap();
+    assert_eq!(written.files, rooms.len() * kinds.len());
+    let report = serde_json::to_value(csv::run(folder.path()).unwrap()).unwrap();
+    for kind in kinds {
+        let figures = &report[format!("kind_{}", kind.name())];
+        assert_eq!(figures["anomalies"], rooms.len(), "{report:#}");
+        assert_eq!(figures["found"], rooms.len(), "{report:#}");
+    }
+    assert!(
+        report["false_alarms_per_series_day"].as_f64().unwrap() <= 0.05,
+        "{report:#}"
+    );
 }

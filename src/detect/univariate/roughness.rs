@@ -13,8 +13,8 @@ const WEIGHT: f32 = 1.0 / 32.0;
 const LEARN: u32 = 100;
 const CLIP: f32 = 4.0;
 
-/// A quarter of an order of magnitude (to the base of e) outside of the band is about the threshold.
-const GAIN: f32 = 2.0;
+/// A fifth of an order of magnitude (to the base of e) outside of the band is about the threshold.
+const GAIN: f32 = 2.5;
 
 /// Below this, in roots of units, a signal is smooth.
 const SMOOTH: f32 = 0.02;

@@ -8,6 +8,7 @@ use crate::model::Timestamp;
 
 use super::order::{Misplaced, Order};
 use super::portfolio::Portfolio;
+use super::rhythm::Rhythm;
 use super::roughness::Roughness;
 use super::shift::Shift;
 use super::silence::Silence;
@@ -17,6 +18,9 @@ use super::terms::Term;
 /// A day's rhythm has been seen once, or so many samples have: how long value, level and noise are learned in silence.
 const LEARN_SECS: f32 = 86_400.0;
 const LEARN_SAMPLES: u32 = 1500;
+
+/// A rhythm is known after a few rounds of it.
+const RHYTHM_SECS: f32 = 2.0 * LEARN_SECS;
 
 /// A value alone is worth an alarm here if it is strange beyond doubt, in thresholds. The younger a series, the more of its
 /// values are new without meaning anything; that wears off with its age in days of rhythm.
@@ -51,6 +55,10 @@ pub struct Watch {
     stillness: Stillness,
     portfolio: Portfolio,
     shift: Shift,
+    rhythm: Rhythm,
+    /// The same of what the rhythm leaves.
+    rhythmic_shift: Shift,
+    rhythmic_secs: f32,
     roughness: Roughness,
     latest: Timestamp,
     learned_secs: f32,
@@ -66,6 +74,9 @@ impl Default for Watch {
             stillness: Stillness::default(),
             portfolio: Portfolio::default(),
             shift: Shift::default(),
+            rhythm: Rhythm::default(),
+            rhythmic_shift: Shift::default(),
+            rhythmic_secs: 0.0,
             roughness: Roughness::default(),
             latest: Timestamp::from_nanos(i64::MIN),
             learned_secs: 0.0,
@@ -122,6 +133,11 @@ impl Watch {
         let judgement = self.portfolio.observe(at, value);
         let place = self.portfolio.place(value);
         let shift = place.map_or(0.0, |place| self.shift.push(place, secs, learning));
+        let left = place.and_then(|place| self.rhythm.push(at, place));
+        let rhythmic_shift = left.map_or(0.0, |left| {
+            self.rhythmic_secs += secs;
+            self.rhythmic_shift.push(left, secs, self.rhythmic_secs < RHYTHM_SECS)
+        });
         let noise = place.map_or(0.0, |place| self.roughness.push(place, secs, learning));
         let first = silence.or(stuck);
         if learning {
@@ -131,7 +147,7 @@ impl Watch {
         first
             .or(enough(judgement.score, BEYOND_DOUBT + WHEN_YOUNG / self.age())
                 .then_some(Finding::Value(judgement.term)))
-            .or(enough(shift, 1.0).then_some(Finding::Shift))
+            .or(enough(shift.max(rhythmic_shift), 1.0).then_some(Finding::Shift))
             .or(enough(noise, 1.0).then_some(Finding::Noise))
     }
 }

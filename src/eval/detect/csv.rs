@@ -17,6 +17,9 @@ use crate::model::Timestamp;
 /// Rows after the last labelled one in which an alarm still belongs to it: that a fault ends is a change as well.
 const AFTERMATH: usize = 12;
 
+/// Two rows never arrive at the same moment, in seconds.
+const APART: f64 = 1e-3;
+
 struct Series {
     rows: Vec<(Timestamp, f64)>,
     /// Label, first and last row of each anomaly.
@@ -42,7 +45,12 @@ pub fn run(folder: &Path) -> Result<Report, EvalError> {
             .anomalies
             .iter()
             .map(|(_, first, last)| Window {
-                first_s: clock[*first],
+                // The time before the first wrong row belongs to it: its clock may be ahead.
+                first_s: if *first > 0 {
+                    clock[*first - 1] + APART / 2.0
+                } else {
+                    clock[0]
+                },
                 last_s: clock[(*last + AFTERMATH).min(clock.len() - 1)],
                 start_s: clock[*first],
             })
@@ -120,7 +128,6 @@ fn watch(rows: &[(Timestamp, f64)]) -> Vec<Alarm> {
 
 /// When each row arrived, in seconds: never before the one before it.
 fn arrivals(rows: &[(Timestamp, f64)]) -> Vec<f64> {
-    const APART: f64 = 1e-3;
     let mut latest = f64::NEG_INFINITY;
     rows.iter()
         .map(|(at, _)| {

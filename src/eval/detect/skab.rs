@@ -194,7 +194,7 @@ impl Scores {
             match open.iter().find(|second| inside(second)) {
                 Some(second) => {
                     // The set's own code reads its curve at a thousand points.
-                    let part = ((second - first) / (last - first).max(1.0) * 1000.0).floor() / 999.0;
+                    let part = ((second - first) / (last - first).max(1.0) * 1000.0).floor().min(999.0) / 999.0;
                     let early = 0.5 - (PI * part - FRAC_PI_2).tanh() / (2.0 * FRAC_PI_2.tanh());
                     self.early += early;
                     self.late += 1.0 - early;
