@@ -119,7 +119,10 @@ impl Decoder for Sparkplug {
         };
         let before = self.nodes.len();
         let node = self.nodes.entry_ref(topic.node.as_str()).or_default();
-        let (speakers, aliases) = (node.speakers.len(), node.aliases());
+        // Only births change how many there are, and a node may have thousands of devices.
+        let births = topic.kind.ends_with("BIRTH");
+        let weigh = |node: &Node| if births { node.aliases() } else { 0 };
+        let (speakers, aliases) = (node.speakers.len(), weigh(node));
         match topic.kind {
             "NBIRTH" => {
                 let bd_seq = payload.bd_seq();
@@ -159,7 +162,7 @@ impl Decoder for Sparkplug {
             }
         }
         self.known = (self.known + node.speakers.len()).saturating_sub(speakers);
-        self.aliases = (self.aliases + node.aliases()).saturating_sub(aliases);
+        self.aliases = (self.aliases + weigh(node)).saturating_sub(aliases);
         self.known += self.nodes.len() - before;
         Ok(notes)
     }
