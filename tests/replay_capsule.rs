@@ -109,7 +109,7 @@ fn folders(dir: &Path) -> Vec<String> {
 fn a_recording_in_pieces_replays_piece_by_piece_and_only_so_many_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     let limits = Limits {
-        capsule_bytes_max: 1,
+        capsule_bytes_max: 1_000,
         ..ONE
     };
     record(&dir.path().join("run"), limits, None);
