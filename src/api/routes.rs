@@ -20,7 +20,7 @@ use super::acting::{may_act, may_tell};
 use super::picture::Picture;
 use crate::clock::wall_clock;
 use crate::engine::OperatorCommand;
-use crate::model::{EntityName, IncidentId, PlanId, ServiceName, Span, Timestamp};
+use crate::model::{Decision, EntityName, IncidentId, PlanId, ServiceName, Span, Timestamp, Verdict};
 use crate::secret::Secret;
 
 /// A body longer than this is refused.
@@ -243,6 +243,18 @@ fn command(hooks: &Hooks, command: OperatorCommand) -> Answer {
 async fn approve(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, bytes: Bytes) -> Answer {
     let by = may_act(&headers, hooks.token.as_ref())?;
     let service = body(&bytes)?.service;
+    let picture = hooks.picture.latest();
+    let incident = IncidentId(id);
+    if !picture.incidents.iter().any(|known| known.id == incident) {
+        return Err((StatusCode::NOT_FOUND, format!("no incident {incident} is known")));
+    }
+    let asks = |verdict: &Verdict| verdict.incident == incident && verdict.decision == Decision::Ask;
+    if !picture.verdicts.iter().any(asks) {
+        return Err((
+            StatusCode::CONFLICT,
+            format!("nothing waits for a yes on incident {incident}; GET /api/incidents/{incident} shows its verdicts"),
+        ));
+    }
     command(
         &hooks,
         OperatorCommand::Approve {

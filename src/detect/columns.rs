@@ -6,7 +6,7 @@ use crate::store::Paged;
 /// A sparse column: most series of a shard match no rule of most detectors and cost four bytes there.
 #[derive(Debug)]
 pub struct Slots<T> {
-    slot: Paged<u32>,
+    slot: Vec<u32>,
     states: Paged<T>,
 }
 
@@ -15,7 +15,7 @@ const NONE: u32 = u32::MAX;
 impl<T> Default for Slots<T> {
     fn default() -> Self {
         Self {
-            slot: Paged::default(),
+            slot: Vec::new(),
             states: Paged::default(),
         }
     }
@@ -24,8 +24,8 @@ impl<T> Default for Slots<T> {
 impl<T> Slots<T> {
     /// Gives `index` a state.
     pub fn insert(&mut self, index: usize, state: T) {
-        while self.slot.len() <= index {
-            self.slot.push(NONE);
+        if self.slot.len() <= index {
+            self.slot.resize(index + 1, NONE);
         }
         self.slot[index] = u32::try_from(self.states.len()).unwrap_or(NONE);
         self.states.push(state);

@@ -7,7 +7,7 @@ use foldhash::fast::FixedState;
 
 use crate::model::symptom::Finding;
 use crate::model::{Batch, Catalog, EntityId, Event, Sample, SeriesId, Timestamp, Topology};
-use crate::store::{Counts, Paged};
+use crate::store::Counts;
 
 use super::{Settings, SettingsError, Shard, Vital, Vitals};
 
@@ -59,7 +59,7 @@ const SHARDS_MAX: usize = 256;
 pub struct Detection {
     catalog: Catalog,
     shards: Vec<Shard>,
-    series: Paged<SeriesPlace>,
+    series: Vec<SeriesPlace>,
     entities: Vec<Place>,
     samples: Vec<Sample>,
     events: Vec<Event>,
@@ -76,7 +76,7 @@ impl Detection {
                 .map(|_| Shard::new(settings, catalog.clone()))
                 .collect(),
             catalog,
-            series: Paged::default(),
+            series: Vec::new(),
             entities: Vec::new(),
             samples: Vec::new(),
             events: Vec::new(),
@@ -163,8 +163,8 @@ impl Detection {
             debug_assert!(false, "a sample of a series that the catalog does not know");
             return UNPLACED;
         };
-        while self.series.len() <= id.index() {
-            self.series.push(UNPLACED);
+        if self.series.len() <= id.index() {
+            self.series.resize(id.index() + 1, UNPLACED);
         }
         let (shard, entity) = self.place_entity(entity, topology);
         let place = SeriesPlace {

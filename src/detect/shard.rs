@@ -8,6 +8,7 @@ use crate::model::{
 };
 use crate::store::{Columns, Counts, Pushed};
 
+use super::columns::Slots;
 use super::scribe::Scribe;
 use super::{Detector, Settings, registry};
 
@@ -48,7 +49,8 @@ pub struct Shard {
     entities: Vec<EntityMeta>,
     /// Of each entity: when it last spoke. Apart from the other vitals, because every sample writes it.
     speech: Vec<Timestamp>,
-    vitals: Vec<Vital>,
+    /// Of those that anybody tried to reach or spoke for: few of the many.
+    vitals: Slots<Vital>,
     series: Vec<Series>,
     detectors: Vec<Box<dyn Detector>>,
     samples: Vec<(u32, Sample)>,
@@ -88,7 +90,7 @@ impl Shard {
             store: Columns::default(),
             entities: Vec::new(),
             speech: Vec::new(),
-            vitals: Vec::new(),
+            vitals: Slots::default(),
             series: Vec::new(),
             detectors,
             samples: Vec::new(),
@@ -101,14 +103,14 @@ impl Shard {
 
     pub(super) fn add_entity(&mut self, name: EntityName, topology: &Topology) -> u32 {
         let known = topology.entity(name.as_str());
-        self.entities.push(EntityMeta {
+        let meta = EntityMeta {
             kind: known.map_or_else(EntityKind::default, |entity| entity.kind),
             group: known.and_then(|entity| entity.group.clone()),
             period: known.and_then(|entity| entity.period),
             name,
-        });
+        };
+        self.entities.push(meta);
         self.speech.push(NEVER);
-        self.vitals.push(Vital::default());
         u32::try_from(self.entities.len() - 1).unwrap_or(u32::MAX)
     }
 
@@ -131,12 +133,13 @@ impl Shard {
         for (bit, detector) in self.detectors.iter_mut().enumerate() {
             wants |= u16::from(detector.attach(index, name.as_str(), meta)) << bit;
         }
-        self.series.push(Series {
+        let series = Series {
             entity,
             signal,
             latest: 0,
             wants,
-        });
+        };
+        self.series.push(series);
         u32::try_from(index).unwrap_or(u32::MAX)
     }
 
@@ -186,8 +189,12 @@ impl Shard {
             let entity = entity as usize;
             scribe.now = event.seen;
             match &event.kind {
-                EventKind::Reach { reach, .. } => self.vitals[entity].last_reach = Some((reach.clone(), event.seen)),
-                EventKind::Presence { presence, .. } => self.vitals[entity].presence = Some(*presence),
+                EventKind::Reach { reach, .. } => {
+                    self.vitals.ensure(entity, Vital::default).last_reach = Some((reach.clone(), event.seen));
+                }
+                EventKind::Presence { presence, .. } => {
+                    self.vitals.ensure(entity, Vital::default).presence = Some(*presence);
+                }
                 _ => {}
             }
             for detector in &mut self.detectors {
