@@ -14,6 +14,10 @@ const NAME: &str = "journal";
 const NEXT: &str = "journal.next";
 const LOCK: &str = "lock";
 
+/// The lock is tried so often, with pauses, before another agent is believed in.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+
 /// Records that no longer tell anything are left out once the file has grown beyond this, and beyond twice of what was
 /// left the last time: so it is bounded by what there is to tell, and rewriting costs no more than writing did.
 const COMPACT_AT: u64 = 1 << 20;
@@ -80,11 +84,16 @@ impl Lock {
             Ok(file) => file,
             Err(error) => return Err(JournalError::Io { path, error }),
         };
-        match file.try_lock() {
-            Ok(()) => Ok(Self { file, path }),
-            Err(TryLockError::WouldBlock) => Err(JournalError::Locked { path: dir.to_owned() }),
-            Err(TryLockError::Error(error)) => Err(JournalError::Io { path, error }),
+        // A program that was just being started still holds a copy of the handle, until its exec closes it.
+        for tries in 0.. {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if tries < LOCK_TRIES => std::thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::WouldBlock) => return Err(JournalError::Locked { path: dir.to_owned() }),
+                Err(TryLockError::Error(error)) => return Err(JournalError::Io { path, error }),
+            }
         }
+        Ok(Self { file, path })
     }
 
     /// Is the folder still the one that was locked? Whoever removed or replaced it has let another agent in.
