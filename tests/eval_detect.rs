@@ -1,21 +1,10 @@
 //! The scores of labelled sets: that the scorers score as their benchmarks do, and that the figures which ship hold.
 
-use std::path::PathBuf;
+mod harness;
 
 use jurymast::eval::detect::{csv, nab};
 use jurymast::inject::{Kind, Row, set};
 use jurymast::model::Timestamp;
-
-/// The folder of a labelled set, if this machine has it.
-fn set(name: &str) -> Option<PathBuf> {
-    let data = std::env::var_os("JURYMAST_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
-    let folder = data.join("ad").join(name);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("SKIPPED: no {} (set JURYMAST_DATA)", folder.display());
-    None
-}
 
 /// Beyond the range so far, over that range.
 fn range_excess(values: &[f64]) -> Vec<f64> {
@@ -41,7 +30,7 @@ fn range_excess(values: &[f64]) -> Vec<f64> {
 
 #[test]
 fn nab_scores_as_its_own_script_does() {
-    let Some(folder) = set("nab") else {
+    let Some(folder) = harness::data("ad/nab") else {
         return;
     };
     let files = nab::read(&folder).unwrap();
@@ -66,7 +55,7 @@ fn nab_scores_as_its_own_script_does() {
 /// The bars that the default configuration has to pass on the development half, at its one threshold.
 #[test]
 fn nab_stays_above_its_bars() {
-    let Some(folder) = set("nab") else {
+    let Some(folder) = harness::data("ad/nab") else {
         return;
     };
     let report = nab::run(&folder).unwrap();

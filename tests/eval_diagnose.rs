@@ -1,22 +1,11 @@
 //! `jurymast eval diagnose` as a user calls it, on the labelled sets if they are here.
 
-use std::path::{Path, PathBuf};
+mod harness;
+
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-
-fn data(set: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("JURYMAST_DATA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
-        PathBuf::from,
-    );
-    let path = root.join("rca").join(set);
-    if path.is_dir() {
-        return Some(path);
-    }
-    println!("SKIPPED: {} is not there; set JURYMAST_DATA", path.display());
-    None
-}
 
 fn diagnose(format: &str, path: &Path, more: &[&str]) -> (Option<i32>, String, String) {
     let ran = Command::new(env!("CARGO_BIN_EXE_jurymast"))
@@ -51,7 +40,7 @@ fn at_least(report: &Value, figure: &str, bar: f64) {
 
 #[test]
 fn petshop_issues_are_traced_to_the_node_that_has_them() {
-    let Some(path) = data("petshop/low_traffic") else {
+    let Some(path) = harness::data("rca/petshop/low_traffic") else {
         return;
     };
     let report = report("petshop", &path);
@@ -66,7 +55,9 @@ fn petshop_issues_are_traced_to_the_node_that_has_them() {
 
 #[test]
 fn train_ticket_faults_are_traced_by_logs_and_spans() {
-    let Some(path) = data("nezha/2023-01-29") else { return };
+    let Some(path) = harness::data("rca/nezha/2023-01-29") else {
+        return;
+    };
     let report = report("nezha", &path);
     at_least(&report, "ac1", 0.90);
     at_least(&report, "ac3", 0.98);
@@ -76,7 +67,9 @@ fn train_ticket_faults_are_traced_by_logs_and_spans() {
 
 #[test]
 fn online_boutique_faults_are_traced_by_metrics_edges_and_spans() {
-    let Some(path) = data("nezha/2022-08-22") else { return };
+    let Some(path) = harness::data("rca/nezha/2022-08-22") else {
+        return;
+    };
     let report = report("nezha", &path);
     at_least(&report, "ac1", 0.90);
     at_least(&report, "ac3", 0.95);

@@ -3,20 +3,9 @@
 //! The bars lie a little below what was measured on the half of the sets that is here, so that they catch a change for the worse
 //! and not the last bit of a sum.
 
-use std::path::PathBuf;
+mod harness;
 
 use jurymast::eval::detect::{Format, Report, run, skab};
-
-/// The folder of a labelled set, if this machine has it.
-fn set(name: &str) -> Option<PathBuf> {
-    let data = std::env::var_os("JURYMAST_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
-    let folder = data.join("ad").join(name);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("SKIPPED: no {} (set JURYMAST_DATA)", folder.display());
-    None
-}
 
 fn figure(report: &Report, name: &str) -> f64 {
     report.figures[name].as_f64().unwrap()
@@ -34,7 +23,7 @@ fn skab_scores(folder: &std::path::Path, said: impl Fn(usize) -> bool) -> skab::
 
 #[test]
 fn skab_scores_as_its_own_code_does() {
-    let Some(folder) = set("skab") else {
+    let Some(folder) = harness::data("ad/skab") else {
         return;
     };
     let near = |found: &[f64], expected: &[f64], within: f64| {
@@ -53,7 +42,7 @@ fn skab_scores_as_its_own_code_does() {
 
 #[test]
 fn the_pumps_of_skab() {
-    let Some(folder) = set("skab") else {
+    let Some(folder) = harness::data("ad/skab") else {
         return;
     };
     let report = run(Format::Skab, &folder).unwrap();
@@ -64,7 +53,7 @@ fn the_pumps_of_skab() {
 
 #[test]
 fn the_process_of_tennessee_eastman() {
-    let Some(folder) = set("tep") else {
+    let Some(folder) = harness::data("ad/tep") else {
         return;
     };
     let report = run(Format::Tep, &folder).unwrap();
@@ -75,7 +64,7 @@ fn the_process_of_tennessee_eastman() {
 /// Above a plain PCA in the same run, and above what an isolation forest was measured at.
 #[test]
 fn the_servers_of_asd() {
-    let Some(folder) = set("asd") else {
+    let Some(folder) = harness::data("ad/asd") else {
         return;
     };
     let report = run(Format::Smd, &folder).unwrap();
@@ -89,7 +78,7 @@ fn the_servers_of_asd() {
 
 #[test]
 fn the_servers_of_smd() {
-    let Some(folder) = set("smd") else {
+    let Some(folder) = harness::data("ad/smd") else {
         return;
     };
     let report = run(Format::Smd, &folder).unwrap();

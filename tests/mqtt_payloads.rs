@@ -14,13 +14,7 @@ use listening::{Listening, Publisher, words};
 use serde_json::Value;
 
 fn data(what: &str) -> Option<PathBuf> {
-    let data = std::env::var_os("JURYMAST_DATA").map_or_else(|| PathBuf::from("../shared/data"), PathBuf::from);
-    let path = data.join("ecosystem/payloads").join(what);
-    if path.is_file() {
-        return Some(path);
-    }
-    println!("SKIPPED: {what} (no data at {})", path.display());
-    None
+    harness::data(&format!("ecosystem/payloads/{what}"))
 }
 
 fn lines(path: PathBuf) -> Vec<Value> {

@@ -1,5 +1,7 @@
 //! The planner: every solver's answer passes the independent checker, the better solver is never worse, the same seed gives the same answer.
 
+mod harness;
+
 use std::collections::BTreeSet;
 
 use jurymast::eval::plan::{fleet as made, gap};
@@ -377,12 +379,9 @@ fn contingencies_cover_what_they_say_and_are_checked_again_before_use() {
 
 #[test]
 fn public_instances_are_read_and_solved() {
-    let data = std::env::var("JURYMAST_DATA").unwrap_or_else(|_| "../shared/data".into());
-    let folder = std::path::Path::new(&data).join("sched/gap");
-    if !folder.is_dir() {
-        println!("SKIPPED: no instances in {}", folder.display());
+    let Some(folder) = harness::data("sched/gap") else {
         return;
-    }
+    };
     let found = gap::find(&folder).unwrap();
     assert!(found.len() > 20);
     for (name, path, best) in found

@@ -3,25 +3,17 @@
 mod harness;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use harness::{PATIENCE, Server, find, free_port, skipped};
+use harness::{PATIENCE, Server, free_port, skipped};
 use jurymast::ingest::prometheus::exposition::{Format, parse, split_series};
 use serde_json::Value;
 
 type Found = (String, BTreeMap<String, String>, f64, Option<i64>);
 
 fn data(name: &str) -> Option<String> {
-    let root = std::env::var_os("JURYMAST_DATA").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
-        PathBuf::from,
-    );
-    let text = std::fs::read_to_string(root.join("ecosystem").join(name)).ok();
-    if text.is_none() {
-        println!("SKIPPED: {name} (not under JURYMAST_DATA)");
-    }
-    text
+    std::fs::read_to_string(harness::data(&format!("ecosystem/{name}"))?).ok()
 }
 
 fn read(text: &str, format: Format) -> Result<Vec<Found>, String> {
@@ -74,17 +66,6 @@ fn every_recorded_case_of_the_exposition_formats_is_read_or_refused() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-fn prometheus(dir: &Path, port: u16, config: &str) -> Server {
-    std::fs::write(dir.join("prometheus.yml"), config).unwrap();
-    let listen = format!("--web.listen-address=127.0.0.1:{port}");
-    let arguments = [
-        "--config.file=prometheus.yml",
-        "--storage.tsdb.path=data",
-        listen.as_str(),
-    ];
-    Server::start(dir, &find("prometheus").unwrap(), &arguments)
-}
-
 async fn get(url: &str) -> Option<String> {
     let answer = reqwest::get(url).await.ok()?.error_for_status().ok()?;
     answer.text().await.ok()
@@ -101,7 +82,7 @@ async fn a_real_server_s_own_metrics_are_the_series_that_it_stores() {
     let config = format!(
         "scrape_configs: [{{job_name: own, scrape_interval: 1s, scrape_timeout: 1s, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}]\n"
     );
-    let _server = prometheus(folder.path(), port, &config);
+    let _server = Server::prometheus(folder.path(), port, &config);
     let base = format!("http://127.0.0.1:{port}");
     let until = Instant::now() + Duration::from_secs(30);
     // Series appear as the server does new things, so both sides are read until they agree.
@@ -163,7 +144,7 @@ async fn a_real_prometheus_tells_us_as_it_tells_an_alertmanager() {
         "global: {{evaluation_interval: 1s}}\nrule_files: [rules.yml]\nalerting: {{alertmanagers: [{{static_configs: [{{targets: ['127.0.0.1:{api}']}}]}}]}}\n\
          scrape_configs: [{{job_name: own, scrape_interval: 1s, scrape_timeout: 1s, static_configs: [{{targets: ['127.0.0.1:{target}']}}]}}]\n"
     );
-    let _prometheus = prometheus(dir.path(), port, &config);
+    let _prometheus = Server::prometheus(dir.path(), port, &config);
     let symptoms = async || {
         let text = get(&format!("http://127.0.0.1:{api}/api/status"))
             .await

@@ -13,7 +13,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
-use harness::{PATIENCE, Server, find, free_port, skipped};
+use harness::{PATIENCE, Server, free_port, skipped};
 use jurymast::engine::Input;
 use jurymast::ingest::prometheus::{QuerySettings, QuerySource};
 use jurymast::ingest::{Feed, Source};
@@ -42,14 +42,7 @@ fn prometheus(dir: &Path, port: u16, target: u16) -> Server {
     let config = format!(
         "scrape_configs: [{{job_name: own, scrape_interval: 1s, scrape_timeout: 1s, static_configs: [{{targets: ['127.0.0.1:{target}']}}]}}]\n"
     );
-    std::fs::write(dir.join("prometheus.yml"), config).unwrap();
-    let listen = format!("--web.listen-address=127.0.0.1:{port}");
-    let arguments = [
-        "--config.file=prometheus.yml",
-        "--storage.tsdb.path=data",
-        listen.as_str(),
-    ];
-    Server::start(dir, &find("prometheus").unwrap(), &arguments)
+    Server::prometheus(dir, port, &config)
 }
 
 /// What the server answers by itself: the values of an expression at each step.

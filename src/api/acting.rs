@@ -10,11 +10,7 @@ pub fn may_act(headers: &HeaderMap, token: Option<&Secret>) -> Result<String, (S
         let text = "acting over HTTP is off: set api.token_file in the config";
         return Err((StatusCode::FORBIDDEN, text.into()));
     };
-    let given = headers
-        .get("authorization")
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "));
-    match given {
+    match bearer(headers) {
         Some(given) if same(given.as_bytes(), token.expose().as_bytes()) => {
             let by = headers
                 .get("x-jurymast-by")
@@ -33,17 +29,18 @@ pub fn may_act(headers: &HeaderMap, token: Option<&Secret>) -> Result<String, (S
 /// `Ok` if alerts may be handed in: always, unless the config asks for a token.
 pub fn may_tell(headers: &HeaderMap, token: Option<&Secret>) -> Result<(), (StatusCode, String)> {
     let Some(token) = token else { return Ok(()) };
-    let given = headers
-        .get("authorization")
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "));
-    match given {
+    match bearer(headers) {
         Some(given) if same(given.as_bytes(), token.expose().as_bytes()) => Ok(()),
         _ => Err((
             StatusCode::UNAUTHORIZED,
             "alerts need the header 'Authorization: Bearer TOKEN' (api.alerts_token_file)".into(),
         )),
     }
+}
+
+/// What the request shows as its token.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get("authorization")?.to_str().ok()?.strip_prefix("Bearer ")
 }
 
 /// Takes the same time wherever two texts of one length differ.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::diagnose::Library;
+use crate::model::hash::{FNV, fnv1a};
 use crate::plan::Playbooks;
 
 /// What the rules meant with which a capsule was recorded.
@@ -27,13 +28,10 @@ impl RulesDigest {
     }
 }
 
-/// FNV-1a with 64 bits over the JSON. It tells a change from none, and is no protection against forgery.
+/// Over the JSON. It tells a change from none, and is no protection against forgery.
 fn digest(parts: &impl Serialize) -> String {
     let text = serde_json::to_string(parts).unwrap_or_default();
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("{hash:016x}")
+    format!("{:016x}", fnv1a(FNV, &text))
 }
 
 #[cfg(test)]

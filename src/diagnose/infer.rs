@@ -1,9 +1,5 @@
-//! Weighs faults: for each pattern at each entity where it could sit, how well does it explain what is seen?
-//!
-//! The score of a fault is the logarithm of its prior, plus for each symptom that it explains the likelihood that it shows
-//! it, plus for each expected symptom that is absent the likelihood that it does not, plus for each symptom of the group
-//! that it leaves unexplained the leak (noisy-OR with a leak, for one fault at a time; Pearl 1988). Several faults are found by the
-//! caller, by explaining away.
+//! Weighs all faults against one another: each pattern at each entity where it could sit, by [`weigh`], and "something else". Several
+//! faults at once are found by the caller, by explaining away.
 
 use std::collections::BTreeSet;
 

@@ -5,11 +5,12 @@
 //! (noisy-OR with a leak, for one fault at a time; Pearl 1988).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use crate::model::{EntityName, Hypothesis, Severity, SignalName, Symptom, SymptomKey, SymptomKind, Timestamp};
 
 use super::pattern::{Expectation, Pattern, Whose};
-use super::scene::{Scene, Sight};
+use super::scene::{Members, Scene, Sight};
 use super::settings::Settings;
 
 /// Notes come about by themselves more readily than warnings.
@@ -79,6 +80,11 @@ pub fn leak(symptom: &Symptom, settings: &Settings) -> f64 {
     }
 }
 
+/// Those of an expectation's members that show anything; the entity itself where it is about that one.
+fn ill<'m>(members: Option<&'m Rc<Members>>, entity: &'m EntityName) -> &'m [EntityName] {
+    members.map_or(std::slice::from_ref(entity), |members| &members.ill)
+}
+
 /// Weighs one fault at one place; `None` if it cannot sit there or explains nothing. With `notes`, in words too.
 pub fn weigh<'a>(
     pattern: &'a Pattern,
@@ -130,10 +136,7 @@ pub fn weigh<'a>(
     }
     for expectation in &pattern.may {
         let members = scene.whose(expectation, entity);
-        for other in members
-            .as_ref()
-            .map_or(std::slice::from_ref(entity), |members| &members.ill)
-        {
+        for other in ill(members.as_ref(), entity) {
             for symptom in scene.fitting(expectation, other, Some(onset)) {
                 if weighed.explains.insert(&symptom.key) {
                     weighed.score += expectation.likelihood.ln();
@@ -145,10 +148,7 @@ pub fn weigh<'a>(
     }
     for expectation in &pattern.must_not {
         let members = scene.whose(expectation, entity);
-        for other in members
-            .as_ref()
-            .map_or(std::slice::from_ref(entity), |members| &members.ill)
-        {
+        for other in ill(members.as_ref(), entity) {
             if let Some(symptom) = scene.fitting(expectation, other, Some(onset)).next() {
                 weighed.score += (1.0 - expectation.likelihood).ln();
                 weighed.speaks_against(|| format!("does not show {}, which stands", symptom.key));

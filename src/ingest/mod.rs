@@ -15,12 +15,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::Input;
 use crate::metrics::Metrics;
-use crate::model::{Catalog, EntityName};
+use crate::model::{Catalog, Check, EntityName, Event, EventKind, Reach, Timestamp};
 
 /// What every source is given.
 #[derive(Clone)]
 pub struct Feed {
-    /// The engine's bounded inbox. A full one makes the source wait, and a waiting source stops reading from its peer.
+    /// The engine's bounded inbox. A full one makes a source that asks wait; the MQTT source goes on polling and drops, with a
+    /// count, what is oldest in its own outbox.
     pub inbox: mpsc::Sender<Input>,
     /// Names to numbers.
     pub catalog: Catalog,
@@ -30,6 +31,23 @@ pub struct Feed {
     pub metrics: Metrics,
     /// Ends the source.
     pub stop: CancellationToken,
+}
+
+impl Feed {
+    /// What came of asking that entity for its metrics, seen from this agent.
+    fn scraped(&self, entity: &str, reach: Reach, at: Timestamp, seen: Timestamp) -> Event {
+        Event {
+            entity: entity.into(),
+            at,
+            seen,
+            kind: EventKind::Reach {
+                vantage: self.agent.clone(),
+                check: Check::Scrape,
+                reach,
+                asked: None,
+            },
+        }
+    }
 }
 
 /// Something that feeds the engine until it is stopped.

@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod entity;
 pub mod event;
 pub mod glob;
+pub mod hash;
 pub mod incident;
 pub mod name;
 pub mod plan;

@@ -14,6 +14,7 @@ use super::plant::{self, OTHERS, Service};
 use super::storm::{Fault, Ill};
 use super::target::Gate;
 use crate::act::runner::{Applied, Effect};
+use crate::model::hash::{FNV, fnv1a};
 use crate::model::{PlanId, Reach, Span, Timestamp};
 
 /// When the virtual clock begins.
@@ -202,7 +203,7 @@ pub fn run(seed: u64, mutant: Option<Mutant>) -> Result<Stats, Box<Broken>> {
         life: 0,
         memory: Memory::default(),
         stats: Stats {
-            digest: 0xcbf2_9ce4_8422_2325,
+            digest: FNV,
             ..Stats::default()
         },
         trace: VecDeque::new(),
@@ -260,9 +261,7 @@ impl World {
     /// Notes an event, for people and for the digest.
     pub fn note(&mut self, text: impl FnOnce() -> String) {
         let line = format!("{:>9.3}s  {}", self.now.since(BEGIN).as_secs_f64(), text());
-        self.stats.digest = line.bytes().fold(self.stats.digest, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        self.stats.digest = fnv1a(self.stats.digest, &line);
         if self.trace.len() >= TRACE {
             self.trace.pop_front();
         }

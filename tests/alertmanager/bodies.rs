@@ -1,7 +1,5 @@
 //! The bodies as they were recorded, judged by us and by the Alertmanager that is installed.
 
-use std::path::PathBuf;
-
 use jurymast::ingest::alertmanager::{AlertSettings, alerts, webhook};
 use jurymast::model::{EventKind, Timestamp};
 use serde_json::{Value, json};
@@ -10,15 +8,7 @@ use super::harness::{free_port, skipped};
 use super::world::{ALERTMANAGER, Alertmanager, send, sink};
 
 fn data(name: &str) -> Option<String> {
-    let root = std::env::var_os("JURYMAST_DATA").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
-        PathBuf::from,
-    );
-    let text = std::fs::read_to_string(root.join("ecosystem/alertmanager").join(name)).ok();
-    if text.is_none() {
-        println!("SKIPPED: {name} (not under JURYMAST_DATA)");
-    }
-    text
+    std::fs::read_to_string(super::harness::data(&format!("ecosystem/alertmanager/{name}"))?).ok()
 }
 
 #[test]

@@ -31,6 +31,20 @@ pub fn skipped(test: &str, programs: &[&str]) -> bool {
     !missing.is_empty()
 }
 
+/// A file or folder of the shared data, if this machine has it; says so if not.
+pub fn data(name: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("JURYMAST_DATA").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
+        PathBuf::from,
+    );
+    let path = root.join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    println!("SKIPPED: {} is not there; set JURYMAST_DATA", path.display());
+    None
+}
+
 /// A port that nobody listens on now.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
@@ -82,6 +96,18 @@ impl Server {
         let server = Self::start(dir, &find("mosquitto").unwrap(), &["-c", "mosquitto.conf"]);
         wait("mosquitto listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
         server
+    }
+
+    /// A Prometheus with that config.
+    pub fn prometheus(dir: &Path, port: u16, config: &str) -> Self {
+        std::fs::write(dir.join("prometheus.yml"), config).unwrap();
+        let listen = format!("--web.listen-address=127.0.0.1:{port}");
+        let arguments = [
+            "--config.file=prometheus.yml",
+            "--storage.tsdb.path=data",
+            listen.as_str(),
+        ];
+        Self::start(dir, &find("prometheus").unwrap(), &arguments)
     }
 
     /// Sends a signal: `STOP`, `CONT`.

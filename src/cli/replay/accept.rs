@@ -10,19 +10,11 @@ use crate::capsule::Capsule;
 
 /// Writes the decisions, and the digest of the rules that led to them. True if anything was written.
 pub fn accept(capsule: &Capsule, rerun: &Rerun, report: &Report) -> Result<bool, String> {
-    let right = report
-        .faults
-        .iter()
-        .all(|found| found.detected && found.cause_right && found.verdict_right);
     let known = capsule.manifest.rules.as_ref() == Some(&rerun.rules);
-    if (report.identical && known) || !right || report.wrong_moves > 0 || !rerun.comparable {
+    if (report.identical && known) || !report.truth_met() || !rerun.comparable {
         return Ok(false);
     }
-    let mut text = String::new();
-    for record in &rerun.log {
-        text += &serde_json::to_string(record).map_err(|error| error.to_string())?;
-        text.push('\n');
-    }
+    let text = rerun.text()?;
     let mut manifest = capsule.manifest.clone();
     manifest.rules = Some(rerun.rules.clone());
     manifest.version = Some(env!("CARGO_PKG_VERSION").to_owned());

@@ -36,6 +36,14 @@ pub struct Report {
     pub changes: Vec<String>,
 }
 
+impl Report {
+    /// Each fault was found and judged rightly, and nothing was moved without need.
+    pub fn truth_met(&self) -> bool {
+        let right = |found: &Found| found.detected && found.cause_right && found.verdict_right;
+        self.faults.iter().all(right) && self.wrong_moves == 0
+    }
+}
+
 /// A fault that really happened, and what was made of it.
 #[derive(Debug, Serialize)]
 pub struct Found {
@@ -60,11 +68,7 @@ pub struct Found {
 /// Judges a replay. `changed`: under another config or other rules, so that only the truth counts.
 pub fn judge(capsule: &Capsule, rerun: &Rerun, changed: bool) -> Result<Report, String> {
     let log = &rerun.log;
-    let mut text = String::new();
-    for record in log {
-        text += &serde_json::to_string(record).map_err(|error| error.to_string())?;
-        text.push('\n');
-    }
+    let text = rerun.text()?;
     // A capsule that the disk cut off ends before what followed from its last inputs.
     let identical = if capsule.manifest.dropped > 0 {
         text.starts_with(&capsule.decisions)
@@ -83,10 +87,7 @@ pub fn judge(capsule: &Capsule, rerun: &Rerun, changed: bool) -> Result<Report, 
         .filter(|truth| truth.verdict.decision == Decision::Act)
         .count();
     let wrong_moves = moves.saturating_sub(called_for);
-    let right = faults
-        .iter()
-        .all(|found| found.detected && found.cause_right && found.verdict_right);
-    Ok(Report {
+    let mut report = Report {
         capsule: capsule
             .dir
             .file_name()
@@ -95,7 +96,7 @@ pub fn judge(capsule: &Capsule, rerun: &Rerun, changed: bool) -> Result<Report, 
             .into_owned(),
         name: capsule.manifest.name.clone(),
         decisions: log.len(),
-        correct: right && wrong_moves == 0 && !differs,
+        correct: false,
         identical,
         difference: differs.then(|| first_difference(&text, &capsule.decisions)),
         faults,
@@ -106,7 +107,9 @@ pub fn judge(capsule: &Capsule, rerun: &Rerun, changed: bool) -> Result<Report, 
         } else {
             changes(&capsule.log().map_err(|error| error.to_string())?, log)
         },
-    })
+    };
+    report.correct = report.truth_met() && !differs;
+    Ok(report)
 }
 
 fn first_difference(now: &str, then: &str) -> String {

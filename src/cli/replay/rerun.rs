@@ -116,6 +116,18 @@ pub struct Rerun {
     pub comparable: bool,
 }
 
+impl Rerun {
+    /// The decision log as it is recorded: one JSON object a line.
+    pub fn text(&self) -> Result<String, String> {
+        let mut text = String::new();
+        for record in &self.log {
+            text += &serde_json::to_string(record).map_err(|error| error.to_string())?;
+            text.push('\n');
+        }
+        Ok(text)
+    }
+}
+
 /// Replays a capsule; before it, what it goes on from.
 pub fn rerun(capsule: &Capsule, shards: Option<usize>, under: &Under) -> Result<Rerun, String> {
     let mut notes = Vec::new();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnose::drain::Drain;
+use crate::model::hash::{FNV, fnv1a};
 
 /// Spans that are kept; further ones are counted.
 const MAX_SPANS: usize = 8_000_000;
@@ -136,11 +137,9 @@ impl Names {
     }
 }
 
-/// FNV-1a: span ids are random already, they need only become numbers.
+/// Span ids are random already, they need only become numbers.
 fn number_of(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    fnv1a(FNV, text)
 }
 
 impl Story {

@@ -17,7 +17,7 @@ use crate::clock::wall_clock;
 use crate::engine::Input;
 use crate::ingest::{Feed, Source};
 use crate::metrics::{ByReason, BySource};
-use crate::model::{Batch, Check, EntityName, Event, EventKind, Reach, Sample, SeriesId, Span, Timestamp, template};
+use crate::model::{Batch, Reach, Sample, SeriesId, Span, Timestamp, template};
 
 /// An answer longer than this is not read; the next question is for less.
 const ANSWER_MAX: usize = 64 << 20;
@@ -179,17 +179,8 @@ impl Asker {
             }
         };
         metrics.source_up.get_or_create(&label).set(i64::from(good));
-        batch.events.extend(reach.map(|reach| Event {
-            entity: EntityName::from(self.settings.name.as_str()),
-            at,
-            seen,
-            kind: EventKind::Reach {
-                vantage: self.feed.agent.clone(),
-                check: Check::Scrape,
-                reach,
-                asked: None,
-            },
-        }));
+        let told = reach.map(|reach| self.feed.scraped(&self.settings.name, reach, at, seen));
+        batch.events.extend(told);
         let _ = self.feed.inbox.send(Input::Batch(batch)).await;
         good
     }

@@ -22,8 +22,7 @@ use crate::ingest::{Feed, Source};
 use crate::metrics::{ByReason, BySource};
 use crate::model::sample::STALE_NAN;
 use crate::model::{
-    Batch, Check, Entity, EntityName, Event, EventKind, Reach, Sample, SeriesId, Span, Timestamp, TopologyChange,
-    template,
+    Batch, Entity, EntityName, Event, EventKind, Reach, Sample, SeriesId, Span, Timestamp, TopologyChange, template,
 };
 
 /// Files of targets are looked at this often.
@@ -213,17 +212,8 @@ impl Scraper {
         for (signal, value) in OWN.into_iter().zip([up, took.as_secs_f64(), scraped as f64]) {
             batch.samples.push(own(signal, value));
         }
-        batch.events.extend(reach.map(|reach| Event {
-            entity: self.target.entity.as_str().into(),
-            at,
-            seen,
-            kind: EventKind::Reach {
-                vantage: self.feed.agent.clone(),
-                check: Check::Scrape,
-                reach,
-                asked: None,
-            },
-        }));
+        let told = reach.map(|reach| self.feed.scraped(self.target.entity.as_str(), reach, at, seen));
+        batch.events.extend(told);
         let _ = self.feed.inbox.send(Input::Batch(batch)).await;
     }
 
