@@ -13,6 +13,9 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
     for source in &config.sources.mqtt {
         errors.extend(source.check().err().map(|error| error.to_string()));
     }
+    for source in &config.sources.replication {
+        errors.extend(source.check().err());
+    }
     names(config, errors);
     let topology = config.topology();
     let known: BTreeSet<String> = topology.entities().map(|entity| entity.name.to_string()).collect();
@@ -81,7 +84,8 @@ fn names(config: &Config, errors: &mut Vec<String>) {
     let mqtt = config.sources.mqtt.iter().map(|source| source.name.clone());
     let scrape = config.sources.scrape.iter().map(|source| source.job.clone());
     let query = config.sources.query.iter().map(|source| source.name.clone());
-    twice("source", mqtt.chain(scrape).chain(query).collect());
+    let replication = config.sources.replication.iter().map(|source| source.name.clone());
+    twice("source", mqtt.chain(scrape).chain(query).chain(replication).collect());
 }
 
 fn check_service(

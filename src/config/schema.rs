@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::Policy;
 use crate::ingest::alertmanager::AlertSettings;
+use crate::ingest::replication::ReplicationSettings;
 use crate::ingest::{mqtt, prometheus};
 use crate::model::{EdgeKind, Entity, EntityName, Service};
 use crate::{detect, diagnose, notify};
@@ -94,6 +95,8 @@ pub struct Sources {
     pub scrape: Vec<prometheus::ScrapeSettings>,
     /// Prometheus servers that are asked.
     pub query: Vec<prometheus::QuerySettings>,
+    /// Replicated databases, whose standbys may lag.
+    pub replication: Vec<ReplicationSettings>,
     /// Alerts that are sent to us.
     pub alerts: AlertSettings,
 }

@@ -6,6 +6,7 @@
 pub mod alertmanager;
 pub mod mqtt;
 pub mod prometheus;
+pub mod replication;
 
 use std::future::Future;
 use std::pin::Pin;
