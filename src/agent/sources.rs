@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::probing::{self, Standing};
 use crate::act::Prober;
 use crate::config::Config;
+use crate::ingest::backup::BackupSource;
 use crate::ingest::mqtt::MqttSource;
 use crate::ingest::prometheus::{QuerySource, ScrapeSource};
 use crate::ingest::replication::ReplicationSource;
@@ -26,6 +27,9 @@ pub fn start(config: &Config, feed: &Feed, prober: &Arc<Prober>) {
     }
     for settings in &config.sources.replication {
         sources.push(Box::new(ReplicationSource::new(settings.clone())));
+    }
+    for settings in &config.sources.backup {
+        sources.push(Box::new(BackupSource::new(settings.clone())));
     }
     for source in sources {
         tracing::debug!(source = source.name(), "starting");

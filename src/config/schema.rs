@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::Policy;
 use crate::ingest::alertmanager::AlertSettings;
+use crate::ingest::backup::BackupSettings;
 use crate::ingest::replication::ReplicationSettings;
 use crate::ingest::{mqtt, prometheus};
 use crate::model::{EdgeKind, Entity, EntityName, Service};
@@ -97,6 +98,8 @@ pub struct Sources {
     pub query: Vec<prometheus::QuerySettings>,
     /// Replicated databases, whose standbys may lag.
     pub replication: Vec<ReplicationSettings>,
+    /// Repositories of backups.
+    pub backup: Vec<BackupSettings>,
     /// Alerts that are sent to us.
     pub alerts: AlertSettings,
 }

@@ -4,6 +4,7 @@
 //! judgement of what they mean. Bad input is counted, reported with its place and dropped alone.
 
 pub mod alertmanager;
+pub mod backup;
 pub mod mqtt;
 pub mod prometheus;
 pub mod replication;

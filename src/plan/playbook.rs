@@ -176,6 +176,34 @@ const BUILTIN: &[(&str, &str)] = &[
         "redis-sentinel.yml",
         include_str!("../../rules/playbooks/redis-sentinel.yml"),
     ),
+    (
+        "mariadb-haproxy.yml",
+        include_str!("../../rules/playbooks/mariadb-haproxy.yml"),
+    ),
+    (
+        "patroni-switchover.yml",
+        include_str!("../../rules/playbooks/patroni-switchover.yml"),
+    ),
+    (
+        "pacemaker-move.yml",
+        include_str!("../../rules/playbooks/pacemaker-move.yml"),
+    ),
+    (
+        "restic-restore.yml",
+        include_str!("../../rules/playbooks/restic-restore.yml"),
+    ),
+    (
+        "borg-restore.yml",
+        include_str!("../../rules/playbooks/borg-restore.yml"),
+    ),
+    (
+        "haproxy-withdraw.yml",
+        include_str!("../../rules/playbooks/haproxy-withdraw.yml"),
+    ),
+    (
+        "broker-redirect.yml",
+        include_str!("../../rules/playbooks/broker-redirect.yml"),
+    ),
 ];
 
 /// All playbooks, by name.
@@ -371,7 +399,12 @@ mod tests {
             playbooks.iter().filter(has).count()
         };
         let managed = playbooks.iter().filter(|playbook| playbook.manager.is_some()).count();
-        assert_eq!(with(Phase::Seal), BUILTIN.len() - managed);
+        // Where all serve at once there is no second one to keep out.
+        let all_active = playbooks
+            .iter()
+            .filter(|playbook| playbook.name == "haproxy-withdraw")
+            .count();
+        assert_eq!(with(Phase::Seal), BUILTIN.len() - managed - all_active);
         assert!(with(Phase::Announce) >= 1);
     }
 

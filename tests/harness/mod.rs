@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of the harness")]
 
+pub mod deed;
 pub mod postgres;
 
 use std::io::{Read, Write};

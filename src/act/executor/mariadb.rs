@@ -185,7 +185,11 @@ fn answered(ended: Ended) -> Result<String, Failed> {
     match ended {
         Ended::Exited { code: 0, out, .. } => Ok(out),
         // Client errors 2002 to 2005: no connection was made.
-        Ended::Exited { said, .. } if ["ERROR 2002", "ERROR 2003", "ERROR 2005", "ERROR 1045"].iter().any(|e| said.starts_with(e)) => {
+        Ended::Exited { said, .. }
+            if ["ERROR 2002", "ERROR 2003", "ERROR 2005", "ERROR 1045"]
+                .iter()
+                .any(|e| said.starts_with(e)) =>
+        {
             Err(Failed::NoConnection(said))
         }
         Ended::NotStarted(why) => Err(Failed::NoConnection(why)),
@@ -215,7 +219,11 @@ impl Mariadb {
     }
 
     async fn run(&self, call: &Call<'_>, with: &With, sql: &str) -> Result<String, Failed> {
-        answered(self.tools.run(call, &with.command(&with.address, call.timeout), sql).await)
+        answered(
+            self.tools
+                .run(call, &with.command(&with.address, call.timeout), sql)
+                .await,
+        )
     }
 
     async fn guarded(&self, call: &Call<'_>, with: &With, then: &str) -> Applied {
@@ -240,7 +248,11 @@ impl Mariadb {
             Ok(state) => state,
             Err(Failed::NoConnection(why) | Failed::Unknown(why)) => return Applied::NoEffect(why),
         };
-        let position: String = state.received.chars().filter(|c| c.is_ascii_digit() || "-,".contains(*c)).collect();
+        let position: String = state
+            .received
+            .chars()
+            .filter(|c| c.is_ascii_digit() || "-,".contains(*c))
+            .collect();
         let seconds = (call.timeout.as_secs() / 2).max(1);
         let apply = if position.is_empty() {
             String::new()
@@ -266,7 +278,11 @@ impl Mariadb {
             // Whoever is connected would go on reading what is old. Those that follow are left alone.
             let sql = "SELECT concat('KILL ', id, ';') FROM information_schema.processlist WHERE id <> connection_id() AND command NOT IN ('Binlog Dump', 'Slave_IO', 'Slave_SQL', 'Daemon') AND user <> 'system user'";
             if let Ok(kills) = self.ask(with, &with.address, sql, call.timeout).await {
-                let kills: String = kills.lines().filter(|line| line.starts_with("KILL ")).collect::<Vec<_>>().join("\n");
+                let kills: String = kills
+                    .lines()
+                    .filter(|line| line.starts_with("KILL "))
+                    .collect::<Vec<_>>()
+                    .join("\n");
                 let _ = self.run(call, with, &kills).await;
             }
         }
@@ -324,8 +340,14 @@ impl Mariadb {
             return Effect::Unknown;
         };
         let seconds = call.timeout.as_secs().max(1);
-        let sql = format!("SELECT concat('waited ', MASTER_GTID_WAIT({}, {seconds}))", text(position));
-        match self.ask(with, &with.address, &sql, call.timeout + Duration::from_secs(1)).await {
+        let sql = format!(
+            "SELECT concat('waited ', MASTER_GTID_WAIT({}, {seconds}))",
+            text(position)
+        );
+        match self
+            .ask(with, &with.address, &sql, call.timeout + Duration::from_secs(1))
+            .await
+        {
             Ok(answer) if answer.lines().any(|line| line == "waited 0") => Effect::There,
             Ok(_) => Effect::NotThere,
             Err(_) => Effect::Unknown,

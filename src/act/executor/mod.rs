@@ -2,6 +2,9 @@
 //!
 //! A new one is one file and one line in [`Executors::new`].
 
+mod api;
+mod backup;
+mod command;
 mod exec;
 mod haproxy;
 mod http;
@@ -23,6 +26,7 @@ use serde_json::{Map, Value};
 
 use super::BoxFuture;
 use super::runner::{Applied, Effect};
+use crate::client::backup::Kind;
 use crate::model::{PlanId, Token};
 
 /// Does one kind of effect.
@@ -127,16 +131,22 @@ impl Executors {
 
     fn with(dir: Option<PathBuf>) -> Self {
         let tools = tool::Tools::new(ticket::Tickets::new(dir.clone()));
-        let all: Vec<Box<dyn Executor>> = vec![
+        let mut all: Vec<Box<dyn Executor>> = vec![
             Box::new(exec::Exec::new(dir)),
             Box::new(http::Http::new()),
             Box::new(mqtt::Mqtt),
             Box::new(haproxy::Haproxy),
             Box::new(postgres::Postgres::new(tools.clone())),
-            Box::new(mariadb::Mariadb::new(tools)),
+            Box::new(mariadb::Mariadb::new(tools.clone())),
+            Box::new(backup::Backup::new(Kind::Restic, tools.clone())),
+            Box::new(backup::Backup::new(Kind::Borg, tools.clone())),
+            Box::new(command::Compare(tools.clone())),
+            Box::new(command::Dns(tools.clone())),
             Box::new(redis::Redis),
             Box::new(sentinel::Sentinel),
         ];
+        all.extend(command::all(&tools));
+        all.extend(api::all());
         Self {
             by_name: Arc::new(all.into_iter().map(|executor| (executor.name(), executor)).collect()),
         }

@@ -6,7 +6,6 @@ use serde::Deserialize;
 
 use super::Call;
 use super::ticket::Tickets;
-use crate::act::runner::Applied;
 use crate::client::program::{Ended, Program, Stdin, argv, quoted};
 
 /// `ssh` ends so if it could not connect, or lost the connection.
@@ -130,15 +129,6 @@ pub fn said_of(call: &Call<'_>) -> [(String, String); 5] {
         ("JURYMAST_KEY", call.key.to_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
-}
-
-/// A program that ended well has done what it was to do; one that never ran has done nothing; of all others nobody knows.
-pub fn applied(ended: Ended) -> Applied {
-    match ended {
-        Ended::Exited { code: 0, .. } => Applied::Done,
-        Ended::NotStarted(why) => Applied::NoEffect(why),
-        other => Applied::Unknown(other.to_string()),
-    }
 }
 
 #[cfg(test)]
