@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use harness::postgres::{Writer, os_user, pair};
-use harness::{Server, find, free_port, get, skipped, wait};
+use harness::{Server, find, free_port, get, skipped, wait, wait_up_to};
 
 fn example(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/examples").join(file)
@@ -125,6 +125,16 @@ impl World {
     }
 }
 
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let skip = log.lines().count().saturating_sub(40);
+            eprintln!("{}", log.lines().skip(skip).collect::<Vec<_>>().join("\n"));
+        }
+    }
+}
+
 #[test]
 fn every_example_is_a_good_config() {
     for file in std::fs::read_dir(example("")).unwrap().map(|file| file.unwrap().path()) {
@@ -171,7 +181,9 @@ fn postgres_with_an_app_in_front() {
     wait("the app writes", || app.last() == Some(a.port) && app.count() > 20);
     a.kill();
     wait("the app writes to the new primary", || app.last() == Some(b.port));
-    wait("the old primary follows", || world.runs_on("b") && a.streams());
+    wait_up_to(Duration::from_secs(90), "the old primary follows", || {
+        world.runs_on("b") && a.streams()
+    });
     let rows = app.end();
     let there: usize = b.sql("SELECT count(*) FROM rows").unwrap().parse().unwrap();
     println!("{} rows acknowledged to the app, {there} there", rows.len());

@@ -8,11 +8,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use harness::postgres::{Node, Writer, pair, skipped};
-use harness::{Server, free_port, wait};
+use harness::{Server, free_port, wait, wait_up_to};
 use jurymast::act::Executors;
 use jurymast::act::executor::Call;
 use jurymast::act::runner::{Applied, Effect};
-use jurymast::model::{PlanId, Token};
+use jurymast::clock::wall_clock;
+use jurymast::model::{PlanId, Timestamp, Token};
 use serde_json::{Value, json};
 
 /// The RPO of the service, in seconds.
@@ -26,7 +27,8 @@ struct World {
 }
 
 impl World {
-    fn start() -> Self {
+    /// With the names whose confirmation commits wait for.
+    fn start(synchronous: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (a, b) = pair(dir.path());
         let api = free_port();
@@ -51,6 +53,7 @@ services:
     rto: 60s
     hold_off: 200ms
     playbook: postgres-promote
+    vars: {{synchronous_standby_names: '{synchronous}'}}
     probe: {{uses: postgres, with: {{dsn: '{{dsn}}'}}, interval: 400ms, timeout: 2s}}
 ",
             a.dsn(),
@@ -92,6 +95,22 @@ services:
     }
 }
 
+/// How long after the plan was made that was.
+fn after_decision(world: &World, then: Instant) -> Duration {
+    let mut text = String::new();
+    for file in std::fs::read_dir(world.dir.path().join("data"))
+        .unwrap()
+        .map(|file| file.unwrap().path())
+    {
+        if file.is_file() {
+            text += &String::from_utf8_lossy(&std::fs::read(file).unwrap());
+        }
+    }
+    let (_, rest) = text.split_once("\"made\":\"").expect("the journal holds the plan");
+    let made: Timestamp = rest.split('"').next().unwrap().parse().unwrap();
+    (wall_clock() - then.elapsed()).since(made)
+}
+
 /// What of that is not there.
 fn lost(node: &Node, committed: &[(u64, u16, Instant)]) -> Vec<(u64, u16, Instant)> {
     let there = node.sql("SELECT string_agg(id::text, ' ') FROM rows").unwrap();
@@ -119,7 +138,7 @@ fn assert_one_writer(world: &World, all: &[(u64, u16, Instant)]) {
 }
 
 fn killed_under_load(synchronous: bool) {
-    let mut world = World::start();
+    let mut world = World::start(if synchronous { "*" } else { "" });
     if synchronous {
         world.a.sql("ALTER SYSTEM SET synchronous_standby_names = 'b'").unwrap();
         world.a.sql("SELECT pg_reload_conf()").unwrap();
@@ -143,15 +162,18 @@ fn killed_under_load(synchronous: bool) {
         .find(|row| row.1 == world.b.port)
         .unwrap()
         .2;
-    wait("the plan is over and the old primary follows", || {
-        world.is_over() && world.a.streams()
-    });
+    wait_up_to(
+        Duration::from_secs(90),
+        "the plan is over and the old primary follows",
+        || world.is_over() && world.a.streams(),
+    );
     let all = clients.end();
     let stubborn_rows = stubborn.end();
     println!(
-        "primary killed ({}): first write after {} ms, decision to promotion: see the log",
+        "primary killed ({}): first write {} ms after the kill, {} ms after the decision",
         if synchronous { "synchronous" } else { "asynchronous" },
-        first.duration_since(killed).as_millis()
+        first.duration_since(killed).as_millis(),
+        after_decision(&world, first).as_millis()
     );
     let both: Vec<_> = all.iter().chain(&stubborn_rows).copied().collect();
     assert_one_writer(&world, &both);
@@ -172,6 +194,13 @@ fn killed_under_load(synchronous: bool) {
         assert!(
             oldest <= Duration::from_secs(RPO_S),
             "rows of {oldest:?} before are lost"
+        );
+    }
+    if synchronous {
+        wait_up_to(
+            Duration::from_secs(60),
+            "commits wait for the old primary's confirmation",
+            || world.b.sql("SELECT sync_state FROM pg_stat_replication").as_deref() == Some("sync"),
         );
     }
     // Rewound and following, it has what the new one has.
@@ -203,7 +232,7 @@ fn a_planned_move_loses_nothing() {
     if skipped("planned move of PostgreSQL") {
         return;
     }
-    let world = World::start();
+    let world = World::start("");
     let _agent = world.agent();
     let clients = Writer::start(world.either(), 1);
     let stubborn = Writer::start(world.a.dsn(), 1_000_000_000);
@@ -220,9 +249,11 @@ fn a_planned_move_loses_nothing() {
             || world.is_over()
     });
     wait("the new primary is written to", || clients.last() == Some(world.b.port));
-    wait("the plan is over and the old primary follows", || {
-        world.is_over() && world.a.streams()
-    });
+    wait_up_to(
+        Duration::from_secs(90),
+        "the plan is over and the old primary follows",
+        || world.is_over() && world.a.streams(),
+    );
     let first = clients
         .committed
         .lock()

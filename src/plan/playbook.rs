@@ -201,6 +201,14 @@ const BUILTIN: &[(&str, &str)] = &[
         include_str!("../../rules/playbooks/haproxy-withdraw.yml"),
     ),
     (
+        "kubernetes-switch.yml",
+        include_str!("../../rules/playbooks/kubernetes-switch.yml"),
+    ),
+    (
+        "systemd-haproxy.yml",
+        include_str!("../../rules/playbooks/systemd-haproxy.yml"),
+    ),
+    (
         "broker-redirect.yml",
         include_str!("../../rules/playbooks/broker-redirect.yml"),
     ),

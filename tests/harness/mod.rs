@@ -70,10 +70,15 @@ pub fn get(port: u16, path: &str) -> Option<String> {
 }
 
 /// Waits until something is so.
-pub fn wait(what: &str, mut so: impl FnMut() -> bool) {
+pub fn wait(what: &str, so: impl FnMut() -> bool) {
+    wait_up_to(PATIENCE, what, so);
+}
+
+/// Waits until something is so that takes its time, such as a database that is rewound.
+pub fn wait_up_to(patience: Duration, what: &str, mut so: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !so() {
-        assert!(begin.elapsed() < PATIENCE, "waited in vain until {what}");
+        assert!(begin.elapsed() < patience, "waited in vain until {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

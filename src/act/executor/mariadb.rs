@@ -295,7 +295,11 @@ impl Mariadb {
             Ok(parts) => parts,
             Err(why) => return Applied::NoEffect(why),
         };
-        let password = match &with.replication_password_file {
+        let file = with
+            .replication_password_file
+            .as_ref()
+            .filter(|file| !file.as_os_str().is_empty());
+        let password = match file {
             None => String::new(),
             Some(file) => match std::fs::read_to_string(file) {
                 Ok(password) => password.trim_end().to_owned(),

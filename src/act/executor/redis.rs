@@ -99,7 +99,10 @@ impl With {
     async fn open(&self, address: &str, limit: Duration) -> Result<Server, Failed> {
         let login = Login {
             user: &self.user,
-            password_file: self.password_file.as_deref(),
+            password_file: self
+                .password_file
+                .as_deref()
+                .filter(|file| !file.as_os_str().is_empty()),
         };
         Ok(Server {
             connection: Connection::open(address, &login, limit).await?,

@@ -40,7 +40,10 @@ impl With {
     async fn connect(&self, limit: Duration) -> Result<Connection, String> {
         let login = Login {
             user: &self.user,
-            password_file: self.password_file.as_deref(),
+            password_file: self
+                .password_file
+                .as_deref()
+                .filter(|file| !file.as_os_str().is_empty()),
         };
         let addresses: Vec<&str> = self.sentinels.split(',').map(str::trim).collect();
         // A dead one must not take the time of those behind it.

@@ -72,6 +72,7 @@ impl Tool for Docker {
         let look = command(&["inspect", "-f", "{{.State.Running}} {{.HostConfig.RestartPolicy.Name}}"]);
         Ok(Orders {
             place: Place::default(),
+            fenced_otherwise: false,
             apply,
             stdin: String::new(),
             look,

@@ -44,6 +44,7 @@ impl Tool for Hdfs {
         let tool = program(&with.program, "hdfs");
         Ok(Orders {
             place: with.at,
+            fenced_otherwise: false,
             apply: vec![argv([&tool, "haadmin", "-failover", &with.from, &with.to])],
             stdin: String::new(),
             look: argv([&tool, "haadmin", "-getServiceState", &with.to]),

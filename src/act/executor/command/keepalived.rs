@@ -41,6 +41,7 @@ impl Tool for Keepalived {
         }
         Ok(Orders {
             place: with.at,
+            fenced_otherwise: false,
             apply: vec![argv(["tee", &with.file])],
             stdin: format!("{}\n", with.weight),
             look: argv(["cat", &with.file]),

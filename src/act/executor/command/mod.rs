@@ -35,6 +35,8 @@ type Judge = Box<dyn Fn(i32, &str) -> Effect + Send + Sync>;
 /// What a step means in commands.
 struct Orders {
     place: Place,
+    /// Another fence of the same playbook keeps clients away from a host that nobody can reach.
+    fenced_otherwise: bool,
     /// In order; each must end well.
     apply: Vec<Vec<String>>,
     /// What they read.
@@ -103,6 +105,7 @@ impl<T: Tool> Ordered<T> {
         }
         let ended = self.tools.look(&orders.place.command(&orders.look), limit).await;
         match ended {
+            ended if orders.place.is_lost(&ended) && orders.fenced_otherwise => Effect::There,
             ended if orders.place.is_lost(&ended) => Effect::Unknown,
             Ended::Exited { code, out, .. } => (orders.judge)(code, &out),
             _ => Effect::Unknown,
@@ -115,11 +118,15 @@ impl<T: Tool> Ordered<T> {
         for command in &orders.apply {
             let left = until.saturating_duration_since(Instant::now()).max(LOOKS);
             let call = Call { timeout: left, ..*call };
-            match self
+            let ended = self
                 .tools
                 .run(&call, &orders.place.command(command), &orders.stdin)
-                .await
-            {
+                .await;
+            if orders.fenced_otherwise && orders.place.is_lost(&ended) {
+                tracing::warn!(plan = %call.plan, "cannot be reached; the other fence of this playbook keeps clients away");
+                return Applied::Done;
+            }
+            match ended {
                 Ended::Exited { code: 0, .. } => begun = true,
                 Ended::NotStarted(why) if !begun => return Applied::NoEffect(why),
                 other => return Applied::Unknown(other.to_string()),

@@ -52,6 +52,7 @@ impl Tool for Mongodb {
         let primary = "print(db.hello().primary || 'none')";
         Ok(Orders {
             place: Place::default(),
+            fenced_otherwise: false,
             apply: vec![argv([&tool, "--quiet", &with.uri, "--eval", &step_down])],
             stdin: String::new(),
             look: argv([&tool, "--quiet", &with.uri, "--eval", primary]),

@@ -84,6 +84,7 @@ impl Tool for Pacemaker {
         };
         Ok(Orders {
             place: with.at,
+            fenced_otherwise: false,
             apply: vec![apply],
             stdin: String::new(),
             look,

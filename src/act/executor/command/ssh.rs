@@ -51,6 +51,7 @@ impl Tool for Ssh {
                 ssh_options: with.options,
                 user: String::new(),
             },
+            fenced_otherwise: false,
             apply: vec![with.argv],
             stdin,
             look: with.observe,

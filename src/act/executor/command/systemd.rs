@@ -20,6 +20,9 @@ struct With {
     unit: String,
     #[serde(default)]
     at: Place,
+    /// `fence`: what to think of a host that cannot be reached: `fail` or `ok`.
+    #[serde(default)]
+    unreachable: String,
     #[serde(default)]
     program: String,
 }
@@ -56,8 +59,12 @@ impl Tool for Systemd {
             verb,
             unit,
             at,
+            unreachable,
             program: given,
         } = parameters(with)?;
+        if !["", "fail", "ok"].contains(&unreachable.as_str()) {
+            return Err(format!("unreachable '{unreachable}' is neither fail nor ok"));
+        }
         if unit.is_empty() || unit.starts_with('-') {
             return Err(format!("'{unit}' is not a unit"));
         }
@@ -89,6 +96,7 @@ impl Tool for Systemd {
         };
         Ok(Orders {
             place: at,
+            fenced_otherwise: unreachable == "ok",
             apply,
             stdin: String::new(),
             look,

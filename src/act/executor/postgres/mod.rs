@@ -68,7 +68,7 @@ struct With {
     /// `follow`: whom.
     #[serde(default)]
     primary: String,
-    /// `follow`: the name by which the primary knows this standby.
+    /// `follow`: the name by which the primary knows this standby. `set`: only once that standby streams.
     #[serde(default)]
     name: String,
     /// `follow`: where rewinding fails the data folder is put aside and copied anew.

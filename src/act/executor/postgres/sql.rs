@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::With;
+use tokio::time::Instant;
+
+use super::{LOOKS, With};
 use crate::act::executor::Call;
 use crate::act::executor::tool::Tools;
 use crate::act::runner::{Applied, Effect};
@@ -148,8 +150,25 @@ pub async fn seal(tools: &Tools, call: &Call<'_>, dsn: &str) -> Applied {
     applied(call, run(tools, call, dsn, &[], &sql).await)
 }
 
+/// Does that standby stream from it?
+async fn is_streamed_by(call: &Call<'_>, with: &With) -> bool {
+    let sql = "SELECT count(*) > 0 FROM pg_stat_replication WHERE state = 'streaming' AND application_name = :'name';";
+    let answer = psql::ask(&with.dsn, &[("name", &with.name)], sql, call.timeout).await;
+    answer.as_deref() == Ok("t")
+}
+
 /// Changes a setting for good.
 pub async fn set(tools: &Tools, call: &Call<'_>, with: &With) -> Applied {
+    let until = Instant::now() + call.timeout;
+    while !with.name.is_empty() && !is_streamed_by(call, with).await {
+        if Instant::now() >= until {
+            return Applied::NoEffect(format!(
+                "{} does not stream: whatever waits for it would wait for ever",
+                with.name
+            ));
+        }
+        tokio::time::sleep(LOOKS).await;
+    }
     let sql = format!(
         "{LOCK}{KEPT}{COMPARE}ALTER SYSTEM SET :\"setting\" = :'value';\nSELECT pg_reload_conf() \\g /dev/null\n\\echo done"
     );
