@@ -139,7 +139,7 @@ impl Drop for World {
 fn every_example_is_a_good_config() {
     for file in std::fs::read_dir(example("")).unwrap().map(|file| file.unwrap().path()) {
         let name = file.display().to_string();
-        if name.ends_with(".yml") {
+        if file.extension().is_some_and(|end| end == "yml") {
             let mut command = Command::new(env!("CARGO_BIN_EXE_jurymast"));
             // The token of the API is a file that each user makes himself.
             let token = tempfile::NamedTempFile::new().unwrap();

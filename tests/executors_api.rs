@@ -1,5 +1,5 @@
 //! Executors of HTTP interfaces. Kubernetes, Nomad and Velero cannot run here: recorded contracts, a stand-in that holds objects as the real API server
-//! does (resourceVersion, merge patch, 409) and writes down how it was asked. Patroni is the real one, on real PostgreSQL servers, beside a real etcd.
+//! does (resourceVersion, merge patch, 409) and writes down how it was asked. Patroni is the real one, on real `PostgreSQL` servers, beside a real etcd.
 
 mod harness;
 
@@ -87,10 +87,7 @@ fn merge(into: &mut Value, patch: &Value) {
         if value.is_null() {
             into.as_object_mut().unwrap().remove(key);
         } else {
-            merge(
-                &mut into.as_object_mut().unwrap().entry(key).or_insert(Value::Null),
-                value,
-            );
+            merge(into.as_object_mut().unwrap().entry(key).or_insert(Value::Null), value);
         }
     }
 }
@@ -279,7 +276,7 @@ async fn an_interface_that_is_ill_leaves_it_open_and_one_that_refuses_does_not()
     }
 }
 
-/// Patroni with two PostgreSQL servers and an etcd of their own.
+/// Patroni with two `PostgreSQL` servers and an etcd of their own.
 struct Patroni {
     dir: tempfile::TempDir,
     etcd: u16,

@@ -1,4 +1,4 @@
-//! Executors of databases beside the real ones: Redis with and without Sentinel, MariaDB.
+//! Executors of databases beside the real ones: Redis with and without Sentinel, `MariaDB`.
 
 mod harness;
 

@@ -391,7 +391,7 @@ esac";
     assert_eq!(deeds.look("docker", &other, (3, 1)).await, Effect::Unknown);
 }
 
-/// Recorded contract: Debian has no Hadoop and no MongoDB. The answers are those of their documentation.
+/// Recorded contract: Debian has no Hadoop and no `MongoDB`. The answers are those of their documentation.
 #[tokio::test]
 async fn hdfs_and_mongodb_are_asked_to_switch_by_themselves() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! A real PostgreSQL pair under a writer: the primary is killed, or the move is planned. What was committed must be there, and there must never be
+//! A real `PostgreSQL` pair under a writer: the primary is killed, or the move is planned. What was committed must be there, and there must never be
 //! two that take writes.
 
 mod harness;

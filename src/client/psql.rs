@@ -1,4 +1,4 @@
-//! PostgreSQL by `psql`: all that libpq knows (services, pass files, TLS, sockets) holds here as well, and no password stands in a config.
+//! `PostgreSQL` by `psql`: all that libpq knows (services, pass files, TLS, sockets) holds here as well, and no password stands in a config.
 //!
 //! A script gets values as variables of `psql`, which quotes them; none is pasted into SQL.
 

@@ -1,4 +1,4 @@
-//! A PostgreSQL pair for tests: a primary and a standby in folders of their own, and a client that writes and remembers what was committed.
+//! A `PostgreSQL` pair for tests: a primary and a standby in folders of their own, and a client that writes and remembers what was committed.
 
 #![allow(dead_code, reason = "each test file uses its own part of the harness")]
 
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::{free_port, wait};
 
-/// Where PostgreSQL's own programs are.
+/// Where `PostgreSQL`'s own programs are.
 pub fn bin_dir() -> Option<PathBuf> {
     let mut dirs: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .ok()?
@@ -29,7 +29,7 @@ pub fn bin_dir() -> Option<PathBuf> {
     dirs.pop()
 }
 
-/// Root may not run PostgreSQL: the user that does, if we are root.
+/// Root may not run `PostgreSQL`: the user that does, if we are root.
 pub fn os_user() -> Option<(String, u32, u32)> {
     let number = |arguments: &[&str]| {
         let output = Command::new("id").args(arguments).output().ok()?;
@@ -79,7 +79,7 @@ impl Node {
         format!("-p {} -k {sockets} -c listen_addresses=127.0.0.1", self.port)
     }
 
-    pub fn run(&self, program: &str, arguments: &[&str]) -> String {
+    pub fn run(program: &str, arguments: &[&str]) -> String {
         let output = as_postgres(&bin_dir().unwrap().join(program))
             .args(arguments)
             .output()
@@ -173,7 +173,7 @@ fn as_postgres(program: &Path) -> Command {
     command
 }
 
-/// A primary `a` and a standby `b` that streams from it, in a folder that PostgreSQL's user may write to.
+/// A primary `a` and a standby `b` that streams from it, in a folder that `PostgreSQL`'s user may write to.
 pub fn pair(root: &Path) -> (Node, Node) {
     std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o755)).unwrap();
     let home = root.join("pg");
@@ -183,7 +183,7 @@ pub fn pair(root: &Path) -> (Node, Node) {
     }
     let (mut a, mut b) = (Node::new(&home, "a"), Node::new(&home, "b"));
     let dir = a.dir.display().to_string();
-    a.run(
+    Node::run(
         "initdb",
         &["-D", &dir, "-A", "trust", "-k", "-U", "postgres", "--no-sync"],
     );
@@ -191,7 +191,7 @@ pub fn pair(root: &Path) -> (Node, Node) {
     a.sql("CREATE TABLE rows (id bigint PRIMARY KEY, made timestamptz DEFAULT clock_timestamp(), node text)")
         .unwrap();
     let (dir, dsn) = (b.dir.display().to_string(), format!("{} application_name=b", a.dsn()));
-    b.run(
+    Node::run(
         "pg_basebackup",
         &["-D", &dir, "-d", &dsn, "-R", "-c", "fast", "--no-sync"],
     );

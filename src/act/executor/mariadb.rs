@@ -1,4 +1,4 @@
-//! MariaDB with GTIDs: `promote`, `fence`, `release`, `caught_up`, `follow`, `prove`, by the program `mariadb`.
+//! `MariaDB` with GTIDs: `promote`, `fence`, `release`, `caught_up`, `follow`, `prove`, by the program `mariadb`.
 //!
 //! The token is kept in each server, in `mysql.jurymast_token`, which is not replicated: a stale command is refused there. Every server must have
 //! `read_only=1` in its config file, so that whoever starts it again it takes no writes, and `log_slave_updates`. A user that may write in spite of

@@ -137,9 +137,8 @@ impl Server {
 
     /// Refuses if a higher token is kept there.
     async fn compare(&mut self, ours: Token) -> Tried<()> {
-        let kept = match self.connection.command(&["GET", KEY]).await? {
-            Reply::Text(text) => text,
-            _ => return Ok(()),
+        let Reply::Text(kept) = self.connection.command(&["GET", KEY]).await? else {
+            return Ok(());
         };
         let token = kept.split_once('.').and_then(|(epoch, seq)| {
             Some(Token {

@@ -1,4 +1,4 @@
-//! PostgreSQL: does it answer a query, and in the role that is wanted?
+//! `PostgreSQL`: does it answer a query, and in the role that is wanted?
 //!
 //! Wrong credentials are our own fault and never the server's: they are [`Reach::Odd`].
 

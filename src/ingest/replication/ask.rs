@@ -1,4 +1,4 @@
-//! Asks a database server how it stands in its replication: PostgreSQL, Redis, MariaDB.
+//! Asks a database server how it stands in its replication: `PostgreSQL`, Redis, `MariaDB`.
 
 use std::time::Duration;
 

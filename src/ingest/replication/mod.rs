@@ -253,14 +253,14 @@ impl Source for ReplicationSource {
 mod tests {
     use super::*;
 
-    fn standing(primary: bool, position: u64, sync: &[&str]) -> Option<Standing> {
-        Some(Standing {
+    fn standing(primary: bool, position: u64, sync: &[&str]) -> Standing {
+        Standing {
             primary,
             position,
             log: String::new(),
             age_s: None,
             sync: sync.iter().map(ToString::to_string).collect(),
-        })
+        }
     }
 
     fn source() -> ReplicationSource {
@@ -283,14 +283,14 @@ mod tests {
     #[test]
     fn a_dead_primary_leaves_what_it_may_have_written_last() {
         let mut source = source();
-        let now = [standing(true, 100, &[]), standing(false, 100, &[])];
+        let now = [Some(standing(true, 100, &[])), Some(standing(false, 100, &[]))];
         assert_eq!(told(&mut source, 1, &now), [("a".into(), 0.0), ("b".into(), 0.0)]);
         assert_eq!(
-            told(&mut source, 3, &[None, standing(false, 100, &[])]),
+            told(&mut source, 3, &[None, Some(standing(false, 100, &[]))]),
             [("b".into(), 2.0)]
         );
         assert_eq!(
-            told(&mut source, 9, &[None, standing(false, 100, &[])]),
+            told(&mut source, 9, &[None, Some(standing(false, 100, &[]))]),
             [("b".into(), 2.0)]
         );
     }
@@ -298,11 +298,11 @@ mod tests {
     #[test]
     fn a_synchronous_standby_lacks_nothing_that_was_committed() {
         let mut source = source();
-        let now = [standing(true, 100, &["b"]), standing(false, 90, &[])];
+        let now = [Some(standing(true, 100, &["b"])), Some(standing(false, 90, &[]))];
         assert_eq!(told(&mut source, 1, &now), [("a".into(), 0.0), ("b".into(), 0.0)]);
         // Its primary is dead: the last word on who confirms is not enough to tell more than the positions do.
         assert_eq!(
-            told(&mut source, 2, &[None, standing(false, 100, &[])]),
+            told(&mut source, 2, &[None, Some(standing(false, 100, &[]))]),
             [("b".into(), 1.0)]
         );
     }
@@ -311,7 +311,11 @@ mod tests {
     fn of_two_primaries_nothing_is_told() {
         let mut source = source();
         assert_eq!(
-            told(&mut source, 1, &[standing(true, 100, &[]), standing(true, 90, &[])]),
+            told(
+                &mut source,
+                1,
+                &[Some(standing(true, 100, &[])), Some(standing(true, 90, &[]))]
+            ),
             []
         );
     }

@@ -64,8 +64,8 @@ mod tests {
         Timestamp::from_secs(i64::try_from(s).unwrap())
     }
 
-    fn seconds(s: u64) -> Option<Duration> {
-        Some(Duration::from_secs(s))
+    const fn seconds(s: u64) -> Duration {
+        Duration::from_secs(s)
     }
 
     #[test]
@@ -75,8 +75,8 @@ mod tests {
         for (s, position) in [(1, 100), (2, 200), (3, 300), (4, 300)] {
             tracker.primary("a", at(s), position);
         }
-        assert_eq!(tracker.lag(300), seconds(0));
-        assert_eq!(tracker.lag(250), seconds(2));
+        assert_eq!(tracker.lag(300), Some(seconds(0)));
+        assert_eq!(tracker.lag(250), Some(seconds(2)));
         assert_eq!(tracker.lag(99), None, "further back than anybody remembers");
         assert_eq!(tracker.missing(250), Some(50));
     }
@@ -89,10 +89,10 @@ mod tests {
         tracker.silent(at(3));
         tracker.silent(at(9));
         // Up to a second of writes that nobody has seen; no more, however long ago that was.
-        assert_eq!(tracker.lag(200), seconds(1));
-        assert_eq!(tracker.lag(150), seconds(2));
+        assert_eq!(tracker.lag(200), Some(seconds(1)));
+        assert_eq!(tracker.lag(150), Some(seconds(2)));
         tracker.primary("b", at(10), 40);
         assert_eq!(tracker.lag(30), None, "another log of changes");
-        assert_eq!(tracker.lag(40), seconds(0));
+        assert_eq!(tracker.lag(40), Some(seconds(0)));
     }
 }

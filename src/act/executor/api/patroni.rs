@@ -1,4 +1,4 @@
-//! Patroni: where it owns a PostgreSQL it is asked to switch, by its REST interface, and never gone round. It fences, promotes and rewinds by itself.
+//! Patroni: where it owns a `PostgreSQL` it is asked to switch, by its REST interface, and never gone round. It fences, promotes and rewinds by itself.
 //!
 //! With a leader it is a switchover, without one a failover; both name the candidate.
 

@@ -1,4 +1,4 @@
-//! HDFS with a standby NameNode: `hdfs haadmin -failover`, which fences by HDFS's own means. Nothing here ever formats anything.
+//! HDFS with a standby `NameNode`: `hdfs haadmin -failover`, which fences by HDFS's own means. Nothing here ever formats anything.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -14,7 +14,7 @@ pub struct Hdfs;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct With {
-    /// The NameNode that is active, by its id.
+    /// The `NameNode` that is active, by its id.
     from: String,
     /// The one that is to be.
     to: String,

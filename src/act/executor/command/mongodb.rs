@@ -1,4 +1,4 @@
-//! MongoDB: the primary of a replica set is asked to step down, by `mongosh`; the set elects. Which member it elects is its own affair: weigh it by `priority`.
+//! `MongoDB`: the primary of a replica set is asked to step down, by `mongosh`; the set elects. Which member it elects is its own affair: weigh it by `priority`.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};

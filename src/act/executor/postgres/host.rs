@@ -1,4 +1,4 @@
-//! What is done in the data folder of a PostgreSQL server, on its host.
+//! What is done in the data folder of a `PostgreSQL` server, on its host.
 
 use std::time::Duration;
 
@@ -79,7 +79,9 @@ impl<'a> Host<'a> {
         };
         let ended = self.tools.run(&call, &self.with.at.command(command), text).await;
         match ended {
-            ended if self.with.at.is_lost(&ended) => Err(Trouble::Unreachable(ended.to_string())),
+            ended @ Ended::Exited { .. } if self.with.at.is_lost(&ended) => {
+                Err(Trouble::Unreachable(ended.to_string()))
+            }
             Ended::NotStarted(why) => Err(Trouble::NoEffect(why)),
             Ended::Killed(why) if !self.with.at.ssh.is_empty() => Err(Trouble::Unreachable(why)),
             Ended::Killed(why) => Err(Trouble::Unknown(why)),
@@ -245,9 +247,10 @@ impl<'a> Host<'a> {
     pub async fn is_fenced(&self) -> Effect {
         let by_sql = sql::state(&self.with.dsn, self.left() / 4).await;
         if let Ok(state) = &by_sql {
-            return match state.standby {
-                true if state.token.is_some_and(|kept| kept >= self.call.token) => Effect::There,
-                _ => Effect::NotThere,
+            return if state.standby && state.token.is_some_and(|kept| kept >= self.call.token) {
+                Effect::There
+            } else {
+                Effect::NotThere
             };
         }
         let unreachable = match self.with.unreachable {

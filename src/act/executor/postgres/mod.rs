@@ -1,4 +1,4 @@
-//! PostgreSQL: `promote`, `fence`, `release`, `caught_up`, `follow`, `set`, `prove`. By `psql` at its connection string, and by `pg_ctl` and
+//! `PostgreSQL`: `promote`, `fence`, `release`, `caught_up`, `follow`, `set`, `prove`. By `psql` at its connection string, and by `pg_ctl` and
 //! `pg_rewind` in its data folder, here or by ssh.
 //!
 //! The token is kept in each server's own `postgresql.auto.conf` as `jurymast.token`, which standbys can write as well and which outlives restarts. A

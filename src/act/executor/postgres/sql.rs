@@ -1,4 +1,4 @@
-//! What is said to a PostgreSQL server in SQL.
+//! What is said to a `PostgreSQL` server in SQL.
 
 use std::time::Duration;
 
