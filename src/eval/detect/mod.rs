@@ -4,6 +4,7 @@
 //! run by the one default configuration at its one default threshold; a figure for which the threshold was picked on the set
 //! itself has `oracle` in its name.
 
+mod company;
 pub mod csv;
 pub mod machine;
 pub mod metrics;
