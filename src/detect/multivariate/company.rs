@@ -21,7 +21,7 @@ const PACES: usize = 3;
 const AVERAGES: [f64; PACES] = [1.0 / 8.0, 1.0 / 32.0, 1.0 / 128.0];
 
 /// False alarms a day of one channel, by an exponential tail, at each pace. Jumps have the heaviest tail and are given least.
-const FALSE_PER_DAY: [f32; PACES] = [0.02, 0.06, 0.1];
+const FALSE_PER_DAY: [f32; PACES] = [0.03, 0.09, 0.15];
 
 /// How much of the correlation between channels is taken for chance.
 const RIDGE: f64 = 0.1;
@@ -192,7 +192,13 @@ impl Company {
         let paces: Option<Vec<Pace>> = steps.into_iter().map(|steps| Pace::fit(steps, width)).collect();
         // Without an inverse what was known before stays.
         if let Some(paces) = paces {
-            self.paces = paces;
+            let first = std::mem::replace(&mut self.paces, paces).is_empty();
+            if first {
+                // Rows judged by what was learned from themselves look too normal, but are a beginning.
+                let rows = std::mem::take(&mut self.rows);
+                rows.chunks_exact(width).for_each(|row| self.judge(row));
+                self.rows = rows;
+            }
             self.averages = averages;
             for peaks in self.peaks.as_flattened_mut() {
                 peaks.doubt();
