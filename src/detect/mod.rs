@@ -27,6 +27,7 @@ mod settings;
 mod shard;
 mod stuck;
 mod threshold;
+pub mod trained;
 pub mod univariate;
 
 pub use detection::{Detection, Parallel, Sequential};
@@ -95,6 +96,7 @@ fn registry(settings: &Settings) -> Vec<Box<dyn Detector>> {
         Box::new(flapping::Flapping::new(&settings.flapping)),
         Box::new(sequence::Sequence::default()),
         Box::new(alert::Alert),
+        Box::new(trained::range::TrainedRange::new(&settings.models)),
     ]
 }
 
