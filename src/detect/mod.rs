@@ -14,6 +14,7 @@ mod columns;
 mod detection;
 mod drift;
 mod flapping;
+pub mod gated;
 mod learned;
 pub mod multivariate;
 mod presence;

@@ -12,6 +12,7 @@ pub mod nab;
 pub mod plain_pca;
 pub mod report;
 pub mod rows;
+mod second;
 pub mod skab;
 pub mod table;
 pub mod tep;
