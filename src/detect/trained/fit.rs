@@ -22,9 +22,13 @@ const KEPT_BACK: f64 = 0.2;
 /// Signals that belong together have at least this correlation.
 const RELATED: f64 = 0.5;
 
-/// Moments of ordinary life that are kept, and rows that relations are learned from.
-const HISTORY_MAX: usize = 512;
+/// Moments of ordinary life that are kept: as many as the longest warm-up of a detector takes. And rows that relations are learned
+/// from.
+const HISTORY_MAX: usize = 1500;
 const ROWS_MAX: usize = 100_000;
+
+/// A counter rises so many times as often as it falls, and more often than it rests.
+const COUNTER: usize = 50;
 
 /// An hour of the day of which fewer samples are known has no mean.
 const HOUR_MIN: usize = 10;
@@ -190,12 +194,17 @@ fn signal(name: &str, recordings: &[Recording]) -> Option<Signal> {
     let mut values = Vec::new();
     let mut gaps = Vec::new();
     let mut hours = [(0_usize, 0.0_f64); 24];
+    let (mut rose, mut fell) = (0_usize, 0_usize);
     for recording in recordings {
-        let mut before: Option<Timestamp> = None;
+        let mut before: Option<(Timestamp, f64)> = None;
         for (at, value) in recording.ordinary(name) {
             values.push(value);
-            gaps.extend(before.map(|before| at.since(before).as_secs_f64()));
-            before = Some(at);
+            if let Some((then, last)) = before {
+                gaps.push(at.since(then).as_secs_f64());
+                rose += usize::from(value > last);
+                fell += usize::from(value < last);
+            }
+            before = Some((at, value));
             let hour = at.nanos().div_euclid(3_600_000_000_000).rem_euclid(24) as usize;
             if let Some((count, sum)) = hours.get_mut(hour) {
                 *count += 1;
@@ -203,7 +212,8 @@ fn signal(name: &str, recordings: &[Recording]) -> Option<Signal> {
             }
         }
     }
-    if values.len() < SAMPLES_MIN {
+    // What only ever rises is a counter or a clock: where it was says nothing of where it may be.
+    if values.len() < SAMPLES_MIN || rose > COUNTER * fell && rose * 2 > values.len() {
         return None;
     }
     let count = values.len() as f64;

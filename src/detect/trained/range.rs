@@ -121,3 +121,69 @@ impl Detector for TrainedRange {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::trained::{Model, Recording, fit};
+    use crate::detect::{Detection, Sequential, Settings};
+    use crate::model::symptom::Finding;
+    use crate::model::{Batch, Catalog, Topology};
+
+    fn model() -> Model {
+        let mut recording = Recording {
+            entity: "pump-1".to_owned(),
+            ..Recording::default()
+        };
+        let samples = (0..200_u32).map(|n| (Timestamp::from_secs(i64::from(n)), 20.0 + f64::from(n % 10), true));
+        recording.signals.insert("flow".to_owned(), samples.collect());
+        fit("pump", 1, &[], &[recording]).unwrap()
+    }
+
+    /// What is said of these values of `pump-7`, a second apart, from the very first on.
+    fn said(values: &[f64], signal: &str) -> Vec<String> {
+        let settings = Settings {
+            models: Arc::new(Models::of(vec![model()]).unwrap()),
+            ..Settings::default()
+        };
+        let catalog = Catalog::new();
+        let mut detection = Detection::new(&settings, catalog.clone(), 1).unwrap();
+        let mut said = Vec::new();
+        for (n, value) in values.iter().enumerate() {
+            let at = Timestamp::from_secs(1_700_000_000 + n as i64);
+            let sample = Sample {
+                series: catalog.series("pump-7", signal),
+                retained: false,
+                at,
+                seen: at,
+                value: *value,
+            };
+            detection.batch(Batch {
+                samples: vec![sample],
+                events: Vec::new(),
+            });
+            for finding in detection.tick(at, &Topology::new(), &Sequential) {
+                said.push(match finding {
+                    Finding::Raised(symptom) => format!("{} {}", symptom.key, symptom.evidence.text),
+                    Finding::Cleared { key, .. } => format!("over: {key}"),
+                });
+            }
+        }
+        said
+    }
+
+    #[test]
+    fn a_signal_out_of_its_trained_range_is_told_at_once_and_when_it_is_back() {
+        let said = said(&[25.0, 90.0, 91.0, 92.0, 93.0, 25.0, 25.0, 25.0, 25.0, 25.0, 25.0], "flow");
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].contains("High (flow)") && said[0].contains("'pump'"), "{said:?}");
+        assert!(said[1].starts_with("over"), "{said:?}");
+        assert!(self::said(&[-50.0; 3], "flow")[0].contains("Low (flow)"));
+    }
+
+    #[test]
+    fn one_sample_outside_and_signals_of_no_model_are_nothing() {
+        assert!(said(&[25.0, 90.0, 25.0, 90.0, 25.0, f64::NAN, 90.0], "flow").is_empty());
+        assert!(said(&[9000.0; 5], "else").is_empty());
+    }
+}

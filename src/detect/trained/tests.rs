@@ -16,7 +16,8 @@ fn pumps(count: u32) -> Vec<Recording> {
                 let turn = f64::from(n % 1440) / 1440.0 * std::f64::consts::TAU;
                 let rough = (f64::from(n + pump * 7) * 0.618_034).fract();
                 let load = 50.0 + 10.0 * turn.sin() + rough;
-                let values = [("flow", 2.0 * load), ("mode", 1.0), ("power", load + 0.1 * rough)];
+                let count = f64::from(n);
+                let values = [("count", count), ("flow", 2.0 * load), ("mode", 1.0), ("power", load + 0.1 * rough)];
                 for (signal, value) in values {
                     let samples = recording.signals.entry(signal.to_owned()).or_default();
                     samples.push((at, value, true));
@@ -39,7 +40,8 @@ fn it_knows_ranges_rhythm_relations_and_where_it_is_from() {
     assert!((flow.step_secs - 60.0).abs() < 1e-9 && flow.day.len() == 24);
     assert_eq!(model.relations.len(), 1, "what rests moves with nothing");
     assert!(model.relations[0].correlation > 0.9);
-    assert_eq!((model.training.entities, model.training.samples), (3, 3 * 3 * 4320));
+    assert_eq!((model.training.entities, model.training.samples), (3, 3 * 4 * 4320));
+    assert!(model.signal("count").is_none(), "what only rises has no range");
     assert!(model.metrics.outside < 0.01 && model.metrics.odd_rows.unwrap() < 0.01, "{:?}", model.metrics);
     let joint = model.joint.as_ref().unwrap();
     let odd = joint.residual(&[100.0, 40.0]).unwrap();
@@ -113,7 +115,8 @@ fn a_detector_can_begin_with_its_history() {
         portfolio.observe(at, value);
     }
     assert_eq!(portfolio.state(), crate::detect::univariate::State::Watching);
-    assert!(portfolio.observe(now, 900.0).raised, "it needs no warm-up of its own");
+    let judged = portfolio.observe(now, 900.0);
+    assert!(judged.on && judged.score > 0.0, "it needs no warm-up of its own: {judged:?}");
     assert!(models.history("fan-1", None, "flow", now).is_empty());
     assert!(models.history("pumpkin", None, "flow", now).is_empty());
     assert!(!models.history("x", Some("pump"), "flow", now).is_empty());
