@@ -7,6 +7,7 @@ pub mod agent;
 pub mod api;
 pub mod capsule;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod coordinate;

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::Policy;
 use crate::ingest::alertmanager::AlertSettings;
+use crate::ingest::backup::BackupSettings;
+use crate::ingest::replication::ReplicationSettings;
 use crate::ingest::{mqtt, prometheus};
 use crate::model::{EdgeKind, Entity, EntityName, Service};
 use crate::{detect, diagnose, notify};
@@ -39,6 +41,23 @@ pub struct Config {
     pub notify: notify::Settings,
     /// Recording of everything that the engine is fed.
     pub record: Option<Record>,
+}
+
+impl Config {
+    /// The parts that differ from those of a running agent and that it only reads when it starts.
+    pub fn needs_restart(&self, running: &Self) -> Vec<&'static str> {
+        let same = [
+            ("agent.name", self.agent.name == running.agent.name),
+            ("agent.data_dir", self.agent.data_dir == running.agent.data_dir),
+            ("api", self.api == running.api),
+            ("sources.alerts", self.sources.alerts == running.sources.alerts),
+            ("notify", self.notify == running.notify),
+            ("record", self.record == running.record),
+        ];
+        same.into_iter()
+            .filter_map(|(part, same)| (!same).then_some(part))
+            .collect()
+    }
 }
 
 /// This agent.
@@ -96,6 +115,10 @@ pub struct Sources {
     pub scrape: Vec<prometheus::ScrapeSettings>,
     /// Prometheus servers that are asked.
     pub query: Vec<prometheus::QuerySettings>,
+    /// Replicated databases, whose standbys may lag.
+    pub replication: Vec<ReplicationSettings>,
+    /// Repositories of backups.
+    pub backup: Vec<BackupSettings>,
     /// Alerts that are sent to us.
     pub alerts: AlertSettings,
 }
