@@ -108,7 +108,10 @@ fn cut_forest() -> f64 {
 /// Of this thread: what else runs on the machine takes no part in it.
 fn cpu_seconds() -> f64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanos = text.split_whitespace().next().and_then(|nanos| nanos.parse::<f64>().ok());
+    let nanos = text
+        .split_whitespace()
+        .next()
+        .and_then(|nanos| nanos.parse::<f64>().ok());
     nanos.expect("Linux keeps it") / 1e9
 }
 

@@ -28,8 +28,17 @@ const EVALUATIONS: u32 = 60;
 const TICKS: f64 = 100.0;
 
 fn main() {
-    let series: usize = std::env::var("SERIES").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000);
-    if Command::new("prometheus").arg("--version").stderr(Stdio::null()).stdout(Stdio::null()).status().is_err() {
+    let series: usize = std::env::var("SERIES")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(20_000);
+    if Command::new("prometheus")
+        .arg("--version")
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .status()
+        .is_err()
+    {
         println!("SKIPPED zscore: prometheus is not installed");
         return;
     }
@@ -41,7 +50,10 @@ fn main() {
     let ours = f64::midpoint(first, ours(series));
     println!("Prometheus z-score rule [1m], CPU per series and evaluation: {rule:.2} us ({series} series)");
     println!("portfolio, CPU per series and evaluation:                    {ours:.3} us");
-    println!("portfolio / Prometheus:                                      1/{:.0} (bar: 1/50)", rule / ours);
+    println!(
+        "portfolio / Prometheus:                                      1/{:.0} (bar: 1/50)",
+        rule / ours
+    );
 }
 
 /// Rough, with a slow wave.
@@ -111,7 +123,11 @@ fn prometheus(series: usize) -> Option<f64> {
             format!("  - alert: Z{m}\n    expr: abs({m} - avg_over_time({m}[1m])) > 4 * stddev_over_time({m}[1m])\n")
         })
         .collect();
-    std::fs::write(dir.join("rules.yml"), format!("groups:\n- name: zscore\n  rules:\n{rules}")).ok()?;
+    std::fs::write(
+        dir.join("rules.yml"),
+        format!("groups:\n- name: zscore\n  rules:\n{rules}"),
+    )
+    .ok()?;
     let config = |rules: &str| {
         format!(
             "global: {{scrape_interval: {EVERY_S}s, scrape_timeout: {EVERY_S}s, evaluation_interval: {EVERY_S}s}}\n{rules}\
@@ -140,7 +156,11 @@ fn prometheus(series: usize) -> Option<f64> {
         (spent, (iterations(port) - from) / begun.elapsed().as_secs_f64())
     };
     let (without, _) = measure();
-    std::fs::write(&file, config(&format!("rule_files: ['{}']\n", dir.join("rules.yml").display()))).ok()?;
+    std::fs::write(
+        &file,
+        config(&format!("rule_files: ['{}']\n", dir.join("rules.yml").display())),
+    )
+    .ok()?;
     ask(port, "POST", "/-/reload")?;
     std::thread::sleep(Duration::from_secs(2 * EVERY_S));
     let (with, rate) = measure();
@@ -155,12 +175,17 @@ fn iterations(port: u16) -> f64 {
     let line = text
         .lines()
         .find(|line| line.starts_with("prometheus_rule_group_iterations_total") && line.contains("zscore"));
-    line.and_then(|line| line.rsplit(' ').next()?.trim().parse().ok()).unwrap_or(0.0)
+    line.and_then(|line| line.rsplit(' ').next()?.trim().parse().ok())
+        .unwrap_or(0.0)
 }
 
 fn ask(port: u16, method: &str, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    write!(stream, "{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n").ok()?;
+    write!(
+        stream,
+        "{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+    )
+    .ok()?;
     let mut text = String::new();
     stream.read_to_string(&mut text).ok()?;
     Some(text)
@@ -188,7 +213,10 @@ fn serve(mut stream: TcpStream, series: usize, round: &AtomicU32) {
         let mut body = String::with_capacity(series * 48);
         for place in 0..each * METRICS {
             let (metric, device) = (place / each, place % each);
-            body.push_str(&format!("device_signal_{metric}{{device=\"d{device}\"}} {:.4}\n", value(place, n)));
+            body.push_str(&format!(
+                "device_signal_{metric}{{device=\"d{device}\"}} {:.4}\n",
+                value(place, n)
+            ));
         }
         let head = format!(
             "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\n\r\n",

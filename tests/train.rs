@@ -17,7 +17,9 @@ fn jurymast(arguments: &[&str], dir: &Path) -> Output {
 }
 
 fn said(output: &Output) -> String {
-    [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned()).concat()
+    [&output.stdout, &output.stderr]
+        .map(|text| String::from_utf8_lossy(text).into_owned())
+        .concat()
 }
 
 fn load(pump: u32, n: u32) -> f64 {
@@ -34,7 +36,11 @@ fn pumps(dir: &Path) {
                 format!("{at},{:.4},{:.4}\n", load(pump, n), 3.0 * load(pump, n) + 1.0)
             })
             .collect();
-        fs::write(dir.join(format!("pump-{pump}.csv")), format!("timestamp,flow,power\n{rows}")).unwrap();
+        fs::write(
+            dir.join(format!("pump-{pump}.csv")),
+            format!("timestamp,flow,power\n{rows}"),
+        )
+        .unwrap();
     }
 }
 
@@ -48,7 +54,11 @@ fn a_model_is_trained_checked_and_refused_where_it_does_not_fit() {
     assert!(trained.status.success(), "{}", said(&trained));
     let report: serde_json::Value = serde_json::from_slice(&trained.stdout).unwrap();
     assert_eq!(report["training"]["entities"], 3, "{report:#}");
-    assert_eq!((&report["signals"], &report["relations"]), (&2.into(), &1.into()), "{report:#}");
+    assert_eq!(
+        (&report["signals"], &report["relations"]),
+        (&2.into(), &1.into()),
+        "{report:#}"
+    );
     assert!(report["metrics"]["outside"].as_f64().unwrap() < 0.01, "{report:#}");
 
     let check = |arguments: &[&str]| {
@@ -82,7 +92,11 @@ fn a_model_is_trained_checked_and_refused_where_it_does_not_fit() {
     fs::write(&file, text.replace("\"version\":2", "\"version\":3")).unwrap();
     let refused = jurymast(&["check", "config"], dir);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(said(&refused).contains("pump.json") && said(&refused).contains("changed by hand"), "{}", said(&refused));
+    assert!(
+        said(&refused).contains("pump.json") && said(&refused).contains("changed by hand"),
+        "{}",
+        said(&refused)
+    );
     let (code, text) = check(&[]);
     assert!(code == Some(1) && text.contains("changed by hand"), "{text}");
 }
@@ -110,6 +124,9 @@ fn known_faults_are_learned_by_name() {
     assert!(trained.status.success(), "{}", said(&trained));
     let report: serde_json::Value = serde_json::from_slice(&trained.stdout).unwrap();
     assert_eq!(report["fault_classes"].as_array().unwrap().len(), 13, "{report:#}");
-    assert!(report["metrics"]["fault_accuracy"].as_f64().unwrap() > 0.6, "{report:#}");
+    assert!(
+        report["metrics"]["fault_accuracy"].as_f64().unwrap() > 0.6,
+        "{report:#}"
+    );
     assert!(report["training"]["left_out"].as_u64().unwrap() > 0, "{report:#}");
 }

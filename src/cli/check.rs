@@ -88,7 +88,11 @@ pub fn run(what: &What, output: Output) -> Outcome {
             };
             models(paths)?
                 .iter()
-                .map(|path| model(path, class.as_deref(), |class| (of(&usable, class), of(&trained_on, class))))
+                .map(|path| {
+                    model(path, class.as_deref(), |class| {
+                        (of(&usable, class), of(&trained_on, class))
+                    })
+                })
                 .collect()
         }
         What::Dataset { paths } => super::replay::capsules(paths)?
@@ -224,7 +228,10 @@ fn model(path: &Path, class: Option<&str>, held: impl Fn(&str) -> Held) -> Findi
             let signals: BTreeSet<String> = if usable.is_empty() {
                 model.signals.iter().map(|signal| signal.name.clone()).collect()
             } else {
-                usable.iter().flat_map(|recording| recording.signals.keys().cloned()).collect()
+                usable
+                    .iter()
+                    .flat_map(|recording| recording.signals.keys().cloned())
+                    .collect()
             };
             problems.extend(model.fits(class, &signals).err().map(|error| place(&error)));
             if !trained_on.is_empty() {

@@ -34,8 +34,13 @@ pub struct Args {
 pub fn run(args: &Args, output: Output) -> Outcome {
     let interval = seconds(args.interval)?;
     let mut read = train::read(&args.paths, interval).map_err(|error| error.to_string())?;
-    let there: Vec<String> = read.recordings.iter().map(|recording| recording.entity.clone()).collect();
-    read.recordings.retain(|recording| known(&recording.entity, &args.class, &args.entity));
+    let there: Vec<String> = read
+        .recordings
+        .iter()
+        .map(|recording| recording.entity.clone())
+        .collect();
+    read.recordings
+        .retain(|recording| known(&recording.entity, &args.class, &args.entity));
     if read.recordings.is_empty() {
         let error = TrainError::Nobody {
             class: args.class.clone(),
@@ -43,7 +48,10 @@ pub fn run(args: &Args, output: Output) -> Outcome {
         };
         return Err(error.to_string());
     }
-    let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("models/{}.json", args.class)));
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(format!("models/{}.json", args.class)));
     let version = version_after(&out, &args.class)?;
     let sources: Vec<String> = args.paths.iter().map(|path| path.display().to_string()).collect();
     let model = train::train(&args.class, version, &sources, &read.recordings, &read.examples)
@@ -121,7 +129,10 @@ fn print(model: &Model, out: &Path, output: Output) {
         .signals
         .iter()
         .map(|signal| {
-            let related = model.relations.iter().filter(|r| r.a == signal.name || r.b == signal.name);
+            let related = model
+                .relations
+                .iter()
+                .filter(|r| r.a == signal.name || r.b == signal.name);
             vec![
                 signal.name.clone(),
                 format!("{:.4}", signal.low),
@@ -139,7 +150,10 @@ fn print(model: &Model, out: &Path, output: Output) {
         model.training.entities,
         model.training.left_out,
         share(model.metrics.outside),
-        model.metrics.odd_rows.map_or_else(String::new, |odd| format!(", {} of rows odd", share(odd)))
+        model
+            .metrics
+            .odd_rows
+            .map_or_else(String::new, |odd| format!(", {} of rows odd", share(odd)))
     );
     if let (Some(faults), Some(accuracy)) = (&model.faults, model.metrics.fault_accuracy) {
         println!(

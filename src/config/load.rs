@@ -333,7 +333,10 @@ fn read_files(paths: &[PathBuf], endings: &[&str], errors: &mut Vec<String>) -> 
                 .into_iter()
                 .flatten()
                 .filter_map(|entry| Some(entry.ok()?.path()))
-                .filter(|file| file.extension().is_some_and(|ext| endings.iter().any(|ending| ext == *ending)))
+                .filter(|file| {
+                    file.extension()
+                        .is_some_and(|ext| endings.iter().any(|ending| ext == *ending))
+                })
                 .collect();
             inside.sort();
             if inside.is_empty() {

@@ -141,10 +141,13 @@ fn touched(before: &[Row], after: &[Row], company: &[&[f64]], kind: Kind, range:
     let broken = || {
         let values = |rows: &[Row]| rows[range.clone()].iter().map(|row| row.value).collect::<Vec<_>>();
         let (was, is) = (values(before), values(after));
-        company.iter().filter_map(|other| other.get(range.clone())).any(|other| {
-            let then = correlation(&was, other);
-            then.abs() >= RELATED && correlation(&is, other) * then.signum() <= then.abs() - WEAKER
-        })
+        company
+            .iter()
+            .filter_map(|other| other.get(range.clone()))
+            .any(|other| {
+                let then = correlation(&was, other);
+                then.abs() >= RELATED && correlation(&is, other) * then.signum() <= then.abs() - WEAKER
+            })
     };
     match kind {
         Kind::Stuck => moved(),
@@ -347,7 +350,12 @@ mod tests {
         let mut rng = Rng::with_seed(2);
         let alien: Vec<f64> = with.iter().map(|_| rng.f64()).collect();
         let inject = |company: &[&[f64]]| {
-            super::inject(&mut with.clone(), company, Kind::CorrelationBreak, &mut Rng::with_seed(1))
+            super::inject(
+                &mut with.clone(),
+                company,
+                Kind::CorrelationBreak,
+                &mut Rng::with_seed(1),
+            )
         };
         assert!(inject(&[&related]) && inject(&[&alien, &related]) && inject(&[]));
         assert!(!inject(&[&alien]));

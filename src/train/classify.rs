@@ -41,17 +41,24 @@ pub fn fit(examples: &[Example]) -> Option<(Faults, f64, f64)> {
     // Alike in every run, and every part of the cross-validation has some of each class.
     known.sort_by(|a, b| {
         let features = a.1.iter().zip(b.1).map(|(a, b)| a.total_cmp(b));
-        a.0.cmp(&b.0).then(features.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then))
+        a.0.cmp(&b.0)
+            .then(features.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then))
     });
     let mut right = vec![(0_usize, 0_usize); classes.len()];
     for fold in 0..FOLDS {
         let apart = |place: &usize| place % FOLDS == fold;
-        let learned: Vec<_> = (0..known.len()).filter(|place| !apart(place)).map(|place| known[place]).collect();
+        let learned: Vec<_> = (0..known.len())
+            .filter(|place| !apart(place))
+            .map(|place| known[place])
+            .collect();
         let model = solve(&learned, &classes)?;
         for place in (0..known.len()).filter(apart) {
             let (class, features) = known[place];
             right[class].1 += 1;
-            let called = model.classify(features).first().map(|(name, _)| *name == classes[class]);
+            let called = model
+                .classify(features)
+                .first()
+                .map(|(name, _)| *name == classes[class]);
             right[class].0 += usize::from(called.unwrap_or(false));
         }
     }

@@ -105,7 +105,11 @@ struct Table {
 
 fn file(path: &Path, interval: Duration, all: &mut Entities, examples: &mut Vec<Example>) -> Result<(), TrainError> {
     let text = table::text(path)?;
-    let separator = if text.lines().next().unwrap_or_default().contains(';') { ';' } else { ',' };
+    let separator = if text.lines().next().unwrap_or_default().contains(';') {
+        ';'
+    } else {
+        ','
+    };
     let header = |fields: &[&str]| {
         let place = |known: &[&str]| fields.iter().position(|name| known.contains(name));
         Ok(Table {
@@ -126,11 +130,19 @@ fn file(path: &Path, interval: Duration, all: &mut Entities, examples: &mut Vec<
         let label = table.label.map_or("", |label| fields[label]);
         let label = if matches!(label, "0" | "0.0") { "" } else { label };
         let number = |field: &&str| table::number(field).unwrap_or(f64::NAN);
-        table.rows.push((at, fields.iter().map(number).collect(), label.to_owned()));
+        table
+            .rows
+            .push((at, fields.iter().map(number).collect(), label.to_owned()));
         Ok(())
     })?;
-    let stem = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let folder = path.parent().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    let stem = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let folder = path
+        .parent()
+        .and_then(Path::file_name)
+        .map(|name| name.to_string_lossy().into_owned());
     let whole = csv::COMPANY.trim_end_matches(".gz");
     let single = read.names.iter().any(|name| name == "value") && read.names.len() <= 3;
     let stem = stem.trim_end_matches(".gz").trim_end_matches(".csv").to_owned();
@@ -183,7 +195,11 @@ fn named(samples: &[(Timestamp, f64, bool)], rows: &[(Timestamp, Vec<f64>, Strin
         if !label.is_empty() && label.parse::<f64>().is_err() {
             example(label, start, start + same);
             if first {
-                example(NONE, start.saturating_sub(same) / 2, (start.saturating_sub(same) / 2 + same).min(start));
+                example(
+                    NONE,
+                    start.saturating_sub(same) / 2,
+                    (start.saturating_sub(same) / 2 + same).min(start),
+                );
             }
             first = false;
         }

@@ -160,9 +160,15 @@ mod tests {
     fn a_gate_opens_judges_and_closes_after_a_calm_while() {
         let mut gates = Gates::new(4);
         let strange = gates.offer(1, 9.0, 0.8, past).unwrap();
-        assert!(strange.forest > 4.0 && (0.0..=1.0).contains(&strange.change), "{strange:?}");
+        assert!(
+            strange.forest > 4.0 && (0.0..=1.0).contains(&strange.change),
+            "{strange:?}"
+        );
         assert_eq!(gates.open(), 1);
-        let usual: Vec<f32> = (300..320).filter_map(|n| gates.offer(1, rough(n), 0.0, past)).map(|o| o.forest).collect();
+        let usual: Vec<f32> = (300..320)
+            .filter_map(|n| gates.offer(1, rough(n), 0.0, past))
+            .map(|o| o.forest)
+            .collect();
         assert!(usual.iter().filter(|forest| **forest > 4.0).count() <= 2, "{usual:?}");
         for n in 320..600 {
             gates.offer(1, rough(n), 0.0, past);
@@ -180,14 +186,19 @@ mod tests {
         }
         assert_eq!((gates.counts().opened, gates.counts().refused), (3, 7));
         gates.close(0);
-        assert!(gates.offer(9, 5.0, 1.0, past).is_some(), "a place that is free is given away");
+        assert!(
+            gates.offer(9, 5.0, 1.0, past).is_some(),
+            "a place that is free is given away"
+        );
     }
 
     #[test]
     fn the_same_samples_get_the_same_opinions() {
         let run = || -> Vec<Option<Opinion>> {
             let mut gates = Gates::new(2);
-            (0..200).map(|n| gates.offer(n % 2, rough(n) * 3.0, 0.6, past)).collect()
+            (0..200)
+                .map(|n| gates.offer(n % 2, rough(n) * 3.0, 0.6, past))
+                .collect()
         };
         assert_eq!(run(), run());
     }
@@ -195,8 +206,14 @@ mod tests {
     #[test]
     fn a_change_of_level_is_seen_as_one() {
         let mut gates = Gates::new(1);
-        let before: Vec<f32> = (0..40).filter_map(|n| gates.offer(7, rough(n), 0.6, past)).map(|o| o.change).collect();
-        let after: Vec<f32> = (0..6).filter_map(|n| gates.offer(7, 4.0 + rough(n), 0.6, past)).map(|o| o.change).collect();
+        let before: Vec<f32> = (0..40)
+            .filter_map(|n| gates.offer(7, rough(n), 0.6, past))
+            .map(|o| o.change)
+            .collect();
+        let after: Vec<f32> = (0..6)
+            .filter_map(|n| gates.offer(7, 4.0 + rough(n), 0.6, past))
+            .map(|o| o.change)
+            .collect();
         let most = |all: &[f32]| all.iter().copied().fold(0.0, f32::max);
         assert!(most(&before) < 0.5 && most(&after) > 0.9, "{before:?} {after:?}");
     }
@@ -206,7 +223,15 @@ mod tests {
         let mut gates = Gates::new(1);
         assert_eq!(gates.offer(1, f32::NAN, 9.0, past), None);
         assert_eq!(gates.offer(1, 1.0, f32::NAN, past), None);
-        assert_eq!(gates.offer(1, 1.0, 9.0, || vec![1.0; 10]), None, "too little is known of it");
-        assert!(gates.offer(1, 1e30, 9.0, || vec![0.0; 100]).is_some_and(|o| o.forest.is_finite() && o.change.is_finite()));
+        assert_eq!(
+            gates.offer(1, 1.0, 9.0, || vec![1.0; 10]),
+            None,
+            "too little is known of it"
+        );
+        assert!(
+            gates
+                .offer(1, 1e30, 9.0, || vec![0.0; 100])
+                .is_some_and(|o| o.forest.is_finite() && o.change.is_finite())
+        );
     }
 }

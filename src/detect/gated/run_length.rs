@@ -64,7 +64,8 @@ impl RunLength {
             let scale = beta * (kappa + 1.0) / (alpha * kappa);
             let off = (value - mean).powi(2) / scale;
             let freedom = 2.0 * alpha;
-            let log = self.constants[length] - 0.5 * (freedom * std::f64::consts::PI * scale).ln()
+            let log = self.constants[length]
+                - 0.5 * (freedom * std::f64::consts::PI * scale).ln()
                 - (freedom + 1.0) / 2.0 * (off / freedom).ln_1p();
             let seen = probability * log.exp().max(f64::MIN_POSITIVE);
             ended += seen * HAZARD;

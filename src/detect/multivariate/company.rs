@@ -225,10 +225,14 @@ impl Span {
         sorted.sort_by(f64::total_cmp);
         let centre = quantile(&sorted, 0.5);
         let most = sorted.last().copied().unwrap_or(0.0) - sorted.first().copied().unwrap_or(0.0);
-        let span = [quantile(&sorted, 0.98) - quantile(&sorted, 0.02), most, centre.abs() / 100.0]
-            .into_iter()
-            .find(|span| *span > 0.0 && span.is_finite())
-            .unwrap_or(1.0);
+        let span = [
+            quantile(&sorted, 0.98) - quantile(&sorted, 0.02),
+            most,
+            centre.abs() / 100.0,
+        ]
+        .into_iter()
+        .find(|span| *span > 0.0 && span.is_finite())
+        .unwrap_or(1.0);
         Self { centre, span }
     }
 
@@ -242,7 +246,13 @@ impl Pace {
         let mut mean = vec![0.0; width];
         let mut deviation = vec![DEVIATION_MIN; width];
         for channel in 0..width {
-            let column = || steps.iter().skip(channel).step_by(width).filter(|step| step.is_finite());
+            let column = || {
+                steps
+                    .iter()
+                    .skip(channel)
+                    .step_by(width)
+                    .filter(|step| step.is_finite())
+            };
             let count = column().count().max(1) as f64;
             mean[channel] = column().sum::<f64>() / count;
             let squares: f64 = column().map(|step| (step - mean[channel]).powi(2)).sum();
@@ -339,10 +349,12 @@ mod tests {
             &|_, value| value + 4.0,
             // Usual values, only not together with those of the others.
             &|row, _| 100.0 + 5.0 * (row as f64 * 0.3).sin(),
-            &|_, value| stuck.get().unwrap_or_else(|| {
-                stuck.set(Some(value));
-                value
-            }),
+            &|_, value| {
+                stuck.get().unwrap_or_else(|| {
+                    stuck.set(Some(value));
+                    value
+                })
+            },
         ];
         for (place, fault) in faults.into_iter().enumerate() {
             let (channel, strength, early) = run(fault);

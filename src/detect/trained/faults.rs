@@ -145,7 +145,10 @@ impl Usual {
         let variance = rows.iter().map(|row| (row.1 - mean).powi(2)).sum::<f64>() / count;
         let least = 1e-6 * mean.abs().max(1e-6);
         let steps: Vec<f64> = rows.windows(2).map(|pair| (pair[1].1 - pair[0].1).abs()).collect();
-        let mut gaps: Vec<f64> = rows.windows(2).map(|pair| pair[1].0.since(pair[0].0).as_secs_f64()).collect();
+        let mut gaps: Vec<f64> = rows
+            .windows(2)
+            .map(|pair| pair[1].0.since(pair[0].0).as_secs_f64())
+            .collect();
         gaps.sort_by(f64::total_cmp);
         Self {
             mean,

@@ -71,7 +71,11 @@ impl Recording {
         };
         Self {
             entity: self.entity.clone(),
-            signals: self.signals.iter().map(|(name, all)| (name.clone(), cut(all))).collect(),
+            signals: self
+                .signals
+                .iter()
+                .map(|(name, all)| (name.clone(), cut(all)))
+                .collect(),
         }
     }
 
@@ -138,7 +142,9 @@ pub fn digest(recordings: &[Recording]) -> String {
         })
         .collect();
     parts.sort_unstable();
-    let whole = parts.iter().fold(FNV, |hash, part| fnv1a(hash, &format!("{part:016x}")));
+    let whole = parts
+        .iter()
+        .fold(FNV, |hash, part| fnv1a(hash, &format!("{part:016x}")));
     format!("{whole:016x}")
 }
 
@@ -150,7 +156,10 @@ struct Learned {
 }
 
 fn learn(recordings: &[Recording]) -> Learned {
-    let names: BTreeSet<&String> = recordings.iter().flat_map(|recording| recording.signals.keys()).collect();
+    let names: BTreeSet<&String> = recordings
+        .iter()
+        .flat_map(|recording| recording.signals.keys())
+        .collect();
     let signals: Vec<Signal> = names.into_iter().filter_map(|name| signal(name, recordings)).collect();
     // What rests has no part in how signals move together.
     let moving: Vec<String> = signals
@@ -233,7 +242,10 @@ fn signal(name: &str, recordings: &[Recording]) -> Option<Signal> {
         spread: variance.sqrt().max(1e-9 * mean.abs().max(1e-3)),
         step_secs: gaps.get(gaps.len() / 2).copied().unwrap_or(60.0).max(1e-3),
         day: if known {
-            hours.iter().map(|(count, sum)| Some(rounded(sum / *count as f64))).collect()
+            hours
+                .iter()
+                .map(|(count, sum)| Some(rounded(sum / *count as f64)))
+                .collect()
         } else {
             Vec::new()
         },
@@ -259,7 +271,8 @@ fn history(signals: &[Signal], recordings: &[Recording]) -> Vec<Moment> {
     let skipped = moments.len().saturating_sub(HISTORY_MAX);
     let first = moments.keys().nth(skipped).copied().unwrap_or_default();
     let kept = moments.into_iter().skip(skipped);
-    kept.map(|(at, values)| Moment(at.since(first).as_secs_f64(), values)).collect()
+    kept.map(|(at, values)| Moment(at.since(first).as_secs_f64(), values))
+        .collect()
 }
 
 /// To six figures: a file for people as well.
@@ -295,7 +308,11 @@ fn measure(learned: &Learned, late: &[Recording]) -> Metrics {
 }
 
 fn training(sources: &[String], recordings: &[Recording]) -> Training {
-    let all = || recordings.iter().flat_map(|recording| recording.signals.values().flatten());
+    let all = || {
+        recordings
+            .iter()
+            .flat_map(|recording| recording.signals.values().flatten())
+    };
     let left_out = all().filter(|(_, _, fine)| !fine).count();
     Training {
         digest: digest(recordings),

@@ -140,7 +140,9 @@ pub enum ModelError {
     #[error("this is no trained model: {0}")]
     Shape(String),
     /// Of another kind or version.
-    #[error("format '{format}' schema {schema} is not known; this version reads '{FORMAT}' schema {SCHEMA}: train it anew")]
+    #[error(
+        "format '{format}' schema {schema} is not known; this version reads '{FORMAT}' schema {SCHEMA}: train it anew"
+    )]
     Schema {
         /// What it calls itself.
         format: String,
@@ -247,7 +249,10 @@ impl Model {
             }
         }
         let width = self.signals.len();
-        if self.history.iter().any(|moment| moment.1.len() != width || !moment.0.is_finite())
+        if self
+            .history
+            .iter()
+            .any(|moment| moment.1.len() != width || !moment.0.is_finite())
             || !self.history.is_sorted_by(|a, b| a.0 <= b.0)
         {
             return wrong("a moment of its history has not the signals that it names");

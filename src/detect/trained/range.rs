@@ -174,9 +174,15 @@ mod tests {
 
     #[test]
     fn a_signal_out_of_its_trained_range_is_told_at_once_and_when_it_is_back() {
-        let said = said(&[25.0, 90.0, 91.0, 92.0, 93.0, 25.0, 25.0, 25.0, 25.0, 25.0, 25.0], "flow");
+        let said = said(
+            &[25.0, 90.0, 91.0, 92.0, 93.0, 25.0, 25.0, 25.0, 25.0, 25.0, 25.0],
+            "flow",
+        );
         assert_eq!(said.len(), 2, "{said:?}");
-        assert!(said[0].contains("High (flow)") && said[0].contains("'pump'"), "{said:?}");
+        assert!(
+            said[0].contains("High (flow)") && said[0].contains("'pump'"),
+            "{said:?}"
+        );
         assert!(said[1].starts_with("over"), "{said:?}");
         assert!(self::said(&[-50.0; 3], "flow")[0].contains("Low (flow)"));
     }

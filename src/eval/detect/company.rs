@@ -39,7 +39,11 @@ impl Device {
                 return Err("a time is expected".to_owned());
             };
             if values.len() != device.names.len() {
-                return Err(format!("{} values where the header has {}", values.len(), device.names.len()));
+                return Err(format!(
+                    "{} values where the header has {}",
+                    values.len(),
+                    device.names.len()
+                ));
             }
             let values: Result<Vec<f64>, String> = values.iter().map(|value| table::number(value)).collect();
             device.rows.push((table::time(time)?, values?));
@@ -107,7 +111,10 @@ mod tests {
         assert_eq!(seat.alone(at(0), 5.0), None);
         let most = (1..1900).filter_map(|n| seat.alone(at(n), 5.0 - 2.0 * load(n)));
         assert!(most.fold(0.0, f32::max) < 1.0);
-        assert!(seat.alone(at(1900), 4.0 - 2.0 * load(1901)).is_some_and(|alone| alone >= 1.0));
+        assert!(
+            seat.alone(at(1900), 4.0 - 2.0 * load(1901))
+                .is_some_and(|alone| alone >= 1.0)
+        );
         assert_eq!(seat.alone(at(1900), 5.0), None, "repeated");
         assert_eq!(seat.alone(at(1_000_000), 5.0), None, "a time of nobody else");
     }

@@ -119,11 +119,17 @@ impl Alarm {
 fn seat<'a>(path: &Path, device: &'a mut Option<(PathBuf, Option<Device>)>) -> Result<Option<Seat<'a>>, EvalError> {
     let folder = path.parent().unwrap_or(path);
     if device.as_ref().is_none_or(|(known, _)| known != folder) {
-        let found = COMPANIES.iter().map(|name| folder.join(name)).find(|path| path.is_file());
+        let found = COMPANIES
+            .iter()
+            .map(|name| folder.join(name))
+            .find(|path| path.is_file());
         *device = Some((folder.to_owned(), found.map(|path| Device::read(&path)).transpose()?));
     }
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let signal = name.as_deref().and_then(|name| name.split('.').next()).unwrap_or_default();
+    let signal = name
+        .as_deref()
+        .and_then(|name| name.split('.').next())
+        .unwrap_or_default();
     Ok(device
         .as_ref()
         .and_then(|(_, device)| device.as_ref())

@@ -39,7 +39,9 @@ mod tests {
 
     #[test]
     fn only_what_is_strange_is_judged_twice() {
-        let places: Vec<Option<f32>> = (0..1000_u16).map(|n| Some((f32::from(n) * 0.618_034).fract())).collect();
+        let places: Vec<Option<f32>> = (0..1000_u16)
+            .map(|n| Some((f32::from(n) * 0.618_034).fract()))
+            .collect();
         let mut scores = vec![0.0; 1000];
         scores[600] = f64::from(Portfolio::threshold()) * 1.2;
         let (judged, counts) = opinions(&places, &scores);
