@@ -27,3 +27,4 @@ pub mod plan;
 pub mod secret;
 pub mod sim;
 pub mod store;
+pub mod train;

@@ -29,6 +29,8 @@ pub struct Config {
     pub services: Vec<Service>,
     /// What detectors look for.
     pub detect: detect::Settings,
+    /// Trained models (`jurymast train`): files, or folders of them. What does not fit is refused with the reason.
+    pub models: Vec<PathBuf>,
     /// How causes are weighed.
     pub diagnose: diagnose::Settings,
     /// When Jurymast may act.

@@ -14,6 +14,7 @@ mod columns;
 mod detection;
 mod drift;
 mod flapping;
+pub mod gated;
 mod learned;
 pub mod multivariate;
 mod presence;
@@ -27,6 +28,7 @@ mod settings;
 mod shard;
 mod stuck;
 mod threshold;
+pub mod trained;
 pub mod univariate;
 
 pub use detection::{Detection, Parallel, Sequential};
@@ -95,6 +97,7 @@ fn registry(settings: &Settings) -> Vec<Box<dyn Detector>> {
         Box::new(flapping::Flapping::new(&settings.flapping)),
         Box::new(sequence::Sequence::default()),
         Box::new(alert::Alert),
+        Box::new(trained::range::TrainedRange::new(&settings.models)),
     ]
 }
 
