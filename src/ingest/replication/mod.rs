@@ -300,11 +300,14 @@ mod tests {
         let mut source = source();
         let now = [Some(standing(true, 100, &["b"])), Some(standing(false, 90, &[]))];
         assert_eq!(told(&mut source, 1, &now), [("a".into(), 0.0), ("b".into(), 0.0)]);
-        // Its primary is dead: the last word on who confirms is not enough to tell more than the positions do.
-        assert_eq!(
-            told(&mut source, 2, &[None, Some(standing(false, 100, &[]))]),
-            [("b".into(), 1.0)]
-        );
+        // Without it nothing was committed until the end.
+        let dead = [None, Some(standing(false, 100, &[]))];
+        assert_eq!(told(&mut source, 2, &dead), [("b".into(), 0.0)]);
+        // Once it is the primary itself, that says nothing of the other one any more.
+        let turned = [Some(standing(false, 110, &[])), Some(standing(true, 120, &[]))];
+        assert_eq!(told(&mut source, 3, &turned), [("b".into(), 0.0)]);
+        let both = [Some(standing(false, 120, &[])), Some(standing(true, 130, &[]))];
+        assert_eq!(told(&mut source, 5, &both), [("a".into(), 2.0), ("b".into(), 0.0)]);
     }
 
     #[test]

@@ -1,9 +1,14 @@
 //! A `PostgreSQL` server's power to write: taken for good, and given back.
 
+use std::time::Duration;
+
 use super::host::{Host, Tried, Trouble, token_line};
 use super::{Unreachable, sql};
 use crate::act::runner::{Applied, Effect};
 use crate::client::psql::Failed;
+
+/// A server that has not answered by then is stopped unheard.
+const HANGS_AFTER: Duration = Duration::from_secs(2);
 
 impl Host<'_> {
     /// Takes its power to write.
@@ -34,9 +39,9 @@ impl Host<'_> {
     }
 
     async fn fence_on_host(&self) -> Tried<Applied> {
-        self.compare().await?;
-        if self.runs().await? {
-            let limit = self.left() / 4;
+        if self.compare_and_see().await? {
+            // One that hangs does not answer in any time.
+            let limit = self.left().min(HANGS_AFTER);
             if let Ok(state) = sql::state(&self.with.dsn, limit).await
                 && state.standby
             {
@@ -46,16 +51,16 @@ impl Host<'_> {
             // A planned move waits until the standbys have everything; a broken server is not trusted with that.
             self.stop(if self.with.planned() { "fast" } else { "immediate" })
                 .await?;
+            self.append(&token_line(self.call.token)).await?;
         } else {
-            self.mark().await?;
+            self.mark_stopped().await?;
         }
-        self.append(&token_line(self.call.token)).await?;
         Ok(Applied::Done)
     }
 
     /// Is its power to write gone?
     pub async fn is_fenced(&self) -> Effect {
-        let by_sql = sql::state(&self.with.dsn, self.left() / 4).await;
+        let by_sql = sql::state(&self.with.dsn, self.left().min(HANGS_AFTER)).await;
         if let Ok(state) = &by_sql {
             return if state.standby && state.token.is_some_and(|kept| kept >= self.call.token) {
                 Effect::There

@@ -14,6 +14,12 @@ use crate::model::Token;
 /// `pg_ctl status` of a server that does not run.
 const NOT_RUNNING: i32 = 3;
 
+/// One way over ssh in place of two. The words are ours; what comes from outside are its arguments.
+const LOOK: &str = r#""$1" status -D "$2" >/dev/null 2>&1; echo "status $?"; exec cat "$2/postgresql.auto.conf""#;
+
+/// One in place of four. The line to add is on stdin.
+const MARK: &str = r#"set -e; touch "$1/standby.signal"; sync "$1/standby.signal" "$1"; cat >> "$1/postgresql.auto.conf"; sync "$1/postgresql.auto.conf""#;
+
 /// Nothing was done, or nobody knows.
 pub(super) enum Trouble {
     NoEffect(String),
@@ -101,13 +107,43 @@ impl<'a> Host<'a> {
 
     /// Refuses if a higher token is kept there.
     pub(super) async fn compare(&self) -> Tried<()> {
-        match kept(&self.settings().await?) {
+        self.refuse_stale(&self.settings().await?)
+    }
+
+    fn refuse_stale(&self, settings: &str) -> Tried<()> {
+        match kept(settings) {
             Some(kept) if kept > self.call.token => Err(Trouble::NoEffect(format!(
                 "it has been commanded with token {kept}, ours is {}: another agent acts, or data_dir was lost",
                 self.call.token
             ))),
             _ => Ok(()),
         }
+    }
+
+    /// Refuses if a higher token is kept there; tells whether the server runs.
+    pub(super) async fn compare_and_see(&self) -> Tried<bool> {
+        let ctl = self.program("pg_ctl");
+        let seen = self.must(["sh", "-c", LOOK, "sh", &ctl, &self.with.data_dir]).await;
+        let seen = seen.map_err(|trouble| match trouble {
+            Trouble::Unknown(why) => Trouble::NoEffect(why),
+            other => other,
+        })?;
+        let (status, settings) = seen.split_once('\n').unwrap_or((&seen, ""));
+        self.refuse_stale(settings)?;
+        match status.strip_prefix("status ").and_then(|code| code.trim().parse().ok()) {
+            Some(0) => Ok(true),
+            Some(NOT_RUNNING) => Ok(false),
+            _ => Err(Trouble::NoEffect(format!(
+                "pg_ctl does not tell whether it runs: {status}"
+            ))),
+        }
+    }
+
+    /// Marks a server that does not run, and leaves our token with it.
+    pub(super) async fn mark_stopped(&self) -> Tried<()> {
+        let command = argv(["sh", "-c", MARK, "sh", &self.with.data_dir]);
+        let marked = self.run_text(&command, &token_line(self.call.token)).await?;
+        marked.good().map(|_| ()).map_err(Trouble::Unknown)
     }
 
     /// Adds settings to those of a server that does not run.
