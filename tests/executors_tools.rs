@@ -90,7 +90,7 @@ impl Repository {
         }
     }
 
-    fn with(&self, more: Value) -> Value {
+    fn with(&self, more: &Value) -> Value {
         let mut with = json!({
             "do": "restore", "repository": self.path("repo"), "password_file": self.path("password"),
             "tests": self.path("tests.json"), "path": self.inside(), "target": self.path("restored"),
@@ -164,7 +164,7 @@ async fn the_newest_proven_snapshot_is_restored(kind: &'static str) {
     }
     let repository = Repository::new(kind);
     let deeds = Deeds::new(repository.dir.path());
-    let with = repository.with(json!({}));
+    let with = repository.with(&json!({}));
     deeds.refused(kind, &with, (3, 1), "none is verified").await;
     let signals = tested(&repository, "\"grep -rq 2 {}\"", 1).await;
     for signal in [
@@ -181,7 +181,7 @@ async fn the_newest_proven_snapshot_is_restored(kind: &'static str) {
     std::fs::create_dir(repository.path("restored")).unwrap();
     std::fs::write(repository.path("restored/says"), "old").unwrap();
     let says = || std::fs::read_to_string(repository.path("restored/says")).unwrap();
-    let with = repository.with(json!({"check": ["test", "-e", "{}/says"], "rpo": "1h"}));
+    let with = repository.with(&json!({"check": ["test", "-e", "{}/says"], "rpo": "1h"}));
     assert_eq!(deeds.look(kind, &with, (3, 1)).await, Effect::NotThere);
     assert_eq!(deeds.apply(kind, &with, (3, 1)).await, Applied::Done);
     assert_eq!(deeds.look(kind, &with, (3, 1)).await, Effect::There);
@@ -200,10 +200,10 @@ async fn the_newest_proven_snapshot_is_restored(kind: &'static str) {
     assert_eq!(deeds.look(kind, &back, (3, 1)).await, Effect::There);
     assert_eq!(says(), "old", "what was there before is there again");
     // What does not pass is not put in place.
-    let bad = repository.with(json!({"check": ["false"], "snapshot": "latest"}));
+    let bad = repository.with(&json!({"check": ["false"], "snapshot": "latest"}));
     deeds.refused(kind, &bad, (3, 2), "not good").await;
     assert_eq!(says(), "old");
-    let late = repository.with(json!({"rpo": "1ms"}));
+    let late = repository.with(&json!({"rpo": "1ms"}));
     deeds.refused(kind, &late, (3, 3), "the RPO is").await;
 }
 

@@ -9,6 +9,8 @@
 //! it so: it is started as a standby first and rewound only if it does not stream. Where Patroni, repmgr or `pg_auto_failover` is connected, nothing is
 //! promoted: ask them.
 
+mod fence;
+mod follow;
 mod host;
 mod sql;
 
