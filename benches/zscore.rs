@@ -17,7 +17,7 @@ use jurymast::detect::univariate::Portfolio;
 use jurymast::model::Timestamp;
 
 const METRICS: usize = 10;
-const EVERY_S: u64 = 5;
+const EVERY_S: u32 = 5;
 /// A minute's window has to be full first.
 const WARM_S: u64 = 75;
 const MEASURED_S: u64 = 40;
@@ -64,7 +64,7 @@ fn value(series: usize, n: u32) -> f64 {
 
 /// Microseconds of CPU for each.
 fn ours(series: usize) -> f64 {
-    let at = |n: u32| Timestamp::from_secs(1_767_225_600 + i64::from(n) * EVERY_S as i64);
+    let at = |n: u32| Timestamp::from_secs(1_767_225_600 + i64::from(n) * i64::from(EVERY_S));
     let mut states = vec![Portfolio::default(); series];
     for n in 0..LEARN {
         for (place, state) in states.iter_mut().enumerate() {
@@ -162,7 +162,7 @@ fn prometheus(series: usize) -> Option<f64> {
     )
     .ok()?;
     ask(port, "POST", "/-/reload")?;
-    std::thread::sleep(Duration::from_secs(2 * EVERY_S));
+    std::thread::sleep(Duration::from_secs(u64::from(2 * EVERY_S)));
     let (with, rate) = measure();
     drop(server);
     let _ = std::fs::remove_dir_all(&dir);

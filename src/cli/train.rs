@@ -137,7 +137,7 @@ fn print(model: &Model, out: &Path, output: Output) {
                 signal.name.clone(),
                 format!("{:.4}", signal.low),
                 format!("{:.4}", signal.high),
-                format!("{:.0} s", signal.step_secs),
+                format!("{} s", (signal.step_secs * 10.0).round() / 10.0),
                 related.count().to_string(),
             ]
         })

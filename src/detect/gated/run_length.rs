@@ -1,4 +1,4 @@
-//! Change points, Bayesian and online (Adams and MacKay 2007): how probable it is that the series became another one just now.
+//! Change points, Bayesian and online (after Adams and others, 2007): how probable it is that the series became another one just now.
 //!
 //! Each sample either goes on with the run at hand or begins a new one. Of every length of the run its probability and what the values of
 //! such a run would be like are kept; lengths beyond a bound are one.
@@ -66,7 +66,7 @@ impl RunLength {
             let freedom = 2.0 * alpha;
             let log = self.constants[length]
                 - 0.5 * (freedom * std::f64::consts::PI * scale).ln()
-                - (freedom + 1.0) / 2.0 * (off / freedom).ln_1p();
+                - f64::midpoint(freedom, 1.0) * (off / freedom).ln_1p();
             let seen = probability * log.exp().max(f64::MIN_POSITIVE);
             ended += seen * HAZARD;
             let on = seen * (1.0 - HAZARD);

@@ -27,6 +27,9 @@ const RELATED: f64 = 0.5;
 const HISTORY_MAX: usize = 1500;
 const ROWS_MAX: usize = 100_000;
 
+/// So many usual steps without a sample are a gap.
+const GAP: f64 = 20.0;
+
 /// A counter rises so many times as often as it falls, and more often than it rests.
 const COUNTER: usize = 50;
 
@@ -194,7 +197,10 @@ fn learn(recordings: &[Recording]) -> Learned {
     Learned {
         signals,
         relations,
-        joint: fitted.map(|(joint, _)| joint),
+        // Directions that explain everything leave nothing to be odd.
+        joint: fitted
+            .map(|(joint, _)| joint)
+            .filter(|joint| joint.directions.len() < joint.signals.len()),
         history,
     }
 }
@@ -236,10 +242,10 @@ fn signal(name: &str, recordings: &[Recording]) -> Option<Signal> {
     let known = hours.iter().all(|(count, _)| *count >= HOUR_MIN);
     Some(Signal {
         name: name.to_owned(),
-        low: low - margin,
-        high: high + margin,
-        centre: at(&values, 0.5),
-        spread: variance.sqrt().max(1e-9 * mean.abs().max(1e-3)),
+        low: rounded(low - margin),
+        high: rounded(high + margin),
+        centre: rounded(at(&values, 0.5)),
+        spread: rounded(variance.sqrt().max(1e-9 * mean.abs().max(1e-3))),
         step_secs: gaps.get(gaps.len() / 2).copied().unwrap_or(60.0).max(1e-3),
         day: if known {
             hours
@@ -252,7 +258,7 @@ fn signal(name: &str, recordings: &[Recording]) -> Option<Signal> {
     })
 }
 
-/// The end of the longest recording: at most so many moments.
+/// The end of the longest stretch without a gap, of the longest recording: at most so many moments.
 fn history(signals: &[Signal], recordings: &[Recording]) -> Vec<Moment> {
     let names: Vec<String> = signals.iter().map(|signal| signal.name.clone()).collect();
     let longest = recordings
@@ -268,11 +274,14 @@ fn history(signals: &[Signal], recordings: &[Recording]) -> Vec<Moment> {
             moment[place] = Some(rounded(value));
         }
     }
-    let skipped = moments.len().saturating_sub(HISTORY_MAX);
-    let first = moments.keys().nth(skipped).copied().unwrap_or_default();
-    let kept = moments.into_iter().skip(skipped);
-    kept.map(|(at, values)| Moment(at.since(first).as_secs_f64(), values))
-        .collect()
+    let usual = signals.iter().map(|signal| signal.step_secs).fold(0.0, f64::max);
+    let moments: Vec<(Timestamp, Vec<Option<f64>>)> = moments.into_iter().collect();
+    let stretches = moments.chunk_by(|(a, _), (b, _)| b.since(*a).as_secs_f64() <= GAP * usual);
+    let stretch = stretches.max_by_key(|stretch| stretch.len()).unwrap_or_default();
+    let stretch = &stretch[stretch.len().saturating_sub(HISTORY_MAX)..];
+    let first = stretch.first().map(|(at, _)| *at).unwrap_or_default();
+    let moment = |(at, values): &(Timestamp, Vec<Option<f64>>)| Moment(at.since(first).as_secs_f64(), values.clone());
+    stretch.iter().map(moment).collect()
 }
 
 /// To six figures: a file for people as well.

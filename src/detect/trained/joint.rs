@@ -69,7 +69,7 @@ impl Joint {
         };
         let mut residuals: Vec<f64> = rows.iter().filter_map(|row| joint.residual(row)).collect();
         residuals.sort_by(f64::total_cmp);
-        let place = ((residuals.len().saturating_sub(1)) as f64 * USUAL) as usize;
+        let place = (residuals.len().saturating_sub(1) as f64 * USUAL) as usize;
         joint.limit = MARGIN * residuals.get(place).copied().unwrap_or(0.0).max(1e-9);
         Some((joint, correlation))
     }

@@ -355,16 +355,6 @@ impl Models {
         self.find(name, group)
             .map_or_else(Vec::new, |model| model.history(signal, before))
     }
-
-    /// Each of them.
-    pub fn iter(&self) -> std::slice::Iter<'_, Model> {
-        self.0.iter()
-    }
-
-    /// True if there are none.
-    pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 #[cfg(test)]

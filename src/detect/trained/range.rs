@@ -150,7 +150,7 @@ mod tests {
         let mut detection = Detection::new(&settings, catalog.clone(), 1).unwrap();
         let mut said = Vec::new();
         for (n, value) in values.iter().enumerate() {
-            let at = Timestamp::from_secs(1_700_000_000 + n as i64);
+            let at = Timestamp::from_secs(1_700_000_000 + i64::try_from(n).unwrap());
             let sample = Sample {
                 series: catalog.series("pump-7", signal),
                 retained: false,

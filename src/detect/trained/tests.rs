@@ -121,7 +121,7 @@ fn what_does_not_fit_is_refused_with_the_reason() {
 fn what_was_wrong_is_no_ordinary_life() {
     let mut broken = pumps(3);
     for recording in &mut broken {
-        for (at, value, fine) in recording
+        for (_, value, fine) in recording
             .signals
             .get_mut("flow")
             .unwrap()
@@ -130,7 +130,6 @@ fn what_was_wrong_is_no_ordinary_life() {
             .take(200)
         {
             (*value, *fine) = (9000.0, false);
-            let _ = at;
         }
     }
     let model = fit("pump", 1, &[], &broken).unwrap();

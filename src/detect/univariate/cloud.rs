@@ -82,7 +82,7 @@ impl<const D: usize, const N: usize> Cloud<D, N> {
                         let part = known.wrapping_sub(*here).unsigned_abs();
                         let along = ((u32::from(part) * u32::from(step)) >> 16) as u16;
                         // At most half a turn, which is far below the edge.
-                        *far = (*far).max(along as i16);
+                        *far = (*far).max(along.cast_signed());
                     }
                 }
                 _ => {
