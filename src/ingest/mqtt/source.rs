@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use super::client::Client;
+use super::client::Dial;
 use super::outbox::Outbox;
 use super::session::Session;
 use super::settings::Settings;
@@ -53,8 +53,8 @@ impl Source for MqttSource {
             let mut failures = 0;
             while !feed.stop.is_cancelled() {
                 up.set(0);
-                let stood = match Client::new(&self.settings, &feed.agent) {
-                    Ok(client) => {
+                let stood = match Dial::new(&self.settings, &feed.agent) {
+                    Ok(dial) => {
                         let session = Session {
                             settings: &self.settings,
                             feed: &feed,
@@ -62,10 +62,7 @@ impl Source for MqttSource {
                             outbox: &mut outbox,
                             up: &up,
                         };
-                        tokio::select! {
-                            () = feed.stop.cancelled() => return,
-                            stood = session.run(client) => stood,
-                        }
+                        session.run(&dial).await
                     }
                     Err(error) => {
                         tracing::error!(source = %self.settings.name, %error, "cannot connect");

@@ -33,6 +33,9 @@ pub struct Worker {
     filters: Vec<(String, u8)>,
     routes: Vec<Route>,
     topics: HashMap<Box<str>, Option<Known>, RandomState>,
+    /// Packets of more bytes are skipped.
+    limit: usize,
+    nameless: Sampler,
 }
 
 struct Route {
@@ -86,6 +89,8 @@ impl Worker {
                 .collect(),
             routes,
             topics: HashMap::default(),
+            limit: settings.max_payload,
+            nameless: Sampler::default(),
         }
     }
 
@@ -94,10 +99,13 @@ impl Worker {
         &self.filters
     }
 
-    /// The broker did not take those subscriptions.
-    pub fn refused(&mut self, places: &[usize], batch: &mut Batch) {
-        for (filter, _) in places.iter().filter_map(|place| self.filters.get(*place)) {
-            let error = format!("the broker refuses the subscription to {filter}: check its access list");
+    /// The broker did not take those subscriptions, for these reasons.
+    pub fn refused(&mut self, places: &[(usize, String)], batch: &mut Batch) {
+        let refused = places
+            .iter()
+            .filter_map(|(place, reason)| Some((&self.filters.get(*place)?.0, reason)));
+        for (filter, reason) in refused {
+            let error = format!("the broker refuses the subscription to {filter} ({reason}): check its access list");
             tracing::error!(source = %self.source, %error);
             let now = crate::clock::wall_clock();
             self.count("subscription_refused", 1);
@@ -117,7 +125,7 @@ impl Worker {
     pub fn message(&mut self, topic: &str, payload: &[u8], retained: bool, now: Timestamp, batch: &mut Batch) {
         self.messages.inc();
         if self.topics.len() >= TOPICS_MAX && !self.topics.contains_key(topic) {
-            self.forget();
+            self.bound();
         }
         let known = match self.topics.entry_ref(topic) {
             EntryRef::Occupied(known) => known.into_mut(),
@@ -160,6 +168,36 @@ impl Worker {
             }
         }
         self.samples.inc_by((batch.samples.len() - before.0) as u64);
+    }
+
+    /// A message in a packet of so many bytes, more than are taken: its payload was skipped.
+    pub fn too_long(&mut self, topic: &str, bytes: usize, now: Timestamp, batch: &mut Batch) {
+        self.messages.inc();
+        if !self.topics.contains_key(topic) {
+            self.bound();
+            let known = learn(&self.routes, &self.broker, topic, now, batch);
+            self.topics.insert(topic.into(), known);
+        }
+        match self.topics.get(topic) {
+            Some(Some(known)) => {
+                let (route, entity) = (known.route, known.entity.clone());
+                let error = DecodeError::TooLong {
+                    bytes,
+                    limit: self.limit,
+                };
+                self.bad(topic, route, entity, &error, 1, now, batch);
+            }
+            _ => self.count("no_route", 1),
+        }
+    }
+
+    /// A message on a topic that is no text.
+    pub fn nameless(&mut self) {
+        self.messages.inc();
+        self.count("topic_utf8", 1);
+        if let Some(suppressed) = self.nameless.line(Instant::now()) {
+            tracing::warn!(source = %self.source, suppressed, "a message on a topic that is not UTF-8 was skipped");
+        }
     }
 
     /// What did not come through as it was sent is counted and said.
@@ -215,7 +253,8 @@ impl Worker {
         });
     }
 
-    fn count(&self, reason: &'static str, count: u64) {
+    /// Counts what could not be read.
+    pub fn count(&self, reason: &'static str, count: u64) {
         self.metrics
             .bad_input
             .get_or_create(&ByReason {
@@ -225,7 +264,11 @@ impl Worker {
             .inc_by(count);
     }
 
-    fn forget(&mut self) {
+    /// Makes room for one more topic.
+    fn bound(&mut self) {
+        if self.topics.len() < TOPICS_MAX {
+            return;
+        }
         self.topics.clear();
         let label = BySource {
             source: format!("{}:topics", self.source),
