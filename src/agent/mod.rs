@@ -6,6 +6,7 @@
 
 mod effects;
 mod engine_loop;
+mod full;
 mod parallel;
 mod probing;
 mod recording;
@@ -35,6 +36,7 @@ use crate::model::{Catalog, Service};
 use crate::notify::Notifier;
 
 use effects::Dispatcher;
+use full::Full;
 
 pub use parallel::Threads;
 pub use setup::engine_setup;
@@ -208,6 +210,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         picture,
         recent: VecDeque::new(),
         painted: None,
+        full: Full::new(feed.catalog.clone(), &feed.metrics),
     };
     let (mut engine, mut feed) = (engine, feed);
     while let Some(loaded) = engine_loop::run(&mut engine, &mut waiting, &mut wanted, &mut dispatcher, &stop).await {

@@ -125,7 +125,9 @@ impl Detection {
         for event in std::mem::take(&mut self.events) {
             let id = self.catalog.entity(event.entity.as_str());
             let (shard, entity) = self.place_entity(id, topology);
-            self.shards[usize::from(shard)].events.push((entity, event));
+            if let Some(shard) = self.shards.get_mut(usize::from(shard)) {
+                shard.events.push((entity, event));
+            }
         }
         for shard in &mut self.shards {
             shard.now = now;
@@ -141,6 +143,9 @@ impl Detection {
     }
 
     fn place_entity(&mut self, id: EntityId, topology: &Topology) -> Place {
+        if id == EntityId::REFUSED {
+            return NOWHERE;
+        }
         if let Some(place) = self.entities.get(id.index()).filter(|place| **place != NOWHERE) {
             return *place;
         }
@@ -160,7 +165,10 @@ impl Detection {
             return *place;
         }
         let Some((entity, signal)) = self.catalog.parts(id) else {
-            debug_assert!(false, "a sample of a series that the catalog does not know");
+            debug_assert!(
+                id == SeriesId::REFUSED,
+                "a sample of a series that the catalog does not know"
+            );
             return UNPLACED;
         };
         if self.series.len() <= id.index() {
