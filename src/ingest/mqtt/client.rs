@@ -16,6 +16,9 @@ use crate::secret::{SecretError, resolve};
 /// A connection attempt takes no longer than this, the broker's answer included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Packets handed on together.
+const GROUP: usize = 64;
+
 /// What a connection brings.
 pub enum Packet<'a> {
     /// A message.
@@ -165,33 +168,56 @@ impl Client {
         Ok(self.link.wait().await?)
     }
 
-    /// Takes in whatever has come, without waiting. True if anything has.
-    pub fn receive(&mut self, mut each: impl FnMut(Packet<'_>)) -> Result<bool, Lost> {
+    /// Takes in whatever has come, without waiting, and hands it on in groups. True if anything has come.
+    pub fn receive(&mut self, mut each: impl FnMut(&[Packet<'_>])) -> Result<bool, Lost> {
         let came = self.link.pump()?;
         loop {
-            let taken = match self.cutter.cut(self.link.input())? {
-                Cut::Frame(frame, taken) => {
-                    match frame {
-                        Frame::Message(message) => each(Packet::Message(message)),
-                        Frame::TooLong { message, bytes } => each(Packet::TooLong(message, bytes)),
-                        Frame::Nameless { ack } => each(Packet::Nameless(ack)),
-                        Frame::Other(frame) => match packets::read(self.protocol, frame).map_err(Lost::broken)? {
-                            Answer::Subscribed(refused) => each(Packet::Subscribed(refused)),
-                            Answer::Unwelcome(words, whose) => return Err(Lost::of(whose.reach(words))),
-                            Answer::Welcome { .. } => return Err(Lost::broken("it lets us in twice".into())),
-                            Answer::Other => {}
-                        },
+            let (mut group, mut taken) = (Vec::with_capacity(GROUP), 0);
+            let ended = loop {
+                let input = self.link.input().get(taken..).unwrap_or_default();
+                match self.cutter.cut(input) {
+                    Ok(Cut::Frame(frame, bytes)) => {
+                        taken += bytes;
+                        match self.packet(frame) {
+                            Ok(packet) => group.extend(packet),
+                            Err(lost) => break Some(Err(lost)),
+                        }
                     }
-                    taken
+                    Ok(Cut::Skipped(bytes)) => taken += bytes,
+                    Ok(Cut::More(bytes)) => break Some(Ok(bytes)),
+                    Err(error) => break Some(Err(error.into())),
                 }
-                Cut::Skipped(taken) => taken,
-                Cut::More(bytes) => {
+                if group.len() == GROUP {
+                    break None;
+                }
+            };
+            // What came before the end of a session counts.
+            each(&group);
+            drop(group);
+            self.link.take(taken);
+            match ended {
+                None => {}
+                Some(Ok(bytes)) => {
                     self.link.make_room(bytes);
                     return Ok(came);
                 }
-            };
-            self.link.take(taken);
+                Some(Err(lost)) => return Err(lost),
+            }
         }
+    }
+
+    fn packet<'a>(&self, frame: Frame<'a>) -> Result<Option<Packet<'a>>, Lost> {
+        Ok(Some(match frame {
+            Frame::Message(message) => Packet::Message(message),
+            Frame::TooLong { message, bytes } => Packet::TooLong(message, bytes),
+            Frame::Nameless { ack } => Packet::Nameless(ack),
+            Frame::Other(frame) => match packets::read(self.protocol, frame).map_err(Lost::broken)? {
+                Answer::Subscribed(refused) => Packet::Subscribed(refused),
+                Answer::Unwelcome(words, whose) => return Err(Lost::of(whose.reach(words))),
+                Answer::Welcome { .. } => return Err(Lost::broken("it lets us in twice".into())),
+                Answer::Other => return Ok(None),
+            },
+        }))
     }
 
     /// Asks for subscriptions; the answer comes by [`Self::receive`].

@@ -119,28 +119,34 @@ impl Session<'_> {
             let (worker, taken) = (&mut *self.worker, &mut *batch);
             // What is read at once came at once. Each message still has a time of its own, because values of one time are one value.
             seen = wall_clock().max(seen + STEP);
-            let received = client.receive(|packet| {
-                let ack = match packet {
-                    Packet::Message(message) => {
-                        worker.message(message.topic, message.payload, message.retained, seen, taken);
-                        message.ack
-                    }
-                    Packet::TooLong(message, bytes) => {
-                        worker.too_long(message.topic, bytes, seen, taken);
-                        message.ack
-                    }
-                    Packet::Nameless(ack) => {
-                        worker.nameless();
-                        ack
-                    }
-                    Packet::Subscribed(refused) => {
-                        answers.push(refused);
-                        return;
-                    }
-                };
-                acks.extend(ack);
-                messages += 1;
-                seen = seen + STEP;
+            let received = client.receive(|group| {
+                worker.touch(group.iter().filter_map(|packet| match packet {
+                    Packet::Message(message) => Some(message.topic),
+                    _ => None,
+                }));
+                for packet in group {
+                    let ack = match packet {
+                        Packet::Message(message) => {
+                            worker.message(message.topic, message.payload, message.retained, seen, taken);
+                            message.ack
+                        }
+                        Packet::TooLong(message, bytes) => {
+                            worker.too_long(message.topic, *bytes, seen, taken);
+                            message.ack
+                        }
+                        Packet::Nameless(ack) => {
+                            worker.nameless();
+                            *ack
+                        }
+                        Packet::Subscribed(refused) => {
+                            answers.push(refused.clone());
+                            continue;
+                        }
+                    };
+                    acks.extend(ack);
+                    messages += 1;
+                    seen = seen + STEP;
+                }
             });
             for refused in answers {
                 self.subscribed(refused, &mut subscribing, batch);

@@ -34,6 +34,16 @@ pub struct Memo {
     misses: u8,
 }
 
+impl Memo {
+    /// Reads what the next payload will ask for, so that it is near when its turn comes.
+    pub fn touch(&self) -> u64 {
+        let kept = self.kept.first();
+        let series = kept.and_then(|kept| kept.series.first()).map_or(0, |series| series.0);
+        let word = kept.and_then(|kept| kept.words.first()).copied().unwrap_or_default();
+        u64::from(series) ^ word
+    }
+}
+
 struct Kept {
     shape: usize,
     /// By slot.
