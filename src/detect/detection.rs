@@ -52,6 +52,9 @@ const HASHER: FixedState = FixedState::with_seed(0x7368_6172);
 /// and nothing would be detected any more.
 const AHEAD_MAX: Duration = Duration::from_secs(60);
 
+/// Samples whose places are fetched together, see the shard.
+const CHUNK: usize = 64;
+
 /// Shards beyond this bring nothing.
 const SHARDS_MAX: usize = 256;
 
@@ -109,15 +112,19 @@ impl Detection {
             }
         }
         let samples = std::mem::take(&mut self.samples);
-        for sample in &samples {
-            let place = self.place_series(sample.series, topology);
-            let mut sample = *sample;
-            if sample.at > sample.seen + AHEAD_MAX {
-                sample.at = sample.seen;
-                self.ahead += 1;
-            }
-            if let Some(shard) = self.shards.get_mut(usize::from(place.shard)) {
-                shard.take(place.series, place.entity, sample);
+        for chunk in samples.chunks(CHUNK) {
+            let places = chunk.iter().filter_map(|sample| self.series.get(sample.series.index()));
+            std::hint::black_box(places.fold(0, |sum, place| sum ^ place.series));
+            for sample in chunk {
+                let place = self.place_series(sample.series, topology);
+                let mut sample = *sample;
+                if sample.at > sample.seen + AHEAD_MAX {
+                    sample.at = sample.seen;
+                    self.ahead += 1;
+                }
+                if let Some(shard) = self.shards.get_mut(usize::from(place.shard)) {
+                    shard.take(place.series, place.entity, sample);
+                }
             }
         }
         self.samples = samples;

@@ -8,7 +8,7 @@ use crate::model::{
 };
 use crate::store::{Columns, Counts, Pushed, Tag};
 
-use super::columns::Slots;
+use super::columns::{Latest, Slots};
 use super::scribe::Scribe;
 use super::{Detector, Settings, registry};
 
@@ -58,6 +58,7 @@ pub struct Shard {
     findings: Vec<Finding>,
     /// Who spoke in the tick at hand, and when.
     heard: Vec<(Timestamp, u32)>,
+    latest: Latest,
 }
 
 /// Has never spoken.
@@ -83,6 +84,7 @@ impl Shard {
             now: Timestamp::EPOCH,
             findings: Vec::new(),
             heard: Vec::new(),
+            latest: Latest::default(),
         }
     }
 
@@ -134,7 +136,8 @@ impl Shard {
             findings: &mut self.findings,
         };
         for chunk in self.samples.chunks(CHUNK) {
-            let mut touched = 0;
+            let lines = chunk.iter().map(|(series, _)| scribe.store.touch(*series as usize));
+            let mut touched = lines.fold(0, |sum, read| sum ^ read);
             for detector in &self.detectors {
                 touched ^= detector.touch(chunk);
             }
@@ -222,20 +225,8 @@ impl Shard {
     /// by entity and time. Series do not look at one another, so only a series that is out of order is worth a sort.
     fn put_in_order(&mut self) {
         let rank = |sample: &Sample| (sample.at, sample.seen, sample.retained, sample.value.to_bits());
-        let mut ordered = true;
-        if self.samples.len() > 1 {
-            for place in 0..self.samples.len() {
-                let (series, sample) = self.samples[place];
-                let latest = self.store.mark(series as usize);
-                if *latest > 0 && rank(&self.samples[*latest as usize - 1].1) > rank(&sample) {
-                    ordered = false;
-                }
-                *latest = u32::try_from(place + 1).unwrap_or(u32::MAX);
-            }
-            for (series, _) in &self.samples {
-                *self.store.mark(*series as usize) = 0;
-            }
-        }
+        let by_rank = |a: &(u32, Sample), b: &(u32, Sample)| rank(&a.1) <= rank(&b.1);
+        let ordered = self.samples.is_sorted_by(by_rank) || self.latest.each_in_order(&self.samples, rank);
         if !ordered {
             self.samples.sort_by_key(|(_, sample)| rank(sample));
         }

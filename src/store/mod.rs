@@ -42,7 +42,6 @@ struct Line {
     value: [f64; DEPTH],
     entity: u32,
     signal: SignalId,
-    mark: u32,
     wants: u16,
     /// Where in the window the newest value stands.
     newest: u8,
@@ -100,7 +99,6 @@ impl Columns {
             value: [0.0; DEPTH],
             entity: tag.entity,
             signal: tag.signal,
-            mark: 0,
             wants: tag.wants,
             newest: 0,
             filled: 0,
@@ -133,9 +131,9 @@ impl Columns {
         }
     }
 
-    /// A number that the shard may write beside the series for as long as it works on a batch; 0 at first.
-    pub fn mark(&mut self, series: usize) -> &mut u32 {
-        &mut self.lines[series].mark
+    /// Reads what [`Self::push`] will read of that series, so that it is near when its turn comes.
+    pub fn touch(&self, series: usize) -> u64 {
+        self.lines[series].filled.into()
     }
 
     /// Takes in a sample of the series with that index.
