@@ -179,7 +179,7 @@ async fn a_message_beyond_the_limit_is_said_and_skipped_alone() {
         let mut listening = Listening::start(&yaml);
         listening.until(|said| said == "plant good").await;
         let mut publisher = Publisher::new(port);
-        let big = [&br#"{"flow": 4"#[..], &[b' '; 400_000], b"}"].concat();
+        let big = [&br#"{"flow": 4"#[..], &vec![b' '; 400_000], b"}"].concat();
         publisher.publish("plant/pump/telemetry", big, false).await;
         publisher
             .publish("plant/pump/telemetry", br#"{"flow": 5}"#.to_vec(), false)

@@ -89,7 +89,7 @@ struct Inner {
 /// Texts by number, and numbers by text.
 #[derive(Default)]
 struct Texts {
-    texts: Vec<Arc<str>>,
+    list: Vec<Arc<str>>,
     index: HashTable<u32>,
     bytes: usize,
 }
@@ -104,19 +104,19 @@ fn pair_hash((entity, signal): (EntityId, SignalId)) -> u64 {
 impl Texts {
     fn find(&self, text: &str) -> Option<u32> {
         let hash = HASHER.hash_one(text);
-        self.index.find(hash, |&id| &*self.texts[id as usize] == text).copied()
+        self.index.find(hash, |&id| &*self.list[id as usize] == text).copied()
     }
 
     fn intern(&mut self, text: &str) -> u32 {
         if let Some(id) = self.find(text) {
             return id;
         }
-        let id = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+        let id = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
         self.bytes += text.len();
-        self.texts.push(text.into());
-        let texts = &self.texts;
+        self.list.push(text.into());
+        let list = &self.list;
         self.index.insert_unique(HASHER.hash_one(text), id, |&other| {
-            HASHER.hash_one(&*texts[other as usize])
+            HASHER.hash_one(&*list[other as usize])
         });
         id
     }
@@ -160,7 +160,7 @@ impl Catalog {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let bytes = inner.entities.bytes + inner.signals.bytes + text.len();
         let texts = of(&mut inner);
-        if texts.texts.len() >= self.room || bytes > self.room.saturating_mul(NAME_BYTES) {
+        if texts.list.len() >= self.room || bytes > self.room.saturating_mul(NAME_BYTES) {
             let known = texts.find(text);
             drop(inner);
             if known.is_none() {
@@ -254,7 +254,7 @@ impl Catalog {
     pub fn entity_name(&self, entity: EntityId) -> EntityName {
         self.read()
             .entities
-            .texts
+            .list
             .get(entity.index())
             .map_or_else(|| "".into(), |text| EntityName::from(Arc::clone(text)))
     }
@@ -263,7 +263,7 @@ impl Catalog {
     pub fn signal_name(&self, signal: SignalId) -> SignalName {
         self.read()
             .signals
-            .texts
+            .list
             .get(signal.index())
             .map_or_else(|| "".into(), |text| SignalName::from(Arc::clone(text)))
     }
@@ -275,7 +275,7 @@ impl Catalog {
 
     /// How many entities there are.
     pub fn entity_count(&self) -> usize {
-        self.read().entities.texts.len()
+        self.read().entities.list.len()
     }
 }
 

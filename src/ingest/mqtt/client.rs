@@ -140,7 +140,7 @@ impl Client {
             self.link.pump()?;
             match self.cutter.cut(self.link.input())? {
                 Cut::Frame(Frame::Other(frame), taken) => {
-                    let answer = packets::read(self.protocol, frame).map_err(Lost::broken)?;
+                    let answer = packets::read(self.protocol, frame).map_err(|error| Lost::broken(&error))?;
                     self.link.take(taken);
                     return match answer {
                         Answer::Welcome { keep_alive } => {
@@ -151,11 +151,11 @@ impl Client {
                             Ok(())
                         }
                         Answer::Unwelcome(words, whose) => Err(Lost::of(whose.reach(words))),
-                        _ => Err(Lost::broken("something else came before the answer to CONNECT".into())),
+                        _ => Err(Lost::broken("something else came before the answer to CONNECT")),
                     };
                 }
                 Cut::Frame(..) | Cut::Skipped(_) => {
-                    return Err(Lost::broken("a message came before the answer to CONNECT".into()));
+                    return Err(Lost::broken("a message came before the answer to CONNECT"));
                 }
                 Cut::More(bytes) => self.link.make_room(bytes),
             }
@@ -211,10 +211,10 @@ impl Client {
             Frame::Message(message) => Packet::Message(message),
             Frame::TooLong { message, bytes } => Packet::TooLong(message, bytes),
             Frame::Nameless { ack } => Packet::Nameless(ack),
-            Frame::Other(frame) => match packets::read(self.protocol, frame).map_err(Lost::broken)? {
+            Frame::Other(frame) => match packets::read(self.protocol, frame).map_err(|error| Lost::broken(&error))? {
                 Answer::Subscribed(refused) => Packet::Subscribed(refused),
                 Answer::Unwelcome(words, whose) => return Err(Lost::of(whose.reach(words))),
-                Answer::Welcome { .. } => return Err(Lost::broken("it lets us in twice".into())),
+                Answer::Welcome { .. } => return Err(Lost::broken("it lets us in twice")),
                 Answer::Other => return Ok(None),
             },
         }))
@@ -277,7 +277,7 @@ impl Lost {
         }
     }
 
-    fn broken(what: String) -> Self {
+    fn broken(what: &str) -> Self {
         let detail = format!("the broker breaks the protocol: {what}");
         Self {
             broken: true,
@@ -288,7 +288,7 @@ impl Lost {
 
 impl From<FrameError> for Lost {
     fn from(error: FrameError) -> Self {
-        Self::broken(error.to_string())
+        Self::broken(&error.to_string())
     }
 }
 

@@ -30,7 +30,7 @@ pub enum Cut<'a> {
 }
 
 /// A packet.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Frame<'a> {
     /// A message.
     Message(Message<'a>),
@@ -59,7 +59,7 @@ pub struct Message<'a> {
     pub payload: &'a [u8],
     /// It was kept by the broker and is old.
     pub retained: bool,
-    /// The number by which it is acknowledged, with QoS 1.
+    /// The number by which it is acknowledged, with `QoS` 1.
     pub ack: Option<u16>,
 }
 
@@ -80,7 +80,7 @@ pub enum FrameError {
     /// A part that runs beyond the end of its packet.
     #[error("the {0} of a message runs beyond its end")]
     Overrun(&'static str),
-    /// A QoS that nobody asked for, or that there is not.
+    /// A `QoS` that nobody asked for, or that there is not.
     #[error("a message of QoS {0}; asked for was at most 1")]
     Qos(u8),
     /// Number 0.
@@ -377,7 +377,7 @@ mod tests {
     #[test]
     fn a_message_that_is_too_long_is_told_and_what_follows_is_read() {
         for protocol in [Protocol::V311, Protocol::V5] {
-            let mut stream = publish(protocol, "plant/big", &[b'x'; 70_000], 1, false, 9);
+            let mut stream = publish(protocol, "plant/big", &vec![b'x'; 70_000], 1, false, 9);
             stream.extend(publish(protocol, "plant/small", b"1", 0, false, 0));
             let mut cutter = Cutter::new(protocol, LIMIT);
             let Ok(Cut::Frame(Frame::TooLong { message, bytes }, taken)) = cutter.cut(&stream[..20]) else {

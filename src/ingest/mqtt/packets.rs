@@ -15,7 +15,7 @@ pub const PING: [u8; 2] = [0xc0, 0];
 /// The session is over as we wish it: no will of ours is due.
 pub const GOODBYE: [u8; 2] = [0xe0, 0];
 
-/// Messages of QoS 1 that may be under way to us at once; beyond that a broker of version 5 waits for our acknowledgements.
+/// Messages of `QoS` 1 that may be under way to us at once; beyond that a broker of version 5 waits for our acknowledgements.
 const RECEIVE_MAX: u16 = 4096;
 
 /// What we say of ourselves.
@@ -63,7 +63,7 @@ impl Whose {
     }
 }
 
-/// Takes a message of QoS 1 off the broker's hands.
+/// Takes a message of `QoS` 1 off the broker's hands.
 pub const fn acknowledge(number: u16) -> [u8; 4] {
     let [high, low] = number.to_be_bytes();
     [0x40, 2, high, low]

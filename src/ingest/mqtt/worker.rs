@@ -57,7 +57,7 @@ struct Route {
 struct Topics {
     hasher: RandomState,
     table: HashTable<u32>,
-    topics: Paged<Topic>,
+    known: Paged<Topic>,
     near: Vec<u32>,
 }
 
@@ -76,22 +76,22 @@ struct Known {
 
 impl Topics {
     fn find(&self, text: &str) -> Option<usize> {
-        let same = |place: &u32| *self.topics[*place as usize].text == *text;
+        let same = |place: &u32| *self.known[*place as usize].text == *text;
         self.table
             .find(self.hasher.hash_one(text), same)
             .map(|place| *place as usize)
     }
 
     fn insert(&mut self, text: &str, known: Option<Known>) -> usize {
-        let place = self.topics.len();
-        self.topics.push(Topic {
+        let place = self.known.len();
+        self.known.push(Topic {
             text: text.into(),
             known,
         });
         let Self {
-            hasher, table, topics, ..
+            hasher, table, known, ..
         } = self;
-        let rehash = |place: &u32| hasher.hash_one(&*topics[*place as usize].text);
+        let rehash = |place: &u32| hasher.hash_one(&*known[*place as usize].text);
         table.insert_unique(hasher.hash_one(text), u32::try_from(place).unwrap_or(u32::MAX), rehash);
         place
     }
@@ -103,7 +103,7 @@ impl Topics {
         let likely = texts.filter_map(|text| self.table.find(self.hasher.hash_one(text), |_| true));
         self.near.extend(likely);
         let read = |place: &u32| {
-            let topic = &self.topics[*place as usize];
+            let topic = &self.known[*place as usize];
             let memo = topic.known.as_ref().map_or(0, |known| known.memo.touch());
             memo ^ u64::from(topic.text.as_bytes().first().copied().unwrap_or_default())
         };
@@ -188,7 +188,7 @@ impl Worker {
         if let Some(place) = self.topics.find(topic) {
             return place;
         }
-        if self.topics.topics.len() >= TOPICS_MAX {
+        if self.topics.known.len() >= TOPICS_MAX {
             self.forget();
         }
         let mut known = learn(&self.routes, &self.broker, topic, now, batch);
@@ -205,7 +205,7 @@ impl Worker {
     pub fn message(&mut self, topic: &str, payload: &[u8], retained: bool, now: Timestamp, batch: &mut Batch) {
         self.messages.inc();
         let place = self.place(topic, now, batch);
-        let known = self.topics.topics.get_mut(place).and_then(|topic| topic.known.as_mut());
+        let known = self.topics.known.get_mut(place).and_then(|topic| topic.known.as_mut());
         let Some(known) = known else {
             self.count("no_route", 1);
             return;
@@ -246,7 +246,7 @@ impl Worker {
     pub fn too_long(&mut self, topic: &str, bytes: usize, now: Timestamp, batch: &mut Batch) {
         self.messages.inc();
         let place = self.place(topic, now, batch);
-        match self.topics.topics.get(place) {
+        match self.topics.known.get(place) {
             Some(Topic { known: Some(known), .. }) => {
                 let (route, entity) = (known.route, known.entity.clone());
                 let error = DecodeError::TooLong {
