@@ -15,6 +15,7 @@ use crate::model::plan::Outcome;
 use crate::model::{Check, EntityName};
 use crate::notify::Notifier;
 
+use super::full::Full;
 use super::snapshot::snapshot;
 use super::{counting, probing};
 
@@ -37,11 +38,15 @@ pub struct Dispatcher {
     pub metrics: Metrics,
     pub recent: VecDeque<Arc<Record>>,
     pub painted: Option<Instant>,
+    pub full: Full,
 }
 
 impl Dispatcher {
-    /// Keeps an input for the capsule.
-    pub fn record_input(&mut self, input: &Input) {
+    /// Keeps an input for the capsule. What has no name, because the catalog was full, is taken out of it.
+    pub fn record_input(&mut self, input: &mut Input) {
+        if let Input::Batch(batch) = input {
+            self.full.admit(batch);
+        }
         if let Some(recording) = &mut self.recording {
             recording.input(input);
         }

@@ -7,6 +7,7 @@
 mod counting;
 mod effects;
 mod engine_loop;
+mod full;
 mod parallel;
 mod probing;
 mod recording;
@@ -36,6 +37,7 @@ use crate::model::{Catalog, Service};
 use crate::notify::Notifier;
 
 use effects::Dispatcher;
+use full::Full;
 
 pub use parallel::Threads;
 pub use setup::engine_setup;
@@ -210,6 +212,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         metrics,
         recent: VecDeque::new(),
         painted: None,
+        full: Full::new(feed.catalog.clone(), &feed.metrics),
     };
     let (mut engine, mut feed) = (engine, feed);
     while let Some(loaded) = engine_loop::run(&mut engine, &mut waiting, &mut wanted, &mut dispatcher, &stop).await {

@@ -25,10 +25,13 @@ pub fn snapshot(engine: &Engine, recent: &VecDeque<Arc<Record>>, acting: bool) -
         }
     }
     let many = engine.topology().entities().len() > SHOWN;
-    let entities = engine
-        .topology()
+    let topology = engine.topology();
+    let (all, ill) = if many { (0, usize::MAX) } else { (usize::MAX, 0) };
+    let not_well = symptoms.keys().filter_map(|name| topology.entity(name.as_str()));
+    let entities = topology
         .entities()
-        .filter(|entity| !many || symptoms.contains_key(&entity.name))
+        .take(all)
+        .chain(not_well.take(ill))
         .map(|entity| {
             let own = symptoms.get(&entity.name);
             let vital = engine.detection().vital(entity.name.as_str());

@@ -52,6 +52,9 @@ const HASHER: FixedState = FixedState::with_seed(0x7368_6172);
 /// and nothing would be detected any more.
 const AHEAD_MAX: Duration = Duration::from_secs(60);
 
+/// Samples whose places are fetched together, see the shard.
+const CHUNK: usize = 64;
+
 /// Shards beyond this bring nothing.
 const SHARDS_MAX: usize = 256;
 
@@ -109,15 +112,19 @@ impl Detection {
             }
         }
         let samples = std::mem::take(&mut self.samples);
-        for sample in &samples {
-            let place = self.place_series(sample.series, topology);
-            let mut sample = *sample;
-            if sample.at > sample.seen + AHEAD_MAX {
-                sample.at = sample.seen;
-                self.ahead += 1;
-            }
-            if let Some(shard) = self.shards.get_mut(usize::from(place.shard)) {
-                shard.take(place.series, place.entity, sample);
+        for chunk in samples.chunks(CHUNK) {
+            let places = chunk.iter().filter_map(|sample| self.series.get(sample.series.index()));
+            std::hint::black_box(places.fold(0, |sum, place| sum ^ place.series));
+            for sample in chunk {
+                let place = self.place_series(sample.series, topology);
+                let mut sample = *sample;
+                if sample.at > sample.seen + AHEAD_MAX {
+                    sample.at = sample.seen;
+                    self.ahead += 1;
+                }
+                if let Some(shard) = self.shards.get_mut(usize::from(place.shard)) {
+                    shard.take(place.series, place.entity, sample);
+                }
             }
         }
         self.samples = samples;
@@ -125,7 +132,9 @@ impl Detection {
         for event in std::mem::take(&mut self.events) {
             let id = self.catalog.entity(event.entity.as_str());
             let (shard, entity) = self.place_entity(id, topology);
-            self.shards[usize::from(shard)].events.push((entity, event));
+            if let Some(shard) = self.shards.get_mut(usize::from(shard)) {
+                shard.events.push((entity, event));
+            }
         }
         for shard in &mut self.shards {
             shard.now = now;
@@ -141,6 +150,9 @@ impl Detection {
     }
 
     fn place_entity(&mut self, id: EntityId, topology: &Topology) -> Place {
+        if id == EntityId::REFUSED {
+            return NOWHERE;
+        }
         if let Some(place) = self.entities.get(id.index()).filter(|place| **place != NOWHERE) {
             return *place;
         }
@@ -160,7 +172,10 @@ impl Detection {
             return *place;
         }
         let Some((entity, signal)) = self.catalog.parts(id) else {
-            debug_assert!(false, "a sample of a series that the catalog does not know");
+            debug_assert!(
+                id == SeriesId::REFUSED,
+                "a sample of a series that the catalog does not know"
+            );
             return UNPLACED;
         };
         if self.series.len() <= id.index() {

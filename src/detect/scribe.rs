@@ -4,7 +4,7 @@ use crate::model::symptom::Finding;
 use crate::model::{Catalog, EntityName, Evidence, Severity, Symptom, SymptomKey, SymptomKind, Timestamp};
 
 use super::EntityMeta;
-use super::shard::Series;
+use crate::store::{Columns, Tag};
 
 /// Collects findings of one shard and knows the names behind its indices.
 pub struct Scribe<'a> {
@@ -12,7 +12,7 @@ pub struct Scribe<'a> {
     pub now: Timestamp,
     pub(super) catalog: &'a Catalog,
     pub(super) entities: &'a [EntityMeta],
-    pub(super) series: &'a [Series],
+    pub(super) store: &'a mut Columns,
     pub(super) findings: &'a mut Vec<Finding>,
 }
 
@@ -38,9 +38,14 @@ impl Scribe<'_> {
         &self.entities[entity]
     }
 
+    /// The index of the entity whose series that is.
+    pub fn whose(&self, series: usize) -> usize {
+        self.store.tag(series).entity as usize
+    }
+
     /// A symptom of one signal.
     pub fn raise_series(&mut self, series: usize, draft: Draft) {
-        let Series { entity, signal, .. } = self.series[series];
+        let Tag { entity, signal, .. } = self.store.tag(series);
         let signal = self.catalog.signal_name(signal);
         let key = SymptomKey {
             entity: self.name(entity as usize),
@@ -52,7 +57,7 @@ impl Scribe<'_> {
 
     /// The symptom of one signal is over.
     pub fn clear_series(&mut self, series: usize, kind: SymptomKind, at: Timestamp) {
-        let Series { entity, signal, .. } = self.series[series];
+        let Tag { entity, signal, .. } = self.store.tag(series);
         let signal = self.catalog.signal_name(signal);
         self.findings.push(Finding::Cleared {
             key: SymptomKey {

@@ -6,9 +6,9 @@ use crate::model::symptom::Finding;
 use crate::model::{
     Catalog, EntityKind, EntityName, Event, EventKind, Reach, Sample, SignalId, Span, Timestamp, Topology,
 };
-use crate::store::{Columns, Counts, Pushed};
+use crate::store::{Columns, Counts, Pushed, Tag};
 
-use super::columns::Slots;
+use super::columns::{Latest, Slots};
 use super::scribe::Scribe;
 use super::{Detector, Settings, registry};
 
@@ -51,7 +51,6 @@ pub struct Shard {
     speech: Vec<Timestamp>,
     /// Of those that anybody tried to reach or spoke for: few of the many.
     vitals: Slots<Vital>,
-    series: Vec<Series>,
     detectors: Vec<Box<dyn Detector>>,
     samples: Vec<(u32, Sample)>,
     pub(super) events: Vec<(u32, Event)>,
@@ -59,19 +58,7 @@ pub struct Shard {
     findings: Vec<Finding>,
     /// Who spoke in the tick at hand, and when.
     heard: Vec<(Timestamp, u32)>,
-}
-
-/// What every sample asks of its series: four to a line of cache.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Series {
-    /// Whose.
-    pub(super) entity: u32,
-    /// Of what signal.
-    pub(super) signal: SignalId,
-    /// One more than the place of its latest sample in the tick at hand.
-    latest: u32,
-    /// A bit for each detector that wants its samples.
-    wants: u16,
+    latest: Latest,
 }
 
 /// Has never spoken.
@@ -91,13 +78,13 @@ impl Shard {
             entities: Vec::new(),
             speech: Vec::new(),
             vitals: Slots::default(),
-            series: Vec::new(),
             detectors,
             samples: Vec::new(),
             events: Vec::new(),
             now: Timestamp::EPOCH,
             findings: Vec::new(),
             heard: Vec::new(),
+            latest: Latest::default(),
         }
     }
 
@@ -126,20 +113,14 @@ impl Shard {
     }
 
     pub(super) fn add_series(&mut self, entity: u32, signal: SignalId) -> u32 {
-        let index = self.store.add();
+        let index = self.store.len();
         let name = self.catalog.signal_name(signal);
         let meta = &self.entities[entity as usize];
         let mut wants = 0;
         for (bit, detector) in self.detectors.iter_mut().enumerate() {
             wants |= u16::from(detector.attach(index, name.as_str(), meta)) << bit;
         }
-        let series = Series {
-            entity,
-            signal,
-            latest: 0,
-            wants,
-        };
-        self.series.push(series);
+        self.store.add(Tag { entity, signal, wants });
         u32::try_from(index).unwrap_or(u32::MAX)
     }
 
@@ -151,14 +132,12 @@ impl Shard {
             now: self.now,
             catalog: &self.catalog,
             entities: &self.entities,
-            series: &self.series,
+            store: &mut self.store,
             findings: &mut self.findings,
         };
         for chunk in self.samples.chunks(CHUNK) {
-            let mut touched = 0;
-            for (series, _) in chunk {
-                touched ^= self.store.touch(*series as usize);
-            }
+            let lines = chunk.iter().map(|(series, _)| scribe.store.touch(*series as usize));
+            let mut touched = lines.fold(0, |sum, read| sum ^ read);
             for detector in &self.detectors {
                 touched ^= detector.touch(chunk);
             }
@@ -166,7 +145,7 @@ impl Shard {
             for (series, sample) in chunk {
                 let series = *series as usize;
                 scribe.now = sample.seen;
-                let before = match self.store.push(series, sample) {
+                let before = match scribe.store.push(series, sample) {
                     Pushed::New { before } => before,
                     Pushed::Ended => {
                         for detector in &mut self.detectors {
@@ -176,7 +155,7 @@ impl Shard {
                     }
                     Pushed::Dropped => continue,
                 };
-                let mut wants = self.series[series].wants;
+                let mut wants = scribe.store.tag(series).wants;
                 while wants != 0 {
                     let bit = wants.trailing_zeros() as usize;
                     wants &= wants - 1;
@@ -233,7 +212,7 @@ impl Shard {
             now: self.now,
             catalog: &self.catalog,
             entities: &self.entities,
-            series: &self.series,
+            store: &mut self.store,
             findings: &mut self.findings,
         };
         for detector in &mut self.detectors {
@@ -246,20 +225,8 @@ impl Shard {
     /// by entity and time. Series do not look at one another, so only a series that is out of order is worth a sort.
     fn put_in_order(&mut self) {
         let rank = |sample: &Sample| (sample.at, sample.seen, sample.retained, sample.value.to_bits());
-        let mut ordered = true;
-        if self.samples.len() > 1 {
-            for place in 0..self.samples.len() {
-                let (series, sample) = self.samples[place];
-                let latest = &mut self.series[series as usize].latest;
-                if *latest > 0 && rank(&self.samples[*latest as usize - 1].1) > rank(&sample) {
-                    ordered = false;
-                }
-                *latest = u32::try_from(place + 1).unwrap_or(u32::MAX);
-            }
-            for (series, _) in &self.samples {
-                self.series[*series as usize].latest = 0;
-            }
-        }
+        let by_rank = |a: &(u32, Sample), b: &(u32, Sample)| rank(&a.1) <= rank(&b.1);
+        let ordered = self.samples.is_sorted_by(by_rank) || self.latest.each_in_order(&self.samples, rank);
         if !ordered {
             self.samples.sort_by_key(|(_, sample)| rank(sample));
         }

@@ -125,6 +125,10 @@ impl Detector for Stuck {
         }
     }
 
+    fn touch(&self, samples: &[(u32, Sample)]) -> u64 {
+        self.watches.touch(samples, |watch| watch.seen.into())
+    }
+
     fn ended(&mut self, series: usize, at: Timestamp, out: &mut Scribe<'_>) {
         if let Some(watch) = self.watches.get_mut(series) {
             watch.run = 0;

@@ -4,7 +4,10 @@
 //! subscription lost without being made again.
 
 mod client;
+pub mod frames;
+mod link;
 mod outbox;
+mod packets;
 mod pattern;
 pub mod payload;
 mod pulse;

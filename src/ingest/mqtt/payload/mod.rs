@@ -174,6 +174,14 @@ pub enum DecodeError {
     /// More than is read.
     #[error("it holds more than {0} values")]
     TooMany(usize),
+    /// Longer than is read.
+    #[error("its packet of {bytes} bytes is longer than max_payload allows ({limit}): it was skipped")]
+    TooLong {
+        /// How long it was.
+        bytes: usize,
+        /// How long it may be.
+        limit: usize,
+    },
 }
 
 impl DecodeError {
@@ -190,6 +198,7 @@ impl DecodeError {
             Self::Topic(_) => "topic",
             Self::UnknownAlias { .. } => "unknown_alias",
             Self::TooMany(_) => "too_many",
+            Self::TooLong { .. } => "too_long",
         }
     }
 }
