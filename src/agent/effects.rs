@@ -14,7 +14,7 @@ use crate::model::plan::Outcome;
 use crate::model::{Check, EntityName};
 use crate::notify::Notifier;
 
-use super::probing;
+use super::{probing, sharing};
 use super::snapshot::snapshot;
 
 /// Decisions that the page shows.
@@ -26,6 +26,7 @@ const PICTURE_EVERY: Duration = Duration::from_millis(200);
 /// Everything that effects are handed to.
 pub struct Dispatcher {
     pub conductor: Option<Conductor>,
+    pub sharing: Option<sharing::Handle>,
     pub prober: Arc<Prober>,
     pub agent: EntityName,
     pub inbox: mpsc::Sender<Input>,
@@ -40,6 +41,19 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// Keeps an input for the capsule.
     pub fn record_input(&mut self, input: &Input) {
+        match input {
+            Input::Event(event) => {
+                if let Some(sharing) = &self.sharing {
+                    sharing.sights.note(event);
+                }
+            }
+            Input::Operator(word) => {
+                if let Some(conductor) = &self.conductor {
+                    sharing::remember(conductor, self.sharing.as_ref(), word);
+                }
+            }
+            _ => {}
+        }
         if let Some(recording) = &mut self.recording {
             recording.input(input);
         }
@@ -117,8 +131,12 @@ impl Dispatcher {
         if due || news {
             self.painted = Some(Instant::now());
             self.picture
-                .publish(snapshot(engine, &self.recent, self.conductor.is_some()));
+                .publish(snapshot(engine, &self.recent, self.conductor.is_some(), self.trouble()));
         }
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.sharing.as_ref().and_then(sharing::Handle::trouble)
     }
 
     fn later(&self, input: Input) {

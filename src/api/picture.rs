@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::decide::ServiceState;
 use crate::diagnose::Explanation;
 use crate::engine::Record;
-use crate::model::{EntityKind, EntityName, Incident, IncidentId, Lease, Plan, ServiceName, Timestamp, Verdict};
+use crate::model::{EntityKind, EntityName, Incident, IncidentId, Lease, Plan, ServiceName, Share, Timestamp, Verdict};
 
 /// The engine as it stood at one moment.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -23,6 +23,10 @@ pub struct Snapshot {
     pub held: bool,
     /// Its right to act.
     pub lease: Lease,
+    /// The same for each part of the services, where several agents share them.
+    pub leases: Vec<Share>,
+    /// What keeps it from leading any part, if anything.
+    pub cannot_lead: Option<String>,
     /// Series that are held.
     pub series: usize,
     /// Version of the graph.

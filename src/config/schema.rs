@@ -9,7 +9,7 @@ use crate::decide::Policy;
 use crate::ingest::alertmanager::AlertSettings;
 use crate::ingest::{mqtt, prometheus};
 use crate::model::{EdgeKind, Entity, EntityName, Service};
-use crate::{detect, diagnose, notify};
+use crate::{coordinate, detect, diagnose, notify};
 
 /// The whole config.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +33,8 @@ pub struct Config {
     pub policy: Policy,
     /// Patterns and playbooks beside those that come with the binary.
     pub rules: Rules,
+    /// How several agents agree on who acts.
+    pub coordinate: coordinate::Settings,
     /// Who is told.
     pub notify: notify::Settings,
     /// Recording of everything that the engine is fed.

@@ -8,7 +8,7 @@ use crate::decide::{Ledger, Policy, Senses, ServiceState};
 use crate::detect::{self, Detection, Parallel};
 use crate::diagnose::{self, Diagnosis, Library};
 use crate::model::{
-    Batch, Catalog, EntityName, Event, EventKind, Incident, IncidentId, Lease, Plan, PlanId, Service, ServiceName,
+    Batch, Catalog, EntityName, Event, EventKind, Incident, IncidentId, Lease, Plan, PlanId, Service, ServiceName, Share,
     Timestamp, Topology, TopologyChange, Verdict,
 };
 use crate::plan::Playbooks;
@@ -63,6 +63,7 @@ pub struct Engine {
     pub(super) playbooks: Arc<Playbooks>,
     pub(super) ledger: Ledger,
     pub(super) lease: Lease,
+    pub(super) shares: BTreeMap<String, Share>,
     pub(super) held: bool,
     pub(super) unready: Option<(Timestamp, String)>,
     pub(super) approved: BTreeSet<(IncidentId, ServiceName)>,
@@ -76,7 +77,7 @@ pub struct Engine {
     parallel: Box<dyn Parallel + Send>,
     detect_settings: detect::Settings,
     shards: usize,
-    changed: bool,
+    pub(super) changed: bool,
     reviewed: Timestamp,
 }
 
@@ -121,6 +122,7 @@ impl Engine {
                 seq: 0,
                 until: Timestamp::EPOCH,
             },
+            shares: BTreeMap::new(),
             held: false,
             unready: None,
             approved: BTreeSet::new(),
@@ -164,6 +166,7 @@ impl Engine {
         }
         next.now = self.now;
         next.lease = self.lease;
+        std::mem::swap(&mut next.shares, &mut self.shares);
         next.held = self.held;
         next.unready = self.unready.take();
         next.probe_seq = self.probe_seq;
@@ -193,11 +196,19 @@ impl Engine {
                 self.changed = true;
             }
             Input::Lease(lease) => self.renew(lease),
+            Input::Share(share) => self.share(share, effects),
             Input::Tick(now) => self.tick(now, effects),
         }
     }
 
-    fn take(&mut self, batch: Batch) {
+    fn take(&mut self, mut batch: Batch) {
+        // What others see confirms or denies; symptoms are what this agent sees itself.
+        let foreign = |event: &Event| matches!(&event.kind, EventKind::Reach { vantage, .. } if *vantage != self.agent);
+        if batch.events.iter().any(foreign) {
+            let (others, own) = batch.events.into_iter().partition(foreign);
+            batch.events = own;
+            self.pending.extend::<Vec<Event>>(others);
+        }
         let lasting = |event: &&Event| {
             matches!(
                 event.kind,
@@ -206,15 +217,6 @@ impl Engine {
         };
         self.pending.extend(batch.events.iter().filter(lasting).cloned());
         self.detection.batch(batch);
-    }
-
-    fn renew(&mut self, lease: Lease) {
-        let seq = if lease.epoch == self.lease.epoch {
-            lease.seq.max(self.lease.seq)
-        } else {
-            lease.seq
-        };
-        self.lease = Lease { seq, ..lease };
     }
 
     fn tick(&mut self, now: Timestamp, effects: &mut Effects) {
@@ -296,7 +298,9 @@ impl Engine {
                 running,
                 taken_back,
                 handed_over,
+                begun,
             } => {
+                self.begun_before(&service, begun);
                 if let Some(state) = self.states.get_mut(&service) {
                     state.active = active;
                     state.moved = moved;

@@ -7,6 +7,7 @@ mod core;
 mod effects;
 mod facts;
 mod input;
+mod leases;
 mod operator;
 mod planning;
 mod review;

@@ -100,7 +100,7 @@ impl Engine {
             policy: &self.policy,
             senses: &self.senses,
             ledger: &self.ledger,
-            lease: self.lease,
+            lease: self.lease_of(&service.name),
             target,
             fenced: self.playbooks.is_fenced(&service.playbook),
             approved: self.approved.contains(&(incident.id, service.name.clone())),
@@ -130,7 +130,7 @@ impl Engine {
         let asked = self.probe_sent.get(&state.active).is_some_and(|at| recent(*at));
         let known = self
             .senses
-            .latest_probe(state.active.as_str())
+            .own_probe(state.active.as_str(), &self.agent)
             .is_some_and(|look| recent(look.at));
         if asked || known || service.confirm == 0 {
             return;
@@ -181,8 +181,10 @@ impl Engine {
     }
 
     fn step_refusal(&self, id: &PlanId, committed: bool) -> Option<Refusal> {
+        let of = self.states.iter().find(|(_, state)| state.running.as_ref() == Some(id));
+        let held = of.map_or(self.lease, |(service, _)| self.lease_of(service));
         let lease = || {
-            (self.lease.epoch == 0 || self.now >= self.lease.until).then(|| Refusal {
+            (held.epoch == 0 || self.now >= held.until).then(|| Refusal {
                 gate: "lease".into(),
                 decision: Decision::Hold,
                 reason: "this agent holds no lease".into(),

@@ -192,6 +192,11 @@ impl Journal {
         self.length == 0
     }
 
+    /// What all records tell together.
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
     /// The lock that keeps other agents out.
     pub fn lock(&self) -> Arc<Lock> {
         Arc::clone(&self.lock)
