@@ -336,7 +336,7 @@ async fn a_stale_leader_writes_nothing_and_epochs_only_grow() {
     assert!(old > 1_000_000_000, "the first epoch comes from the clock: {old}");
     let store = first.store();
     let service = "x".into();
-    store.put(&service, Some((0, b"intent")), Some(b"state")).await.unwrap();
+    store.put(&service, "p 0", Some((0, b"intent")), Some(b"state")).await.unwrap();
     // The first one stands still.
     let news = until(&mut second, "the other's lead", |news| taken(news).is_some()).await;
     let News::Taken { epoch, folders, .. } = news else { panic!() };
@@ -344,11 +344,13 @@ async fn a_stale_leader_writes_nothing_and_epochs_only_grow() {
     assert_eq!(folders[0].entries, [b"intent"]);
     assert_eq!(folders[0].state.as_deref(), Some(&b"state"[..]));
     assert!(store.rights().check(&service).is_err(), "its time is over");
-    let refused = store.put(&service, Some((1, b"stale")), None).await.unwrap_err();
+    let refused = store.put(&service, "p 1", Some((1, b"stale")), None).await.unwrap_err();
     assert!(refused.to_string().contains("passed to another agent"), "{refused}");
     until(&mut first, "its loss", |news| matches!(news, News::Lost { .. })).await;
     // The last entry of a plan clears its folder.
-    second.store().put(&service, None, Some(b"after")).await.unwrap();
+    second.store().put(&service, "p 2", None, Some(b"after")).await.unwrap();
+    // The same once more, as after an answer that was lost, is as good as once; what was written before it comes too late.
+    second.store().put(&service, "p 2", None, Some(b"after")).await.unwrap();
     second.resign().await;
     let news = until(&mut first, "the lead again", |news| taken(news).is_some()).await;
     let News::Taken { epoch: again, folders, .. } = news else { panic!() };

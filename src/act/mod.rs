@@ -9,6 +9,7 @@ mod conductor;
 pub mod executor;
 mod intents;
 pub mod journal;
+pub mod keeper;
 pub mod probe;
 pub mod runner;
 

@@ -37,7 +37,7 @@ use crate::notify::Notifier;
 
 use effects::Dispatcher;
 
-pub use acting::restored;
+pub use acting::{restored, restored_one};
 pub use parallel::Threads;
 pub use setup::engine_setup;
 

@@ -54,7 +54,8 @@ impl Intents for Shelf {
             let state = kept.map(|kept| serde_json::to_vec(&kept)).transpose().map_err(later)?;
             let entry = serde_json::to_vec(intent.record).map_err(later)?;
             let entry = (!intent.last).then_some((intent.number, entry.as_slice()));
-            match self.0.put(intent.service, entry, state.as_deref()).await {
+            let id = format!("{} {}", intent.plan, intent.number);
+            match self.0.put(intent.service, &id, entry, state.as_deref()).await {
                 Ok(()) => Ok(()),
                 Err(NotPut::NotOurs(why)) => Err(NotWritten::NotOurs(why)),
                 Err(NotPut::Later(why)) => Err(NotWritten::Later(why)),
@@ -269,7 +270,7 @@ impl Sharing {
             plan: None,
         };
         if let Ok(value) = serde_json::to_vec(&kept)
-            && let Err(error) = self.handle.store.put(&record.service, None, Some(&value)).await
+            && let Err(error) = self.handle.store.put(&record.service, "brought", None, Some(&value)).await
         {
             tracing::warn!(%error, "where {} runs is not yet known to the other agents", record.service);
         }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Ended, Outcome, Output};
 use crate::capsule::Capsule;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, Loaded, fences};
 use crate::diagnose::Library;
 use crate::model::Catalog;
 use crate::plan::Playbooks;
@@ -77,7 +77,7 @@ fn config(path: &Path) -> Finding {
         Ok(loaded) => Finding {
             path: path.to_owned(),
             problems: Vec::new(),
-            notes: loaded.warnings,
+            notes: loaded.warnings.iter().cloned().chain(fences(&loaded)).collect(),
         },
         Err(errors) => Finding {
             path: path.to_owned(),

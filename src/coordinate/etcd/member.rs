@@ -390,10 +390,18 @@ impl Member {
         let floor = client.list(&self.key("floor"), None).await?;
         let floor = floor.pairs.first().map_or(0, |found| floor_of(&found.value));
         let mut folders = Vec::new();
+        let mut lasts = BTreeMap::new();
         for service in &part.services {
             let key = self.store.state_key(service);
             let state = client.list(&key, None).await?.pairs;
             let entries = client.list(&self.store.plan_folder(service), None).await?.pairs;
+            let last_key = self.store.last_key(service);
+            let last = client.list(&last_key, None).await?.pairs;
+            let last = last.into_iter().find(|found| found.key == last_key);
+            lasts.insert(
+                service.clone(),
+                last.and_then(|found| String::from_utf8(found.value).ok()),
+            );
             folders.push(Folder {
                 service: service.clone(),
                 state: state.into_iter().find(|found| found.key == key).map(|found| found.value),
@@ -404,8 +412,8 @@ impl Member {
         let key = self.lead_key(name);
         self.store.rights.change(|leads| {
             for service in &part.services {
-                let key = key.clone();
-                leads.insert(service.clone(), Lead { key, created });
+                let (key, last) = (key.clone(), lasts.remove(service).flatten());
+                leads.insert(service.clone(), Lead { key, created, last });
             }
         });
         self.epochs.insert(name.to_owned(), epoch);

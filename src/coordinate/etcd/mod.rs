@@ -4,7 +4,7 @@
 //! whatever the leader writes down is written on the condition that the lead is still the one of that revision. Acting ends two thirds of the
 //! lease's time after the last renewal was *sent*, by the clock that goes on while the machine sleeps.
 //!
-//! Keys below the prefix: `live/lead/PART` and `live/agent/NAME` hang on leases; `plan/SERVICE/NUMBER` are the entries of the plan under way;
+//! Keys below the prefix: `live/lead/PART` and `live/agent/NAME` hang on leases; `plan/SERVICE/NUMBER` are the entries of the plan under way and `last/SERVICE` tells the last of them;
 //! `data/` is what all agents follow; `layout` tells how the services are cut into parts, and `floor` is added to each revision, so that epochs
 //! go on growing when the store was lost.
 

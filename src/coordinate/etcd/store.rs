@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::solo::Right;
-use super::client::{CallError, Client, behind, coded};
+use super::client::{CallError, Client, behind, coded, pair};
 use super::part_of_key;
 use crate::model::ServiceName;
 
@@ -18,6 +18,8 @@ pub struct Lead {
     pub key: String,
     /// The revision that made it.
     pub created: i64,
+    /// The last thing that was written of the service.
+    pub last: Option<String>,
 }
 
 /// Whether this agent may act for a service. Cloning shares it.
@@ -77,6 +79,12 @@ impl Store {
         format!("{}plan/{}/", self.prefix, part_of_key(service.as_str()))
     }
 
+    /// What was written last of a service: each write follows the one before it, so that a try that a stalled member carries out late changes
+    /// nothing any more.
+    pub(super) fn last_key(&self, service: &ServiceName) -> String {
+        format!("{}last/{}", self.prefix, part_of_key(service.as_str()))
+    }
+
     pub(super) fn state_key(&self, service: &ServiceName) -> String {
         format!("{}data/state/{}", self.prefix, part_of_key(service.as_str()))
     }
@@ -87,9 +95,11 @@ impl Store {
     }
 
     /// Writes the entry of a service's plan, and what becomes of its state, if its lead is still ours. The last entry of a plan clears its folder.
+    /// `id` tells this write from all others; the same may be tried again.
     pub async fn put(
         &self,
         service: &ServiceName,
+        id: &str,
         entry: Option<(u64, &[u8])>,
         state: Option<&[u8]>,
     ) -> Result<(), NotPut> {
@@ -111,14 +121,30 @@ impl Store {
         if let Some(state) = state {
             then.push(json!({"request_put": {"key": coded(self.state_key(service)), "value": coded(state)}}));
         }
-        let still_ours = json!([{"key": coded(&lead.key), "target": "CREATE", "result": "EQUAL", "create_revision": lead.created.to_string()}]);
-        match self.client.transact(still_ours, Value::Array(then), json!([])).await {
-            Ok((true, _)) => Ok(()),
-            Ok((false, _)) => Err(NotPut::NotOurs(format!(
-                "the lease of {service} has passed to another agent"
-            ))),
-            Err(error) => Err(NotPut::Later(error.to_string())),
+        let last = self.last_key(service);
+        then.push(json!({"request_put": {"key": coded(&last), "value": coded(id)}}));
+        let follows = match &lead.last {
+            Some(before) => json!({"key": coded(&last), "target": "VALUE", "value": coded(before)}),
+            None => json!({"key": coded(&last), "target": "CREATE", "create_revision": "0"}),
+        };
+        let still_ours = json!([{"key": coded(&lead.key), "target": "CREATE", "create_revision": lead.created.to_string()}, follows]);
+        let or = json!([{"request_range": {"key": coded(&lead.key)}}, {"request_range": {"key": coded(&last)}}]);
+        let (written, answer) = match self.client.transact(still_ours, Value::Array(then), or).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(NotPut::Later(error.to_string())),
+        };
+        let found = |at: usize| answer["responses"][at]["response_range"]["kvs"].get(0).and_then(pair);
+        let leads = || found(0).is_some_and(|found| found.created == lead.created);
+        // An earlier try whose answer was lost has written it.
+        if written || (leads() && found(1).is_some_and(|found| found.value == id.as_bytes())) {
+            self.rights.change(|leads| {
+                if let Some(known) = leads.get_mut(service).filter(|known| known.created == lead.created) {
+                    known.last = Some(id.to_owned());
+                }
+            });
+            return Ok(());
         }
+        Err(NotPut::NotOurs(format!("the lease of {service} has passed to another agent")))
     }
 
     /// Tells all agents something that needs no lead: an operator's word, or what is seen from here. `passing`: it is forgotten with this agent's
