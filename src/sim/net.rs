@@ -61,7 +61,7 @@ impl World {
         }
     }
 
-    fn look(&mut self, target: String, asked: Option<u64>) {
+    pub fn look(&mut self, target: String, asked: Option<u64>) {
         let reach = self.reach(&target);
         let took = match reach {
             Reach::Unreachable | Reach::NoAnswer => Duration::from_millis(300),

@@ -435,6 +435,8 @@ impl Runner {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;
