@@ -281,7 +281,7 @@ mod tests {
         let Ok(Input::Event(event)) = heard.try_recv() else {
             panic!("a look of another agent")
         };
-        assert!(matches!(event.kind, EventKind::Reach { vantage, .. } if vantage == *"there"));
+        assert!(matches!(event.kind, EventKind::Reach { vantage, .. } if vantage.as_str() == "there"));
         assert_eq!(sights.state().to_tell(Instant::now()), None);
         assert_eq!(sights.state().to_ask(Instant::now() + LOOK_EVERY).len(), 1);
         sights.note(&own("a", Reach::Good { took: Span::millis(1) }));

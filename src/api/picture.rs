@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use crate::decide::ServiceState;
 use crate::diagnose::Explanation;
-use crate::engine::Record;
+use crate::engine::{Record, Uncovered};
 use crate::model::{EntityKind, EntityName, Incident, IncidentId, Lease, Plan, ServiceName, Share, Timestamp, Verdict};
+use crate::plan::contingency::{Contingencies, Coverage};
 
 /// The engine as it stood at one moment.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -27,6 +28,13 @@ pub struct Snapshot {
     pub leases: Vec<Share>,
     /// What keeps it from leading any part, if anything.
     pub cannot_lead: Option<String>,
+    /// How many single failures are covered by a plan; nothing while plans are being made.
+    pub coverage: Option<Coverage>,
+    /// Those that are not, and why.
+    pub uncovered: Vec<Uncovered>,
+    /// All plans that were made ahead: `/api/contingencies`.
+    #[serde(skip)]
+    pub contingencies: Arc<Contingencies>,
     /// Series that are held.
     pub series: usize,
     /// Version of the graph.

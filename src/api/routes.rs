@@ -114,6 +114,7 @@ fn routes(hooks: Arc<Hooks>) -> Router {
         .route("/-/reload", post(reload))
         .route("/metrics", get(metrics))
         .route("/api/status", get(status))
+        .route("/api/contingencies", get(contingencies))
         .route("/api/incidents", get(incidents))
         .route("/api/incidents/{id}", get(incident))
         .route("/api/incidents/{id}/approve", post(approve))
@@ -170,7 +171,17 @@ async fn metrics(State(hooks): Shared) -> Response {
         picture.plans.len(),
         u8::from(picture.held),
     );
-    text.insert_str(end, &own);
+    let ahead = picture.coverage.map_or_else(String::new, |coverage| {
+        format!(
+            "# TYPE jurymast_contingency_failures gauge\n# HELP jurymast_contingency_failures Single failures that hit a service, by whether a plan covers them\n\
+             jurymast_contingency_failures{{covered=\"yes\"}} {}\njurymast_contingency_failures{{covered=\"no\"}} {}\n\
+             # TYPE jurymast_contingency_coverage gauge\n# HELP jurymast_contingency_coverage Share of them that a plan covers\njurymast_contingency_coverage {}\n",
+            coverage.covered,
+            coverage.failures - coverage.covered,
+            coverage.share(),
+        )
+    });
+    text.insert_str(end, &(own + &ahead));
     (
         [(
             header::CONTENT_TYPE,
@@ -183,6 +194,17 @@ async fn metrics(State(hooks): Shared) -> Response {
 
 async fn status(State(hooks): Shared) -> Response {
     Json(hooks.picture.latest().as_ref()).into_response()
+}
+
+/// What would become of whom, for each single failure.
+async fn contingencies(State(hooks): Shared) -> Response {
+    let picture = hooks.picture.latest();
+    Json(json!({
+        "coverage": picture.coverage,
+        "uncovered": picture.uncovered,
+        "contingencies": picture.contingencies.plans,
+    }))
+    .into_response()
 }
 
 async fn incidents(State(hooks): Shared) -> Response {

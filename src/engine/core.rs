@@ -13,6 +13,7 @@ use crate::model::{
 };
 use crate::plan::Playbooks;
 
+use super::ahead::Ahead;
 use super::{Effects, Input, Notification, PlanEvent, Record};
 
 /// What an engine is made of.
@@ -64,6 +65,7 @@ pub struct Engine {
     pub(super) ledger: Ledger,
     pub(super) lease: Lease,
     pub(super) shares: BTreeMap<String, Share>,
+    pub(super) ahead: Ahead,
     pub(super) held: bool,
     pub(super) unready: Option<(Timestamp, String)>,
     pub(super) approved: BTreeSet<(IncidentId, ServiceName)>,
@@ -123,6 +125,7 @@ impl Engine {
                 until: Timestamp::EPOCH,
             },
             shares: BTreeMap::new(),
+            ahead: Ahead::default(),
             held: false,
             unready: None,
             approved: BTreeSet::new(),
@@ -167,6 +170,7 @@ impl Engine {
         next.now = self.now;
         next.lease = self.lease;
         std::mem::swap(&mut next.shares, &mut self.shares);
+        std::mem::swap(&mut next.ahead, &mut self.ahead);
         next.held = self.held;
         next.unready = self.unready.take();
         next.probe_seq = self.probe_seq;
@@ -245,6 +249,7 @@ impl Engine {
         for (plan, step, committed) in std::mem::take(&mut self.asks) {
             self.answer(plan, step, committed, effects);
         }
+        self.plan_ahead(effects);
     }
 
     /// What was seen since the last tick, in an order that does not depend on the order of arrival.

@@ -10,7 +10,7 @@ use super::world::{Answer, Ev, World};
 use crate::act::journal::{Record, ServiceRecord, State};
 use crate::act::runner::{Applied, Event, Runner};
 use crate::engine::{Effects, Engine, Input, Permit};
-use crate::model::{Check, Event as Seen, EventKind, Lease, Plan, PlanId, Reach, ServiceName, Timestamp};
+use crate::model::{Check, Event as Seen, EventKind, Lease, Plan, PlanId, Reach, Service, ServiceName, Timestamp};
 
 mod carry;
 mod share;
@@ -35,6 +35,8 @@ pub struct Agent {
     /// Plans that have something to do now.
     ready: VecDeque<PlanId>,
     calls: u64,
+    /// As the config states them.
+    services: Vec<Service>,
     /// What the store and the entries written since then tell.
     known: State,
     /// What was written last of each service.

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use stateright::{Checker, Model, Property};
 
 use super::*;
-use crate::model::plan::Action as Deed;
-use crate::model::{PlanKind, Span, Timestamp, Token};
+use plans::{plan, steps};
 
 const NODES: u8 = 3;
 
@@ -91,14 +90,14 @@ enum Waits {
     Look { step: usize, undo: bool },
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Live {
     spec: Spec,
     runner: Runner,
     waits: Waits,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Agent {
     live: Option<Arc<Live>>,
     /// It has led, and may still believe so.
@@ -106,7 +105,7 @@ struct Agent {
     planned: bool,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Shared {
     epoch: u8,
     open: Option<Spec>,
@@ -117,7 +116,7 @@ struct Shared {
     stopped: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct World {
     nodes: [Node; NODES as usize],
     agents: Vec<Agent>,
@@ -164,57 +163,6 @@ enum Move {
     Look(u8, bool),
     Die(u8),
     Forget(u8),
-}
-
-fn name(node: u8) -> EntityName {
-    format!("n{node}").as_str().into()
-}
-
-fn steps(spec: Spec, seals: bool) -> Vec<(Phase, Op, u8)> {
-    let mut steps = vec![(Phase::Fence, Op::Fence, spec.from)];
-    let named = (0..NODES).filter(|node| spec.named & (1 << node) != 0 && *node != spec.from && *node != spec.to);
-    if seals {
-        steps.extend(named.map(|node| (Phase::Seal, Op::Seal, node)));
-    }
-    steps.push((Phase::Promote, Op::Promote, spec.to));
-    steps
-}
-
-fn plan(spec: Spec, seals: bool) -> Plan {
-    let deed = || Deed {
-        uses: String::new(),
-        with: serde_json::Map::new(),
-        observe: None,
-    };
-    let step = |(index, (phase, op, node)): (usize, (Phase, Op, u8))| Step {
-        index,
-        name: String::new(),
-        phase,
-        target: name(node),
-        action: deed(),
-        undo: (op == Op::Fence).then(deed),
-        timeout: Span::default(),
-        retries: 0,
-    };
-    let (at, number) = (Timestamp::EPOCH, spec.number);
-    Plan {
-        id: PlanId(number.to_string()),
-        token: Token {
-            epoch: u64::from(number) + 1,
-            seq: 1,
-        },
-        kind: PlanKind::Failover,
-        incident: None,
-        service: "svc".into(),
-        from: name(spec.from),
-        to: name(spec.to),
-        alternatives: Vec::new(),
-        steps: steps(spec, seals).into_iter().enumerate().map(step).collect(),
-        made: at,
-        deadline: at,
-        expected_rto_s: 0.0,
-        summary: String::new(),
-    }
 }
 
 impl Design {
@@ -463,64 +411,5 @@ impl Model for Design {
     }
 }
 
-fn counted(design: Design, what: &str) {
-    let checker = design.checker().threads(2).spawn_bfs().join();
-    println!("{what}: {} states", checker.unique_state_count());
-    checker.assert_properties();
-}
-
-#[test]
-fn two_agents_never_make_two_actives() {
-    counted(USED, "2 agents, 2 epochs, 3 nodes");
-}
-
-#[test]
-fn three_agents_never_make_two_actives() {
-    let three = Design {
-        agents: 3,
-        dies: false,
-        ..USED
-    };
-    counted(three, "3 agents, 3 epochs, 3 nodes");
-}
-
-#[test]
-fn each_weaker_design_ends_in_two_actives() {
-    let bare = Design {
-        tokens: false,
-        journal: false,
-        compared: false,
-        seals: false,
-        ..USED
-    };
-    let weaker = [
-        ("lease only", bare),
-        ("with tokens", Design { tokens: true, ..bare }),
-        (
-            "with tokens and a journal that is not compared",
-            Design {
-                compared: false,
-                ..USED
-            },
-        ),
-        ("with a compared journal and no tokens", Design { tokens: false, ..USED }),
-        (
-            "with names forgotten when a plan is complete",
-            Design {
-                names_kept: false,
-                agents: 3,
-                dies: false,
-                ..USED
-            },
-        ),
-        ("with targets that forget", Design { forgets: true, ..USED }),
-        ("without seals", Design { seals: false, ..USED }),
-    ];
-    for (what, design) in weaker {
-        let checker = design.checker().threads(2).spawn_bfs().join();
-        let found = checker.discovery("never two actives");
-        let steps = found.map(|path| path.into_actions().len());
-        println!("{what}: two actives after {steps:?} moves, {} states", checker.unique_state_count());
-        assert!(steps.is_some(), "{what} is not refuted");
-    }
-}
+mod checks;
+mod plans;

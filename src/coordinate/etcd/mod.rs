@@ -9,6 +9,7 @@
 //! go on growing when the store was lost.
 
 mod client;
+mod leads;
 mod member;
 mod store;
 

@@ -9,7 +9,6 @@ use crate::agent::restored_one;
 use crate::engine::Input;
 use crate::model::{Lease, PlanId, ServiceName, Share, Timestamp};
 use crate::sim::Mutant;
-use crate::sim::plant;
 use crate::sim::store::{ACTS, Ask, Kept, Told};
 use crate::sim::world::{Ev, World};
 
@@ -109,7 +108,6 @@ impl World {
 
     /// The engine hears where services run.
     fn follow(&mut self, kept: &Kept) {
-        let services = plant::config().map(|(config, _)| config.services).unwrap_or_default();
         for (service, (record, plan)) in &kept.services {
             let Some(agent) = &mut self.agent else { return };
             let heard = (record.clone(), plan.clone());
@@ -117,7 +115,7 @@ impl World {
                 continue;
             }
             agent.heard.insert(service.clone(), heard);
-            if let Some(event) = restored_one(record, plan.clone(), &services) {
+            if let Some(event) = restored_one(record, plan.clone(), &agent.services) {
                 self.feed(Input::Plan(event));
             }
         }

@@ -77,7 +77,7 @@ impl World {
     }
 
     fn recover(&mut self, state: &State) {
-        let services = plant::config().map(|(config, _)| config.services).unwrap_or_default();
+        let services = self.agent.iter().flat_map(|agent| agent.services.clone()).collect::<Vec<_>>();
         for event in restored(state, &services) {
             self.feed(Input::Plan(event));
         }
@@ -105,6 +105,7 @@ fn engine(epoch: u64) -> Result<Agent, String> {
         runners: BTreeMap::new(),
         ready: VecDeque::new(),
         calls: 0,
+        services: config.services,
         known: State::default(),
         last: BTreeMap::new(),
         heard: BTreeMap::new(),
