@@ -160,28 +160,6 @@ async fn metrics(State(hooks): Shared) -> Response {
     if encode(&mut text, &hooks.registry).is_err() {
         return (StatusCode::INTERNAL_SERVER_ERROR, "cannot be written\n").into_response();
     }
-    let picture = hooks.picture.latest();
-    let open = picture.incidents.iter().filter(|incident| incident.is_open()).count();
-    // Whatever the picture holds need not be counted twice.
-    let end = text.rfind("# EOF").unwrap_or(text.len());
-    let own = format!(
-        "# TYPE jurymast_series gauge\njurymast_series {}\n# TYPE jurymast_incidents_open gauge\njurymast_incidents_open {open}\n\
-         # TYPE jurymast_plans_running gauge\njurymast_plans_running {}\n# TYPE jurymast_held gauge\njurymast_held {}\n",
-        picture.series,
-        picture.plans.len(),
-        u8::from(picture.held),
-    );
-    let ahead = picture.coverage.map_or_else(String::new, |coverage| {
-        format!(
-            "# TYPE jurymast_contingency_failures gauge\n# HELP jurymast_contingency_failures Single failures that hit a service, by whether a plan covers them\n\
-             jurymast_contingency_failures{{covered=\"yes\"}} {}\njurymast_contingency_failures{{covered=\"no\"}} {}\n\
-             # TYPE jurymast_contingency_coverage gauge\n# HELP jurymast_contingency_coverage Share of them that a plan covers\njurymast_contingency_coverage {}\n",
-            coverage.covered,
-            coverage.failures - coverage.covered,
-            coverage.share(),
-        )
-    });
-    text.insert_str(end, &(own + &ahead));
     (
         [(
             header::CONTENT_TYPE,
