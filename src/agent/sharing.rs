@@ -132,6 +132,8 @@ pub struct Sharing {
     /// What this agent's own journal told at its start: counts where the store knows nothing yet.
     own: State,
     taken: BTreeMap<String, (Part, u64)>,
+    /// Plans to go on with once the engine knows of the lease: they ask for it at once.
+    waiting: Vec<(State, HashMap<PlanId, Timestamp>)>,
 }
 
 impl Sharing {
@@ -153,6 +155,7 @@ impl Sharing {
             wanted,
             own,
             taken: BTreeMap::new(),
+            waiting: Vec::new(),
         }
     }
 
@@ -199,6 +202,9 @@ impl Sharing {
             News::Renewed { until } => {
                 for (part, epoch) in self.taken.values() {
                     self.send(share(part, *epoch, until)).await;
+                }
+                for (told, interrupted) in std::mem::take(&mut self.waiting) {
+                    self.handle.conductor.go_on(&told, &interrupted);
                 }
             }
             News::Lost { part, why } => {
@@ -260,7 +266,7 @@ impl Sharing {
             }
         }
         self.taken.insert(part.name.clone(), (part, epoch));
-        self.handle.conductor.go_on(&told, &interrupted);
+        self.waiting.push((told, interrupted));
     }
 
     /// The store knows nothing of a service that this agent has moved when it was alone.

@@ -49,6 +49,7 @@ impl Config {
             ("agent.data_dir", self.agent.data_dir == running.agent.data_dir),
             ("api", self.api == running.api),
             ("sources.alerts", self.sources.alerts == running.sources.alerts),
+            ("coordinate", self.coordinate == running.coordinate),
             ("notify", self.notify == running.notify),
             ("record", self.record == running.record),
         ];
