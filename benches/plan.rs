@@ -186,7 +186,8 @@ fn at_the_fault(services: usize, hosts: usize, seed: u64) {
             serde_json::from_value(service(n, on, (on + 1 + pick(hosts - 1)) % hosts)).unwrap_or_else(|e| panic!("{e}"))
         })
         .collect();
-    let mut fleet: Fleet = serde_json::from_value(serde_json::json!({"nodes": nodes})).unwrap_or_else(|e| panic!("{e}"));
+    let mut fleet: Fleet =
+        serde_json::from_value(serde_json::json!({"nodes": nodes})).unwrap_or_else(|e| panic!("{e}"));
     fleet.services = services;
     let mut times: Vec<f64> = Vec::new();
     for (failure, kind) in failures(&fleet) {

@@ -134,7 +134,11 @@ impl Metrics {
             "1 while the service needs a person",
             self.service_needs_person.clone(),
         );
-        registry.register("leads", "Parts of the services that this agent leads", self.leads.clone());
+        registry.register(
+            "leads",
+            "Parts of the services that this agent leads",
+            self.leads.clone(),
+        );
         registry.register(
             "failures_covered",
             "Single failures that a plan covers",

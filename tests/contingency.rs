@@ -87,7 +87,11 @@ impl World {
         for tick in 0..seconds * 10 {
             if tick % 5 == 0 {
                 let until = self.now + Duration::from_secs(4);
-                let lease = Lease { epoch: 1, seq: 0, until };
+                let lease = Lease {
+                    epoch: 1,
+                    seq: 0,
+                    until,
+                };
                 self.engine.handle(Input::Lease(lease), &mut self.effects);
                 for name in INSTANCES {
                     let good = Reach::Good { took: Span::millis(1) };
@@ -104,7 +108,11 @@ impl World {
     }
 
     fn told(&self) -> Vec<(String, bool)> {
-        let told = self.effects.notify.iter().filter(|told| told.kind == NotificationKind::Coverage);
+        let told = self
+            .effects
+            .notify
+            .iter()
+            .filter(|told| told.kind == NotificationKind::Coverage);
         told.map(|told| (told.text.clone(), told.firing)).collect()
     }
 }
@@ -116,12 +124,25 @@ fn a_host_that_fails_sends_each_service_where_all_find_room() {
     assert!(world.engine.planned_ahead());
     let made = world.engine.contingencies();
     let coverage = made.coverage();
-    assert!(coverage.failures > 0 && coverage.covered == coverage.failures, "{made:#?}");
+    assert!(
+        coverage.failures > 0 && coverage.covered == coverage.failures,
+        "{made:#?}"
+    );
     world.pass(20, &["first-1", "second-1"]);
-    let mut moved: Vec<String> = world.effects.start.iter().map(|plan| format!("{} to {}", plan.service, plan.to)).collect();
+    let mut moved: Vec<String> = world
+        .effects
+        .start
+        .iter()
+        .map(|plan| format!("{} to {}", plan.service, plan.to))
+        .collect();
     moved.sort();
     // By itself the first one would have taken the only place of the second.
-    assert_eq!(moved, ["first to first-3", "second to second-2"], "{:#?}", world.effects.log.last());
+    assert_eq!(
+        moved,
+        ["first to first-3", "second to second-2"],
+        "{:#?}",
+        world.effects.log.last()
+    );
 }
 
 #[test]
@@ -133,8 +154,15 @@ fn a_failure_without_a_plan_is_told_before_it_happens_and_taken_back_when_it_is_
     assert_eq!(world.told(), [], "a standby may be away for a while");
     world.pass(25, &["second-2"]);
     let told = world.told();
-    assert!(told.iter().all(|(text, firing)| *firing && text.contains("second would stay down")), "{told:?}");
-    assert!(told.iter().any(|(text, _)| text.contains("a failure of h1")), "{told:?}");
+    assert!(
+        told.iter()
+            .all(|(text, firing)| *firing && text.contains("second would stay down")),
+        "{told:?}"
+    );
+    assert!(
+        told.iter().any(|(text, _)| text.contains("a failure of h1")),
+        "{told:?}"
+    );
     let uncovered = world.engine.uncovered();
     assert!(uncovered.iter().any(|one| one.failure == "second"), "{uncovered:?}");
     world.pass(5, &[]);

@@ -35,7 +35,11 @@ fn a_drill_finds_the_standby_that_is_down_and_touches_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let active = TcpListener::bind("127.0.0.1:0").unwrap();
     let standby = TcpListener::bind("127.0.0.1:0").unwrap();
-    let ports = [active.local_addr().unwrap().port(), standby.local_addr().unwrap().port(), free_port()];
+    let ports = [
+        active.local_addr().unwrap().port(),
+        standby.local_addr().unwrap().port(),
+        free_port(),
+    ];
     let entity = |(name, port): (&str, u16)| {
         format!("{{name: {name}, kind: service, attributes: {{address: '127.0.0.1:{port}'}}}}")
     };
@@ -51,13 +55,19 @@ fn a_drill_finds_the_standby_that_is_down_and_touches_nothing() {
     std::fs::write(dir.path().join("jurymast.yml"), config("{entity: b}")).unwrap();
     let (code, text) = jurymast(dir.path(), &["drill"]);
     assert_eq!(code, 0, "{text}");
-    assert!(text.contains("the standby b answers its probe") && text.contains("not seen: exec"), "{text}");
+    assert!(
+        text.contains("the standby b answers its probe") && text.contains("not seen: exec"),
+        "{text}"
+    );
     std::fs::write(dir.path().join("jurymast.yml"), config("{entity: b}, {entity: c}")).unwrap();
     let (code, text) = jurymast(dir.path(), &["drill", "--junit", "report.xml"]);
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("BAD: Refused"), "{text}");
     let report = std::fs::read_to_string(dir.path().join("report.xml")).unwrap();
-    assert!(report.contains("<testsuite name=\"web\"") && report.contains("<failure message=\"Refused\"/>"), "{report}");
+    assert!(
+        report.contains("<testsuite name=\"web\"") && report.contains("<failure message=\"Refused\"/>"),
+        "{report}"
+    );
     assert!(!dir.path().join("done").exists());
     assert_eq!(jurymast(dir.path(), &["drill", "--service", "wen"]).0, 2);
 }
@@ -72,7 +82,10 @@ fn a_changed_line_is_found() {
     }
     drop(journal);
     let (code, text) = jurymast(dir.path(), &["audit", "verify", "--data-dir", "data"]);
-    assert!(code == 0 && text.contains("3 records in 1 files, the chain is whole"), "{text}");
+    assert!(
+        code == 0 && text.contains("3 records in 1 files, the chain is whole"),
+        "{text}"
+    );
     let path = data.join("audit");
     let log = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, log.replacen("\"epoch\":2", "\"epoch\":9", 1)).unwrap();

@@ -45,7 +45,11 @@ fn instance(ill: Arc<AtomicBool>) -> u16 {
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
-            let status = if ill.load(Ordering::SeqCst) { "503 Ill" } else { "200 OK" };
+            let status = if ill.load(Ordering::SeqCst) {
+                "503 Ill"
+            } else {
+                "200 OK"
+            };
             std::thread::spawn(move || {
                 let mut buffer = [0; 4096];
                 if let Ok(1..) = stream.read(&mut buffer) {
@@ -96,8 +100,20 @@ impl World {
             std::fs::create_dir(&folder).unwrap();
             let name = format!("m{n}");
             let arguments = [
-                "--name", &name, "--data-dir", "data", "--listen-client-urls", &client, "--advertise-client-urls", &client,
-                "--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer, "--initial-cluster", &cluster,
+                "--name",
+                &name,
+                "--data-dir",
+                "data",
+                "--listen-client-urls",
+                &client,
+                "--advertise-client-urls",
+                &client,
+                "--listen-peer-urls",
+                &peer,
+                "--initial-advertise-peer-urls",
+                &peer,
+                "--initial-cluster",
+                &cluster,
             ];
             Server::start(&folder, &find("etcd").unwrap(), &arguments)
         });
@@ -119,7 +135,10 @@ impl World {
         std::fs::create_dir(dir.path().join("playbooks")).unwrap();
         std::fs::write(dir.path().join("playbooks/steps.yml"), PLAYBOOK).unwrap();
         Self {
-            endpoints: ports.iter().map(|(client, _)| format!("http://127.0.0.1:{client}")).collect(),
+            endpoints: ports
+                .iter()
+                .map(|(client, _)| format!("http://127.0.0.1:{client}"))
+                .collect(),
             dir,
             members,
             ill,
@@ -177,17 +196,25 @@ impl Agent {
     }
 
     fn leads(&self) -> bool {
-        self.status()["leases"][0]["lease"]["epoch"].as_u64().is_some_and(|epoch| epoch > 0)
+        self.status()["leases"][0]["lease"]["epoch"]
+            .as_u64()
+            .is_some_and(|epoch| epoch > 0)
     }
 
     fn active(&self) -> String {
-        self.status()["services"][0]["state"]["active"].as_str().unwrap_or_default().to_owned()
+        self.status()["services"][0]["state"]["active"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     fn gate(&self) -> String {
         let status = self.status();
         let verdict = status["verdicts"].as_array().and_then(|list| list.last().cloned());
-        verdict.unwrap_or_default()["refusal"]["gate"].as_str().unwrap_or_default().to_owned()
+        verdict.unwrap_or_default()["refusal"]["gate"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 }
 
@@ -238,7 +265,9 @@ fn an_owner_that_stood_still_in_mid_plan_finds_that_another_has_gone_on_and_does
     wait("the other one goes on", || world.effects() == WHOLE);
     wait("it runs on b", || second.active() == "b");
     first.server.signal("CONT");
-    wait("the first one has understood", || !first.leads() && first.active() == "b");
+    wait("the first one has understood", || {
+        !first.leads() && first.active() == "b"
+    });
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(world.effects(), WHOLE, "each effect once");
     assert!(first.status()["plans"].as_array().unwrap().is_empty());
@@ -294,7 +323,9 @@ fn member(world: &World, name: &str, services: &str, epoch: u64) -> Member {
     }))
     .unwrap();
     let service = |name: &str| {
-        format!("{{name: {name}, active: {name}-a, standbys: [{{entity: {name}-b}}], playbook: p, probe: {{uses: tcp}}}}")
+        format!(
+            "{{name: {name}, active: {name}-a, standbys: [{{entity: {name}-b}}], playbook: p, probe: {{uses: tcp}}}}"
+        )
     };
     let services: Vec<String> = services.split(' ').map(service).collect();
     let config = Config::parse(&format!("services: [{}]", services.join(","))).unwrap();
@@ -336,10 +367,15 @@ async fn a_stale_leader_writes_nothing_and_epochs_only_grow() {
     assert!(old > 1_000_000_000, "the first epoch comes from the clock: {old}");
     let store = first.store();
     let service = "x".into();
-    store.put(&service, "p 0", Some((0, b"intent")), Some(b"state")).await.unwrap();
+    store
+        .put(&service, "p 0", Some((0, b"intent")), Some(b"state"))
+        .await
+        .unwrap();
     // The first one stands still.
     let news = until(&mut second, "the other's lead", |news| taken(news).is_some()).await;
-    let News::Taken { epoch, folders, .. } = news else { panic!() };
+    let News::Taken { epoch, folders, .. } = news else {
+        panic!()
+    };
     assert!(epoch > old);
     assert_eq!(folders[0].entries, [b"intent"]);
     assert_eq!(folders[0].state.as_deref(), Some(&b"state"[..]));
@@ -353,7 +389,12 @@ async fn a_stale_leader_writes_nothing_and_epochs_only_grow() {
     second.store().put(&service, "p 2", None, Some(b"after")).await.unwrap();
     second.resign().await;
     let news = until(&mut first, "the lead again", |news| taken(news).is_some()).await;
-    let News::Taken { epoch: again, folders, .. } = news else { panic!() };
+    let News::Taken {
+        epoch: again, folders, ..
+    } = news
+    else {
+        panic!()
+    };
     assert!(again > epoch && folders[0].entries.is_empty());
     first.resign().await;
     // Whoever knows of higher epochs than the store, because the store was lost, raises them.

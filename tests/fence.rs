@@ -66,10 +66,18 @@ fn killed_at_any_moment_it_remembers_the_token_and_repeats_nothing() {
         let seen = run(&tokens, "9.1", &["--key", "k", "--observe"]).0;
         if !wrote().is_empty() {
             assert_ne!(seen, 1, "killed after {after} ms: it has begun");
-            assert_eq!(run(&tokens, "8.1", &["--key", "old", "--", "true"]).0, 75, "killed after {after} ms");
+            assert_eq!(
+                run(&tokens, "8.1", &["--key", "old", "--", "true"]).0,
+                75,
+                "killed after {after} ms"
+            );
         }
         let code = run(&tokens, "9.1", &arguments).0;
-        assert_eq!(code, if seen == 3 { 3 } else { 0 }, "killed after {after} ms, seen {seen}");
+        assert_eq!(
+            code,
+            if seen == 3 { 3 } else { 0 },
+            "killed after {after} ms, seen {seen}"
+        );
         assert!(wrote().lines().count() <= 1, "killed after {after} ms");
     }
 }

@@ -30,7 +30,12 @@ fn unpacked(into: &Path) -> PathBuf {
     packages.sort();
     let package = packages.pop().unwrap();
     good(Command::new("dpkg-deb").arg("-x").arg(&package).arg(into));
-    good(Command::new("dpkg-deb").arg("-e").arg(&package).arg(into.join("DEBIAN")));
+    good(
+        Command::new("dpkg-deb")
+            .arg("-e")
+            .arg(&package)
+            .arg(into.join("DEBIAN")),
+    );
     package
 }
 
@@ -50,10 +55,15 @@ fn the_debian_package_brings_all_that_it_should_and_starts() {
     ] {
         assert!(root.path().join(file).is_file(), "{file}");
     }
-    let unit = ["lib/systemd/system", "usr/lib/systemd/system"].map(|dir| root.path().join(dir).join("jurymast.service"));
+    let unit =
+        ["lib/systemd/system", "usr/lib/systemd/system"].map(|dir| root.path().join(dir).join("jurymast.service"));
     assert!(unit.iter().any(|unit| unit.is_file()), "a unit for systemd");
     let kept = std::fs::read_to_string(root.path().join("DEBIAN/conffiles")).unwrap();
-    assert_eq!(kept.trim(), "/etc/jurymast/jurymast.yml", "an edited config survives an upgrade");
+    assert_eq!(
+        kept.trim(),
+        "/etc/jurymast/jurymast.yml",
+        "an edited config survives an upgrade"
+    );
 
     // As the unit starts it: the default config, the state folder from the environment, readiness by the socket.
     let program = root.path().join("usr/bin/jurymast");
@@ -62,7 +72,12 @@ fn the_debian_package_brings_all_that_it_should_and_starts() {
     std::fs::write(&config, text.replace("9909", &free_port().to_string())).unwrap();
     let state = root.path().join("var/lib/jurymast");
     std::fs::create_dir_all(&state).unwrap();
-    good(Command::new(&program).args(["check", "config"]).arg(&config).env("JURYMAST_DATA_DIR", &state));
+    good(
+        Command::new(&program)
+            .args(["check", "config"])
+            .arg(&config)
+            .env("JURYMAST_DATA_DIR", &state),
+    );
     let socket = root.path().join("notify");
     let told = UnixDatagram::bind(&socket).unwrap();
     told.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -96,8 +111,14 @@ fn the_manifest_for_kubernetes_holds_a_good_config() {
     let token = dir.path().join("token");
     std::fs::write(&token, "a token that is long enough\n").unwrap();
     let file = dir.path().join("jurymast.yml");
-    let config = config.join("\n").replace("/run/secrets/jurymast/token", &token.display().to_string());
+    let config = config
+        .join("\n")
+        .replace("/run/secrets/jurymast/token", &token.display().to_string());
     std::fs::write(&file, config).unwrap();
-    let said = good(Command::new(env!("CARGO_BIN_EXE_jurymast")).args(["check", "config"]).arg(&file));
+    let said = good(
+        Command::new(env!("CARGO_BIN_EXE_jurymast"))
+            .args(["check", "config"])
+            .arg(&file),
+    );
     assert!(said.contains("good"), "{said}");
 }

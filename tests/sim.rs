@@ -52,7 +52,13 @@ fn a_rule_that_is_broken_on_purpose_is_noticed() {
             Mutant::PermitIgnored => &["no move when a gate refuses"],
             Mutant::RepeatedBlindly => &["each effect exactly once"],
             // A plan that is over is found again, or an entry of it in the midst of another.
-            Mutant::RepeatedWrites => &["each effect exactly once", "never two actives", "no effect without its record", "tokens only grow", "what is called done is done"],
+            Mutant::RepeatedWrites => &[
+                "each effect exactly once",
+                "never two actives",
+                "no effect without its record",
+                "tokens only grow",
+                "what is called done is done",
+            ],
         };
         let broken = (0..WORLDS).find_map(|seed| run(seed, Some(mutant)).err());
         let broken = broken.unwrap_or_else(|| panic!("{mutant:?} is not noticed in {WORLDS} worlds"));

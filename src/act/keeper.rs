@@ -114,11 +114,7 @@ impl Keeper {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Kept::default(),
             Err(error) => return Err(wrong(error)),
         };
-        Ok(Self {
-            path,
-            lock,
-            kept,
-        })
+        Ok(Self { path, lock, kept })
     }
 
     /// For the stdin of the command's program: while anybody has it open the lock is held, so that no other command begins before a program has
@@ -137,13 +133,17 @@ impl Keeper {
         let Kept { highest, sealed, .. } = self.kept;
         let token = command.token;
         if token < highest {
-            return Ok(Answer::Refused(format!("token {token} is lower than {highest}, which was seen before")));
+            return Ok(Answer::Refused(format!(
+                "token {token} is lower than {highest}, which was seen before"
+            )));
         }
         if self.kept.done.iter().any(|key| key == command.key) {
             return Ok(Answer::Done);
         }
         if command.seals == Sealing::Ordinary && sealed != Token::default() && token <= sealed {
-            return Ok(Answer::Refused(format!("it was sealed at {sealed}, and this comes with {token}")));
+            return Ok(Answer::Refused(format!(
+                "it was sealed at {sealed}, and this comes with {token}"
+            )));
         }
         let unknown = self.kept.begun.as_deref() == Some(command.key);
         if unknown && command.repeats == Repeating::Never {
@@ -234,7 +234,10 @@ mod tests {
         assert!(matches!(begin(dir, command(1, 9, "c")), Answer::Refused(why) if why.contains("lower than 2.1")));
         assert_eq!(begin(dir, command(2, 2, "d")), Answer::Run);
         // Another service has tokens of its own.
-        assert_eq!(Keeper::open(dir, "s/vc").unwrap().begin(command(1, 1, "a")).unwrap(), Answer::Run);
+        assert_eq!(
+            Keeper::open(dir, "s/vc").unwrap().begin(command(1, 1, "a")).unwrap(),
+            Answer::Run
+        );
     }
 
     #[test]
@@ -254,8 +257,13 @@ mod tests {
     fn a_file_that_cannot_be_read_obeys_nobody() {
         let dir = tempfile::tempdir().unwrap();
         begin(dir.path(), command(1, 1, "a"));
-        let file = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
-        let file = file.into_iter().find(|path| path.extension().is_some_and(|e| e == "json")).unwrap();
+        let file = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let file = file
+            .into_iter()
+            .find(|path| path.extension().is_some_and(|e| e == "json"))
+            .unwrap();
         std::fs::write(file, "{").unwrap();
         assert!(Keeper::open(dir.path(), "svc").is_err());
     }

@@ -50,7 +50,10 @@ fn failed(what: &'static str) -> impl Fn(String) -> AgentError {
 
 fn tell_torn(torn: u64) {
     if torn > 0 {
-        tracing::warn!(bytes = torn, "the journal's last record was cut off by a crash and is dropped");
+        tracing::warn!(
+            bytes = torn,
+            "the journal's last record was cut off by a crash and is dropped"
+        );
     }
 }
 

@@ -68,7 +68,9 @@ pub fn show(metrics: &Metrics, picture: &Snapshot) {
     metrics.leads.set(number(shared.filter(|epoch| *epoch > 0).count()));
     if let Some(coverage) = picture.coverage {
         metrics.failures_covered.set(number(coverage.covered));
-        metrics.failures_uncovered.set(number(coverage.failures - coverage.covered));
+        metrics
+            .failures_uncovered
+            .set(number(coverage.failures - coverage.covered));
     }
     metrics.engine_time.set(picture.now.nanos() as f64 / 1e9);
     for service in &picture.services {

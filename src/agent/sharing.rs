@@ -111,7 +111,9 @@ pub fn remember(conductor: &Conductor, sharing: Option<&Handle>, word: &Operator
             Ok(Ok(false)) | Err(_) => return,
         }
         let Some(sharing) = sharing else { return };
-        let Ok(value) = serde_json::to_vec(&Word { word }) else { return };
+        let Ok(value) = serde_json::to_vec(&Word { word }) else {
+            return;
+        };
         for _ in 0..WORD_TRIES {
             match sharing.store.tell(&name, &value, false).await {
                 Ok(()) => return,
@@ -240,8 +242,7 @@ impl Sharing {
         let services: Vec<ServiceName> = part.services.iter().cloned().collect();
         // An agent that cannot write its journal does not lead: it waits here until its lease runs out, or the disk works again.
         let told = loop {
-            let (conductor, services, records) =
-                (self.handle.conductor.clone(), services.clone(), records.clone());
+            let (conductor, services, records) = (self.handle.conductor.clone(), services.clone(), records.clone());
             let adopted = tokio::task::spawn_blocking(move || conductor.adopt(epoch, &services, &records)).await;
             match adopted {
                 Ok(Ok(told)) => break told,
@@ -276,7 +277,11 @@ impl Sharing {
             plan: None,
         };
         if let Ok(value) = serde_json::to_vec(&kept)
-            && let Err(error) = self.handle.store.put(&record.service, "brought", None, Some(&value)).await
+            && let Err(error) = self
+                .handle
+                .store
+                .put(&record.service, "brought", None, Some(&value))
+                .await
         {
             tracing::warn!(%error, "where {} runs is not yet known to the other agents", record.service);
         }
@@ -302,7 +307,10 @@ impl Sharing {
                 tracing::warn!(name, "what another agent says of a service cannot be read");
                 return;
             };
-            let ours = self.taken.values().any(|(part, _)| part.services.contains(&record.service));
+            let ours = self
+                .taken
+                .values()
+                .any(|(part, _)| part.services.contains(&record.service));
             if !ours && let Some(event) = restored_one(&record, plan, &self.services) {
                 self.send(Input::Plan(event)).await;
             }

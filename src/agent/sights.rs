@@ -104,7 +104,13 @@ impl Sights {
 
     /// Notes what this agent has seen itself.
     pub fn note(&self, event: &Event) {
-        let EventKind::Reach { vantage, check: Check::Probe, reach, .. } = &event.kind else {
+        let EventKind::Reach {
+            vantage,
+            check: Check::Probe,
+            reach,
+            ..
+        } = &event.kind
+        else {
             return;
         };
         let mut state = self.state();
@@ -164,7 +170,9 @@ impl Sights {
         let now = Instant::now();
         let (seen, to_ask) = {
             let mut state = self.state();
-            state.suspected.retain(|_, (_, said)| now.duration_since(*said) < HEARD_MAX_AGE);
+            state
+                .suspected
+                .retain(|_, (_, said)| now.duration_since(*said) < HEARD_MAX_AGE);
             (state.to_tell(now), state.to_ask(now))
         };
         for (entity, spec) in to_ask {
@@ -249,8 +257,18 @@ mod tests {
 
     fn own(entity: &str, reach: Reach) -> Event {
         let (at, vantage) = (wall_clock(), "here".into());
-        let kind = EventKind::Reach { vantage, check: Check::Probe, reach, asked: None };
-        Event { entity: entity.into(), at, seen: at, kind }
+        let kind = EventKind::Reach {
+            vantage,
+            check: Check::Probe,
+            reach,
+            asked: None,
+        };
+        Event {
+            entity: entity.into(),
+            at,
+            seen: at,
+            kind,
+        }
     }
 
     #[tokio::test]
@@ -272,7 +290,12 @@ mod tests {
     async fn what_was_seen_before_a_suspicion_does_not_speak_against_it() {
         let (sights, mut heard) = sights();
         sights.note(&own("a", Reach::Good { took: Span::millis(1) }));
-        let refused = serde_json::to_vec(&[Seen { entity: "a".into(), reach: Reach::Refused, age_ms: 30 }]).unwrap();
+        let refused = serde_json::to_vec(&[Seen {
+            entity: "a".into(),
+            reach: Reach::Refused,
+            age_ms: 30,
+        }])
+        .unwrap();
         sights.heard("there", &refused, None).await;
         assert!(heard.try_recv().is_err(), "told at an unknown time");
         sights.heard("here", &refused, Some(Instant::now())).await;

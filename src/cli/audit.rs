@@ -34,7 +34,13 @@ pub fn run(what: &What, output: Output) -> Outcome {
     } = what;
     let dir = match data_dir {
         Some(dir) => dir.clone(),
-        None => Loaded::read(config).map_err(|errors| errors.to_string())?.config.agent.data_dir,
+        None => {
+            Loaded::read(config)
+                .map_err(|errors| errors.to_string())?
+                .config
+                .agent
+                .data_dir
+        }
     };
     match verify(&dir, contains.as_deref()) {
         Ok(told) => {

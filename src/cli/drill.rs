@@ -87,7 +87,10 @@ pub fn run(args: &Args, output: Output) -> Outcome {
     if let Some(file) = &args.junit {
         std::fs::write(file, junit(&checks)).map_err(|error| format!("{}: {error}", file.display()))?;
     }
-    let bad = checks.iter().filter(|check| matches!(check.found, Found::Bad(_))).count();
+    let bad = checks
+        .iter()
+        .filter(|check| matches!(check.found, Found::Bad(_)))
+        .count();
     if output == Output::Json {
         println!("{:#}", serde_json::json!({"good": bad == 0, "checks": checks}));
     } else {
@@ -96,7 +99,11 @@ pub fn run(args: &Args, output: Output) -> Outcome {
         println!(
             "\n{} looks, {bad} bad{}",
             checks.len(),
-            if bad == 0 { ": a move would find what it needs" } else { "" }
+            if bad == 0 {
+                ": a move would find what it needs"
+            } else {
+                ""
+            }
         );
     }
     Ok(if bad == 0 { Ended::Good } else { Ended::Bad })
@@ -149,7 +156,10 @@ impl Drill<'_> {
         // Lower than any that ever acts: even what is looked at by it would refuse it.
         let token = Token::default();
         let (kind, from) = (PlanKind::Failover, &service.active);
-        let built = self.loaded.playbooks.build(service, kind, from, to, token, &named, &self.topology);
+        let built = self
+            .loaded
+            .playbooks
+            .build(service, kind, from, to, token, &named, &self.topology);
         let steps = match built {
             Ok(steps) => steps,
             Err(error) => {
@@ -274,7 +284,10 @@ mod tests {
             one("unseen", Found::Unseen("x".into())),
         ];
         let text = junit(&checks);
-        assert!(text.contains("name=\"a&lt;b\" tests=\"3\" failures=\"1\" skipped=\"1\" time=\"1.500\""), "{text}");
+        assert!(
+            text.contains("name=\"a&lt;b\" tests=\"3\" failures=\"1\" skipped=\"1\" time=\"1.500\""),
+            "{text}"
+        );
         assert!(text.contains("<failure message=\"&quot;no&quot; &amp;  \"/>"), "{text}");
     }
 }

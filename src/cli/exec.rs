@@ -64,7 +64,12 @@ pub fn run(args: &Args, output: Output) -> Outcome {
         if output == Output::Json {
             println!("{:#}", json!(kept));
         } else {
-            println!("highest token {}, sealed at {}, {} done", kept.highest, kept.sealed, kept.done.len());
+            println!(
+                "highest token {}, sealed at {}, {} done",
+                kept.highest,
+                kept.sealed,
+                kept.done.len()
+            );
             if let Some(begun) = &kept.begun {
                 println!("begun, and not seen to end: {begun}");
             }
@@ -72,7 +77,9 @@ pub fn run(args: &Args, output: Output) -> Outcome {
         return Ok(Ended::Good);
     }
     let Some(token) = args.token else {
-        return Err("the command has no token: --token {token} in the playbook, or JURYMAST_TOKEN in the environment".into());
+        return Err(
+            "the command has no token: --token {token} in the playbook, or JURYMAST_TOKEN in the environment".into(),
+        );
     };
     let key = args
         .key
@@ -93,7 +100,11 @@ pub fn run(args: &Args, output: Output) -> Outcome {
         token,
         key: &key,
         seals: if args.seal { Sealing::Seals } else { Sealing::Ordinary },
-        repeats: if args.idempotent { Repeating::Harmless } else { Repeating::Never },
+        repeats: if args.idempotent {
+            Repeating::Harmless
+        } else {
+            Repeating::Never
+        },
     };
     match keeper.begin(command).map_err(|error| error.to_string())? {
         Answer::Done => Ok(Ended::Good),

@@ -25,7 +25,12 @@ fn of_service(loaded: &Loaded, service: &Service, executors: &Executors) -> Vec<
         return Vec::new();
     };
     // The second standby stands for a node that an earlier plan has named.
-    let named: Vec<_> = service.standbys.iter().skip(1).map(|other| other.entity.clone()).collect();
+    let named: Vec<_> = service
+        .standbys
+        .iter()
+        .skip(1)
+        .map(|other| other.entity.clone())
+        .collect();
     let (from, to) = (&service.active, &standby.entity);
     let built = loaded
         .playbooks
@@ -73,7 +78,9 @@ fn refuses(step: &Step, executors: &Executors) -> String {
         };
     }
     match executors.get(uses).map(crate::act::executor::Executor::token_class) {
-        Ok(TokenClass::Target) => format!("{uses} carries the token; a stale one is refused where the target is built to"),
+        Ok(TokenClass::Target) => {
+            format!("{uses} carries the token; a stale one is refused where the target is built to")
+        }
         Ok(TokenClass::Compared) => {
             format!("a stale token is refused by {uses}: compared with what the target keeps, right before the command")
         }

@@ -271,7 +271,11 @@ fn make_whole(config: &mut Config, dir: &Path) {
     if let Some(etcd) = &mut config.coordinate.etcd {
         paths.extend(etcd.password_file.as_mut());
         let tls = &mut etcd.tls;
-        paths.extend([&mut tls.ca_file, &mut tls.cert_file, &mut tls.key_file].into_iter().flatten());
+        paths.extend(
+            [&mut tls.ca_file, &mut tls.cert_file, &mut tls.key_file]
+                .into_iter()
+                .flatten(),
+        );
     }
     for source in &mut config.sources.mqtt {
         paths.extend(source.password_file.as_mut());

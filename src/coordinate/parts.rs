@@ -85,7 +85,10 @@ mod tests {
         let services: String = ["x", "y", "z"].map(service).concat();
         let config = Config::parse(&format!("topology:\n  edges: [{edges}]\nservices:\n{services}")).unwrap();
         let list = |part: Part| part.services.iter().map(ToString::to_string).collect();
-        parts(&config.services, &config.topology()).into_values().map(list).collect()
+        parts(&config.services, &config.topology())
+            .into_values()
+            .map(list)
+            .collect()
     }
 
     #[test]

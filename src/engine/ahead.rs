@@ -119,7 +119,9 @@ impl Engine {
                 let signal = standby.lag_signal.as_ref();
                 let lag = signal.and_then(|signal| self.lag(&standby.entity, signal.as_str()));
                 // Small lags come and go with each sample: what counts is whether the RPO holds.
-                let met = lag.filter(|lag| service.rpo.is_none_or(|rpo| *lag > rpo)).or(lag.map(|_| crate::model::Span::default()));
+                let met = lag
+                    .filter(|lag| service.rpo.is_none_or(|rpo| *lag > rpo))
+                    .or(lag.map(|_| crate::model::Span::default()));
                 (standby.clone(), met)
             })
             .collect()
@@ -154,7 +156,13 @@ impl Engine {
         let uncovered = self.uncovered();
         let names: BTreeSet<&str> = uncovered.iter().map(|one| one.failure.as_str()).collect();
         self.ahead.since.retain(|failure, _| names.contains(failure.as_str()));
-        let over: Vec<String> = self.ahead.told.keys().filter(|failure| !names.contains(failure.as_str())).cloned().collect();
+        let over: Vec<String> = self
+            .ahead
+            .told
+            .keys()
+            .filter(|failure| !names.contains(failure.as_str()))
+            .cloned()
+            .collect();
         for failure in over {
             if let Some(known) = self.ahead.told.remove(&failure) {
                 effects.notify.push(Notification { firing: false, ..known });
@@ -189,7 +197,12 @@ impl Engine {
             .map(|plan| Uncovered {
                 failure: plan.failure.clone(),
                 kind: plan.kind,
-                why: plan.fates.iter().filter_map(|(service, fate)| told(service, fate)).collect::<Vec<_>>().join("; "),
+                why: plan
+                    .fates
+                    .iter()
+                    .filter_map(|(service, fate)| told(service, fate))
+                    .collect::<Vec<_>>()
+                    .join("; "),
             })
             .collect()
     }
@@ -206,7 +219,10 @@ impl Engine {
 }
 
 fn moves(plan: &Contingency) -> usize {
-    plan.fates.values().filter(|fate| matches!(fate, Fate::Moves { .. })).count()
+    plan.fates
+        .values()
+        .filter(|fate| matches!(fate, Fate::Moves { .. }))
+        .count()
 }
 
 fn told(service: &str, fate: &Fate) -> Option<String> {

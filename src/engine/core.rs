@@ -8,8 +8,8 @@ use crate::decide::{Ledger, Policy, Senses, ServiceState};
 use crate::detect::{self, Detection, Parallel};
 use crate::diagnose::{self, Diagnosis, Library};
 use crate::model::{
-    Batch, Catalog, EntityName, Event, EventKind, Incident, IncidentId, Lease, Plan, PlanId, Service, ServiceName, Share,
-    Timestamp, Topology, TopologyChange, Verdict,
+    Batch, Catalog, EntityName, Event, EventKind, Incident, IncidentId, Lease, Plan, PlanId, Service, ServiceName,
+    Share, Timestamp, Topology, TopologyChange, Verdict,
 };
 use crate::plan::Playbooks;
 

@@ -13,7 +13,10 @@ impl Engine {
 
     /// Another agent's plans are none of ours: with its lease a part loses what is under way.
     pub(super) fn share(&mut self, share: Share, effects: &mut Effects) {
-        let known = self.shares.get(&share.part).map_or_else(Lease::default, |known| known.lease);
+        let known = self
+            .shares
+            .get(&share.part)
+            .map_or_else(Lease::default, |known| known.lease);
         if known.epoch != share.lease.epoch && known.epoch != 0 {
             self.leave(&share, effects);
         }

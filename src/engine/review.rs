@@ -4,8 +4,8 @@ use crate::decide::{self, Case, ServiceState, Target};
 use crate::model::{
     Decision, EntityName, Hypothesis, Incident, IncidentId, PlanId, Refusal, Remedy, Service, ServiceName, Verdict,
 };
-use crate::plan::fleet::Fleet;
 use crate::plan;
+use crate::plan::fleet::Fleet;
 
 use super::{Effects, Engine, Permit, ProbeRequest, Record};
 

@@ -103,7 +103,9 @@ pub enum Told {
 impl Store {
     /// Does that life lead at that time?
     pub fn leads(&self, life: u32, now: Timestamp) -> bool {
-        self.lead.as_ref().is_some_and(|lead| lead.life == life && now < lead.expires)
+        self.lead
+            .as_ref()
+            .is_some_and(|lead| lead.life == life && now < lead.expires)
     }
 
     /// Was that intent ever written?
@@ -172,7 +174,9 @@ impl Store {
         }
         let last = matches!(entry, Entry::End { .. });
         if let Some(after) = after {
-            self.kept.services.insert(service.clone(), (after, (!last).then(|| id.clone())));
+            self.kept
+                .services
+                .insert(service.clone(), (after, (!last).then(|| id.clone())));
         }
         if last {
             self.kept.entries.retain(|(of, _), _| *of != service);
@@ -190,7 +194,9 @@ impl World {
             Ask::Put { record, .. } => Some(record.clone()),
             Ask::Beat { .. } => None,
         };
-        let Some(store) = self.store.as_mut().filter(|store| !store.down) else { return };
+        let Some(store) = self.store.as_mut().filter(|store| !store.down) else {
+            return;
+        };
         let (told, is_new) = store.answer(life, ask, now, mutant);
         if is_new {
             self.stats.taken_over += 1;

@@ -193,10 +193,15 @@ impl Conductor {
         }));
         let known = &journal.state().services;
         // The last record of a service is the one that counts; entries of its open plan come behind it.
-        news.extend(records.iter().filter(|record| match record {
-            Record::Service(record) => known.get(&record.service) != Some(record),
-            _ => true,
-        }).cloned());
+        news.extend(
+            records
+                .iter()
+                .filter(|record| match record {
+                    Record::Service(record) => known.get(&record.service) != Some(record),
+                    _ => true,
+                })
+                .cloned(),
+        );
         for record in &news {
             journal.append(record)?;
         }
@@ -212,7 +217,9 @@ impl Conductor {
             // A program that the other agent has started there cannot be asked whether it still runs; but it is killed when its time is over.
             let program = runner.interrupted().filter(|step| step.action.uses == "exec");
             let wait = program.map_or(Duration::ZERO, |step| {
-                let passed = interrupted.get(&plan.id).map_or(Duration::ZERO, |at| wall_clock().since(*at));
+                let passed = interrupted
+                    .get(&plan.id)
+                    .map_or(Duration::ZERO, |at| wall_clock().since(*at));
                 (step.timeout.0 + PROGRAM_DIES).saturating_sub(passed)
             });
             tracing::warn!(plan = %plan.id, ?wait, "going on with a plan of another agent");

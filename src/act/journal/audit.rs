@@ -90,7 +90,9 @@ fn numbered(dir: &Path, number: usize) -> PathBuf {
 
 /// The files in their order, the one that is written last.
 fn files(dir: &Path) -> Vec<PathBuf> {
-    let aside = (1..).map(|number| numbered(dir, number)).take_while(|path| path.exists());
+    let aside = (1..)
+        .map(|number| numbered(dir, number))
+        .take_while(|path| path.exists());
     aside.chain([dir.join(NAME)]).collect()
 }
 
@@ -109,7 +111,10 @@ impl Audit {
         let mut line = Vec::new();
         while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
             whole += line.len() as u64;
-            last = line.split(|byte| *byte == b' ').next().map(|hash| String::from_utf8_lossy(hash).into_owned());
+            last = line
+                .split(|byte| *byte == b' ')
+                .next()
+                .map(|hash| String::from_utf8_lossy(hash).into_owned());
             line.clear();
         }
         drop(reader);

@@ -160,7 +160,12 @@ impl State {
         let mut then = Self {
             epoch: self.epoch,
             seq: self.seq,
-            services: self.services.get(service).map(|known| (service.clone(), known.clone())).into_iter().collect(),
+            services: self
+                .services
+                .get(service)
+                .map(|known| (service.clone(), known.clone()))
+                .into_iter()
+                .collect(),
             open: known.map(|known| (id.clone(), known.clone())).into_iter().collect(),
             words: Vec::new(),
         };
@@ -267,7 +272,11 @@ fn same(a: &OperatorCommand, b: &OperatorCommand) -> bool {
     match (a, b) {
         (OperatorCommand::Hold { on: a, .. }, OperatorCommand::Hold { on: b, .. }) => a == b,
         (
-            OperatorCommand::Maintenance { service: a, until: ends, .. },
+            OperatorCommand::Maintenance {
+                service: a,
+                until: ends,
+                ..
+            },
             OperatorCommand::Maintenance { service: b, until, .. },
         ) => (a, ends) == (b, until),
         _ => false,
@@ -331,7 +340,10 @@ mod tests {
             let mut note = |entry| records.push(Record::Plan { at, entry });
             note(Entry::Plan { plan: Box::new(plan) });
             if *restarts {
-                let word = OperatorCommand::Hold { on: *how == 1, by: "p".into() };
+                let word = OperatorCommand::Hold {
+                    on: *how == 1,
+                    by: "p".into(),
+                };
                 records.push(Record::Word { at, word });
             }
             let mut note = |entry| records.push(Record::Plan { at, entry });

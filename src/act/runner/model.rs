@@ -168,7 +168,9 @@ enum Move {
 impl Design {
     /// Hands an event to an agent's runner, and carries out what follows up to where it must wait.
     fn feed(&self, world: &mut World, at: usize, event: Event) {
-        let Some(live) = world.agents[at].live.take() else { return };
+        let Some(live) = world.agents[at].live.take() else {
+            return;
+        };
         let mut live = Arc::unwrap_or_clone(live);
         let mut events = vec![event];
         while let Some(event) = events.pop() {
@@ -205,7 +207,9 @@ impl Design {
     }
 
     fn write(&self, world: &mut World, at: usize) {
-        let Some(live) = world.agents[at].live.clone() else { return };
+        let Some(live) = world.agents[at].live.clone() else {
+            return;
+        };
         let Waits::Write(entry) = &live.waits else { return };
         if self.compared && usize::from(world.shared.epoch) != at + 1 {
             // Another one leads: all is dropped.
@@ -262,7 +266,9 @@ impl Design {
     }
 
     fn look(&self, world: &mut World, at: usize, tells: bool) {
-        let Some(live) = world.agents[at].live.clone() else { return };
+        let Some(live) = world.agents[at].live.clone() else {
+            return;
+        };
         let Waits::Look { step, undo } = live.waits else { return };
         let (_, op, node) = steps(live.spec, self.seals)[step];
         let node = &world.nodes[usize::from(node)];
@@ -347,7 +353,11 @@ impl Model for Design {
             }
             Move::Plan(at, to) => {
                 let shared = &world.shared;
-                let (from, named) = if self.journal { (shared.active, shared.named) } else { (0, 0) };
+                let (from, named) = if self.journal {
+                    (shared.active, shared.named)
+                } else {
+                    (0, 0)
+                };
                 let spec = Spec {
                     number: at,
                     from,
@@ -404,7 +414,8 @@ impl Model for Design {
                 world.nodes.iter().filter(|node| node.active).count() <= 1
             }),
             Property::sometimes("a plan of an earlier leader is gone on with", |_, world: &World| {
-                let of_another = |(at, agent): (u8, &Agent)| agent.live.as_ref().is_some_and(|live| live.spec.number < at);
+                let of_another =
+                    |(at, agent): (u8, &Agent)| agent.live.as_ref().is_some_and(|live| live.spec.number < at);
                 (0_u8..).zip(&world.agents).any(of_another)
             }),
         ]

@@ -124,7 +124,9 @@ impl Client {
             let config = config.map_err(|error| CallError::Settings(error.to_string()))?;
             builder = builder.tls_backend_preconfigured(rustls::ClientConfig::clone(&config));
         }
-        let http = builder.build().map_err(|error| CallError::Settings(error.to_string()))?;
+        let http = builder
+            .build()
+            .map_err(|error| CallError::Settings(error.to_string()))?;
         Ok(Self {
             http,
             settings: settings.clone(),
@@ -205,7 +207,10 @@ impl Client {
         if status.is_success() && wrong.is_null() {
             return Ok(value);
         }
-        let code = wrong["code"].as_i64().or_else(|| wrong["grpc_code"].as_i64()).unwrap_or(2);
+        let code = wrong["code"]
+            .as_i64()
+            .or_else(|| wrong["grpc_code"].as_i64())
+            .unwrap_or(2);
         let message = wrong["message"].as_str().or_else(|| wrong["error"].as_str());
         let message = message.unwrap_or("an error without words").to_owned();
         Err(if TRY_ELSEWHERE.contains(&code) {
@@ -254,9 +259,7 @@ impl Client {
 
     /// Renews a lease. False if there is no such lease any more.
     pub async fn keep_alive(&self, lease: i64) -> Result<bool, CallError> {
-        let answer = self
-            .call("lease/keepalive", &json!({"ID": lease.to_string()}))
-            .await?;
+        let answer = self.call("lease/keepalive", &json!({"ID": lease.to_string()})).await?;
         Ok(number(&answer["result"]["TTL"]) > 0)
     }
 

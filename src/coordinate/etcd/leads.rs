@@ -24,7 +24,10 @@ impl Member {
         news: &mut Vec<News>,
     ) -> Result<Option<String>, CallError> {
         let folder = self.key("live/agent/");
-        let agents: BTreeSet<&str> = live.iter().filter_map(|found| found.key.strip_prefix(&folder)).collect();
+        let agents: BTreeSet<&str> = live
+            .iter()
+            .filter_map(|found| found.key.strip_prefix(&folder))
+            .collect();
         let mut trouble = None;
         for name in self.parts.keys().cloned().collect::<Vec<_>>() {
             let key = self.lead_key(&name);
@@ -59,12 +62,7 @@ impl Member {
     }
 
     /// Makes the lead, if nobody has and all agents cut the services into the same parts.
-    async fn campaign(
-        &mut self,
-        name: &str,
-        lease: i64,
-        news: &mut Vec<News>,
-    ) -> Result<Option<String>, CallError> {
+    async fn campaign(&mut self, name: &str, lease: i64, news: &mut Vec<News>) -> Result<Option<String>, CallError> {
         let (key, layout) = (self.lead_key(name), self.key("layout"));
         let client = Arc::clone(&self.store.client);
         let value = json!({"agent": self.who.agent, "run": self.who.run}).to_string();
@@ -72,8 +70,7 @@ impl Member {
             {"key": coded(&key), "target": "CREATE", "create_revision": "0"},
             {"key": coded(&layout), "target": "VALUE", "value": coded(&self.digest)},
         ]);
-        let put =
-            json!([{"request_put": {"key": coded(&key), "value": coded(value), "lease": lease.to_string()}}]);
+        let put = json!([{"request_put": {"key": coded(&key), "value": coded(value), "lease": lease.to_string()}}]);
         let or = json!([{"request_range": {"key": coded(&key)}}, {"request_range": {"key": coded(&layout)}}]);
         let (made, answer) = client.transact(conditions, put, or).await?;
         if made {
@@ -129,7 +126,10 @@ impl Member {
             );
             folders.push(Folder {
                 service: service.clone(),
-                state: state.into_iter().find(|found| found.key == key).map(|found| found.value),
+                state: state
+                    .into_iter()
+                    .find(|found| found.key == key)
+                    .map(|found| found.value),
                 entries: entries.into_iter().map(|found| found.value).collect(),
             });
         }
@@ -143,7 +143,9 @@ impl Member {
         });
         self.epochs.insert(name.to_owned(), epoch);
         news.push(News::Taken { part, epoch, folders });
-        let until = self.sent.map_or(Duration::ZERO, |sent| (sent + self.ttl * 2 / 3).saturating_sub(boot_clock()));
+        let until = self.sent.map_or(Duration::ZERO, |sent| {
+            (sent + self.ttl * 2 / 3).saturating_sub(boot_clock())
+        });
         news.push(News::Renewed {
             until: wall_clock() + until,
         });
@@ -160,7 +162,13 @@ pub(super) fn floor_of(value: &[u8]) -> u64 {
 
 /// How many agents are proposed for that part before this one. Only a proposal: who makes the key first leads.
 fn rank(agent: &str, part: &str, agents: &BTreeSet<&str>) -> u32 {
-    let weight = |agent: &str| fnv1a(fnv1a(fnv1a(FNV, agent), "\u{1f}"), part);
+    // Names that differ in their last letter alone differ in the low bits of this hash alone: the end of SplitMix64 spreads them.
+    let weight = |agent: &str| {
+        let mut word = fnv1a(fnv1a(fnv1a(FNV, agent), "\u{1f}"), part);
+        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word ^ (word >> 31)
+    };
     let own = part_of_key(agent);
     let ahead = agents
         .iter()

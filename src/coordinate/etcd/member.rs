@@ -227,7 +227,9 @@ impl Member {
 
     pub(super) fn lose(&mut self, part: &str, why: &str, news: &mut Vec<News>) {
         self.epochs.remove(part);
-        let Some(part) = self.parts.get(part).cloned() else { return };
+        let Some(part) = self.parts.get(part).cloned() else {
+            return;
+        };
         self.store.rights.change(|leads| {
             leads.retain(|service, _| !part.services.contains(service));
         });

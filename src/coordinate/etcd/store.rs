@@ -114,9 +114,9 @@ impl Store {
                 let key = format!("{folder}{number:010}");
                 then.push(json!({"request_put": {"key": coded(key), "value": coded(bytes)}}));
             }
-            None => then.push(
-                json!({"request_delete_range": {"key": coded(&folder), "range_end": coded(behind(&folder))}}),
-            ),
+            None => {
+                then.push(json!({"request_delete_range": {"key": coded(&folder), "range_end": coded(behind(&folder))}}))
+            }
         }
         if let Some(state) = state {
             then.push(json!({"request_put": {"key": coded(self.state_key(service)), "value": coded(state)}}));
@@ -144,7 +144,9 @@ impl Store {
             });
             return Ok(());
         }
-        Err(NotPut::NotOurs(format!("the lease of {service} has passed to another agent")))
+        Err(NotPut::NotOurs(format!(
+            "the lease of {service} has passed to another agent"
+        )))
     }
 
     /// Tells all agents something that needs no lead: an operator's word, or what is seen from here. `passing`: it is forgotten with this agent's

@@ -59,7 +59,11 @@ impl World {
             Some(Mutant::LeaseNotChecked) => Timestamp::MAX,
             _ => self.clock(until),
         };
-        let services = self.services.iter().map(|service| service.name.as_str().into()).collect();
+        let services = self
+            .services
+            .iter()
+            .map(|service| service.name.as_str().into())
+            .collect();
         self.feed(Input::Share(Share {
             part: "base".into(),
             services,
@@ -78,7 +82,11 @@ impl World {
             agent.runners.clear();
             agent.ready.clear();
         }
-        let services = self.services.iter().map(|service| service.name.as_str().into()).collect();
+        let services = self
+            .services
+            .iter()
+            .map(|service| service.name.as_str().into())
+            .collect();
         let (part, lease) = ("base".into(), Lease::default());
         self.feed(Input::Share(Share { part, services, lease }));
     }
@@ -136,7 +144,12 @@ impl World {
 
     fn send_put(&mut self, id: &PlanId, call: u64) {
         let Some(agent) = &self.agent else { return };
-        let Some(Live { waits: Waits::Store(_, record), runner, .. }) = agent.runners.get(id) else {
+        let Some(Live {
+            waits: Waits::Store(_, record),
+            runner,
+            ..
+        }) = agent.runners.get(id)
+        else {
             return;
         };
         let (number, after) = agent.known.after(record);
@@ -156,7 +169,9 @@ impl World {
     }
 
     pub(super) fn put_again(&mut self, id: &PlanId, call: u64) {
-        let waits = self.live(id).is_some_and(|live| matches!(&live.waits, Waits::Store(of, _) if *of == call));
+        let waits = self
+            .live(id)
+            .is_some_and(|live| matches!(&live.waits, Waits::Store(of, _) if *of == call));
         if waits {
             self.send_put(id, call);
         }
@@ -192,7 +207,9 @@ impl World {
 
 fn heard_after(known: &State, id: &PlanId, record: &Record) -> Option<(ServiceName, (ServiceRecord, Option<PlanId>))> {
     use crate::act::runner::Entry;
-    let Record::Plan { entry, .. } = record else { return None };
+    let Record::Plan { entry, .. } = record else {
+        return None;
+    };
     let service = match entry {
         Entry::Plan { plan } => plan.service.clone(),
         Entry::End { .. } => {
@@ -205,4 +222,3 @@ fn heard_after(known: &State, id: &PlanId, record: &Record) -> Option<(ServiceNa
     let record = known.services.get(&service)?.clone();
     Some((service, (record, plan)))
 }
-

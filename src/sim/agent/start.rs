@@ -77,7 +77,11 @@ impl World {
     }
 
     fn recover(&mut self, state: &State) {
-        let services = self.agent.iter().flat_map(|agent| agent.services.clone()).collect::<Vec<_>>();
+        let services = self
+            .agent
+            .iter()
+            .flat_map(|agent| agent.services.clone())
+            .collect::<Vec<_>>();
         for event in restored(state, &services) {
             self.feed(Input::Plan(event));
         }

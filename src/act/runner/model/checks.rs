@@ -42,7 +42,10 @@ fn each_weaker_design_ends_in_two_actives() {
                 ..USED
             },
         ),
-        ("with a compared journal and no tokens", Design { tokens: false, ..USED }),
+        (
+            "with a compared journal and no tokens",
+            Design { tokens: false, ..USED },
+        ),
         (
             "with names forgotten when a plan is complete",
             Design {
@@ -59,7 +62,10 @@ fn each_weaker_design_ends_in_two_actives() {
         let checker = design.checker().threads(2).spawn_bfs().join();
         let found = checker.discovery("never two actives");
         let steps = found.map(|path| path.into_actions().len());
-        println!("{what}: two actives after {steps:?} moves, {} states", checker.unique_state_count());
+        println!(
+            "{what}: two actives after {steps:?} moves, {} states",
+            checker.unique_state_count()
+        );
         assert!(steps.is_some(), "{what} is not refuted");
     }
 }

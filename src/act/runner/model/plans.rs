@@ -55,4 +55,3 @@ pub(super) fn plan(spec: Spec, seals: bool) -> Plan {
         summary: String::new(),
     }
 }
-
