@@ -91,6 +91,12 @@ pub struct Metrics {
     pub service_away: Family<ByService, Gauge>,
     /// 1 while the service is out of Jurymast's hands and needs a person.
     pub service_needs_person: Family<ByService, Gauge>,
+    /// Parts of the services that this agent leads, where several agents share them.
+    pub leads: Gauge,
+    /// Single failures that would hit a service and that a plan made ahead covers. Counted once all plans are made.
+    pub failures_covered: Gauge,
+    /// Single failures that would hit a service and that no plan covers: `/api/contingencies` says why. To be alerted upon.
+    pub failures_uncovered: Gauge,
     /// When the engine last did anything, in seconds since 1970. To be alerted upon: it moves every 50 ms.
     pub engine_time: Gauge<f64, AtomicU64>,
 }
@@ -127,6 +133,21 @@ impl Metrics {
             "service_needs_person",
             "1 while the service needs a person",
             self.service_needs_person.clone(),
+        );
+        registry.register(
+            "leads",
+            "Parts of the services that this agent leads",
+            self.leads.clone(),
+        );
+        registry.register(
+            "failures_covered",
+            "Single failures that a plan covers",
+            self.failures_covered.clone(),
+        );
+        registry.register(
+            "failures_uncovered",
+            "Single failures that no plan covers",
+            self.failures_uncovered.clone(),
         );
         registry.register(
             "engine_time_seconds",

@@ -62,9 +62,16 @@ pub fn show(metrics: &Metrics, picture: &Snapshot) {
     metrics.plans_running.set(number(picture.plans.len()));
     metrics.held.set(i64::from(picture.held));
     metrics.acting.set(i64::from(picture.acting));
-    metrics
-        .epoch
-        .set(i64::try_from(picture.lease.epoch).unwrap_or(i64::MAX));
+    let shared = picture.leases.iter().map(|share| share.lease.epoch);
+    let epoch = shared.clone().max().unwrap_or(picture.lease.epoch);
+    metrics.epoch.set(i64::try_from(epoch).unwrap_or(i64::MAX));
+    metrics.leads.set(number(shared.filter(|epoch| *epoch > 0).count()));
+    if let Some(coverage) = picture.coverage {
+        metrics.failures_covered.set(number(coverage.covered));
+        metrics
+            .failures_uncovered
+            .set(number(coverage.failures - coverage.covered));
+    }
     metrics.engine_time.set(picture.now.nanos() as f64 / 1e9);
     for service in &picture.services {
         let by = ByService {

@@ -17,7 +17,7 @@ use crate::notify::Notifier;
 
 use super::full::Full;
 use super::snapshot::snapshot;
-use super::{counting, probing};
+use super::{counting, probing, sharing};
 
 /// Decisions that the page shows.
 const RECENT: usize = 200;
@@ -28,6 +28,7 @@ const PICTURE_EVERY: Duration = Duration::from_millis(200);
 /// Everything that effects are handed to.
 pub struct Dispatcher {
     pub conductor: Option<Conductor>,
+    pub sharing: Option<sharing::Handle>,
     pub prober: Arc<Prober>,
     pub agent: EntityName,
     pub inbox: mpsc::Sender<Input>,
@@ -44,8 +45,19 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// Keeps an input for the capsule. What has no name, because the catalog was full, is taken out of it.
     pub fn record_input(&mut self, input: &mut Input) {
-        if let Input::Batch(batch) = input {
-            self.full.admit(batch);
+        match input {
+            Input::Batch(batch) => self.full.admit(batch),
+            Input::Event(event) => {
+                if let Some(sharing) = &self.sharing {
+                    sharing.sights.note(event);
+                }
+            }
+            Input::Operator(word) => {
+                if let Some(conductor) = &self.conductor {
+                    sharing::remember(conductor, self.sharing.as_ref(), word);
+                }
+            }
+            _ => {}
         }
         if let Some(recording) = &mut self.recording {
             recording.input(input);
@@ -124,10 +136,14 @@ impl Dispatcher {
         let due = self.painted.is_none_or(|painted| painted.elapsed() >= PICTURE_EVERY);
         if due || news {
             self.painted = Some(Instant::now());
-            let picture = snapshot(engine, &self.recent, self.conductor.is_some());
+            let picture = snapshot(engine, &self.recent, self.conductor.is_some(), self.trouble());
             counting::show(&self.metrics, &picture);
             self.picture.publish(picture);
         }
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.sharing.as_ref().and_then(sharing::Handle::trouble)
     }
 
     fn later(&self, input: Input) {

@@ -4,6 +4,7 @@
 //! inbox; one loop hands each input to the engine and its effects to whoever carries them out. Replay drives the same engine
 //! without any of this.
 
+mod acting;
 mod counting;
 mod effects;
 mod engine_loop;
@@ -12,6 +13,8 @@ mod parallel;
 mod probing;
 mod recording;
 mod setup;
+mod sharing;
+mod sights;
 mod snapshot;
 mod sources;
 
@@ -24,21 +27,20 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::act::journal::{Record as JournalRecord, ServiceRecord, State as JournalState};
-use crate::act::{Conductor, Prober};
+use crate::act::Prober;
 use crate::api::{self, Hooks, Picture};
 use crate::config::Loaded;
-use crate::coordinate::solo;
-use crate::engine::{Engine, Input, PlanEvent, Record, SetupError};
+use crate::engine::{Engine, Input, Record, SetupError};
 use crate::ingest::Feed;
 use crate::ingest::alertmanager::{self, Desk};
 use crate::metrics::Metrics;
-use crate::model::{Catalog, Service};
+use crate::model::Catalog;
 use crate::notify::Notifier;
 
 use effects::Dispatcher;
 use full::Full;
 
+pub use acting::{restored, restored_one};
 pub use parallel::Threads;
 pub use setup::engine_setup;
 
@@ -117,42 +119,15 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         recording::begin(&loaded, record, &catalog, &metrics).map_err(|e| start("recording")(e.to_string()))?;
     // Held until the last plan has come to its end, beyond `stop`.
     let held = CancellationToken::new();
-    let conductor = if observe_only {
-        None
+    let acting = if observe_only {
+        acting::Acting::default()
     } else {
-        let dir = config.agent.data_dir.clone();
-        let right = solo::Right::default();
-        let may_act = right.clone();
-        let (conductor, recovered) = Conductor::start(
-            &dir,
-            Arc::clone(&prober),
-            Box::new(move || may_act.check()),
-            inbox.clone(),
-        )
-        .map_err(|error| start("the journal")(error.to_string()))?;
-        let epoch = recovered.state.epoch + 1;
-        conductor
-            .note(&JournalRecord::Epoch { epoch })
-            .map_err(|error| start("the journal")(error.to_string()))?;
-        if recovered.torn > 0 {
-            tracing::warn!(
-                bytes = recovered.torn,
-                "the journal's last record was cut off by a crash and is dropped"
-            );
-        }
-        conductor.know(&config.services, engine.topology());
-        recovered_inputs(&recovered.state, &config.services, &inbox).await;
-        let lock = conductor.lock();
-        let holder = solo::Holder {
-            epoch,
-            right,
-            ours: move || lock.still_ours(),
+        let shell = acting::Shell {
+            prober: Arc::clone(&prober),
             inbox: inbox.clone(),
+            held: held.clone(),
         };
-        holder.renew().await;
-        tokio::spawn(holder.hold(held.clone()));
-        conductor.resume(&recovered.state);
-        Some(conductor)
+        acting::start(&config, &config.topology(), shell).await?
     };
     let services = config.services.iter().map(|service| service.name.clone()).collect();
     let told = config.notify.clone();
@@ -201,7 +176,8 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let mut dispatcher = Dispatcher {
-        conductor,
+        conductor: acting.conductor,
+        sharing: acting.sharing,
         prober: Arc::clone(&prober),
         agent: config.agent.name.clone(),
         inbox,
@@ -230,6 +206,9 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         feed.stop.cancel();
         feed.stop = stop.child_token();
         sources::start(&loaded.config, &feed, &prober);
+        if let Some(sharing) = &dispatcher.sharing {
+            sharing.reloaded(&loaded.config);
+        }
         if let Some(notifier) = &dispatcher.notifier {
             notifier.serves(loaded.config.services.iter().map(|s| s.name.clone()).collect());
         }
@@ -245,6 +224,10 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
     feed.stop.cancel();
     drain(&mut dispatcher, &mut engine, &mut waiting).await;
     held.cancel();
+    if let Some(sharing) = acting.sharing_task {
+        // What is held is given back, so that another agent need not wait.
+        let _ = sharing.await;
+    }
     if let Some(notifier) = dispatcher.notifier.take() {
         notifier.finish().await;
     }
@@ -273,35 +256,6 @@ async fn drain(dispatcher: &mut Dispatcher, engine: &mut Engine, waiting: &mut m
     if !ended.await.unwrap_or(false) {
         tracing::warn!("plans were still running; they are gone on with at the next start");
     }
-}
-
-/// What the journal knows of services, for the engine.
-async fn recovered_inputs(state: &JournalState, services: &[Service], inbox: &mpsc::Sender<Input>) {
-    for event in restored(state, services) {
-        send(inbox, Input::Plan(event)).await;
-    }
-}
-
-/// What the engine is told of services after a start. The simulator tells its engine the same.
-pub fn restored(state: &JournalState, services: &[Service]) -> Vec<PlanEvent> {
-    let of = |record: &ServiceRecord| {
-        let home = services
-            .iter()
-            .find(|service| service.name == record.service)
-            .map(|service| service.active.clone());
-        let running = state.open.values().find(|(plan, _)| plan.service == record.service);
-        Some(PlanEvent::Restored {
-            service: record.service.clone(),
-            // A service that no plan has moved yet runs at home; what plans have named is to be sealed all the same.
-            active: record.active.clone().or(home)?,
-            moved: record.moved,
-            named: record.named.iter().cloned().collect(),
-            running: running.map(|(plan, _)| plan.id.clone()),
-            taken_back: record.taken_back,
-            handed_over: record.handed_over.clone(),
-        })
-    };
-    state.services.values().filter_map(of).collect()
 }
 
 /// What the API may ask of the agent.

@@ -13,7 +13,7 @@ use crate::model::{EntityName, Severity};
 const SHOWN: usize = 2000;
 
 /// A picture of the engine as it stands.
-pub fn snapshot(engine: &Engine, recent: &VecDeque<Arc<Record>>, acting: bool) -> Snapshot {
+pub fn snapshot(engine: &Engine, recent: &VecDeque<Arc<Record>>, acting: bool, trouble: Option<String>) -> Snapshot {
     let mut symptoms: BTreeMap<EntityName, Vec<(Severity, String)>> = BTreeMap::new();
     for incident in engine.incidents().filter(|incident| incident.is_open()) {
         for symptom in &incident.symptoms {
@@ -68,6 +68,11 @@ pub fn snapshot(engine: &Engine, recent: &VecDeque<Arc<Record>>, acting: bool) -
         acting,
         held: engine.held(),
         lease: engine.lease(),
+        leases: engine.shares().cloned().collect(),
+        cannot_lead: trouble,
+        coverage: engine.planned_ahead().then(|| engine.contingencies().coverage()),
+        uncovered: engine.uncovered(),
+        contingencies: engine.contingencies(),
         series: engine.detection().series_count(),
         topology_version: engine.topology().version(),
         entities,

@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use crate::decide::ServiceState;
 use crate::diagnose::Explanation;
-use crate::engine::Record;
-use crate::model::{EntityKind, EntityName, Incident, IncidentId, Lease, Plan, ServiceName, Timestamp, Verdict};
+use crate::engine::{Record, Uncovered};
+use crate::model::{EntityKind, EntityName, Incident, IncidentId, Lease, Plan, ServiceName, Share, Timestamp, Verdict};
+use crate::plan::contingency::{Contingencies, Coverage};
 
 /// The engine as it stood at one moment.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -23,6 +24,17 @@ pub struct Snapshot {
     pub held: bool,
     /// Its right to act.
     pub lease: Lease,
+    /// The same for each part of the services, where several agents share them.
+    pub leases: Vec<Share>,
+    /// What keeps it from leading any part, if anything.
+    pub cannot_lead: Option<String>,
+    /// How many single failures are covered by a plan; nothing while plans are being made.
+    pub coverage: Option<Coverage>,
+    /// Those that are not, and why.
+    pub uncovered: Vec<Uncovered>,
+    /// All plans that were made ahead: `/api/contingencies`.
+    #[serde(skip)]
+    pub contingencies: Arc<Contingencies>,
     /// Series that are held.
     pub series: usize,
     /// Version of the graph.

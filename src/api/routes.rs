@@ -114,6 +114,7 @@ fn routes(hooks: Arc<Hooks>) -> Router {
         .route("/-/reload", post(reload))
         .route("/metrics", get(metrics))
         .route("/api/status", get(status))
+        .route("/api/contingencies", get(contingencies))
         .route("/api/incidents", get(incidents))
         .route("/api/incidents/{id}", get(incident))
         .route("/api/incidents/{id}/approve", post(approve))
@@ -171,6 +172,17 @@ async fn metrics(State(hooks): Shared) -> Response {
 
 async fn status(State(hooks): Shared) -> Response {
     Json(hooks.picture.latest().as_ref()).into_response()
+}
+
+/// What would become of whom, for each single failure.
+async fn contingencies(State(hooks): Shared) -> Response {
+    let picture = hooks.picture.latest();
+    Json(json!({
+        "coverage": picture.coverage,
+        "uncovered": picture.uncovered,
+        "contingencies": picture.contingencies.plans,
+    }))
+    .into_response()
 }
 
 async fn incidents(State(hooks): Shared) -> Response {

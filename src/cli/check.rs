@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Ended, Outcome, Output};
 use crate::capsule::Capsule;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, Loaded, fences};
 use crate::detect::trained::{Model, Recording};
 use crate::diagnose::Library;
 use crate::model::Catalog;
@@ -127,7 +127,7 @@ fn config(path: &Path) -> Finding {
         Ok(loaded) => Finding {
             path: path.to_owned(),
             problems: Vec::new(),
-            notes: loaded.warnings,
+            notes: loaded.warnings.iter().cloned().chain(fences(&loaded)).collect(),
         },
         Err(errors) => Finding {
             path: path.to_owned(),

@@ -2,11 +2,14 @@
 //!
 //! Exit codes: 0 good, 1 ran and found bad, 2 could not run.
 
+mod audit;
 mod check;
 mod client;
 mod demo;
 mod doctor;
+mod drill;
 mod eval;
+mod exec;
 mod inject;
 mod operate;
 mod plan;
@@ -81,10 +84,20 @@ enum Command {
     Maintenance(operate::Maintenance),
     /// Stop all acting, or release it.
     Hold(operate::Hold),
+    /// Has anybody changed what an agent has written into its journal?
+    #[command(subcommand)]
+    Audit(audit::What),
+    /// On a target host: run a command unless its token is stale.
+    ///
+    /// Remembers the highest token of each service on disk, before the command begins. Exit code: the command's own; 75 if nothing was done because
+    /// the token is stale; 3 if the same command was begun before and nobody knows how it ended.
+    Exec(exec::Args),
     /// Run the engine and its plans in simulated worlds that go wrong, and see that every law holds.
     Sim(sim::Args),
     /// Find out why things might not work here.
     Doctor(doctor::Args),
+    /// Would a move work? Looks at all that a plan needs, and changes nothing.
+    Drill(drill::Args),
     /// What if this is lost? Who goes where, what is missed, what one more standby would buy.
     Plan(plan::Args),
     /// Score what ships on labelled data.
@@ -116,6 +129,8 @@ pub enum Ended {
     Good,
     /// It ran and found something bad: 1.
     Bad,
+    /// A program that it ran has ended so.
+    Code(i32),
 }
 
 /// A sentence for a person: the command could not run.
@@ -142,8 +157,11 @@ pub fn main() -> ExitCode {
         Command::Failback(args) => operate::failback(&args, cli.output),
         Command::Maintenance(args) => operate::maintenance(&args, cli.output),
         Command::Hold(args) => operate::hold(&args, cli.output),
+        Command::Audit(what) => audit::run(&what, cli.output),
+        Command::Exec(args) => exec::run(&args, cli.output),
         Command::Sim(args) => sim::run(&args, cli.output),
         Command::Doctor(args) => doctor::run(&args, cli.output),
+        Command::Drill(args) => drill::run(&args, cli.output),
         Command::Plan(args) => plan::run(&args, cli.output),
         Command::Eval(what) => eval::run(&what, cli.output),
         Command::Inject(args) => inject::run(&args, cli.output),
@@ -162,6 +180,7 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(Ended::Good) => ExitCode::SUCCESS,
         Ok(Ended::Bad) => ExitCode::from(1),
+        Ok(Ended::Code(code)) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
         Err(error) => {
             eprintln!("{}: {error}", if colour() { "\x1b[31merror\x1b[0m" } else { "error" });
             ExitCode::from(2)

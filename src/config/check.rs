@@ -20,6 +20,7 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
     for source in &config.sources.backup {
         errors.extend(source.check().err());
     }
+    errors.extend(config.coordinate.check().err());
     names(config, errors);
     let topology = config.topology();
     let known: BTreeSet<String> = topology.entities().map(|entity| entity.name.to_string()).collect();
@@ -58,6 +59,13 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
     let executors = Executors::new();
     for service in &config.services {
         let mut wrong = |problem: String| errors.push(format!("service '{}': {problem}", service.name));
+        if service.confirm > 1 && config.coordinate.etcd.is_none() {
+            wrong(format!(
+                "confirm is {}, but this agent is the only vantage point: it would never be moved; 1 is the most (several agents share \
+                 what they see by coordinate.etcd)",
+                service.confirm
+            ));
+        }
         check_service(service, &topology, playbooks, &prober, &executors, &mut wrong);
         warn(service, &topology, playbooks, warnings);
     }
@@ -129,12 +137,6 @@ fn check_service(
         wrong(format!(
             "it has an rpo of {rpo}, but standby '{}' has no lag_signal to hold against it",
             standby.entity
-        ));
-    }
-    if service.confirm > 1 {
-        wrong(format!(
-            "confirm is {}, but this agent is the only vantage point: it would never be moved; 1 is the most",
-            service.confirm
         ));
     }
     // What is wrong with the probe itself is wrong for each instance, and said once.

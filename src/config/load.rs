@@ -278,6 +278,15 @@ fn make_whole(config: &mut Config, dir: &Path) {
     paths.extend(config.rules.playbooks.iter_mut());
     paths.extend(config.models.iter_mut());
     paths.extend(config.record.as_mut().map(|record| &mut record.dir));
+    if let Some(etcd) = &mut config.coordinate.etcd {
+        paths.extend(etcd.password_file.as_mut());
+        let tls = &mut etcd.tls;
+        paths.extend(
+            [&mut tls.ca_file, &mut tls.cert_file, &mut tls.key_file]
+                .into_iter()
+                .flatten(),
+        );
+    }
     for source in &mut config.sources.mqtt {
         paths.extend(source.password_file.as_mut());
         let tls = &mut source.tls;

@@ -5,12 +5,14 @@
 
 mod check;
 mod expand;
+mod fences;
 mod load;
 mod pages;
 mod redact;
 mod reference;
 mod schema;
 
+pub use fences::fences;
 pub use load::{ConfigError, ConfigErrors, Loaded, models};
 pub use pages::{metrics_reference, patterns_reference};
 pub use reference::reference;

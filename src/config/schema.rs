@@ -11,7 +11,7 @@ use crate::ingest::backup::BackupSettings;
 use crate::ingest::replication::ReplicationSettings;
 use crate::ingest::{mqtt, prometheus};
 use crate::model::{EdgeKind, Entity, EntityName, Service};
-use crate::{detect, diagnose, notify};
+use crate::{coordinate, detect, diagnose, notify};
 
 /// The whole config.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -37,6 +37,8 @@ pub struct Config {
     pub policy: Policy,
     /// Patterns and playbooks beside those that come with the binary.
     pub rules: Rules,
+    /// How several agents agree on who acts.
+    pub coordinate: coordinate::Settings,
     /// Who is told.
     pub notify: notify::Settings,
     /// Recording of everything that the engine is fed.
@@ -51,6 +53,7 @@ impl Config {
             ("agent.data_dir", self.agent.data_dir == running.agent.data_dir),
             ("api", self.api == running.api),
             ("sources.alerts", self.sources.alerts == running.sources.alerts),
+            ("coordinate", self.coordinate == running.coordinate),
             ("notify", self.notify == running.notify),
             ("record", self.record == running.record),
         ];

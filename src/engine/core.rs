@@ -9,10 +9,11 @@ use crate::detect::{self, Detection, Parallel};
 use crate::diagnose::{self, Diagnosis, Library};
 use crate::model::{
     Batch, Catalog, EntityName, Event, EventKind, Incident, IncidentId, Lease, Plan, PlanId, Service, ServiceName,
-    Timestamp, Topology, TopologyChange, Verdict,
+    Share, Timestamp, Topology, TopologyChange, Verdict,
 };
 use crate::plan::Playbooks;
 
+use super::ahead::Ahead;
 use super::{Effects, Input, Notification, PlanEvent, Record};
 
 /// What an engine is made of.
@@ -63,6 +64,8 @@ pub struct Engine {
     pub(super) playbooks: Arc<Playbooks>,
     pub(super) ledger: Ledger,
     pub(super) lease: Lease,
+    pub(super) shares: BTreeMap<String, Share>,
+    pub(super) ahead: Ahead,
     pub(super) held: bool,
     pub(super) unready: Option<(Timestamp, String)>,
     pub(super) approved: BTreeSet<(IncidentId, ServiceName)>,
@@ -76,7 +79,7 @@ pub struct Engine {
     parallel: Box<dyn Parallel + Send>,
     detect_settings: detect::Settings,
     shards: usize,
-    changed: bool,
+    pub(super) changed: bool,
     reviewed: Timestamp,
 }
 
@@ -121,6 +124,8 @@ impl Engine {
                 seq: 0,
                 until: Timestamp::EPOCH,
             },
+            shares: BTreeMap::new(),
+            ahead: Ahead::default(),
             held: false,
             unready: None,
             approved: BTreeSet::new(),
@@ -164,6 +169,8 @@ impl Engine {
         }
         next.now = self.now;
         next.lease = self.lease;
+        std::mem::swap(&mut next.shares, &mut self.shares);
+        std::mem::swap(&mut next.ahead, &mut self.ahead);
         next.held = self.held;
         next.unready = self.unready.take();
         next.probe_seq = self.probe_seq;
@@ -193,11 +200,19 @@ impl Engine {
                 self.changed = true;
             }
             Input::Lease(lease) => self.renew(lease),
+            Input::Share(share) => self.share(share, effects),
             Input::Tick(now) => self.tick(now, effects),
         }
     }
 
-    fn take(&mut self, batch: Batch) {
+    fn take(&mut self, mut batch: Batch) {
+        // What others see confirms or denies; symptoms are what this agent sees itself.
+        let foreign = |event: &Event| matches!(&event.kind, EventKind::Reach { vantage, .. } if *vantage != self.agent);
+        if batch.events.iter().any(foreign) {
+            let (others, own) = batch.events.into_iter().partition(foreign);
+            batch.events = own;
+            self.pending.extend::<Vec<Event>>(others);
+        }
         let lasting = |event: &&Event| {
             matches!(
                 event.kind,
@@ -206,15 +221,6 @@ impl Engine {
         };
         self.pending.extend(batch.events.iter().filter(lasting).cloned());
         self.detection.batch(batch);
-    }
-
-    fn renew(&mut self, lease: Lease) {
-        let seq = if lease.epoch == self.lease.epoch {
-            lease.seq.max(self.lease.seq)
-        } else {
-            lease.seq
-        };
-        self.lease = Lease { seq, ..lease };
     }
 
     fn tick(&mut self, now: Timestamp, effects: &mut Effects) {
@@ -243,6 +249,7 @@ impl Engine {
         for (plan, step, committed) in std::mem::take(&mut self.asks) {
             self.answer(plan, step, committed, effects);
         }
+        self.plan_ahead(effects);
     }
 
     /// What was seen since the last tick, in an order that does not depend on the order of arrival.
@@ -296,7 +303,9 @@ impl Engine {
                 running,
                 taken_back,
                 handed_over,
+                begun,
             } => {
+                self.begun_before(&service, begun);
                 if let Some(state) = self.states.get_mut(&service) {
                     state.active = active;
                     state.moved = moved;

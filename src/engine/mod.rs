@@ -3,16 +3,19 @@
 //! In: [`Input`]s in one order. Out: [`Effects`]. Never: a thread, a socket, a file, a random source, a clock. Live run,
 //! replay, demo and simulation drive the same engine; only the shell around it differs.
 
+mod ahead;
 mod core;
 mod effects;
 mod facts;
 mod input;
+mod leases;
 mod operator;
 mod planning;
 mod review;
 mod telling;
 mod view;
 
+pub use ahead::Uncovered;
 pub use core::{Engine, Setup, SetupError};
 pub use effects::{Effects, Notification, NotificationKind, Permit, ProbeRequest, Record};
 pub use input::{Input, OperatorCommand, PlanEvent};

@@ -67,6 +67,13 @@ function incidents(s) {
     ...(closed.length ? [el("details", "", el("summary", "", `${closed.length} closed lately`), ...closed.map(card))] : []));
 }
 const openDetails = new Set();
+function ahead(s) {
+  const c = s.coverage;
+  $("ahead-section").hidden = !c || !c.failures;
+  if (!c) return;
+  $("ahead").replaceChildren(el("p", "", `${c.covered} of ${c.failures} single failures are covered by a plan`),
+    ...(s.uncovered.length ? [el("ul", "", ...s.uncovered.slice(0, 40).map((u) => el("li", "", el("strong", "", u.failure), ` (${u.kind}): ${u.why}`)))] : []));
+}
 function entities(s) {
   const kinds = [...new Set(s.entities.map((e) => e.kind))];
   $("entities").replaceChildren(...kinds.map((kind) => {
@@ -98,8 +105,8 @@ async function draw() {
   const stale = Date.now() - Date.parse(s.now) > 5000;
   $("state").textContent = stale ? "the engine stands still" : s.held ? "on hold" : s.plans.length ? "moving" : open ? `${open} open` : "all well";
   document.title = (open ? `(${open}) ` : "") + "Jurymast";
-  $("facts").textContent = `${s.agent} · ${s.acting ? (s.lease.epoch ? "epoch " + s.lease.epoch : "no lease") : "only watching"} · ${s.entities.length} entities · ${s.series} series · ${clock(s.now)}`;
-  services(s); plans(s); incidents(s); entities(s);
+  $("facts").textContent = `${s.agent} · ${s.acting ? (s.cannot_lead ? "cannot lead: " + s.cannot_lead : s.leases.some((l) => l.lease.epoch) ? s.leases.filter((l) => l.lease.epoch).map((l) => `leads ${l.part}, epoch ${l.lease.epoch}`).join(", ") : s.lease.epoch ? "epoch " + s.lease.epoch : s.leases.length ? "another agent leads" : "no lease") : "only watching"} · ${s.entities.length} entities · ${s.series} series · ${clock(s.now)}`;
+  services(s); plans(s); incidents(s); ahead(s); entities(s);
   $("log").replaceChildren(...s.recent.slice(-60).reverse().map((r) => el("li", "", el("time", "", clock(r.at || (r.verdict && r.verdict.at))), line(r))));
 }
 draw();
