@@ -1,9 +1,12 @@
 //! Where detectors write their findings.
 
 use crate::model::symptom::Finding;
-use crate::model::{Catalog, EntityName, Evidence, Severity, Symptom, SymptomKey, SymptomKind, Timestamp};
+use crate::model::{
+    Catalog, EntityName, Evidence, Severity, SignalName, Symptom, SymptomKey, SymptomKind, Timestamp,
+};
 
 use super::EntityMeta;
+use super::budget::Ledger;
 use super::shard::Series;
 
 /// Collects findings of one shard and knows the names behind its indices.
@@ -14,6 +17,8 @@ pub struct Scribe<'a> {
     pub(super) entities: &'a [EntityMeta],
     pub(super) series: &'a [Series],
     pub(super) findings: &'a mut Vec<Finding>,
+    /// What each entity has spent of its false alarms.
+    pub(super) ledger: &'a mut Ledger,
 }
 
 /// A finding without its names.
@@ -36,6 +41,16 @@ impl Scribe<'_> {
     /// The entity with that index.
     pub fn entity(&self, entity: usize) -> &EntityMeta {
         &self.entities[entity]
+    }
+
+    /// Whose series that is.
+    pub fn entity_of(&self, series: usize) -> usize {
+        self.series[series].entity as usize
+    }
+
+    /// Of what signal it is.
+    pub fn signal_of(&self, series: usize) -> SignalName {
+        self.catalog.signal_name(self.series[series].signal)
     }
 
     /// A symptom of one signal.

@@ -47,9 +47,24 @@ pub enum Finding {
     Noise,
 }
 
+/// What was strangest about a sample's value, whether or not it is enough to be told.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Look {
+    /// In thresholds: from 1 on it is a finding.
+    pub strength: f32,
+    /// Which finding it would be.
+    pub finding: Finding,
+}
+
+const PLAIN: Look = Look {
+    strength: 0.0,
+    finding: Finding::Shift,
+};
+
 /// See the module.
 #[derive(Debug, Clone)]
 pub struct Watch {
+    look: Look,
     order: Order,
     silence: Silence,
     stillness: Stillness,
@@ -69,6 +84,7 @@ pub struct Watch {
 impl Default for Watch {
     fn default() -> Self {
         Self {
+            look: PLAIN,
             order: Order::default(),
             silence: Silence::default(),
             stillness: Stillness::default(),
@@ -89,6 +105,7 @@ impl Default for Watch {
 impl Watch {
     /// Looks at the next sample; the answer is the finding with which an alarm rises.
     pub fn observe(&mut self, at: Timestamp, value: f64) -> Option<Finding> {
+        self.look = PLAIN;
         let found = self.find(at, value);
         let raised = found.filter(|_| self.quiet >= QUIET);
         self.quiet = if found.is_some() {
@@ -97,6 +114,11 @@ impl Watch {
             self.quiet.saturating_add(1).min(QUIET)
         };
         raised
+    }
+
+    /// What was strangest about the value of the latest sample.
+    pub const fn look(&self) -> Look {
+        self.look
     }
 
     /// How long the series may be silent from now on, in seconds; nothing while that is being learned.
@@ -142,6 +164,17 @@ impl Watch {
         let first = silence.or(stuck);
         if learning {
             return first;
+        }
+        let looks = [
+            (judgement.score / (BEYOND_DOUBT + WHEN_YOUNG / self.age()), Finding::Value(judgement.term)),
+            (shift.max(rhythmic_shift), Finding::Shift),
+            (noise, Finding::Noise),
+        ];
+        for (score, finding) in looks {
+            let strength = score / Portfolio::threshold();
+            if strength > self.look.strength {
+                self.look = Look { strength, finding };
+            }
         }
         let enough = |score: f32, times: f32| score >= times * Portfolio::threshold();
         first
