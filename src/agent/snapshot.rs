@@ -102,6 +102,8 @@ fn drawn(engine: &Engine, incident: &Incident) -> Vec<(IncidentId, Chart)> {
         .collect();
     let mut known = BTreeSet::new();
     signals.retain(|signal| known.insert(*signal));
-    let charts = signals.iter().filter_map(|(entity, signal)| engine.detection().chart(entity, signal));
+    let charts = signals
+        .iter()
+        .filter_map(|(entity, signal)| engine.detection().chart(entity, signal));
     charts.take(DRAWN).map(|chart| (incident.id, chart.clone())).collect()
 }

@@ -83,7 +83,11 @@ fn sparkline(chart: &Value) -> Option<String> {
     let line: String = shown
         .iter()
         .map(|(value, _)| {
-            let part = if most > least { (value - least) / (most - least) } else { 0.5 };
+            let part = if most > least {
+                (value - least) / (most - least)
+            } else {
+                0.5
+            };
             BLOCKS[((part * 7.0).round() as usize).min(7)]
         })
         .collect();
@@ -100,7 +104,12 @@ fn sparkline(chart: &Value) -> Option<String> {
     if let Some(bar) = chart["bar"].as_f64().filter(|_| score > 0.0) {
         facts.push(format!("surprise up to {score:.1}, told from {bar:.1} on"));
     }
-    let mut told = format!("  {} {}: {}\n    {line}\n", text(chart, "/entity"), text(chart, "/signal"), facts.join("; "));
+    let mut told = format!(
+        "  {} {}: {}\n    {line}\n",
+        text(chart, "/entity"),
+        text(chart, "/signal"),
+        facts.join("; ")
+    );
     if before < shown.len() {
         told += &format!("    {}^ {}\n", " ".repeat(before), onset.get(11..23).unwrap_or(onset));
     }
@@ -121,7 +130,10 @@ mod tests {
         let drawn = sparkline(&chart).unwrap();
         assert!(drawn.contains("▁▁▁▁▁▁████"), "{drawn}");
         assert!(drawn.contains("          ^ 15:00:06.000"), "{drawn}");
-        assert!(drawn.contains("usual is 18.0000 to 22.0000") && drawn.contains("surprise up to 21.5, told from 15.2"), "{drawn}");
+        assert!(
+            drawn.contains("usual is 18.0000 to 22.0000") && drawn.contains("surprise up to 21.5, told from 15.2"),
+            "{drawn}"
+        );
         assert_eq!(sparkline(&json!({"points": []})), None);
     }
 }

@@ -96,7 +96,10 @@ fn learned(learned: &Value) -> String {
         text += &format!("; {} series beyond detect.anomaly.max_series", count("beyond"));
     }
     if count("entities_beyond") > 0 {
-        text += &format!("; {} entities beyond detect.joint.max_entities", count("entities_beyond"));
+        text += &format!(
+            "; {} entities beyond detect.joint.max_signals",
+            count("entities_beyond")
+        );
     }
     text
 }

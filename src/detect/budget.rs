@@ -81,7 +81,10 @@ impl FromStr for Frequency {
             why,
         };
         let (count, period) = text.split_once('/').ok_or_else(|| wrong("there is no '/' in it"))?;
-        let count: f32 = count.trim().parse().map_err(|_| wrong("what stands before '/' is no number"))?;
+        let count: f32 = count
+            .trim()
+            .parse()
+            .map_err(|_| wrong("what stands before '/' is no number"))?;
         if !(count.is_finite() && (0.001..=1e6).contains(&count)) {
             return Err(wrong("the number must lie between 0.001 and 1000000"));
         }
@@ -254,7 +257,12 @@ mod tests {
 
     #[test]
     fn a_frequency_is_read_as_it_is_written() {
-        for (text, apart) in [("1/month", 2_592_000.0), ("2/week", 302_400.0), ("0.5/day", 172_800.0), ("3/12h", 14_400.0)] {
+        for (text, apart) in [
+            ("1/month", 2_592_000.0),
+            ("2/week", 302_400.0),
+            ("0.5/day", 172_800.0),
+            ("3/12h", 14_400.0),
+        ] {
             let read: Frequency = text.parse().unwrap();
             assert!((read.apart_secs() - apart).abs() < 1.0, "{text}: {}", read.apart_secs());
             assert_eq!(read.to_string(), text);
@@ -288,9 +296,15 @@ mod tests {
         ledger.settle();
         let before = ledger.bar(0, 1.0, at(0));
         ledger.spend(0, at(0));
-        assert!((ledger.bar(0, 1.0, at(0)) - before).abs() < 1e-6, "not within its own tick");
+        assert!(
+            (ledger.bar(0, 1.0, at(0)) - before).abs() < 1e-6,
+            "not within its own tick"
+        );
         ledger.settle();
-        assert!((ledger.bar(0, 1.0, at(60)) - before).abs() < 1e-6, "what follows belongs to it");
+        assert!(
+            (ledger.bar(0, 1.0, at(60)) - before).abs() < 1e-6,
+            "what follows belongs to it"
+        );
         let later = ledger.bar(0, 1.0, at(7200));
         assert!((later - before - DEARER).abs() < 0.1, "{later} {before}");
         let month = ledger.bar(0, 1.0, at(31 * 86_400));

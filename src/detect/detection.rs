@@ -6,9 +6,7 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 
 use crate::model::symptom::Finding;
-use crate::model::{
-    Batch, Catalog, EntityId, EntityName, Event, Sample, SeriesId, SignalName, Timestamp, Topology,
-};
+use crate::model::{Batch, Catalog, EntityId, EntityName, Event, Sample, SeriesId, SignalName, Timestamp, Topology};
 use crate::store::Counts;
 
 use super::peers::Fleet;
@@ -59,6 +57,9 @@ const AHEAD_MAX: Duration = Duration::from_secs(60);
 /// Entities that are learned together within one tick, so that a fleet which ripens at once does not hold up the engine.
 const FITS_A_TICK: u64 = 2;
 
+/// Pictures grow this often.
+const GROW_EVERY: Duration = Duration::from_millis(200);
+
 /// Shards beyond this bring nothing.
 const SHARDS_MAX: usize = 256;
 
@@ -74,7 +75,8 @@ pub struct Detection {
     ahead: u64,
     fleet: Fleet,
     album: Album,
-    /// Places that may be given away, and that are: of series, of entities.
+    grown: Timestamp,
+    /// Places that may be given away, that are, and how often there was none: of single signals, of signals judged jointly.
     places: [u64; 2],
     given: [u64; 2],
     denied: [u64; 2],
@@ -97,7 +99,8 @@ impl Detection {
             ahead: 0,
             fleet: Fleet::new(&settings.peers, settings.false_alarms.per_device),
             album: Album::default(),
-            places: [settings.anomaly.max_series, settings.joint.max_entities],
+            grown: Timestamp::EPOCH,
+            places: [settings.anomaly.max_series, settings.joint.max_signals],
             given: [0; 2],
             denied: [0; 2],
         })
@@ -173,15 +176,19 @@ impl Detection {
         let mut of_shard = Vec::new();
         for (number, shard) in self.shards.iter_mut().enumerate() {
             shard.take_asks(&mut of_shard);
-            asks.extend(of_shard.drain(..).map(|(entity, signal, ask)| (entity, signal, ask, number)));
+            asks.extend(
+                of_shard
+                    .drain(..)
+                    .map(|(entity, signal, ask)| (entity, signal, ask, number)),
+            );
         }
         asks.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
         asks.dedup_by(|a, b| a.0 == b.0 && a.2 == b.2);
         let mut fits = 0;
         for (_, _, ask, shard) in asks {
             let granted = match ask {
-                Ask::Series(_) => self.give(0),
-                Ask::Entity(_) => self.give(1),
+                Ask::Series(_) => self.give(0, 1),
+                Ask::Entity(_, signals) => self.give(1, signals as u64),
                 Ask::Fit(_) => {
                     fits += 1;
                     fits <= FITS_A_TICK
@@ -193,10 +200,10 @@ impl Detection {
         }
     }
 
-    fn give(&mut self, what: usize) -> bool {
-        let room = self.given[what] < self.places[what];
+    fn give(&mut self, what: usize, places: u64) -> bool {
+        let room = self.given[what].saturating_add(places) <= self.places[what];
         if room {
-            self.given[what] += 1;
+            self.given[what] += places;
         } else {
             self.denied[what] += 1;
         }
@@ -206,10 +213,13 @@ impl Detection {
     /// Of each signal with a new symptom a picture is taken; those of signals that have one grow.
     fn take_pictures(&mut self, now: Timestamp, findings: &[Finding]) {
         let mut album = std::mem::take(&mut self.album);
-        album.grow(|entity, signal| {
-            let (shard, series) = self.find(entity, signal)?;
-            Some(shard.points(series).into_iter())
-        });
+        if now.since(self.grown) >= GROW_EVERY {
+            self.grown = now;
+            album.grow(|entity, signal| {
+                let (shard, series) = self.find(entity, signal)?;
+                Some(shard.points(series).into_iter())
+            });
+        }
         for finding in findings {
             let key = finding.key();
             match finding {

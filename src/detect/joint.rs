@@ -4,8 +4,8 @@
 //! learned ([`crate::detect::multivariate`]); from then on each row is as surprising as its residual, its shift and its furthest channel say,
 //! and never more than the rows before it allow. A correlation that breaks names its channel.
 //!
-//! A device with fewer than two signals has no rows. How many devices are judged this way is bounded, and so is how many are learned
-//! within one tick.
+//! A device with fewer than two signals has no rows. How many signals are judged this way is bounded, and so is how many devices are
+//! learned within one tick.
 
 use crate::model::{Evidence, Sample, SignalName, SymptomKind, Timestamp};
 
@@ -116,11 +116,13 @@ impl Joint {
             return;
         };
         // A channel's place is that of its name, so that neither numbers nor the order of arrival say anything.
-        let mut members: Vec<(u32, SignalName)> =
-            series.iter().map(|series| (*series, out.signal_of(*series as usize))).collect();
+        let mut members: Vec<(u32, SignalName)> = series
+            .iter()
+            .map(|series| (*series, out.signal_of(*series as usize)))
+            .collect();
         members.sort_by(|a, b| a.1.cmp(&b.1));
         *team = if (2..=CHANNELS_MAX).contains(&members.len()) {
-            self.asks.push(Ask::Entity(entity));
+            self.asks.push(Ask::Entity(entity, members.len()));
             Team::Waiting(members)
         } else {
             Team::Never
@@ -243,7 +245,14 @@ impl Body {
     }
 }
 
-fn draft(kind: SymptomKind, text: String, onset: Timestamp, surprise: f32, bar: f32, settings: &JointSettings) -> Draft {
+fn draft(
+    kind: SymptomKind,
+    text: String,
+    onset: Timestamp,
+    surprise: f32,
+    bar: f32,
+    settings: &JointSettings,
+) -> Draft {
     Draft {
         kind,
         severity: settings.severity,
@@ -369,14 +378,14 @@ impl Detector for Joint {
     }
 
     fn grant(&mut self, ask: Ask) {
-        let (Ask::Entity(entity) | Ask::Fit(entity)) = ask else {
+        let (Ask::Entity(entity, _) | Ask::Fit(entity)) = ask else {
             return;
         };
         let Some(team) = self.teams.get_mut(entity as usize) else {
             return;
         };
         *team = match (std::mem::replace(team, Team::Never), ask) {
-            (Team::Waiting(members), Ask::Entity(_)) => match Body::new(members, &self.settings) {
+            (Team::Waiting(members), Ask::Entity(..)) => match Body::new(members, &self.settings) {
                 Some(body) => {
                     self.counts.entities_learning += 1;
                     Team::Judged(Box::new(body))

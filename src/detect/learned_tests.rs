@@ -36,7 +36,10 @@ impl Bench {
 
 /// Bell-shaped and without a random source.
 fn rough(n: u32) -> f64 {
-    (0..4).map(|k| noise(n.wrapping_mul(7).wrapping_add(k * 977))).sum::<f64>() - 2.0
+    (0..4)
+        .map(|k| noise(n.wrapping_mul(7).wrapping_add(k * 977)))
+        .sum::<f64>()
+        - 2.0
 }
 
 /// A day of 40 minutes, so that a test has several.
@@ -68,7 +71,12 @@ fn a_close_watch_finds_what_no_jump_is() {
     assert!(bench.found.is_empty(), "{:?} {:?}", bench.found, bench.texts);
     // Far less than a jump: about two mean deviations, but for good.
     bench.values("pump", "temp", (4000..4200).map(|n| steady(n) + 0.5));
-    assert_eq!(bench.found.first().map(String::as_str), Some("+ pump Anomaly (temp)"), "{:?}", bench.texts);
+    assert_eq!(
+        bench.found.first().map(String::as_str),
+        Some("+ pump Anomaly (temp)"),
+        "{:?}",
+        bench.texts
+    );
     let text = &bench.texts["pump Anomaly (temp)"];
     assert!(text.contains("1 in 10^") && text.contains("told from"), "{text}");
 }
@@ -88,9 +96,21 @@ fn a_counter_is_judged_by_its_pace() {
     let count = |n: u32| f64::from(n) * 4.0 + noise(n);
     bench.values("meter", "energy_total", (0..3000).map(count));
     bench.values("meter", "energy_total", (0..500).map(count));
-    assert!(bench.found.is_empty(), "a reset is none: {:?} {:?}", bench.found, bench.texts);
-    bench.values("meter", "energy_total", (0..30).map(|n| count(500) + f64::from(n) * 60.0));
-    assert_eq!(bench.found.first().map(String::as_str), Some("+ meter Anomaly (energy_total)"));
+    assert!(
+        bench.found.is_empty(),
+        "a reset is none: {:?} {:?}",
+        bench.found,
+        bench.texts
+    );
+    bench.values(
+        "meter",
+        "energy_total",
+        (0..30).map(|n| count(500) + f64::from(n) * 60.0),
+    );
+    assert_eq!(
+        bench.found.first().map(String::as_str),
+        Some("+ meter Anomaly (energy_total)")
+    );
 }
 
 #[test]
@@ -113,20 +133,37 @@ fn a_channel_that_goes_its_own_way_is_named() {
     for n in 2500..2800 {
         bench.round(&row(n, load(n + 9000)));
     }
-    assert!(bench.found.contains(&"+ pump Joint (power)".to_owned()), "{:?} {:?}", bench.found, bench.texts);
-    assert!(bench.found.contains(&"+ pump Decoupled (power)".to_owned()), "{:?} {:?}", bench.found, bench.texts);
+    assert!(
+        bench.found.contains(&"+ pump Joint (power)".to_owned()),
+        "{:?} {:?}",
+        bench.found,
+        bench.texts
+    );
+    assert!(
+        bench.found.contains(&"+ pump Decoupled (power)".to_owned()),
+        "{:?} {:?}",
+        bench.found,
+        bench.texts
+    );
 }
 
 #[test]
 fn what_moves_all_is_weather_and_what_moves_one_is_its_own_fault() {
     let names = ["a", "b", "c", "d", "e", "f"];
-    let mut bench = Bench::new("{stuck: {enabled: false}, drift: {enabled: false}, anomaly: {enabled: false}}").behind("gw", &names);
+    let mut bench = Bench::new("{stuck: {enabled: false}, drift: {enabled: false}, anomaly: {enabled: false}}")
+        .behind("gw", &names);
     let play = |bench: &mut Bench, from: u32, to: u32, weather: f64, of_c: f64| {
         for n in from..to {
             let values: Vec<_> = names
                 .iter()
                 .zip(0_u32..)
-                .map(|(name, k)| (*name, "temp", 20.0 + weather + 0.2 * rough(n * 11 + k) + if *name == "c" { of_c } else { 0.0 }))
+                .map(|(name, k)| {
+                    (
+                        *name,
+                        "temp",
+                        20.0 + weather + 0.2 * rough(n * 11 + k) + if *name == "c" { of_c } else { 0.0 },
+                    )
+                })
                 .collect();
             bench.round(&values);
         }
@@ -179,7 +216,9 @@ fn a_sequence_number_that_skips_is_messages_lost() {
 #[test]
 fn the_budget_sets_the_bar() {
     let found = |budget: &str| {
-        let mut bench = Bench::new(&format!("{{drift: {{enabled: false}}, false_alarms: {{per_device: {budget}}}}}"));
+        let mut bench = Bench::new(&format!(
+            "{{drift: {{enabled: false}}, false_alarms: {{per_device: {budget}}}}}"
+        ));
         bench.values("pump", "flow", (0..1000).map(|n| 20.0 + 0.3 * rough(n)));
         bench.values("pump", "flow", (1000..1020).map(|n| 22.6 + 0.3 * rough(n)));
         bench.found.len()
@@ -193,7 +232,10 @@ fn the_budget_sets_the_bar() {
 #[test]
 fn what_is_not_watched_closely_is_counted_and_is_the_same_for_any_shards() {
     let run = |shards: usize, reverse: bool| {
-        let mut bench = Bench::sharded("{anomaly: {max_series: 5}, drift: {enabled: false}, false_alarms: {per_device: 1/hour}}", shards);
+        let mut bench = Bench::sharded(
+            "{anomaly: {max_series: 5}, drift: {enabled: false}, false_alarms: {per_device: 1/hour}}",
+            shards,
+        );
         for n in 0..1700_u32 {
             let names: Vec<String> = (0..8).map(|k| format!("d-{k}")).collect();
             let mut values: Vec<(&str, &str, f64)> = Vec::new();
@@ -224,9 +266,15 @@ fn a_symptom_has_a_picture_from_before_its_onset() {
     bench.values("pump", "flow", (0..20).map(|n| 60.0 + rough(n)));
     let chart = bench.detection.chart(&"pump".into(), &"flow".into()).unwrap();
     let before = chart.points.iter().filter(|point| point.at < chart.onset).count();
-    assert!(before >= 20 && chart.points.len() >= before + 15, "{before} of {}", chart.points.len());
+    assert!(
+        before >= 20 && chart.points.len() >= before + 15,
+        "{before} of {}",
+        chart.points.len()
+    );
     let (low, high) = chart.band.unwrap();
     assert!(low < 20.0 && high > 20.0 && high < 60.0, "{low} {high}");
     assert!(chart.points.last().is_some_and(|last| f64::from(last.value) > high));
-    assert!(chart.bar.is_some_and(|bar| bar > 10.0) && chart.points.iter().any(|point| Some(point.surprise) > chart.bar));
+    assert!(
+        chart.bar.is_some_and(|bar| bar > 10.0) && chart.points.iter().any(|point| Some(point.surprise) > chart.bar)
+    );
 }

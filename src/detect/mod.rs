@@ -34,6 +34,7 @@ mod threshold;
 mod trace;
 pub mod univariate;
 
+pub use anomaly::strength_as_surprise;
 pub use budget::{Frequency, FrequencyError};
 pub use detection::{Detection, Parallel, Sequential};
 pub use scope::Scope;
@@ -53,8 +54,8 @@ use trace::{Outlook, Ring};
 pub enum Ask {
     /// A close watch of that series.
     Series(u32),
-    /// A joint watch of that entity.
-    Entity(u32),
+    /// A joint watch of that entity, of so many signals.
+    Entity(u32, usize),
     /// To learn from what was gathered of that entity, which takes a moment. Asked again each row until it is granted.
     Fit(u32),
 }
@@ -74,7 +75,7 @@ pub struct Learned {
     pub entities: u64,
     /// Entities whose signals are being learned together.
     pub entities_learning: u64,
-    /// Entities for which there was no place (`detect.joint.max_entities`).
+    /// Entities for which there was no place (`detect.joint.max_signals`).
     pub entities_beyond: u64,
     /// Series that are compared with those of their group.
     pub peers: u64,

@@ -130,14 +130,17 @@ impl Fleet {
             // Seldom, and more seldom: names cost.
             self.of[series] = Membership::Unknown(tries + 1);
             if tries.is_power_of_two() || tries == 0 {
-                self.of[series] = self.place(sample.series.0, topology, names).unwrap_or(Membership::Unknown(tries + 1));
+                self.of[series] = self
+                    .place(sample.series.0, topology, names)
+                    .unwrap_or(Membership::Unknown(tries + 1));
             }
             if tries >= TRIES {
                 self.of[series] = Membership::None;
             }
         }
         if let Membership::In(team, _) = self.of[series] {
-            self.values.push((team, sample.at.nanos(), sample.series.0, sample.value));
+            self.values
+                .push((team, sample.at.nanos(), sample.series.0, sample.value));
         }
     }
 
@@ -154,7 +157,9 @@ impl Fleet {
         }
         let parent = || {
             let mut needs = topology.needs(entity.as_str());
-            needs.find(|(edge, _)| *edge == EdgeKind::ConnectsVia).map(|(_, parent)| parent.to_string())
+            needs
+                .find(|(edge, _)| *edge == EdgeKind::ConnectsVia)
+                .map(|(_, parent)| parent.to_string())
         };
         let group = known.group.clone().or_else(parent)?;
         let next = u32::try_from(self.teams.len()).unwrap_or(NOBODY);
@@ -275,7 +280,11 @@ impl Team {
                 continue;
             }
             let off = value - median;
-            *usual = if usual.is_finite() { *usual + USUAL * (off - *usual) } else { off };
+            *usual = if usual.is_finite() {
+                *usual + USUAL * (off - *usual)
+            } else {
+                off
+            };
         }
     }
 
@@ -326,7 +335,11 @@ impl Team {
         let (Some(entity), Some(value)) = (self.names.get(standing.device), round.get(standing.device)) else {
             return;
         };
-        let group = if f64::from(bar) <= standing.group { "which has moved as well" } else { "which is as it was" };
+        let group = if f64::from(bar) <= standing.group {
+            "which has moved as well"
+        } else {
+            "which is as it was"
+        };
         findings.push(Finding::Raised(Symptom {
             key: key(entity, &self.signal),
             severity: settings.severity,

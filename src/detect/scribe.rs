@@ -1,9 +1,7 @@
 //! Where detectors write their findings.
 
 use crate::model::symptom::Finding;
-use crate::model::{
-    Catalog, EntityName, Evidence, Severity, SignalName, Symptom, SymptomKey, SymptomKind, Timestamp,
-};
+use crate::model::{Catalog, EntityName, Evidence, Severity, SignalName, Symptom, SymptomKey, SymptomKind, Timestamp};
 
 use super::EntityMeta;
 use super::budget::Ledger;

@@ -52,7 +52,14 @@ pub fn numbers(signal: &str) -> bool {
 }
 
 impl Sequence {
-    fn tell(&mut self, entity: usize, at: Timestamp, seen: Timestamp, (expected, got): (f64, f64), out: &mut Scribe<'_>) {
+    fn tell(
+        &mut self,
+        entity: usize,
+        at: Timestamp,
+        seen: Timestamp,
+        (expected, got): (f64, f64),
+        out: &mut Scribe<'_>,
+    ) {
         if self.last.entry(entity).or_default().replace(seen).is_none() {
             out.raise_entity(
                 entity,

@@ -196,7 +196,7 @@ impl Default for AnomalySettings {
     fn default() -> Self {
         Self {
             enabled: true,
-            kinds: vec![EntityKind::Device],
+            kinds: vec![EntityKind::Device, EntityKind::Gateway],
             warm_up: 100,
             max_series: 10_000,
             severity: Severity::Warning,
@@ -214,8 +214,9 @@ pub struct JointSettings {
     pub kinds: Vec<EntityKind>,
     /// Rows to learn from before a word is said. `100..=10000`.
     pub learn_rows: u32,
-    /// So many entities are judged this way; the others are counted in `status` and `/metrics`.
-    pub max_entities: u64,
+    /// Entities are judged this way until they have so many signals together; the others are counted in `status` and `/metrics`. While it
+    /// is learned, a signal costs 5 kB with the default `learn_rows`.
+    pub max_signals: u64,
     /// How bad.
     pub severity: Severity,
 }
@@ -224,9 +225,9 @@ impl Default for JointSettings {
     fn default() -> Self {
         Self {
             enabled: true,
-            kinds: vec![EntityKind::Device],
+            kinds: vec![EntityKind::Device, EntityKind::Gateway],
             learn_rows: 600,
-            max_entities: 1000,
+            max_signals: 5000,
             severity: Severity::Warning,
         }
     }

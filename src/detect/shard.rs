@@ -8,9 +8,9 @@ use crate::model::{
 };
 use crate::store::{Columns, Counts, Pushed};
 
+use super::budget::Ledger;
 use super::columns::Slots;
 use super::scribe::Scribe;
-use super::budget::Ledger;
 use super::trace::{Chart, Outlook, Point};
 use super::{Ask, Detector, Learned, Settings, registry};
 
@@ -314,7 +314,7 @@ impl Shard {
                     let series = self.series[series as usize];
                     (series.entity, self.catalog.signal_name(series.signal))
                 }
-                Ask::Entity(entity) | Ask::Fit(entity) => (entity, SignalName::default()),
+                Ask::Entity(entity, _) | Ask::Fit(entity) => (entity, SignalName::default()),
             };
             into.push((self.entities[entity as usize].name.clone(), signal, ask));
         }

@@ -86,9 +86,7 @@ impl Ring {
         (0..len).map(move |n| {
             let place = (oldest + n) % RING;
             Point {
-                at: Timestamp::from_nanos(
-                    self.base.nanos().saturating_add(i64::from(self.at[place]) * 1_000_000),
-                ),
+                at: Timestamp::from_nanos(self.base.nanos().saturating_add(i64::from(self.at[place]) * 1_000_000)),
                 value: self.value[place],
                 surprise: f32::from(self.surprise[place]) / STEPS,
             }
@@ -190,7 +188,10 @@ impl Album {
     ) {
         let key = (entity.clone(), signal.clone());
         // A second symptom of the same trouble adds to the picture that is there.
-        let known = self.charts.remove(&key).filter(|chart| chart.onset <= onset && chart.points.last().is_some_and(|last| last.at >= onset));
+        let known = self
+            .charts
+            .remove(&key)
+            .filter(|chart| chart.onset <= onset && chart.points.last().is_some_and(|last| last.at >= onset));
         let mut chart = known.unwrap_or_else(|| Chart {
             band: outlook.band,
             bar: outlook.bar,
@@ -229,7 +230,6 @@ impl Album {
     pub fn chart(&self, entity: &EntityName, signal: &SignalName) -> Option<&Chart> {
         self.charts.get(&(entity.clone(), signal.clone()))
     }
-
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::detect::Vitals;
-use crate::model::symptom::Finding;
 use crate::model::incident::Link;
+use crate::model::symptom::Finding;
 use crate::model::{EntityName, Incident, IncidentId, Symptom, SymptomKey, Timestamp, Topology};
 
 use super::group::{Group, groups};
@@ -240,7 +240,13 @@ impl Diagnosis {
                 let near = symptom.onset >= incident.onset - NEAR && symptom.onset <= incident.onset + NEAR;
                 of && near
             };
-            let others: Vec<&Symptom> = self.standing.values().flatten().filter(of_others).take(OTHERS).collect();
+            let others: Vec<&Symptom> = self
+                .standing
+                .values()
+                .flatten()
+                .filter(of_others)
+                .take(OTHERS)
+                .collect();
             let found = links(incident, &others, rate, vitals);
             let gist = |links: &[Link]| -> Vec<(SymptomKey, SymptomKey, i64)> {
                 let rounded = |link: &Link| (link.first.clone(), link.then.clone(), (link.lag_s * 2.0).round() as i64);

@@ -70,7 +70,11 @@ fn link(one: &Symptom, other: &Symptom, rate: f64, vitals: &dyn Vitals) -> Optio
             });
         }
     }
-    let (first, then) = if one.onset <= other.onset { (one, other) } else { (other, one) };
+    let (first, then) = if one.onset <= other.onset {
+        (one, other)
+    } else {
+        (other, one)
+    };
     let apart = then.onset.since(first.onset);
     if apart > TOGETHER {
         return None;
@@ -101,7 +105,10 @@ fn by_course(a: &Chart, b: &Chart) -> Option<(f64, f64)> {
     }
     let begin = begin + Duration::from_secs_f64(step_s * steps.saturating_sub(GRID_MAX) as f64);
     let steps = steps.min(GRID_MAX);
-    let (a, b) = (changes(&a.points, begin, step_s, steps), changes(&b.points, begin, step_s, steps));
+    let (a, b) = (
+        changes(&a.points, begin, step_s, steps),
+        changes(&b.points, begin, step_s, steps),
+    );
     let (a, b) = (ranks(&a), ranks(&b));
     let most = steps / LAG_SHARE;
     let mut best = (0_usize, false, 0.0_f64);
@@ -123,7 +130,10 @@ fn by_course(a: &Chart, b: &Chart) -> Option<(f64, f64)> {
 
 /// Median gap between points, in seconds.
 fn gap(points: &[Point]) -> Option<f64> {
-    let mut gaps: Vec<f64> = points.windows(2).map(|pair| pair[1].at.since(pair[0].at).as_secs_f64()).collect();
+    let mut gaps: Vec<f64> = points
+        .windows(2)
+        .map(|pair| pair[1].at.since(pair[0].at).as_secs_f64())
+        .collect();
     gaps.sort_by(f64::total_cmp);
     gaps.get(gaps.len() / 2).copied().filter(|gap| *gap > 0.0)
 }
@@ -231,11 +241,16 @@ mod tests {
     }
 
     fn chart(entity: &str, value: impl Fn(u32) -> f64) -> Chart {
-        Chart::of(entity.into(), "s".into(), at(0.0), (0..90_u32).map(|n| Point {
-            at: at(f64::from(n)),
-            value: value(n) as f32,
-            surprise: 0.0,
-        }))
+        Chart::of(
+            entity.into(),
+            "s".into(),
+            at(0.0),
+            (0..90_u32).map(|n| Point {
+                at: at(f64::from(n)),
+                value: value(n) as f32,
+                surprise: 0.0,
+            }),
+        )
     }
 
     fn noise(n: u32) -> f64 {
@@ -248,16 +263,35 @@ mod tests {
             chart("pump", |n| noise(n + 100)),
             chart("tank", |n| 40.0 - 7.0 * noise(n + 96) + 0.3 * noise(n * 31)),
         ]);
-        let found = links(&incident(vec![symptom("tank", 2.0), symptom("pump", 3.0)]), &[], 0.01, &pictures);
+        let found = links(
+            &incident(vec![symptom("tank", 2.0), symptom("pump", 3.0)]),
+            &[],
+            0.01,
+            &pictures,
+        );
         assert_eq!(found.len(), 1);
-        assert_eq!((found[0].first.entity.as_str(), found[0].then.entity.as_str()), ("pump", "tank"));
-        assert!((found[0].lag_s - 4.0).abs() < 1e-6 && found[0].by == By::Course && found[0].confidence > 0.99, "{found:?}");
+        assert_eq!(
+            (found[0].first.entity.as_str(), found[0].then.entity.as_str()),
+            ("pump", "tank")
+        );
+        assert!(
+            (found[0].lag_s - 4.0).abs() < 1e-6 && found[0].by == By::Course && found[0].confidence > 0.99,
+            "{found:?}"
+        );
     }
 
     #[test]
     fn signals_without_anything_in_common_have_no_lag() {
-        let pictures = Pictures(vec![chart("pump", |n| noise(n + 100)), chart("tank", |n| noise(n * 17 + 5))]);
-        let found = links(&incident(vec![symptom("tank", 2.0), symptom("pump", 50.0)]), &[], 0.01, &pictures);
+        let pictures = Pictures(vec![
+            chart("pump", |n| noise(n + 100)),
+            chart("tank", |n| noise(n * 17 + 5)),
+        ]);
+        let found = links(
+            &incident(vec![symptom("tank", 2.0), symptom("pump", 50.0)]),
+            &[],
+            0.01,
+            &pictures,
+        );
         assert_eq!(found, []);
     }
 
@@ -266,7 +300,10 @@ mod tests {
         let none = Pictures(Vec::new());
         let pair = || incident(vec![symptom("a", 10.0), symptom("b", 10.5)]);
         let seldom = links(&pair(), &[], 1.0 / 3600.0, &none);
-        assert!(seldom.len() == 1 && seldom[0].by == By::Onset && seldom[0].confidence > 0.99, "{seldom:?}");
+        assert!(
+            seldom.len() == 1 && seldom[0].by == By::Onset && seldom[0].confidence > 0.99,
+            "{seldom:?}"
+        );
         assert_eq!(links(&pair(), &[], 1.0, &none), []);
         let stranger = symptom("c", 10.1);
         let with = links(&incident(vec![symptom("a", 10.0)]), &[&stranger], 1.0 / 3600.0, &none);

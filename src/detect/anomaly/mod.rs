@@ -108,7 +108,7 @@ impl Deep {
         }
         let look = self.watch.look();
         let seen = if look.strength > WEAKEST {
-            AT_REST + PER_STRENGTH * look.strength
+            strength_as_surprise(look.strength)
         } else {
             0.0
         };
@@ -116,10 +116,19 @@ impl Deep {
     }
 }
 
+/// A close watch's strength on the scale of all learned detectors.
+pub fn strength_as_surprise(strength: f32) -> f32 {
+    AT_REST + PER_STRENGTH * strength
+}
+
 fn words(source: Source, value: f64, level: f64, off: f64) -> String {
     let mut text = String::new();
     let _ = match source {
-        Source::Jump => write!(text, "{value:.4} is {:.0} times its usual deviation away from {level:.4}", off.abs()),
+        Source::Jump => write!(
+            text,
+            "{value:.4} is {:.0} times its usual deviation away from {level:.4}",
+            off.abs()
+        ),
         Source::Sum => write!(text, "has moved away from {level:.4} and stays there, {value:.4} now"),
         Source::Seen(Finding::Value(term)) => write!(text, "{value:.4} is {}", term.words()),
         Source::Seen(Finding::Noise) => write!(text, "is rougher or smoother than it ever was, {value:.4} now"),
@@ -201,7 +210,11 @@ impl Detector for Anomaly {
                     Source::Jump => units::change(level, scale, value),
                     _ => None,
                 };
-                let kind = if unit.is_some() { SymptomKind::Unit } else { SymptomKind::Anomaly };
+                let kind = if unit.is_some() {
+                    SymptomKind::Unit
+                } else {
+                    SymptomKind::Anomaly
+                };
                 let what = match unit {
                     Some(unit) => format!("{value:.4} after {level:.4}: {unit}"),
                     None => words(source, value, level, step.off),
@@ -212,7 +225,11 @@ impl Detector for Anomaly {
                     onset: quick.since,
                     score: certainty(surprise, bar),
                     evidence: Evidence {
-                        text: format!("{what}; {} by its own past, told from {} on", one_in(surprise), one_in(bar)),
+                        text: format!(
+                            "{what}; {} by its own past, told from {} on",
+                            one_in(surprise),
+                            one_in(bar)
+                        ),
                         observed: Some(value),
                         bound: Some(level),
                     },
@@ -228,6 +245,11 @@ impl Detector for Anomaly {
             }
             _ => {}
         }
+    }
+
+    fn touch(&self, samples: &[(u32, Sample)]) -> u64 {
+        let quick = self.quick.touch(samples, |quick| u64::from(quick.seen));
+        quick ^ self.deep.touch(samples, |deep| u64::from(deep.up.to_bits()))
     }
 
     fn ended(&mut self, series: usize, at: Timestamp, out: &mut Scribe<'_>) {

@@ -115,7 +115,11 @@ impl Quick {
     /// Learns from the next value and says how far off it was.
     pub fn step(&mut self, at: Timestamp, value: f64, repeat: bool, gap_s: f32, warm_up: u32) -> Step {
         self.seen = self.seen.saturating_add(1);
-        let young = if self.counter { self.seen - DECIDED + 1 } else { self.seen };
+        let young = if self.counter {
+            self.seen - DECIDED + 1
+        } else {
+            self.seen
+        };
         let weight = WEIGHT.max(1.0 / f64::from(young.max(1)));
         self.repeats += weight as f32 * (f32::from(u8::from(repeat)) - self.repeats);
         if gap_s > 0.0 {
@@ -129,13 +133,21 @@ impl Quick {
         let warm = young > warm_up;
         let scale = self.scale();
         let off = (value - self.level) / scale;
-        let step = if warm { off.clamp(-CLIP, CLIP) * scale } else { value - self.level };
+        let step = if warm {
+            off.clamp(-CLIP, CLIP) * scale
+        } else {
+            value - self.level
+        };
         self.level += weight * step;
         // Beyond the range of f32 the spread is infinite and nothing is strange, which such numbers are not worth more than.
         self.spread = (f64::from(self.spread) * (1.0 - weight) + weight * step.abs()) as f32;
         let size = off.abs().min(1e30) as f32;
         let surprise = if young > TAIL_FROM { self.tail.push(size) } else { 0.0 };
-        let surprise = if warm && !self.rests() { surprise.min(STRANGEST * size) } else { 0.0 };
+        let surprise = if warm && !self.rests() {
+            surprise.min(STRANGEST * size)
+        } else {
+            0.0
+        };
         self.away = size >= CALM as f32;
         if self.away {
             self.calm = 0;
@@ -143,7 +155,11 @@ impl Quick {
             self.calm = self.calm.saturating_add(1);
         }
         if surprise > FLOOR {
-            self.low = if self.run == 0 { surprise } else { self.low.min(surprise) };
+            self.low = if self.run == 0 {
+                surprise
+            } else {
+                self.low.min(surprise)
+            };
             self.run = self.run.saturating_add(1);
         } else {
             self.run = 0;

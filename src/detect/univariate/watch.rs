@@ -166,7 +166,10 @@ impl Watch {
             return first;
         }
         let looks = [
-            (judgement.score / (BEYOND_DOUBT + WHEN_YOUNG / self.age()), Finding::Value(judgement.term)),
+            (
+                judgement.score / (BEYOND_DOUBT + WHEN_YOUNG / self.age()),
+                Finding::Value(judgement.term),
+            ),
             (shift.max(rhythmic_shift), Finding::Shift),
             (noise, Finding::Noise),
         ];
