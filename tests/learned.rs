@@ -53,7 +53,7 @@ sources:
 topology:
   entities: [{{name: web-a, kind: service}}, {{name: web-b, kind: service}}]
 services:
-  - {{name: web, active: web-a, standbys: [{{entity: web-b}}], playbook: haproxy-switch, vars: {{socket: /nowhere, backend: be}}}}
+  - {{name: web, active: web-a, standbys: [{{entity: web-b}}], playbook: haproxy-switch, vars: {{socket: /nowhere, backend: be}}, probe: {{uses: tcp}}}}
 detect: {{stuck: {{enabled: false}}, false_alarms: {{per_device: 1/day}}}}
 "
     );

@@ -7,7 +7,7 @@ use super::{Ended, Outcome, Output, client};
 
 /// Arguments of `explain`.
 #[derive(clap::Args)]
-pub struct Args {
+pub struct Explain {
     /// Which incident.
     id: u64,
     #[command(flatten)]
@@ -20,7 +20,7 @@ const COLUMNS: usize = 64;
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// Prints what the agent knows of the incident.
-pub fn run(args: &Args, output: Output) -> Outcome {
+pub fn run(args: &Explain, output: Output) -> Outcome {
     let answer = args.agent.get(&format!("/api/incidents/{}", args.id))?;
     if output == Output::Json {
         println!("{answer:#}");

@@ -70,7 +70,7 @@ enum Command {
     /// The incidents that a running agent knows.
     Incidents(client::Args),
     /// Why an incident was judged as it was.
-    Explain(explain::Args),
+    Explain(explain::Explain),
     /// Say yes to a verdict that asks.
     Approve(operate::Approve),
     /// Take back a running plan.

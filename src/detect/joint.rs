@@ -28,7 +28,10 @@ const QUIET_ROWS: u32 = 100;
 /// Rows in a row of which the least surprising counts.
 const RUN: usize = 3;
 
-/// Rows in a row in which the same channel must have broken away, and rows without any that end it.
+/// A row whose surprises add up to this is odd.
+const ODD: f64 = 9.0;
+
+/// Odd rows in which the same channel must have broken away, less those in which it had not, and rows in a row without any that end it.
 const BROKEN_ROWS: u32 = 30;
 const MENDED_ROWS: u32 = 60;
 
@@ -201,7 +204,9 @@ impl Body {
             Stage::Watching(watch, correlations) => {
                 self.rows = self.rows.saturating_add(1);
                 let bar = out.ledger.bar(entity, self.gap_s, out.now);
+                let mut odd = false;
                 if let Some(reading) = watch.observe(row) {
+                    odd = reading.score >= ODD;
                     let score = reading.score as f32;
                     let surprise = self.tail.push(score).min(score);
                     self.latest.rotate_left(1);
@@ -238,7 +243,8 @@ impl Body {
                         out.clear_entity(entity, SymptomKind::Joint, signal.as_str(), at);
                     }
                 }
-                let found = correlations.observe(row);
+                // Two signals that share a slow swing hardly move together while it turns. Their relation holds, and the row is not odd.
+                let found = correlations.observe(row).filter(|_| odd);
                 self.broken.follow(found, &self.members, entity, at, bar, settings, out);
             }
         }
@@ -279,7 +285,7 @@ impl Broken {
         out: &mut Scribe<'_>,
     ) {
         let Some(found) = found else {
-            self.rows = 0;
+            self.rows = self.rows.saturating_sub(1);
             self.whole = self.whole.saturating_add(1);
             if self.whole >= MENDED_ROWS
                 && let Some(signal) = self.told.take()

@@ -148,6 +148,20 @@ fn a_channel_that_goes_its_own_way_is_named() {
 }
 
 #[test]
+fn a_slow_swing_that_all_share_breaks_no_correlation_while_it_turns() {
+    let mut bench = Bench::new("{stuck: {enabled: false}, drift: {enabled: false}, joint: {learn_rows: 300}}");
+    for n in 0..2500_u32 {
+        let load = (f64::from(n) / 40.0).sin();
+        bench.round(&[
+            ("pump", "flow", 30.0 - 2.0 * load + 0.35 * rough(n * 3)),
+            ("pump", "pressure", 3.0 + 0.2 * load + 0.035 * rough(n * 3 + 1)),
+            ("pump", "temperature", 21.0 + 0.5 * load + 0.17 * rough(n * 3 + 2)),
+        ]);
+    }
+    assert!(bench.found.is_empty(), "{:?} {:?}", bench.found, bench.texts);
+}
+
+#[test]
 fn what_moves_all_is_weather_and_what_moves_one_is_its_own_fault() {
     let names = ["a", "b", "c", "d", "e", "f"];
     let mut bench = Bench::new("{stuck: {enabled: false}, drift: {enabled: false}, anomaly: {enabled: false}}")
