@@ -51,7 +51,9 @@ sources:
   mqtt:
     - {{name: plant, url: 'mqtt://127.0.0.1:{port}', subscribe: [{{filter: 'plant/{{device}}/telemetry', decode: json, entity: '{{device}}'}}]}}
 topology:
-  entities: [{{name: web-a, kind: service}}, {{name: web-b, kind: service}}]
+  entities:
+    - {{name: web-a, kind: service, attributes: {{address: '127.0.0.1:1'}}}}
+    - {{name: web-b, kind: service, attributes: {{address: '127.0.0.1:1'}}}}
 services:
   - {{name: web, active: web-a, standbys: [{{entity: web-b}}], playbook: haproxy-switch, vars: {{socket: /nowhere, backend: be}}, probe: {{uses: tcp}}}}
 detect: {{stuck: {{enabled: false}}, false_alarms: {{per_device: 1/day}}}}

@@ -19,7 +19,6 @@ use tokio_util::sync::CancellationToken;
 use super::acting::{may_act, may_tell};
 use super::picture::Picture;
 use crate::clock::wall_clock;
-use crate::detect::Learned;
 use crate::engine::OperatorCommand;
 use crate::model::{Decision, EntityName, IncidentId, PlanId, ServiceName, Span, Timestamp, Verdict};
 use crate::secret::Secret;
@@ -160,19 +159,6 @@ async fn metrics(State(hooks): Shared) -> Response {
     if encode(&mut text, &hooks.registry).is_err() {
         return (StatusCode::INTERNAL_SERVER_ERROR, "cannot be written\n").into_response();
     }
-    let picture = hooks.picture.latest();
-    let open = picture.incidents.iter().filter(|incident| incident.is_open()).count();
-    // Whatever the picture holds need not be counted twice.
-    let end = text.rfind("# EOF").unwrap_or(text.len());
-    let own = format!(
-        "# TYPE jurymast_series gauge\njurymast_series {}\n# TYPE jurymast_incidents_open gauge\njurymast_incidents_open {open}\n\
-         # TYPE jurymast_plans_running gauge\njurymast_plans_running {}\n# TYPE jurymast_held gauge\njurymast_held {}\n{}",
-        picture.series,
-        picture.plans.len(),
-        u8::from(picture.held),
-        learned(picture.learned),
-    );
-    text.insert_str(end, &own);
     (
         [(
             header::CONTENT_TYPE,
@@ -181,31 +167,6 @@ async fn metrics(State(hooks): Shared) -> Response {
         text,
     )
         .into_response()
-}
-
-/// What the learned detectors look at, and what they do not.
-fn learned(learned: Learned) -> String {
-    let series = [
-        ("learning", learned.learning),
-        ("watched", learned.watched),
-        ("closely", learned.closely),
-        ("beyond", learned.beyond),
-        ("compared", learned.peers),
-    ];
-    let entities = [
-        ("learning", learned.entities_learning),
-        ("judged", learned.entities),
-        ("beyond", learned.entities_beyond),
-    ];
-    let mut text = String::from("# TYPE jurymast_learned_series gauge\n");
-    for (state, count) in series {
-        text += &format!("jurymast_learned_series{{state=\"{state}\"}} {count}\n");
-    }
-    text += "# TYPE jurymast_learned_entities gauge\n";
-    for (state, count) in entities {
-        text += &format!("jurymast_learned_entities{{state=\"{state}\"}} {count}\n");
-    }
-    text
 }
 
 async fn status(State(hooks): Shared) -> Response {

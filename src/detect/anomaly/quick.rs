@@ -133,28 +133,37 @@ impl Quick {
         let warm = young > warm_up;
         let scale = self.scale();
         let off = (value - self.level) / scale;
-        let step = if warm {
-            off.clamp(-CLIP, CLIP) * scale
-        } else {
-            value - self.level
-        };
-        self.level += weight * step;
-        // Beyond the range of f32 the spread is infinite and nothing is strange, which such numbers are not worth more than.
-        self.spread = (f64::from(self.spread) * (1.0 - weight) + weight * step.abs()) as f32;
         let size = off.abs().min(1e30) as f32;
-        let surprise = if young > TAIL_FROM { self.tail.push(size) } else { 0.0 };
+        self.away = size >= CALM as f32;
+        // What is told of is not what is usual, however long it lasts; until it has lasted so long that it is settled.
+        let strange = self.away && self.told.is_some();
+        let mut surprise = 0.0;
+        if !strange {
+            let step = if warm {
+                off.clamp(-CLIP, CLIP) * scale
+            } else {
+                value - self.level
+            };
+            self.level += weight * step;
+            // Beyond the range of f32 the spread is infinite and nothing is strange, which such numbers are not worth more than.
+            self.spread = (f64::from(self.spread) * (1.0 - weight) + weight * step.abs()) as f32;
+            if young > TAIL_FROM {
+                surprise = self.tail.push(size);
+            }
+        }
         let surprise = if warm && !self.rests() {
             surprise.min(STRANGEST * size)
         } else {
             0.0
         };
-        self.away = size >= CALM as f32;
         if self.away {
             self.calm = 0;
         } else {
             self.calm = self.calm.saturating_add(1);
         }
-        if surprise > FLOOR {
+        if strange {
+            self.run = self.run.saturating_add(1);
+        } else if surprise > FLOOR {
             self.low = if self.run == 0 {
                 surprise
             } else {
@@ -164,7 +173,13 @@ impl Quick {
         } else {
             self.run = 0;
         }
-        let jump = if self.run >= BEGIN { self.low } else { 0.0 };
+        let jump = if strange {
+            self.low.min(STRANGEST * size)
+        } else if self.run >= BEGIN {
+            self.low
+        } else {
+            0.0
+        };
         Step { off, jump }
     }
 
