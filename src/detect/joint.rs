@@ -70,6 +70,8 @@ struct Body {
     latest: [f32; RUN],
     rows: u32,
     tail: Tail,
+    /// Since when its rows are odd without a break.
+    odd_since: Option<Timestamp>,
     told: Option<SignalName>,
     broken: Broken,
 }
@@ -152,6 +154,7 @@ impl Body {
             latest: [0.0; RUN],
             rows: 0,
             tail: Tail::default(),
+            odd_since: None,
             told: None,
             broken: Broken::default(),
         })
@@ -207,6 +210,7 @@ impl Body {
                 let mut odd = false;
                 if let Some(reading) = watch.observe(row) {
                     odd = reading.score >= ODD;
+                    self.odd_since = odd.then(|| self.odd_since.unwrap_or(at));
                     let score = reading.score as f32;
                     let surprise = self.tail.push(score).min(score);
                     self.latest.rotate_left(1);
@@ -233,7 +237,8 @@ impl Body {
                             one_in(least),
                             one_in(bar)
                         );
-                        let draft = draft(SymptomKind::Joint, text, at, least, bar, settings);
+                        let onset = self.odd_since.unwrap_or(at);
+                        let draft = draft(SymptomKind::Joint, text, onset, least, bar, settings);
                         out.ledger.spend(entity, out.now);
                         out.raise_entity(entity, signal.as_str(), draft);
                         self.told = Some(signal);

@@ -228,7 +228,7 @@ mod tests {
         let mut last = None;
         for (n, value) in values.enumerate() {
             let before = last.map(|last| (last, 1.0));
-            let at = Timestamp::from_secs(n as i64);
+            let at = Timestamp::from_secs(i64::try_from(n).unwrap());
             if let Some(measured) = quick.measure(value, before) {
                 most = most.max(quick.step(at, measured, last == Some(value), 1.0, 100).jump);
             }
