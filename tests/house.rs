@@ -18,6 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("metrics", &[]),
     ("secret", &[]),
     ("net", &["secret"]),
+    ("client", &["model", "secret", "net"]),
     // The shell: on the engine and the model, never on one another; they meet in the agent.
     ("ingest", SHELL),
     ("act", SHELL),
@@ -30,7 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 const SHELL: &[&str] = &[
-    "engine", "plan", "decide", "diagnose", "detect", "store", "model", "clock", "metrics", "secret", "net",
+    "engine", "plan", "decide", "diagnose", "detect", "store", "model", "clock", "metrics", "secret", "net", "client",
 ];
 
 const ANY_ROOM: &[&str] = &[
@@ -45,6 +46,7 @@ const ANY_ROOM: &[&str] = &[
     "metrics",
     "secret",
     "net",
+    "client",
     "ingest",
     "act",
     "coordinate",

@@ -17,6 +17,7 @@ mod replay;
 mod run;
 mod sim;
 mod test;
+mod train;
 
 pub use reference::reference;
 
@@ -92,6 +93,8 @@ enum Command {
     Eval(eval::What),
     /// Put faults of devices into recorded telemetry, with labels.
     Inject(inject::Args),
+    /// Learn what is normal for a class of devices from recordings, as a model to run with.
+    Train(train::Args),
     /// Print the config's JSON schema.
     Schema,
     /// Write the manual pages into a folder.
@@ -145,6 +148,7 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(&args, cli.output),
         Command::Eval(what) => eval::run(&what, cli.output),
         Command::Inject(args) => inject::run(&args, cli.output),
+        Command::Train(args) => train::run(&args, cli.output),
         Command::Schema => {
             println!("{:#}", crate::config::json_schema());
             Ok(Ended::Good)

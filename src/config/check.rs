@@ -14,6 +14,12 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
     for source in &config.sources.mqtt {
         errors.extend(source.check().err().map(|error| error.to_string()));
     }
+    for source in &config.sources.replication {
+        errors.extend(source.check().err());
+    }
+    for source in &config.sources.backup {
+        errors.extend(source.check().err());
+    }
     names(config, errors);
     let topology = config.topology();
     let known: BTreeSet<String> = topology.entities().map(|entity| entity.name.to_string()).collect();
@@ -82,7 +88,16 @@ fn names(config: &Config, errors: &mut Vec<String>) {
     let mqtt = config.sources.mqtt.iter().map(|source| source.name.clone());
     let scrape = config.sources.scrape.iter().map(|source| source.job.clone());
     let query = config.sources.query.iter().map(|source| source.name.clone());
-    twice("source", mqtt.chain(scrape).chain(query).collect());
+    let backup = config.sources.backup.iter().map(|source| source.name.clone());
+    let replication = config.sources.replication.iter().map(|source| source.name.clone());
+    twice(
+        "source",
+        mqtt.chain(scrape)
+            .chain(query)
+            .chain(replication)
+            .chain(backup)
+            .collect(),
+    );
 }
 
 fn check_service(

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::check;
 use super::expand::expand;
 use super::schema::Config;
+use crate::detect::trained::{Model, Models};
 use crate::diagnose::Library;
 use crate::model::hint::meant;
 use crate::model::{Entity, EntityKind, Topology, TopologyChange};
@@ -28,6 +29,8 @@ pub struct Loaded {
     pub playbooks: Arc<Playbooks>,
     /// Their files beside the built-in ones, for capsules.
     pub playbook_files: Vec<(String, String)>,
+    /// The trained models that it uses, for capsules: name and text.
+    pub model_files: Vec<(String, String)>,
     /// What was taken out of these texts, each with what stands there instead; it must not be recorded either.
     pub secrets: Vec<(String, String)>,
     /// The token that acting needs.
@@ -201,8 +204,13 @@ impl Loaded {
         let recorded = super::redact::redact(&expanded, &config, &mut secrets);
         make_whole(&mut config, dir);
         let mut errors = Vec::new();
-        let pattern_files = read_files(&config.rules.patterns, &mut errors);
-        let playbook_files = read_files(&config.rules.playbooks, &mut errors);
+        let pattern_files = read_files(&config.rules.patterns, RULES, &mut errors);
+        let playbook_files = read_files(&config.rules.playbooks, RULES, &mut errors);
+        let model_files = read_files(&config.models, MODELS, &mut errors);
+        match models(&model_files) {
+            Ok(models) => config.detect.models = Arc::new(models),
+            Err(error) => errors.push(format!("models: {error}")),
+        }
         let library = if config.rules.patterns.is_empty() {
             Library::builtin()
         } else {
@@ -243,6 +251,7 @@ impl Loaded {
             pattern_files: redacted(pattern_files, &mut secrets),
             playbooks: Arc::new(playbooks),
             playbook_files: redacted(playbook_files, &mut secrets),
+            model_files,
             secrets,
             token,
             alerts_token,
@@ -267,6 +276,7 @@ fn make_whole(config: &mut Config, dir: &Path) {
     paths.extend(config.api.alerts_token_file.as_mut());
     paths.extend(config.rules.patterns.iter_mut());
     paths.extend(config.rules.playbooks.iter_mut());
+    paths.extend(config.models.iter_mut());
     paths.extend(config.record.as_mut().map(|record| &mut record.dir));
     for source in &mut config.sources.mqtt {
         paths.extend(source.password_file.as_mut());
@@ -304,7 +314,18 @@ fn http_paths(http: &mut crate::ingest::prometheus::HttpSettings) -> Vec<&mut Pa
     paths
 }
 
-fn read_files(paths: &[PathBuf], errors: &mut Vec<String>) -> Vec<(String, String)> {
+/// How files of rules end, and those of models.
+const RULES: &[&str] = &["yml", "yaml"];
+const MODELS: &[&str] = &["json"];
+
+/// Trained models from the texts of their files; the first that does not fit is told.
+pub fn models(files: &[(String, String)]) -> Result<Models, String> {
+    let read = |(name, text): &(String, String)| Model::read(text).map_err(|error| format!("{name}: {error}"));
+    let models: Result<Vec<Model>, String> = files.iter().map(read).collect();
+    Models::of(models?).map_err(|error| error.to_string())
+}
+
+fn read_files(paths: &[PathBuf], endings: &[&str], errors: &mut Vec<String>) -> Vec<(String, String)> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
@@ -312,11 +333,14 @@ fn read_files(paths: &[PathBuf], errors: &mut Vec<String>) -> Vec<(String, Strin
                 .into_iter()
                 .flatten()
                 .filter_map(|entry| Some(entry.ok()?.path()))
-                .filter(|file| file.extension().is_some_and(|ext| ext == "yml" || ext == "yaml"))
+                .filter(|file| {
+                    file.extension()
+                        .is_some_and(|ext| endings.iter().any(|ending| ext == *ending))
+                })
                 .collect();
             inside.sort();
             if inside.is_empty() {
-                errors.push(format!("{}: no .yml file in that folder", path.display()));
+                errors.push(format!("{}: no .{} file in that folder", path.display(), endings[0]));
             }
             files.extend(inside);
         } else {

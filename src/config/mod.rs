@@ -11,7 +11,7 @@ mod redact;
 mod reference;
 mod schema;
 
-pub use load::{ConfigError, ConfigErrors, Loaded};
+pub use load::{ConfigError, ConfigErrors, Loaded, models};
 pub use pages::{metrics_reference, patterns_reference};
 pub use reference::reference;
 pub use schema::{Agent, Api, Config, EdgeSpec, Record, Rules, Sources, TopologySpec};

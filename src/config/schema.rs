@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::Policy;
 use crate::ingest::alertmanager::AlertSettings;
+use crate::ingest::backup::BackupSettings;
+use crate::ingest::replication::ReplicationSettings;
 use crate::ingest::{mqtt, prometheus};
 use crate::model::{EdgeKind, Entity, EntityName, Service};
 use crate::{detect, diagnose, notify};
@@ -27,6 +29,8 @@ pub struct Config {
     pub services: Vec<Service>,
     /// What detectors look for.
     pub detect: detect::Settings,
+    /// Trained models (`jurymast train`): files, or folders of them. What does not fit is refused with the reason.
+    pub models: Vec<PathBuf>,
     /// How causes are weighed.
     pub diagnose: diagnose::Settings,
     /// When Jurymast may act.
@@ -111,6 +115,10 @@ pub struct Sources {
     pub scrape: Vec<prometheus::ScrapeSettings>,
     /// Prometheus servers that are asked.
     pub query: Vec<prometheus::QuerySettings>,
+    /// Replicated databases, whose standbys may lag.
+    pub replication: Vec<ReplicationSettings>,
+    /// Repositories of backups.
+    pub backup: Vec<BackupSettings>,
     /// Alerts that are sent to us.
     pub alerts: AlertSettings,
 }

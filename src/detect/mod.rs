@@ -16,6 +16,7 @@ mod columns;
 mod detection;
 mod drift;
 mod flapping;
+pub mod gated;
 mod joint;
 mod learned;
 pub mod multivariate;
@@ -32,6 +33,7 @@ mod shard;
 mod stuck;
 mod threshold;
 mod trace;
+pub mod trained;
 pub mod univariate;
 
 pub use anomaly::strength_as_surprise;
@@ -187,6 +189,7 @@ fn registry(settings: &Settings) -> Vec<Box<dyn Detector>> {
         Box::new(alert::Alert),
         Box::new(clock::Clock::new(&settings.clock)),
         Box::new(joint::Joint::new(&settings.joint)),
+        Box::new(trained::range::TrainedRange::new(&settings.models)),
     ]
 }
 

@@ -1,10 +1,13 @@
 //! The rules of the detectors, as they stand in the config under `detect`.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{EntityKind, Severity, Span, SymptomKind};
 
+use super::trained::Models;
 use super::{Frequency, Scope};
 
 /// What is looked for. Threshold and rate rules are stated; everything else is learned and needs no numbers.
@@ -38,6 +41,9 @@ pub struct Settings {
     pub bad_payload: BadPayloadSettings,
     /// Entities that go up and down.
     pub flapping: FlappingSettings,
+    /// What was trained beforehand: the files that the config names under `models`.
+    #[serde(skip)]
+    pub models: Arc<Models>,
 }
 
 /// A static bound with hysteresis and hold.

@@ -188,7 +188,10 @@ impl Album {
     ) {
         let key = (entity.clone(), signal.clone());
         // A second symptom of the same trouble adds to the picture that is there.
-        let known = self.charts.remove(&key).filter(|chart| chart.open && chart.onset <= onset);
+        let known = self
+            .charts
+            .remove(&key)
+            .filter(|chart| chart.open && chart.onset <= onset);
         let mut chart = known.unwrap_or_else(|| Chart {
             band: outlook.band,
             bar: outlook.bar,

@@ -164,7 +164,7 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Action {
-    /// Which executor: `exec`, `http`, `mqtt`, `haproxy`, or `probe` for a verification.
+    /// Which executor, as `docs/executors.md` lists them, or `probe` for a verification.
     pub uses: String,
     /// Its parameters.
     #[serde(default)]
