@@ -54,6 +54,14 @@ pub struct ByService {
     pub service: String,
 }
 
+/// By how far the learned detectors have come with it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByState {
+    /// Of series: `learning`, `watched` (for jumps), `closely`, `beyond` the closely watched, `compared` with peers. Of entities: `learning`,
+    /// `judged`, `beyond`.
+    pub state: &'static str,
+}
+
 /// All counters. Cloning shares them.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
@@ -77,6 +85,10 @@ pub struct Metrics {
     pub plans_ended: Family<ByOutcome, Counter>,
     /// Series that are held.
     pub series: Gauge,
+    /// What the learned detectors look at, and what they have no place for: `learning`, `watched`, `closely`, `beyond`, `compared`.
+    pub learned_series: Family<ByState, Gauge>,
+    /// Entities whose signals are judged together, and those for which there is no place: `learning`, `judged`, `beyond`.
+    pub learned_entities: Family<ByState, Gauge>,
     /// Incidents that are open.
     pub incidents_open: Gauge,
     /// Plans that run.
@@ -119,6 +131,16 @@ impl Metrics {
         registry.register("plans_started", "Plans that were started", self.plans_started.clone());
         registry.register("plans_ended", "Plans that ended", self.plans_ended.clone());
         registry.register("series", "Series that are held", self.series.clone());
+        registry.register(
+            "learned_series",
+            "What the learned detectors look at",
+            self.learned_series.clone(),
+        );
+        registry.register(
+            "learned_entities",
+            "Entities whose signals are judged together",
+            self.learned_entities.clone(),
+        );
         registry.register("incidents_open", "Incidents that are open", self.incidents_open.clone());
         registry.register("plans_running", "Plans that run", self.plans_running.clone());
         registry.register("held", "1 while all acting is on hold", self.held.clone());

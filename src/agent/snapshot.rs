@@ -1,16 +1,20 @@
 //! The engine as the page and the commands see it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::api::{EntityView, Health, ServiceView, Snapshot};
-use crate::detect::Vitals;
+use crate::detect::{Chart, Vitals};
 use crate::diagnose::explain;
 use crate::engine::{Engine, Record};
-use crate::model::{EntityName, Severity};
+use crate::model::{EntityName, Incident, IncidentId, Severity};
 
 /// Entities that are shown one by one; of a larger fleet only those that are not well.
 const SHOWN: usize = 2000;
+
+/// Signals of one incident that are drawn, the earliest to show anything, and incidents of which they are.
+const DRAWN: usize = 8;
+const DRAWN_OF: usize = 16;
 
 /// A picture of the engine as it stands.
 pub fn snapshot(engine: &Engine, recent: &VecDeque<Arc<Record>>, acting: bool, trouble: Option<String>) -> Snapshot {
@@ -62,6 +66,12 @@ pub fn snapshot(engine: &Engine, recent: &VecDeque<Arc<Record>>, acting: bool, t
             state: state.clone(),
         })
         .collect();
+    let newest = {
+        let mut newest: Vec<&Incident> = engine.incidents().collect();
+        newest.sort_by_key(|incident| (incident.is_open(), incident.id));
+        newest.into_iter().rev().take(DRAWN_OF)
+    };
+    let charts = newest.flat_map(|incident| drawn(engine, incident)).collect();
     Snapshot {
         now: engine.now(),
         agent: engine.agent().clone(),
@@ -74,6 +84,8 @@ pub fn snapshot(engine: &Engine, recent: &VecDeque<Arc<Record>>, acting: bool, t
         uncovered: engine.uncovered(),
         contingencies: engine.contingencies(),
         series: engine.detection().series_count(),
+        learned: engine.detection().learned(),
+        charts,
         topology_version: engine.topology().version(),
         entities,
         services,
@@ -86,4 +98,20 @@ pub fn snapshot(engine: &Engine, recent: &VecDeque<Arc<Record>>, acting: bool, t
         plans: engine.plans().cloned().collect(),
         recent: recent.iter().cloned().collect(),
     }
+}
+
+/// Pictures of the signals of an incident.
+fn drawn(engine: &Engine, incident: &Incident) -> Vec<(IncidentId, Chart)> {
+    let mut symptoms: Vec<_> = incident.symptoms.iter().chain(&incident.past).collect();
+    symptoms.sort_by_key(|symptom| (symptom.onset, &symptom.key));
+    let mut signals: Vec<_> = symptoms
+        .iter()
+        .map(|symptom| (&symptom.key.entity, &symptom.key.signal))
+        .collect();
+    let mut known = BTreeSet::new();
+    signals.retain(|signal| known.insert(*signal));
+    let charts = signals
+        .iter()
+        .filter_map(|(entity, signal)| engine.detection().chart(entity, signal));
+    charts.take(DRAWN).map(|chart| (incident.id, chart.clone())).collect()
 }

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use serde::Serialize;
 
 use crate::decide::ServiceState;
+use crate::detect::{Chart, Learned};
 use crate::diagnose::Explanation;
 use crate::engine::{Record, Uncovered};
 use crate::model::{EntityKind, EntityName, Incident, IncidentId, Lease, Plan, ServiceName, Share, Timestamp, Verdict};
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub contingencies: Arc<Contingencies>,
     /// Series that are held.
     pub series: usize,
+    /// How much of the fleet the learned detectors look at.
+    pub learned: Learned,
     /// Version of the graph.
     pub topology_version: u64,
     /// What there is; of a large fleet only what is not well.
@@ -47,6 +50,9 @@ pub struct Snapshot {
     pub incidents: Vec<Incident>,
     /// Each incident in plain sentences.
     pub explanations: Vec<(IncidentId, Explanation)>,
+    /// Pictures of the signals that have symptoms, by incident. Shown with the incident, not with everything.
+    #[serde(skip)]
+    pub charts: Vec<(IncidentId, Chart)>,
     /// The verdicts that stand.
     pub verdicts: Vec<Verdict>,
     /// The plans that run.

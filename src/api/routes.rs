@@ -208,8 +208,10 @@ async fn incident(State(hooks): Shared, Path(id): Path<u64>) -> Answer {
         .iter()
         .filter(|verdict| verdict.incident == id)
         .collect();
+    let of_incident = picture.charts.iter().filter(|(other, _)| *other == id);
+    let charts: Vec<_> = of_incident.map(|(_, chart)| chart).collect();
     Ok(Json(
-        json!({"incident": incident, "explanation": explanation, "verdicts": verdicts}),
+        json!({"incident": incident, "explanation": explanation, "verdicts": verdicts, "charts": charts}),
     ))
 }
 

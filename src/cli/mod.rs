@@ -10,6 +10,7 @@ mod doctor;
 mod drill;
 mod eval;
 mod exec;
+mod explain;
 mod inject;
 mod operate;
 mod plan;
@@ -73,7 +74,7 @@ enum Command {
     /// The incidents that a running agent knows.
     Incidents(client::Args),
     /// Why an incident was judged as it was.
-    Explain(operate::Explain),
+    Explain(explain::Explain),
     /// Say yes to a verdict that asks.
     Approve(operate::Approve),
     /// Take back a running plan.
@@ -151,7 +152,7 @@ pub fn main() -> ExitCode {
         Command::Test(what) => test::run(&what, cli.output),
         Command::Status(args) => operate::status(&args, cli.output),
         Command::Incidents(args) => operate::incidents(&args, cli.output),
-        Command::Explain(args) => operate::explain(&args, cli.output),
+        Command::Explain(args) => explain::run(&args, cli.output),
         Command::Approve(args) => operate::approve(&args, cli.output),
         Command::Abort(args) => operate::abort(&args, cli.output),
         Command::Failback(args) => operate::failback(&args, cli.output),

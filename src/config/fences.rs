@@ -84,6 +84,16 @@ fn refuses(step: &Step, executors: &Executors) -> String {
         Ok(TokenClass::Compared) => {
             format!("a stale token is refused by {uses}: compared with what the target keeps, right before the command")
         }
+        Ok(TokenClass::Manager) => {
+            format!(
+                "{uses} asks the manager that owns the service; it counts its own epochs and compares no token of ours"
+            )
+        }
+        Ok(TokenClass::Nowhere) => {
+            format!(
+                "{uses} refuses no stale token: only the journal and the fence stand before it; on a host of one's own 'jurymast exec' refuses it"
+            )
+        }
         Err(_) => format!("{uses} carries no token: a stale command is not refused"),
     }
 }

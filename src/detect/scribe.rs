@@ -1,9 +1,10 @@
 //! Where detectors write their findings.
 
 use crate::model::symptom::Finding;
-use crate::model::{Catalog, EntityName, Evidence, Severity, Symptom, SymptomKey, SymptomKind, Timestamp};
+use crate::model::{Catalog, EntityName, Evidence, Severity, SignalName, Symptom, SymptomKey, SymptomKind, Timestamp};
 
 use super::EntityMeta;
+use super::budget::Ledger;
 use crate::store::{Columns, Tag};
 
 /// Collects findings of one shard and knows the names behind its indices.
@@ -14,6 +15,8 @@ pub struct Scribe<'a> {
     pub(super) entities: &'a [EntityMeta],
     pub(super) store: &'a mut Columns,
     pub(super) findings: &'a mut Vec<Finding>,
+    /// What each entity has spent of its false alarms.
+    pub(super) ledger: &'a mut Ledger,
 }
 
 /// A finding without its names.
@@ -39,8 +42,13 @@ impl Scribe<'_> {
     }
 
     /// The index of the entity whose series that is.
-    pub fn whose(&self, series: usize) -> usize {
+    pub fn entity_of(&self, series: usize) -> usize {
         self.store.tag(series).entity as usize
+    }
+
+    /// Of what signal it is.
+    pub fn signal_of(&self, series: usize) -> SignalName {
+        self.catalog.signal_name(self.store.tag(series).signal)
     }
 
     /// A symptom of one signal.

@@ -4,13 +4,15 @@ use crate::model::event::Presence;
 use crate::model::sample::is_stale;
 use crate::model::symptom::Finding;
 use crate::model::{
-    Catalog, EntityKind, EntityName, Event, EventKind, Reach, Sample, SignalId, Span, Timestamp, Topology,
+    Catalog, EntityKind, EntityName, Event, EventKind, Reach, Sample, SignalId, SignalName, Span, Timestamp, Topology,
 };
 use crate::store::{Columns, Counts, Pushed, Tag};
 
+use super::budget::Ledger;
 use super::columns::{Latest, Slots};
 use super::scribe::Scribe;
-use super::{Detector, Settings, registry};
+use super::trace::{Chart, Outlook, Point};
+use super::{Ask, Detector, Learned, Settings, registry};
 
 /// What detectors may know of an entity.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +42,12 @@ pub struct Vital {
 pub trait Vitals {
     /// Of that entity; nothing known is the default.
     fn vital(&self, entity: &str) -> Vital;
+
+    /// The picture of a signal around a symptom of it, if one was taken.
+    fn chart(&self, entity: &EntityName, signal: &SignalName) -> Option<&Chart> {
+        let _ = (entity, signal);
+        None
+    }
 }
 
 /// See the module.
@@ -59,6 +67,9 @@ pub struct Shard {
     /// Who spoke in the tick at hand, and when.
     heard: Vec<(Timestamp, u32)>,
     latest: Latest,
+    /// How late whose messages were by their own time.
+    lags: Vec<(Timestamp, u32, i64)>,
+    ledger: Ledger,
 }
 
 /// Has never spoken.
@@ -85,6 +96,8 @@ impl Shard {
             findings: Vec::new(),
             heard: Vec::new(),
             latest: Latest::default(),
+            lags: Vec::new(),
+            ledger: Ledger::new(settings.false_alarms.per_device),
         }
     }
 
@@ -134,6 +147,7 @@ impl Shard {
             entities: &self.entities,
             store: &mut self.store,
             findings: &mut self.findings,
+            ledger: &mut self.ledger,
         };
         for chunk in self.samples.chunks(CHUNK) {
             let lines = chunk.iter().map(|(series, _)| scribe.store.touch(*series as usize));
@@ -184,14 +198,19 @@ impl Shard {
         for detector in &mut self.detectors {
             detector.tick(self.now, &mut scribe);
         }
+        self.ledger.settle();
     }
 
-    /// Takes in a sample of the tick at hand. A late or repeated sample is a sign of life as well; a retained one is not, and the
+    /// Takes in a sample of the tick at hand; `stamped` is the device's own time, believed or not. A late or repeated sample is a sign of life as well; a retained one is not, and the
     /// end of a series is none.
-    pub(super) fn take(&mut self, series: u32, entity: u32, sample: Sample) {
+    pub(super) fn take(&mut self, series: u32, entity: u32, sample: Sample, stamped: Timestamp) {
         // The signals of one message say one thing.
         if !sample.retained && !is_stale(sample.value) && self.heard.last() != Some(&(sample.seen, entity)) {
             self.heard.push((sample.seen, entity));
+            let lag = sample.seen.nanos().saturating_sub(stamped.nanos());
+            if lag != 0 {
+                self.lags.push((sample.seen, entity, lag));
+            }
         }
         self.samples.push((series, sample));
     }
@@ -214,11 +233,19 @@ impl Shard {
             entities: &self.entities,
             store: &mut self.store,
             findings: &mut self.findings,
+            ledger: &mut self.ledger,
         };
         for detector in &mut self.detectors {
             detector.spoke(&self.heard, &mut scribe);
         }
         self.heard.clear();
+        if !self.lags.is_empty() {
+            self.lags.sort_unstable();
+            for detector in &mut self.detectors {
+                detector.lagged(&self.lags, &mut scribe);
+            }
+            self.lags.clear();
+        }
     }
 
     /// Puts what arrived into an order that does not depend on arrival: the samples of each series by their time, events
@@ -240,6 +267,56 @@ impl Shard {
                 )
             });
         }
+    }
+
+    /// What its detectors ask for, with the names by which places are given away.
+    pub(super) fn take_asks(&mut self, into: &mut Vec<(EntityName, SignalName, Ask)>) {
+        let mut asks = Vec::new();
+        for detector in &mut self.detectors {
+            detector.asks(&mut asks);
+        }
+        for ask in asks {
+            let (entity, signal) = match ask {
+                Ask::Series(series) => {
+                    let tag = self.store.tag(series as usize);
+                    (tag.entity, self.catalog.signal_name(tag.signal))
+                }
+                Ask::Entity(entity, _) | Ask::Fit(entity) => (entity, SignalName::default()),
+            };
+            into.push((self.entities[entity as usize].name.clone(), signal, ask));
+        }
+    }
+
+    pub(super) fn grant(&mut self, ask: Ask) {
+        for detector in &mut self.detectors {
+            detector.grant(ask);
+        }
+    }
+
+    pub(super) fn learned(&self) -> Learned {
+        let mut all = Learned::default();
+        for detector in &self.detectors {
+            all += detector.learned();
+        }
+        all
+    }
+
+    /// The last values of a series: those that a detector keeps, else the few of the store.
+    pub(super) fn points(&self, series: usize) -> Vec<Point> {
+        if let Some(ring) = self.detectors.iter().find_map(|detector| detector.trace(series)) {
+            return ring.points().collect();
+        }
+        let point = |(at, value)| Point {
+            at,
+            value: value as f32,
+            surprise: 0.0,
+        };
+        self.store.window(series).map(point).collect()
+    }
+
+    pub(super) fn outlook(&self, series: usize) -> Outlook {
+        let known = self.detectors.iter().find_map(|detector| detector.outlook(series));
+        known.unwrap_or_default()
     }
 
     pub(super) fn take_findings(&mut self, into: &mut Vec<Finding>) {

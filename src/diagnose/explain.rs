@@ -13,6 +13,8 @@ pub struct Explanation {
     pub headline: String,
     /// What was seen, in order of onset.
     pub seen: Vec<String>,
+    /// What began together with what, or ran ahead of it.
+    pub links: Vec<String>,
     /// Each cause that was weighed, most probable first.
     pub causes: Vec<Cause>,
 }
@@ -72,6 +74,7 @@ pub fn explain(incident: &Incident, topology: &Topology) -> Explanation {
             .into_iter()
             .map(|(s, over)| format!("{}  {}{over}: {}", s.onset, s.key, s.evidence.text))
             .collect(),
+        links: incident.links.iter().map(ToString::to_string).collect(),
         causes,
     }
 }
@@ -80,6 +83,12 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}\n\nseen:", self.headline)?;
         for line in &self.seen {
+            writeln!(f, "  {line}")?;
+        }
+        if !self.links.is_empty() {
+            writeln!(f, "\nbegan together:")?;
+        }
+        for line in &self.links {
             writeln!(f, "  {line}")?;
         }
         writeln!(f, "\ncauses:")?;

@@ -16,6 +16,7 @@ mod explain;
 mod group;
 mod incidents;
 mod infer;
+mod links;
 mod pattern;
 mod rank;
 mod scene;

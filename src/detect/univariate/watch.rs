@@ -54,9 +54,24 @@ pub enum Finding {
     Alone,
 }
 
+/// What was strangest about a sample's value, whether or not it is enough to be told.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Look {
+    /// In thresholds: from 1 on it is a finding.
+    pub strength: f32,
+    /// Which finding it would be.
+    pub finding: Finding,
+}
+
+const PLAIN: Look = Look {
+    strength: 0.0,
+    finding: Finding::Shift,
+};
+
 /// See the module.
 #[derive(Debug, Clone)]
 pub struct Watch {
+    look: Look,
     order: Order,
     silence: Silence,
     stillness: Stillness,
@@ -78,6 +93,7 @@ pub struct Watch {
 impl Default for Watch {
     fn default() -> Self {
         Self {
+            look: PLAIN,
             order: Order::default(),
             silence: Silence::default(),
             stillness: Stillness::default(),
@@ -105,6 +121,7 @@ impl Watch {
     /// The same of a signal that has company: `alone` is how far it stands alone, in alarms
     /// (see [`crate::detect::multivariate::Company`]), if that is known.
     pub fn observe_among(&mut self, at: Timestamp, value: f64, alone: Option<f32>) -> Option<Finding> {
+        self.look = PLAIN;
         let held = self.alone.map(|held| held * (1.0 - 1.0 / CONFIRMED_SAMPLES));
         self.alone = alone.map_or(held, |alone| Some(held.map_or(alone, |held| held.max(alone))));
         let found = self.find(at, value);
@@ -116,6 +133,11 @@ impl Watch {
             self.quiet.saturating_add(1).min(QUIET)
         };
         raised
+    }
+
+    /// What was strangest about the value of the latest sample.
+    pub const fn look(&self) -> Look {
+        self.look
     }
 
     /// How long the series may be silent from now on, in seconds; nothing while that is being learned.
@@ -161,6 +183,20 @@ impl Watch {
         let first = silence.or(stuck);
         if learning || self.alone.is_some_and(|alone| alone < CONFIRMED) {
             return first;
+        }
+        let looks = [
+            (
+                judgement.score / (BEYOND_DOUBT + WHEN_YOUNG / self.age()),
+                Finding::Value(judgement.term),
+            ),
+            (shift.max(rhythmic_shift), Finding::Shift),
+            (noise, Finding::Noise),
+        ];
+        for (score, finding) in looks {
+            let strength = score / Portfolio::threshold();
+            if strength > self.look.strength {
+                self.look = Look { strength, finding };
+            }
         }
         let enough = |score: f32, times: f32| score >= times * Portfolio::threshold();
         first
