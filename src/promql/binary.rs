@@ -140,11 +140,12 @@ fn vectors<'r>(run: &'r Evaluator<'_>, binary: &Binary, left: Vec<Item>, right: 
 }
 
 fn twice(matching: &Matching, second: &Item, first: &Item, swapped: bool) -> EvalError {
-    let group = second.labels.filtered(|name| matching.takes(name));
+    let group = second.labels.filtered(|name| matching.takes(name)).set_text();
     let side = if swapped { "left" } else { "right" };
     EvalError::Matching(format!(
-        "found duplicate series for the match group {group} on the {side} hand-side of the operation: [{:?}, {:?}];many-to-many matching not allowed: matching labels must be unique on one side",
-        second.labels, first.labels
+        "found duplicate series for the match group {group} on the {side} hand-side of the operation: [{}, {}];many-to-many matching not allowed: matching labels must be unique on one side",
+        first.labels.set_text(),
+        second.labels.set_text()
     ))
 }
 

@@ -113,6 +113,16 @@ fn nesting(text: &str) -> usize {
     deepest
 }
 
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == ':'
+}
+
+/// True if what follows is an operand, not a modifier: `up and smoothed`.
+fn ends_in_operator(text: &str) -> bool {
+    let word = text.rsplit(|c| !is_word(c)).next().unwrap_or_default().to_ascii_lowercase();
+    ["and", "or", "unless", "atan2", "bool", "by", "without", "on", "ignoring"].contains(&word.as_str())
+}
+
 /// Experimental syntax that the parser would take or refuse with words of its own.
 fn experimental_words(text: &str) -> Option<String> {
     let bare = bare(text);
@@ -129,21 +139,27 @@ fn experimental_words(text: &str) -> Option<String> {
     if inside.contains(['+', '-', '*', '/', '%', '^', '(']) {
         return Some("arithmetic with durations".into());
     }
-    let mut before = "";
-    for word in bare.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')) {
-        if before == "offset" && ["step", "range", "min", "max", "min_of", "max_of"].contains(&word) {
+    let mut rest = bare.as_str();
+    while let Some(at) = rest.find("offset") {
+        let whole = !rest[..at].ends_with(is_word);
+        rest = &rest[at + "offset".len()..];
+        let after = rest.trim_start().trim_start_matches(['+', '-']).trim_start();
+        let word: String = after.chars().take_while(|c| is_word(*c)).collect();
+        let computed = ["step", "range", "min", "max", "min_of", "max_of"].contains(&word.to_ascii_lowercase().as_str());
+        if whole && (after.starts_with('(') || (computed && after[word.len()..].trim_start().starts_with('('))) && !rest.starts_with(is_word) {
             return Some("arithmetic with durations".into());
         }
-        if !word.is_empty() {
-            before = word;
-        }
+    }
+    // Its second argument is no selector of its own, and the parser would say so.
+    if bare.match_indices("info").any(|(at, word)| !bare[..at].ends_with(is_word) && bare[at + word.len()..].trim_start().starts_with('(')) {
+        return Some("the function 'info'".into());
     }
     let words = [("anchored", "the modifier 'anchored'"), ("smoothed", "the modifier 'smoothed'")];
     let after_selector = |word: &str| {
         bare.match_indices(word).any(|(at, _)| {
             let before = bare[..at].trim_end();
-            let whole = !bare[at + word.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':' || c == '{' || c == '(');
-            whole && before.ends_with([']', '}']) || (whole && before.ends_with(|c: char| c.is_alphanumeric()) && bare[..at].ends_with(' '))
+            let whole = !bare[at + word.len()..].starts_with(|c: char| is_word(c) || c == '{' || c == '(');
+            whole && (before.ends_with([']', '}']) || (before.ends_with(is_word) && bare[..at].ends_with(char::is_whitespace) && !ends_in_operator(before)))
         })
     };
     words.into_iter().find(|(word, _)| after_selector(word)).map(|(_, what)| what.to_owned())
@@ -345,7 +361,7 @@ mod tests {
             assert!(refusal.contains(word) && refusal.contains("not supported"), "{text}: {refusal}");
         }
         // Words that are names are not syntax.
-        for text in ["anchored", "sum(smoothed) by (fill)", "up{a=\"x[5m+1m] smoothed\"}"] {
+        for text in ["anchored_total + smoothed:x", "up{a=\"x[5m+1m] smoothed\"}"] {
             assert!(Query::parse(text).is_ok(), "{text}: {}", refusal(text));
         }
     }

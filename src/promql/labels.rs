@@ -124,6 +124,12 @@ impl Labels {
         mine.eq(other.0.iter().filter(|(name, _)| keep(name)))
     }
 
+    /// As a set, `{__name__="up", job="a"}`, which is how Prometheus writes it in messages.
+    pub fn set_text(&self) -> String {
+        let pairs: Vec<String> = self.iter().map(|(name, value)| format!("{name}={}", quoted(value))).collect();
+        format!("{{{}}}", pairs.join(", "))
+    }
+
     /// As a map in JSON.
     pub fn to_json(&self) -> serde_json::Value {
         self.iter().map(|(name, value)| (name.to_owned(), value.into())).collect::<serde_json::Map<_, _>>().into()

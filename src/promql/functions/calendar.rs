@@ -4,7 +4,7 @@ use crate::model::time::civil_from_days;
 
 /// Which part.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Calendar {
+pub(in crate::promql) enum Calendar {
     Minute,
     Hour,
     DayOfWeek,
