@@ -157,8 +157,14 @@ fn unit_test(file: &RuleFile, variant: [&str; 2], out: &mut String) -> (usize, u
     for (name, values) in &series {
         store.load(&format!("{name} {values}"), 0, 60_000).unwrap();
     }
-    let mut groups = Groups::new([("rules.yml", file)], 60_000, &TemplateContext::default()).unwrap();
     let at = 80 * 60_000;
+    let run = Evaluator::new(&query, &store, (at, at), options());
+    let Ok(Value::Vector(items)) = run.instant() else { return (0, 0) };
+    drop(run);
+    if items.is_empty() {
+        return (0, 0);
+    }
+    let mut groups = Groups::new([("rules.yml", file)], 60_000, &TemplateContext::default()).unwrap();
     let mut now = 0;
     while now <= at {
         for group in &mut groups.all {
@@ -168,10 +174,8 @@ fn unit_test(file: &RuleFile, variant: [&str; 2], out: &mut String) -> (usize, u
         if groups.rules().any(|rule| matches!(rule.health, Health::Err(_))) {
             return (0, 0);
         }
-        now += 120_000;
+        now += 300_000;
     }
-    let run = Evaluator::new(&query, &store, (at, at), options());
-    let Ok(Value::Vector(items)) = run.instant() else { return (0, 0) };
     let mut written = String::from("- interval: 1m\n  input_series:\n");
     for (name, values) in &series {
         writeln!(written, "  - series: {}\n    values: {}", quoted(name), quoted(values)).unwrap();
@@ -231,13 +235,17 @@ fn values_and_templates_are_those_of_promtool() {
             let yaml = single(rule);
             let file = RuleFile::parse("rules.yml", &yaml).unwrap();
             let number = units.len();
-            let mut out = format!("rule_files: [{number}.yml]\nevaluation_interval: 2m\ntests:\n");
+            let mut out = format!("rule_files: [{number}.yml]\nevaluation_interval: 5m\ntests:\n");
             let before = tests;
             for variant in VARIANTS {
                 let (items, firing) = unit_test(&file, variant, &mut out);
                 tests += usize::from(items + firing > 0);
                 values += items;
                 alerts += firing;
+                // Two kinds of series in which it finds something show enough of a rule.
+                if tests - before >= 2 {
+                    break;
+                }
             }
             if tests > before {
                 rules += 1;

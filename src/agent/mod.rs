@@ -27,7 +27,7 @@ use crate::act::{Conductor, Prober};
 use crate::api::{self, Hooks, Picture};
 use crate::config::Loaded;
 use crate::coordinate::solo;
-use crate::engine::{Engine, Input, PlanEvent, Record, SetupError};
+use crate::engine::{Engine, Input, PlanEvent, Record, RuleDesk, SetupError};
 use crate::ingest::Feed;
 use crate::ingest::alertmanager::{self, Desk};
 use crate::metrics::Metrics;
@@ -188,6 +188,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         reloads,
         registry,
         picture.clone(),
+        engine.rules().clone(),
     );
     let port = api::serve(&config.api.listen, hooks, stop.child_token())
         .await
@@ -299,6 +300,7 @@ fn hooks(
     reloads: mpsc::Sender<Loaded>,
     registry: Registry,
     picture: Picture,
+    rules: RuleDesk,
 ) -> Hooks {
     let turned = |turned: alertmanager::Turned| match turned {
         alertmanager::Turned::Bad(why) => api::TurnedAway::Bad(why),
@@ -314,6 +316,7 @@ fn hooks(
         token: loaded.token.clone(),
         alerts_token: loaded.alerts_token.clone(),
         picture,
+        rules,
     }
 }
 

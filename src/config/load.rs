@@ -10,6 +10,7 @@ use super::schema::Config;
 use crate::diagnose::Library;
 use crate::model::{Entity, EntityKind, Topology, TopologyChange};
 use crate::plan::Playbooks;
+use crate::promql::rules::{RuleFile, holds_unit_tests};
 use crate::secret::{self, Secret};
 
 /// A config that can be carried out.
@@ -27,6 +28,8 @@ pub struct Loaded {
     pub playbooks: Arc<Playbooks>,
     /// Their files beside the built-in ones, for capsules.
     pub playbook_files: Vec<(String, String)>,
+    /// The files of Prometheus rules, for capsules.
+    pub alert_files: Vec<(String, String)>,
     /// What was taken out of these texts, each with what stands there instead; it must not be recorded either.
     pub secrets: Vec<(String, String)>,
     /// The token that acting needs.
@@ -202,6 +205,14 @@ impl Loaded {
         let mut errors = Vec::new();
         let pattern_files = read_files(&config.rules.patterns, &mut errors);
         let playbook_files = read_files(&config.rules.playbooks, &mut errors);
+        config.rules.alert_files = read_files(&config.rules.alerts, &mut errors);
+        // Unit tests may lie beside the rules that they test.
+        config.rules.alert_files.retain(|(_, text)| !holds_unit_tests(text));
+        for (name, text) in &config.rules.alert_files {
+            if let Err(wrong) = RuleFile::parse(name, text) {
+                errors.extend(wrong.iter().map(|error| format!("rules.alerts: {error}")));
+            }
+        }
         let library = if config.rules.patterns.is_empty() {
             Library::builtin()
         } else {
@@ -235,6 +246,7 @@ impl Loaded {
                 .collect();
             return Err(fail(errors, &expanded));
         }
+        let alert_files = redacted(config.rules.alert_files.clone(), &mut secrets);
         Ok(Self {
             config,
             text: recorded,
@@ -242,6 +254,7 @@ impl Loaded {
             pattern_files: redacted(pattern_files, &mut secrets),
             playbooks: Arc::new(playbooks),
             playbook_files: redacted(playbook_files, &mut secrets),
+            alert_files,
             secrets,
             token,
             alerts_token,
@@ -266,6 +279,7 @@ fn make_whole(config: &mut Config, dir: &Path) {
     paths.extend(config.api.alerts_token_file.as_mut());
     paths.extend(config.rules.patterns.iter_mut());
     paths.extend(config.rules.playbooks.iter_mut());
+    paths.extend(config.rules.alerts.iter_mut());
     paths.extend(config.record.as_mut().map(|record| &mut record.dir));
     for source in &mut config.sources.mqtt {
         paths.extend(source.password_file.as_mut());

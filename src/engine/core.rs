@@ -13,7 +13,7 @@ use crate::model::{
 };
 use crate::plan::Playbooks;
 
-use super::{Effects, Input, Notification, PlanEvent, Record};
+use super::{Effects, Input, Notification, PlanEvent, Record, RuleDesk, RuleSettings};
 
 /// What an engine is made of.
 pub struct Setup {
@@ -37,6 +37,8 @@ pub struct Setup {
     pub playbooks: Arc<Playbooks>,
     /// How many parts the detectors' state is split into. Decisions do not depend on it.
     pub shards: usize,
+    /// Prometheus rules.
+    pub rules: RuleSettings,
     /// How the parts are worked on. Decisions do not depend on it.
     pub parallel: Box<dyn Parallel + Send>,
 }
@@ -47,6 +49,9 @@ pub enum SetupError {
     /// The detectors' rules contradict themselves.
     #[error(transparent)]
     Detect(#[from] detect::SettingsError),
+    /// A Prometheus rule cannot be carried out.
+    #[error("rules.alerts: {0}")]
+    Rules(String),
 }
 
 /// The pure core. See [`crate::engine`].
@@ -56,6 +61,8 @@ pub struct Engine {
     pub(super) topology: Topology,
     pub(super) policy: Policy,
     pub(super) detection: Detection,
+    pub(super) rules: RuleDesk,
+    catalog: Catalog,
     pub(super) diagnosis: Diagnosis,
     pub(super) senses: Senses,
     pub(super) services: BTreeMap<ServiceName, Service>,
@@ -96,7 +103,9 @@ impl Engine {
             .map(|service| (service.name.clone(), ServiceState::new(service.active.clone())))
             .collect();
         Ok(Self {
+            catalog: setup.catalog.clone(),
             detection: Detection::new(&setup.detect, setup.catalog, setup.shards)?,
+            rules: RuleDesk::new(setup.rules).map_err(SetupError::Rules)?,
             diagnosis: Diagnosis::new(
                 setup.diagnose,
                 setup.library,
@@ -162,6 +171,7 @@ impl Engine {
                 *state = known;
             }
         }
+        next.rules = next.rules.succeed(&self.rules);
         next.now = self.now;
         next.lease = self.lease;
         next.held = self.held;
@@ -205,6 +215,7 @@ impl Engine {
             )
         };
         self.pending.extend(batch.events.iter().filter(lasting).cloned());
+        self.rules.take(&batch.samples, &self.catalog);
         self.detection.batch(batch);
     }
 
@@ -221,6 +232,14 @@ impl Engine {
         // A clock that was set back must not make the past happen again.
         self.now = self.now.max(now);
         self.take_in_pending();
+        let mut alarms = Vec::new();
+        self.rules.tick(self.now, &mut alarms);
+        if !alarms.is_empty() {
+            self.detection.batch(Batch {
+                samples: Vec::new(),
+                events: alarms,
+            });
+        }
         let findings = self.detection.tick(self.now, &self.topology, &*self.parallel);
         let incidents = self
             .diagnosis

@@ -3,6 +3,7 @@
 //! In: [`Input`]s in one order. Out: [`Effects`]. Never: a thread, a socket, a file, a random source, a clock. Live run,
 //! replay, demo and simulation drive the same engine; only the shell around it differs.
 
+mod alarms;
 mod core;
 mod effects;
 mod facts;
@@ -13,6 +14,7 @@ mod review;
 mod telling;
 mod view;
 
+pub use alarms::{RuleBook, RuleDesk, RuleSettings};
 pub use core::{Engine, Setup, SetupError};
 pub use effects::{Effects, Notification, NotificationKind, Permit, ProbeRequest, Record};
 pub use input::{Input, OperatorCommand, PlanEvent};

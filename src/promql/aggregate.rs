@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hasher};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
-use super::eval::{EvalError, Evaluator};
+use super::eval::{EvalError, Evaluator, Semantics};
 use super::number::{Mean, Sum, Variance, nan_first, quantile};
 use super::query::{Aggregate, Gather};
 use super::{Item, Labels, METRIC_NAME, text};
@@ -62,6 +62,10 @@ struct Group {
 enum State {
     Sum(Sum),
     Mean(Mean),
+    /// Prometheus 2 adds up without compensation.
+    PlainSum(f64),
+    /// And lets the mean follow each value.
+    PlainMean(f64, f64),
     Count(f64),
     Extreme(f64),
     Variance(Variance),
@@ -92,7 +96,7 @@ pub(super) fn evaluate(run: &Evaluator<'_>, aggregate: &Aggregate, now: i64) -> 
     for item in items {
         let (place, new) = index.find_or_add(&item.labels, keep);
         if new {
-            groups.push(Group { labels: item.labels.filtered(keep), nameless: item.nameless, state: start(aggregate.gather) });
+            groups.push(Group { labels: item.labels.filtered(keep), nameless: item.nameless, state: start(aggregate.gather, run.options.semantics) });
         }
         let group = &mut groups[place];
         group.nameless |= item.nameless;
@@ -108,8 +112,10 @@ pub(super) fn evaluate(run: &Evaluator<'_>, aggregate: &Aggregate, now: i64) -> 
         .collect())
 }
 
-fn start(gather: Gather) -> State {
+fn start(gather: Gather, semantics: Semantics) -> State {
     match gather {
+        Gather::Sum if semantics == Semantics::V2 => State::PlainSum(0.0),
+        Gather::Avg if semantics == Semantics::V2 => State::PlainMean(0.0, 0.0),
         Gather::Sum => State::Sum(Sum::default()),
         Gather::Avg => State::Mean(Mean::default()),
         Gather::Min | Gather::Max => State::Extreme(f64::NAN),
@@ -124,6 +130,15 @@ fn add(group: &mut Group, gather: Gather, value: f64, first: bool) {
         State::Sum(sum) if first => *sum = Sum { raw: value, rest: 0.0 },
         State::Sum(sum) => *sum = sum.plus(value),
         State::Mean(mean) => mean.add(value),
+        State::PlainSum(sum) => *sum += value,
+        State::PlainMean(mean, count) => {
+            *count += 1.0;
+            // An infinite mean stays what it is, unless the other infinity or no number at all comes.
+            let stays = mean.is_infinite() && ((value.is_infinite() && (*mean > 0.0) == (value > 0.0)) || value.is_finite());
+            if !stays {
+                *mean += value / *count - *mean / *count;
+            }
+        }
         State::Count(count) => *count += 1.0,
         State::Extreme(known) => {
             let better = if gather == Gather::Max { *known < value } else { *known > value };
@@ -140,6 +155,7 @@ fn end(state: State, gather: Gather, param: f64) -> f64 {
     match state {
         State::Sum(sum) => sum.total(),
         State::Mean(mean) => mean.mean(),
+        State::PlainSum(value) | State::PlainMean(value, _) => value,
         State::Count(_) if gather == Gather::Group => 1.0,
         State::Count(count) => count,
         State::Extreme(value) => value,

@@ -43,6 +43,9 @@ struct Kept {
     keep: i64,
     /// When there are so many values, old ones are looked for.
     prune_at: usize,
+    /// The tick in which the latest value came, and how many there were before that tick.
+    tick: u64,
+    settled: usize,
 }
 
 /// See the module.
@@ -61,6 +64,7 @@ pub struct History {
     unsorted: BTreeSet<Arc<str>>,
     recorded: BTreeMap<Labels, u32>,
     swept: i64,
+    tick: u64,
     newest: i64,
     refused: u64,
 }
@@ -134,7 +138,7 @@ impl History {
             return UNWANTED;
         }
         let name: Arc<str> = labels.name().into();
-        let kept = Kept { labels, id, points: Vec::new(), keep, prune_at: 32 };
+        let kept = Kept { labels, id, points: Vec::new(), keep, prune_at: 32, tick: 0, settled: 0 };
         let place = match self.free.pop() {
             Some(place) => {
                 self.series[place as usize] = kept;
@@ -154,7 +158,23 @@ impl History {
         let Some(kept) = self.series.get_mut(place as usize) else {
             return;
         };
+        if kept.tick != self.tick {
+            kept.tick = self.tick;
+            kept.settled = kept.points.len();
+        }
         if kept.points.last().is_some_and(|last| last.at >= point.at) {
+            // What came before the last tick stands. Within a tick the order of arrival means nothing: values are put in their order, and of two
+            // of one time the same one is kept whichever came first.
+            let place = kept.points.partition_point(|known| known.at < point.at);
+            match kept.points.get_mut(place) {
+                _ if place < kept.settled => {}
+                Some(known) if known.at == point.at => {
+                    if point.value.to_bits() < known.value.to_bits() {
+                        known.value = point.value;
+                    }
+                }
+                _ => kept.points.insert(place, point),
+            }
             return;
         }
         self.newest = self.newest.max(point.at);
@@ -164,21 +184,27 @@ impl History {
             let old = kept.points.partition_point(|known| known.at < oldest);
             let over = kept.points.len().saturating_sub(POINTS_MAX);
             kept.points.drain(..old.max(over));
+            kept.settled = kept.settled.saturating_sub(old.max(over));
             kept.prune_at = (kept.points.len() * 2).clamp(32, POINTS_MAX + 1);
         }
     }
 
     /// Puts series in the order in which queries see them, and forgets those that have long been silent. Called before rules are evaluated.
     pub fn settle(&mut self, now: i64) {
+        self.tick += 1;
+        self.sort_names();
+        if now.saturating_sub(self.swept) >= SWEEP_EVERY {
+            self.swept = now;
+            self.sweep(now);
+        }
+    }
+
+    fn sort_names(&mut self) {
         for name in std::mem::take(&mut self.unsorted) {
             if let Some(places) = self.names.get_mut(&name) {
                 let series = &self.series;
                 places.sort_by(|a, b| series[*a as usize].labels.cmp(&series[*b as usize].labels));
             }
-        }
-        if now.saturating_sub(self.swept) >= SWEEP_EVERY {
-            self.swept = now;
-            self.sweep(now);
         }
     }
 
@@ -243,7 +269,7 @@ impl Store for History {
                 }
                 self.recorded.insert(labels.clone(), place);
                 // Later rules of the group look at it in this same evaluation.
-                self.settle(self.swept);
+                self.sort_names();
                 place
             }
         };

@@ -7,6 +7,7 @@
 //! source. [`rules`] evaluates groups, [`fixture`] reads series as Prometheus' tests write them, [`history`] holds what the engine's rules look back at.
 
 mod aggregate;
+pub mod answer;
 mod binary;
 mod compile;
 mod eval;
