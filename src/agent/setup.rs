@@ -55,7 +55,9 @@ fn origins(config: &Config) -> Origins {
     let mut origins = Origins::new();
     for source in &config.sources.scrape {
         for (entity, instance) in source.listed() {
-            let labels: Labels = [("job", source.job.as_str()), ("instance", instance.as_str())].into_iter().collect();
+            let labels: Labels = [("job", source.job.as_str()), ("instance", instance.as_str())]
+                .into_iter()
+                .collect();
             origins.entry(entity).or_insert(labels);
         }
     }

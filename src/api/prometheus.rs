@@ -62,7 +62,10 @@ async fn answered(
     let now = wall_clock().millis();
     let done = tokio::task::spawn_blocking(move || match &*desk.read() {
         Some(book) => {
-            let options = Options { points_max: POINTS_MAX, ..book.options };
+            let options = Options {
+                points_max: POINTS_MAX,
+                ..book.options
+            };
             work(&book.history, now, options)
         }
         None => work(&Fixture::default(), now, Options::default()).map(|mut body| {
@@ -78,32 +81,50 @@ async fn answered(
 
 async fn query(State(hooks): Shared, RawQuery(query): RawQuery, body: Bytes) -> Response {
     let params = params(query.as_deref(), &body);
-    answered(hooks.rules.clone(), move |source, now, options| answer::query(source, &params, now, options)).await
+    answered(hooks.rules.clone(), move |source, now, options| {
+        answer::query(source, &params, now, options)
+    })
+    .await
 }
 
 async fn query_range(State(hooks): Shared, RawQuery(query): RawQuery, body: Bytes) -> Response {
     let params = params(query.as_deref(), &body);
-    answered(hooks.rules.clone(), move |source, _, options| answer::query_range(source, &params, options)).await
+    answered(hooks.rules.clone(), move |source, _, options| {
+        answer::query_range(source, &params, options)
+    })
+    .await
 }
 
 async fn series(State(hooks): Shared, RawQuery(query): RawQuery, body: Bytes) -> Response {
     let params = params(query.as_deref(), &body);
-    answered(hooks.rules.clone(), move |source, now, _| answer::series(source, &params, now)).await
+    answered(hooks.rules.clone(), move |source, now, _| {
+        answer::series(source, &params, now)
+    })
+    .await
 }
 
 async fn labels(State(hooks): Shared, RawQuery(query): RawQuery, body: Bytes) -> Response {
     let params = params(query.as_deref(), &body);
-    answered(hooks.rules.clone(), move |source, now, _| answer::labels(source, &params, now)).await
+    answered(hooks.rules.clone(), move |source, now, _| {
+        answer::labels(source, &params, now)
+    })
+    .await
 }
 
 async fn label_values(State(hooks): Shared, Path(name): Path<String>, RawQuery(query): RawQuery) -> Response {
     let params = params(query.as_deref(), &[]);
-    answered(hooks.rules.clone(), move |source, now, _| answer::label_values(source, &name, &params, now)).await
+    answered(hooks.rules.clone(), move |source, now, _| {
+        answer::label_values(source, &name, &params, now)
+    })
+    .await
 }
 
 async fn metadata(State(hooks): Shared, RawQuery(query): RawQuery) -> Response {
     let params = params(query.as_deref(), &[]);
-    answered(hooks.rules.clone(), move |source, now, _| answer::metadata(source, &params, now)).await
+    answered(hooks.rules.clone(), move |source, now, _| {
+        answer::metadata(source, &params, now)
+    })
+    .await
 }
 
 async fn rules(State(hooks): Shared, RawQuery(query): RawQuery) -> Response {

@@ -133,11 +133,17 @@ fn rules(path: &Path) -> Finding {
             Err(error) => (vec![format!("{name}: {error}")], Vec::new()),
         },
         Ok(text) if holds_unit_tests(&text) => match UnitFile::parse(&text) {
-            Ok(unit) => (Vec::new(), vec![format!("{name}: unit tests of {}", unit.rule_files.join(", "))]),
+            Ok(unit) => (
+                Vec::new(),
+                vec![format!("{name}: unit tests of {}", unit.rule_files.join(", "))],
+            ),
             Err(error) => (vec![format!("{name}: {error}")], Vec::new()),
         },
         Ok(text) if holds_alert_rules(&text) => match RuleFile::parse(&name, &text) {
-            Ok(file) => (Vec::new(), vec![format!("{name}: {} Prometheus rules", file.rules().count())]),
+            Ok(file) => (
+                Vec::new(),
+                vec![format!("{name}: {} Prometheus rules", file.rules().count())],
+            ),
             Err(errors) => (errors.iter().map(ToString::to_string).collect(), Vec::new()),
         },
         Ok(text) => match Library::parse([(name.as_str(), text.as_str())]) {

@@ -55,7 +55,10 @@ pub struct RuleDesk {
 impl RuleDesk {
     pub(super) fn new(settings: RuleSettings) -> Result<Self, String> {
         let book = settings.wanted().then(|| RuleBook::new(&settings)).transpose()?;
-        Ok(Self { book: Arc::new(RwLock::new(book)), settings })
+        Ok(Self {
+            book: Arc::new(RwLock::new(book)),
+            settings,
+        })
     }
 
     /// The rules at work, if there are any.
@@ -78,14 +81,20 @@ impl RuleDesk {
             let next = self.book.write().unwrap_or_else(PoisonError::into_inner).take();
             *before.book.write().unwrap_or_else(PoisonError::into_inner) = next;
         }
-        Self { book: Arc::clone(&before.book), settings: self.settings }
+        Self {
+            book: Arc::clone(&before.book),
+            settings: self.settings,
+        }
     }
 
     pub(super) fn take(&self, samples: &[Sample], catalog: &Catalog) {
         self.with(|book| {
             for sample in samples {
                 // A device's clock that is ahead must not hide its values until then.
-                let sample = Sample { at: sample.at.min(sample.seen), ..*sample };
+                let sample = Sample {
+                    at: sample.at.min(sample.seen),
+                    ..*sample
+                };
                 book.history.take(&sample, catalog);
             }
         });
@@ -103,9 +112,17 @@ impl RuleBook {
         let files = settings.files.iter().map(|(name, file)| (name.as_str(), file));
         let interval = millis(settings.interval).max(1);
         let groups = Groups::new(files, interval, &TemplateContext::default())?;
-        let options = Options { step: interval, ..Options::default() };
+        let options = Options {
+            step: interval,
+            ..Options::default()
+        };
         let queries = groups.rules().map(crate::promql::rules::RuleRun::query);
-        let history = History::new(queries, millis(settings.keep), options.lookback, settings.origins.clone());
+        let history = History::new(
+            queries,
+            millis(settings.keep),
+            options.lookback,
+            settings.origins.clone(),
+        );
         Ok(Self {
             groups,
             history,
@@ -123,7 +140,11 @@ impl RuleBook {
             return;
         }
         let mut firing: BTreeMap<(EntityName, String), Event> = BTreeMap::new();
-        for (_, alert) in self.groups.active().filter(|(_, alert)| alert.state == AlertState::Firing) {
+        for (_, alert) in self
+            .groups
+            .active()
+            .filter(|(_, alert)| alert.state == AlertState::Firing)
+        {
             let event = self.event(alert, now);
             let name = alert.labels.get("alertname").to_owned();
             // Several alerts of one rule may be about one entity: the first, by its labels, speaks for them.
@@ -142,8 +163,11 @@ impl RuleBook {
     }
 
     fn event(&self, alert: &ActiveAlert, now: Timestamp) -> Event {
-        let labels: BTreeMap<String, String> =
-            alert.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let labels: BTreeMap<String, String> = alert
+            .labels
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
         let name = alert.labels.get("alertname").to_owned();
         let named = self.entity_labels.iter().find_map(|label| labels.get(label));
         let starts_at = Timestamp::from_millis(alert.active_at);
@@ -151,7 +175,13 @@ impl RuleBook {
             entity: EntityName::from(named.unwrap_or(&name).as_str()),
             at: starts_at,
             seen: now,
-            kind: EventKind::Alert { name, labels, annotations: alert.annotations.clone(), firing: true, starts_at },
+            kind: EventKind::Alert {
+                name,
+                labels,
+                annotations: alert.annotations.clone(),
+                firing: true,
+                starts_at,
+            },
         }
     }
 }

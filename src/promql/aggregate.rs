@@ -75,7 +75,11 @@ enum State {
 pub(super) fn evaluate(run: &Evaluator<'_>, aggregate: &Aggregate, now: i64) -> Result<Vec<Item>, EvalError> {
     let keep = |name: &str| {
         let listed = aggregate.labels.iter().any(|label| label == name);
-        if aggregate.without { !listed && name != METRIC_NAME } else { listed }
+        if aggregate.without {
+            !listed && name != METRIC_NAME
+        } else {
+            listed
+        }
     };
     if aggregate.gather == Gather::CountValues {
         return count_values(run, aggregate, now, keep);
@@ -96,7 +100,11 @@ pub(super) fn evaluate(run: &Evaluator<'_>, aggregate: &Aggregate, now: i64) -> 
     for item in items {
         let (place, new) = index.find_or_add(&item.labels, keep);
         if new {
-            groups.push(Group { labels: item.labels.filtered(keep), nameless: item.nameless, state: start(aggregate.gather, run.options.semantics) });
+            groups.push(Group {
+                labels: item.labels.filtered(keep),
+                nameless: item.nameless,
+                state: start(aggregate.gather, run.options.semantics),
+            });
         }
         let group = &mut groups[place];
         group.nameless |= item.nameless;
@@ -134,14 +142,19 @@ fn add(group: &mut Group, gather: Gather, value: f64, first: bool) {
         State::PlainMean(mean, count) => {
             *count += 1.0;
             // An infinite mean stays what it is, unless the other infinity or no number at all comes.
-            let stays = mean.is_infinite() && ((value.is_infinite() && (*mean > 0.0) == (value > 0.0)) || value.is_finite());
+            let stays =
+                mean.is_infinite() && ((value.is_infinite() && (*mean > 0.0) == (value > 0.0)) || value.is_finite());
             if !stays {
                 *mean += value / *count - *mean / *count;
             }
         }
         State::Count(count) => *count += 1.0,
         State::Extreme(known) => {
-            let better = if gather == Gather::Max { *known < value } else { *known > value };
+            let better = if gather == Gather::Max {
+                *known < value
+            } else {
+                *known > value
+            };
             if better || known.is_nan() {
                 *known = value;
             }
@@ -165,7 +178,12 @@ fn end(state: State, gather: Gather, param: f64) -> f64 {
     }
 }
 
-fn first_k(k: f64, largest: bool, items: Vec<Item>, keep: impl Fn(&str) -> bool + Copy) -> Result<Vec<Item>, EvalError> {
+fn first_k(
+    k: f64,
+    largest: bool,
+    items: Vec<Item>,
+    keep: impl Fn(&str) -> bool + Copy,
+) -> Result<Vec<Item>, EvalError> {
     if k.is_nan() {
         return Err(EvalError::Parameter("Parameter value is NaN".into()));
     }
@@ -196,13 +214,21 @@ fn first_k(k: f64, largest: bool, items: Vec<Item>, keep: impl Fn(&str) -> bool 
     Ok(groups.into_iter().flatten().collect())
 }
 
-fn count_values(run: &Evaluator<'_>, aggregate: &Aggregate, now: i64, keep: impl Fn(&str) -> bool + Copy) -> Result<Vec<Item>, EvalError> {
+fn count_values(
+    run: &Evaluator<'_>,
+    aggregate: &Aggregate,
+    now: i64,
+    keep: impl Fn(&str) -> bool + Copy,
+) -> Result<Vec<Item>, EvalError> {
     let label = match &aggregate.param {
         Some(param) => run.text(param, now)?,
         None => String::new(),
     };
     if label.is_empty() {
-        return Err(EvalError::Parameter(format!("invalid label name {}", super::labels::quoted(&label))));
+        return Err(EvalError::Parameter(format!(
+            "invalid label name {}",
+            super::labels::quoted(&label)
+        )));
     }
     let mut index = Groups::default();
     let mut groups: Vec<Item> = Vec::new();
@@ -211,7 +237,11 @@ fn count_values(run: &Evaluator<'_>, aggregate: &Aggregate, now: i64, keep: impl
         let labels = item.labels.filtered(keep).with(&label, &text(item.value));
         let (place, new) = index.find_or_add(&labels, |_| true);
         if new {
-            groups.push(Item { nameless: item.nameless && label != METRIC_NAME, labels, value: 0.0 });
+            groups.push(Item {
+                nameless: item.nameless && label != METRIC_NAME,
+                labels,
+                value: 0.0,
+            });
         }
         groups[place].value += 1.0;
     }

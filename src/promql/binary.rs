@@ -2,8 +2,8 @@
 
 use super::aggregate::Groups;
 use super::eval::{EvalError, Evaluator, unique};
-use super::query::{Binary, Many, Matching, Op};
 use super::labels::describes;
+use super::query::{Binary, Many, Matching, Op};
 use super::{Item, Labels, Value};
 
 pub(super) fn evaluate<'r>(run: &'r Evaluator<'_>, binary: &Binary, now: i64) -> Result<Value<'r>, EvalError> {
@@ -16,7 +16,9 @@ pub(super) fn evaluate<'r>(run: &'r Evaluator<'_>, binary: &Binary, now: i64) ->
             Ok(Value::Vector(sets(binary.op, &binary.matching, left, right)))
         }
         (Value::Vector(left), Value::Vector(right)) => vectors(run, binary, left, right),
-        _ => Err(EvalError::Parameter("binary expression must contain only scalar and instant vector types".into())),
+        _ => Err(EvalError::Parameter(
+            "binary expression must contain only scalar and instant vector types".into(),
+        )),
     }
 }
 
@@ -48,7 +50,13 @@ enum Side {
     Right,
 }
 
-fn with_number<'r>(run: &'r Evaluator<'_>, binary: &Binary, mut items: Vec<Item>, number: f64, side: Side) -> Result<Value<'r>, EvalError> {
+fn with_number<'r>(
+    run: &'r Evaluator<'_>,
+    binary: &Binary,
+    mut items: Vec<Item>,
+    number: f64,
+    side: Side,
+) -> Result<Value<'r>, EvalError> {
     let compute = |value: f64| match side {
         Side::Left => numbers(binary.op, number, value),
         Side::Right => numbers(binary.op, value, number),
@@ -76,18 +84,27 @@ fn sets(op: Op, matching: &Matching, left: Vec<Item>, right: Vec<Item>) -> Vec<I
     match op {
         Op::Or => {
             let known = index(&left);
-            let others = right.into_iter().filter(|item| known.find(&item.labels, keep).is_none());
+            let others = right
+                .into_iter()
+                .filter(|item| known.find(&item.labels, keep).is_none());
             left.into_iter().chain(others).collect()
         }
         op => {
             let known = index(&right);
             let wanted = op == Op::And;
-            left.into_iter().filter(|item| known.find(&item.labels, keep).is_some() == wanted).collect()
+            left.into_iter()
+                .filter(|item| known.find(&item.labels, keep).is_some() == wanted)
+                .collect()
         }
     }
 }
 
-fn vectors<'r>(run: &'r Evaluator<'_>, binary: &Binary, left: Vec<Item>, right: Vec<Item>) -> Result<Value<'r>, EvalError> {
+fn vectors<'r>(
+    run: &'r Evaluator<'_>,
+    binary: &Binary,
+    left: Vec<Item>,
+    right: Vec<Item>,
+) -> Result<Value<'r>, EvalError> {
     let matching = &binary.matching;
     let keep = |name: &str| matching.takes(name);
     // The "one" side is indexed; each of the "many" side looks up its partner.
@@ -112,7 +129,11 @@ fn vectors<'r>(run: &'r Evaluator<'_>, binary: &Binary, left: Vec<Item>, right: 
             continue;
         };
         let partner = partners[place];
-        let (left, right) = if swapped { (partner.value, item.value) } else { (item.value, partner.value) };
+        let (left, right) = if swapped {
+            (partner.value, item.value)
+        } else {
+            (item.value, partner.value)
+        };
         let (mut value, holds) = numbers(binary.op, left, right);
         if binary.op.compares() && !binary.truth {
             if !holds {
@@ -131,10 +152,16 @@ fn vectors<'r>(run: &'r Evaluator<'_>, binary: &Binary, left: Vec<Item>, right: 
         }
         // An operand whose name is to go must not hand it on: only filters keep names.
         let nameless = binary.truth || ((item.nameless || (swapped && partner.nameless)) && !labels.name().is_empty());
-        results.push(Item { labels, value, nameless });
+        results.push(Item {
+            labels,
+            value,
+            nameless,
+        });
     }
     if matching.many != Many::Neither && unique(&results).is_err() {
-        return Err(EvalError::Matching("multiple matches for labels: grouping labels must ensure unique matches".into()));
+        return Err(EvalError::Matching(
+            "multiple matches for labels: grouping labels must ensure unique matches".into(),
+        ));
     }
     run.checked(results)
 }

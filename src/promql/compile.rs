@@ -9,6 +9,7 @@ use promql_parser::parser::{
     AtModifier, BinModifier, Expr, LabelModifier, Offset, VectorMatchCardinality, VectorSelector,
 };
 
+use super::experimental::{experimental_words, nesting};
 use super::functions::Function;
 use super::query::{Aggregate, At, Binary, Call, Frame, Gather, Many, Matching, Node, Op, Subquery};
 use super::{METRIC_NAME, Matcher, Matchers, Query, Selector, ValueKind};
@@ -32,7 +33,9 @@ pub enum QueryError {
     #[error("{0} is experimental in Prometheus and not supported: only stable PromQL is")]
     Experimental(String),
     /// About native histograms.
-    #[error("{0} works on native histograms, which are not supported: use classic histograms (`_bucket` series with `le`)")]
+    #[error(
+        "{0} works on native histograms, which are not supported: use classic histograms (`_bucket` series with `le`)"
+    )]
     NativeHistogram(String),
     /// Too much.
     #[error("a query of {0} is more than is followed ({1})")]
@@ -52,7 +55,11 @@ impl Query {
             return Err(QueryError::Experimental(word));
         }
         let expr = promql_parser::parser::parse(text).map_err(QueryError::Syntax)?;
-        let mut compiler = Compiler { selectors: Vec::new(), around: Vec::new(), depth: 0 };
+        let mut compiler = Compiler {
+            selectors: Vec::new(),
+            around: Vec::new(),
+            depth: 0,
+        };
         let root = compiler.node(&expr)?;
         Ok(Self {
             root,
@@ -70,99 +77,6 @@ fn kind(expr: &Expr) -> ValueKind {
         ValueType::Vector => ValueKind::Vector,
         ValueType::Matrix => ValueKind::Matrix,
     }
-}
-
-/// The text without what stands in quotes or comments, so that words can be looked for.
-fn bare(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '#' => {
-                chars.by_ref().find(|c| *c == '\n');
-                out.push(' ');
-            }
-            '"' | '\'' | '`' => {
-                while let Some(inner) = chars.next() {
-                    if inner == '\\' && c != '`' {
-                        chars.next();
-                    } else if inner == c {
-                        break;
-                    }
-                }
-                out.push_str("\"\"");
-            }
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-fn nesting(text: &str) -> usize {
-    let (mut depth, mut deepest, mut signs) = (0_usize, 0, 0_usize);
-    for c in bare(text).chars() {
-        match c {
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth = depth.saturating_sub(1),
-            '-' | '+' => signs += 1,
-            c if c.is_whitespace() => {}
-            _ => signs = 0,
-        }
-        deepest = deepest.max(depth + signs);
-    }
-    deepest
-}
-
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_' || c == ':'
-}
-
-/// True if what follows is an operand, not a modifier: `up and smoothed`.
-fn ends_in_operator(text: &str) -> bool {
-    let word = text.rsplit(|c| !is_word(c)).next().unwrap_or_default().to_ascii_lowercase();
-    ["and", "or", "unless", "atan2", "bool", "by", "without", "on", "ignoring"].contains(&word.as_str())
-}
-
-/// Experimental syntax that the parser would take or refuse with words of its own.
-fn experimental_words(text: &str) -> Option<String> {
-    let bare = bare(text);
-    let mut inside = String::new();
-    let mut in_range = false;
-    for c in bare.chars() {
-        match c {
-            '[' => in_range = true,
-            ']' => in_range = false,
-            c if in_range => inside.push(c),
-            _ => {}
-        }
-    }
-    if inside.contains(['+', '-', '*', '/', '%', '^', '(']) {
-        return Some("arithmetic with durations".into());
-    }
-    let mut rest = bare.as_str();
-    while let Some(at) = rest.find("offset") {
-        let whole = !rest[..at].ends_with(is_word);
-        rest = &rest[at + "offset".len()..];
-        let after = rest.trim_start().trim_start_matches(['+', '-']).trim_start();
-        let word: String = after.chars().take_while(|c| is_word(*c)).collect();
-        let computed = ["step", "range", "min", "max", "min_of", "max_of"].contains(&word.to_ascii_lowercase().as_str());
-        if whole && (after.starts_with('(') || (computed && after[word.len()..].trim_start().starts_with('('))) && !rest.starts_with(is_word) {
-            return Some("arithmetic with durations".into());
-        }
-    }
-    // Its second argument is no selector of its own, and the parser would say so.
-    if bare.match_indices("info").any(|(at, word)| !bare[..at].ends_with(is_word) && bare[at + word.len()..].trim_start().starts_with('(')) {
-        return Some("the function 'info'".into());
-    }
-    let words = [("anchored", "the modifier 'anchored'"), ("smoothed", "the modifier 'smoothed'")];
-    let after_selector = |word: &str| {
-        bare.match_indices(word).any(|(at, _)| {
-            let before = bare[..at].trim_end();
-            let whole = !bare[at + word.len()..].starts_with(|c: char| is_word(c) || c == '{' || c == '(');
-            whole && (before.ends_with([']', '}']) || (before.ends_with(is_word) && bare[..at].ends_with(char::is_whitespace) && !ends_in_operator(before)))
-        })
-    };
-    words.into_iter().find(|(word, _)| after_selector(word)).map(|(_, what)| what.to_owned())
 }
 
 struct Compiler {
@@ -218,7 +132,11 @@ impl Compiler {
                 self.around.push(frame);
                 let inner = self.node(&subquery.expr);
                 self.around.pop();
-                Node::Subquery(Box::new(Subquery { inner: inner?, frame, step: subquery.step.map(millis).filter(|step| *step > 0) }))
+                Node::Subquery(Box::new(Subquery {
+                    inner: inner?,
+                    frame,
+                    step: subquery.step.map(millis).filter(|step| *step > 0),
+                }))
             }
             Expr::Binary(binary) => Node::Binary(Box::new(Binary {
                 op: op(binary.op.id())?,
@@ -243,7 +161,12 @@ impl Compiler {
             }
             Expr::Call(call) => {
                 let function = Function::find(call.func.name, call.func.experimental)?;
-                let args = call.args.args.iter().map(|arg| self.node(arg)).collect::<Result<Vec<_>, _>>()?;
+                let args = call
+                    .args
+                    .args
+                    .iter()
+                    .map(|arg| self.node(arg))
+                    .collect::<Result<Vec<_>, _>>()?;
                 Node::Call(Box::new(Call { function, args }))
             }
             Expr::Extension(_) => return Err(QueryError::Syntax("an extension".into())),
@@ -281,7 +204,12 @@ fn read_matcher(matcher: &ParsedMatcher) -> Result<Matcher, QueryError> {
 
 fn matching(modifier: Option<&BinModifier>) -> Result<Matching, QueryError> {
     let Some(modifier) = modifier else {
-        return Ok(Matching { on: false, labels: Vec::new(), many: Many::Neither, include: Vec::new() });
+        return Ok(Matching {
+            on: false,
+            labels: Vec::new(),
+            many: Many::Neither,
+            include: Vec::new(),
+        });
     };
     if modifier.fill_values.lhs.is_some() || modifier.fill_values.rhs.is_some() {
         return Err(QueryError::Experimental("the modifier 'fill'".into()));
@@ -296,7 +224,12 @@ fn matching(modifier: Option<&BinModifier>) -> Result<Matching, QueryError> {
         Some(LabelModifier::Include(labels)) => (true, labels.labels.clone()),
         Some(LabelModifier::Exclude(labels)) => (false, labels.labels.clone()),
     };
-    Ok(Matching { on, labels, many, include })
+    Ok(Matching {
+        on,
+        labels,
+        many,
+        include,
+    })
 }
 
 fn op(id: TokenId) -> Result<Op, QueryError> {
@@ -317,7 +250,12 @@ fn op(id: TokenId) -> Result<Op, QueryError> {
         token::T_LAND => Op::And,
         token::T_LOR => Op::Or,
         token::T_LUNLESS => Op::Unless,
-        other => return Err(QueryError::Experimental(format!("the operator '{}'", TokenType::new(other)))),
+        other => {
+            return Err(QueryError::Experimental(format!(
+                "the operator '{}'",
+                TokenType::new(other)
+            )));
+        }
     })
 }
 
@@ -335,12 +273,18 @@ fn gather(id: TokenId) -> Result<Gather, QueryError> {
         token::T_BOTTOMK => Gather::Bottomk,
         token::T_COUNT_VALUES => Gather::CountValues,
         token::T_QUANTILE => Gather::Quantile,
-        other => return Err(QueryError::Experimental(format!("the aggregation '{}'", TokenType::new(other)))),
+        other => {
+            return Err(QueryError::Experimental(format!(
+                "the aggregation '{}'",
+                TokenType::new(other)
+            )));
+        }
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Reach;
     use super::*;
 
     fn refusal(text: &str) -> String {
@@ -358,7 +302,10 @@ mod tests {
             ("histogram_avg(x)", "histogram_avg"),
         ] {
             let refusal = refusal(text);
-            assert!(refusal.contains(word) && refusal.contains("not supported"), "{text}: {refusal}");
+            assert!(
+                refusal.contains(word) && refusal.contains("not supported"),
+                "{text}: {refusal}"
+            );
         }
         // Words that are names are not syntax.
         for text in ["anchored_total + smoothed:x", "up{a=\"x[5m+1m] smoothed\"}"] {
@@ -376,10 +323,24 @@ mod tests {
     #[test]
     fn a_selector_knows_how_far_it_looks() {
         let query = Query::parse("max_over_time(rate(x[5m] offset 1m)[1h:1m]) + up offset -2m").unwrap();
-        let reach: Vec<_> = query.selectors().iter().map(|selector| selector.reach(300_000).unwrap()).collect();
-        assert_eq!(reach[0], Reach { back: 3_960_000, ahead: 0 });
-        assert_eq!(reach[1], Reach { back: 180_000, ahead: 120_000 });
+        let reach: Vec<_> = query
+            .selectors()
+            .iter()
+            .map(|selector| selector.reach(300_000).unwrap())
+            .collect();
+        assert_eq!(
+            reach[0],
+            Reach {
+                back: 3_960_000,
+                ahead: 0
+            }
+        );
+        assert_eq!(
+            reach[1],
+            Reach {
+                back: 180_000,
+                ahead: 120_000
+            }
+        );
     }
-
-    use super::super::Reach;
 }

@@ -59,7 +59,9 @@ pub enum EvalError {
     #[error("{0}")]
     Parameter(String),
     /// The data hold native histograms.
-    #[error("'{0}' holds native histograms, which are not supported: use classic histograms (`_bucket` series with `le`)")]
+    #[error(
+        "'{0}' holds native histograms, which are not supported: use classic histograms (`_bucket` series with `le`)"
+    )]
     NativeHistogram(String),
     /// More than one query may touch.
     #[error("query processing would load too many samples: more than {0}; narrow the selectors or the time")]
@@ -136,7 +138,9 @@ impl<'a> Evaluator<'a> {
                 Value::Scalar(value) => all.entry(Labels::default()).or_default().push(Point { at, value }),
                 Value::Vector(items) => {
                     for item in self.finish(items)? {
-                        all.entry(item.labels).or_default().push(Point { at, value: item.value });
+                        all.entry(item.labels)
+                            .or_default()
+                            .push(Point { at, value: item.value });
                     }
                 }
                 Value::Matrix(_) => return Err(EvalError::NotChartable("range vector")),
@@ -144,7 +148,11 @@ impl<'a> Evaluator<'a> {
             }
             at = at.saturating_add(step.max(1));
         }
-        let series = |(labels, points)| RangeSeries { labels, points: Cow::Owned(points), nameless: false };
+        let series = |(labels, points)| RangeSeries {
+            labels,
+            points: Cow::Owned(points),
+            nameless: false,
+        };
         Ok(all.into_iter().map(series).collect())
     }
 
@@ -203,7 +211,9 @@ impl<'a> Evaluator<'a> {
         Ok(match node {
             Node::Number(number) => Value::Scalar(*number),
             Node::Text(text) => Value::Text(text.clone()),
-            Node::Select(selector) => Value::Vector(self.select(*selector, now)?.into_iter().map(|(item, _)| item).collect()),
+            Node::Select(selector) => {
+                Value::Vector(self.select(*selector, now)?.into_iter().map(|(item, _)| item).collect())
+            }
             Node::Range(_) | Node::Subquery(_) => Value::Matrix(self.windowed(node, now)?.series),
             Node::Negate(inner) => match self.value(inner, now)? {
                 Value::Scalar(number) => Value::Scalar(-number),
@@ -237,7 +247,11 @@ impl<'a> Evaluator<'a> {
     pub(super) fn vector(&self, node: &Node, now: i64) -> Result<Vec<Item>, EvalError> {
         match self.value(node, now)? {
             Value::Vector(items) => Ok(items),
-            Value::Scalar(value) => Ok(vec![Item { labels: Labels::default(), value, nameless: false }]),
+            Value::Scalar(value) => Ok(vec![Item {
+                labels: Labels::default(),
+                value,
+                nameless: false,
+            }]),
             _ => Ok(Vec::new()),
         }
     }
@@ -282,7 +296,14 @@ impl<'a> Evaluator<'a> {
             if is_native_histogram(point.value) {
                 return Err(EvalError::NativeHistogram(series.labels.to_string()));
             }
-            items.push((Item { labels: series.labels.clone(), value: point.value, nameless: false }, point.at));
+            items.push((
+                Item {
+                    labels: series.labels.clone(),
+                    value: point.value,
+                    nameless: false,
+                },
+                point.at,
+            ));
         }
         Ok(items)
     }
@@ -300,8 +321,16 @@ impl<'a> Evaluator<'a> {
             Node::Range(number) => self.range_window(*number, now),
             Node::Subquery(subquery) => self.subquery(subquery, now),
             other => match self.value(other, now)? {
-                Value::Matrix(series) => Ok(Windowed { series, from: now, to: now }),
-                _ => Ok(Windowed { series: Vec::new(), from: now, to: now }),
+                Value::Matrix(series) => Ok(Windowed {
+                    series,
+                    from: now,
+                    to: now,
+                }),
+                _ => Ok(Windowed {
+                    series: Vec::new(),
+                    from: now,
+                    to: now,
+                }),
             },
         }
     }
@@ -331,9 +360,17 @@ impl<'a> Evaluator<'a> {
             } else {
                 Cow::Borrowed(points)
             };
-            found.push(RangeSeries { labels: series.labels.clone(), points, nameless: false });
+            found.push(RangeSeries {
+                labels: series.labels.clone(),
+                points,
+                nameless: false,
+            });
         }
-        Ok(Windowed { series: found, from, to })
+        Ok(Windowed {
+            series: found,
+            from,
+            to,
+        })
     }
 
     fn subquery(&self, subquery: &Subquery, now: i64) -> Result<Windowed<'_>, EvalError> {
@@ -349,12 +386,22 @@ impl<'a> Evaluator<'a> {
         while at <= to {
             for item in self.vector(&subquery.inner, at)? {
                 self.touch(1)?;
-                all.entry((item.labels, item.nameless)).or_default().push(Point { at, value: item.value });
+                all.entry((item.labels, item.nameless))
+                    .or_default()
+                    .push(Point { at, value: item.value });
             }
             at += step;
         }
-        let series = |((labels, nameless), points)| RangeSeries { labels, points: Cow::Owned(points), nameless };
-        Ok(Windowed { series: all.into_iter().map(series).collect(), from, to })
+        let series = |((labels, nameless), points)| RangeSeries {
+            labels,
+            points: Cow::Owned(points),
+            nameless,
+        };
+        Ok(Windowed {
+            series: all.into_iter().map(series).collect(),
+            from,
+            to,
+        })
     }
 }
 

@@ -32,7 +32,10 @@ impl Fixture {
         let points = self.series.entry(labels).or_default();
         for (place, value) in (0_i64..).zip(values) {
             if let Some(value) = value {
-                points.push(Point { at: start + place * interval, value });
+                points.push(Point {
+                    at: start + place * interval,
+                    value,
+                });
             }
         }
         points.sort_by_key(|point| point.at);
@@ -62,19 +65,26 @@ impl Source for Fixture {
         self.series
             .iter()
             .filter(|(labels, _)| matchers.fit(labels))
-            .map(|(labels, points)| Selected { labels: labels.clone(), points: Cow::Borrowed(points) })
+            .map(|(labels, points)| Selected {
+                labels: labels.clone(),
+                points: Cow::Borrowed(points),
+            })
             .collect()
     }
 }
 
 /// Reads a line: the labels, and a value or nothing for each interval.
 pub fn parse(line: &str) -> Result<(Labels, Vec<Option<f64>>), FixtureError> {
-    let wrong = |why: &str| FixtureError { line: line.chars().take(120).collect(), why: why.to_owned() };
+    let wrong = |why: &str| FixtureError {
+        line: line.chars().take(120).collect(),
+        why: why.to_owned(),
+    };
     let (labels, rest) = metric(line).map_err(|why| wrong(&why))?;
     let mut all = Vec::new();
     let mut rest = rest.trim_start();
     while !rest.is_empty() {
-        let (mut values, tail) = item(rest).ok_or_else(|| wrong(&format!("at '{}'", rest.chars().take(20).collect::<String>())))?;
+        let (mut values, tail) =
+            item(rest).ok_or_else(|| wrong(&format!("at '{}'", rest.chars().take(20).collect::<String>())))?;
         if all.len() + values.len() > VALUES_MAX {
             return Err(wrong("too many values"));
         }
@@ -107,7 +117,9 @@ pub fn metric(text: &str) -> Result<(Labels, &str), String> {
         let (label, tail) = if rest.starts_with(['"', '\'', '`']) {
             string(rest).ok_or("a quote is not closed")?
         } else {
-            let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':' || c == '.')).unwrap_or(rest.len());
+            let end = rest
+                .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':' || c == '.'))
+                .unwrap_or(rest.len());
             (rest[..end].to_owned(), &rest[end..])
         };
         let tail = tail.trim_start();
@@ -162,7 +174,12 @@ pub(super) fn string(text: &str) -> Option<(String, &str)> {
 fn number(text: &str) -> Option<(f64, &str)> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let sign = text.len() - unsigned.len();
-    for (word, value) in [("Inf", f64::INFINITY), ("inf", f64::INFINITY), ("NaN", f64::NAN), ("nan", f64::NAN)] {
+    for (word, value) in [
+        ("Inf", f64::INFINITY),
+        ("inf", f64::INFINITY),
+        ("NaN", f64::NAN),
+        ("nan", f64::NAN),
+    ] {
         if let Some(rest) = unsigned.strip_prefix(word) {
             return Some((if text.starts_with('-') { -value } else { value }, rest));
         }
@@ -171,7 +188,11 @@ fn number(text: &str) -> Option<(f64, &str)> {
     let mut end = bytes.iter().take_while(|b| b.is_ascii_digit() || **b == b'.').count();
     if matches!(bytes.get(end), Some(b'e' | b'E')) {
         let signed = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
-        let digits = bytes.iter().skip(end + 1 + signed).take_while(|b| b.is_ascii_digit()).count();
+        let digits = bytes
+            .iter()
+            .skip(end + 1 + signed)
+            .take_while(|b| b.is_ascii_digit())
+            .count();
         if digits > 0 {
             end += 1 + signed + digits;
         }
@@ -220,7 +241,10 @@ fn item(text: &str) -> Option<(Vec<Option<f64>>, &str)> {
     let (step, rest) = number(rest)?;
     let (count, rest) = times(rest.strip_prefix('x')?)?;
     // Added up one after the other, as Prometheus does, rounding included.
-    let values = std::iter::successors(Some(first), |value| Some(value + step)).take(count + 1).map(Some).collect();
+    let values = std::iter::successors(Some(first), |value| Some(value + step))
+        .take(count + 1)
+        .map(Some)
+        .collect();
     Some((values, rest))
 }
 
@@ -233,7 +257,10 @@ mod tests {
     fn values_are_read_as_prometheus_writes_them() {
         let (labels, values) = parse("up{job=\"a b\", x=\"\\\"\"} 1 2x1 _x2 3-1x2 stale NaN -Inf 1e3").unwrap();
         assert_eq!(labels.to_string(), "up{job=\"a b\", x=\"\\\"\"}");
-        let plain: Vec<String> = values.iter().map(|value| value.map_or("_".into(), super::super::text)).collect();
+        let plain: Vec<String> = values
+            .iter()
+            .map(|value| value.map_or("_".into(), super::super::text))
+            .collect();
         assert_eq!(plain.join(" "), "1 2 2 _ _ 3 2 1 NaN NaN -Inf 1000");
         assert!(values[8].is_some_and(is_stale) && !values[9].is_some_and(is_stale));
         assert_eq!(parse("{\"my.name\", a=\"b\"} 1").unwrap().0.get(METRIC_NAME), "my.name");

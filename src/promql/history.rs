@@ -7,8 +7,9 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+pub use super::naming::{Origins, series_labels};
 use super::rules::Store;
-use super::{Labels, METRIC_NAME, Matchers, Point, Query, Selected, Source, fixture};
+use super::{Labels, METRIC_NAME, Matchers, Point, Query, Selected, Source};
 use crate::model::{Catalog, Sample, SeriesId};
 
 /// Series that are kept; more are left out and counted.
@@ -23,9 +24,6 @@ const SWEEP_EVERY: i64 = 60_000;
 /// Not seen yet, and seen but wanted by nobody.
 const UNSEEN: u32 = u32::MAX;
 const UNWANTED: u32 = u32::MAX - 1;
-
-/// Labels that the config gives to an entity's series: `job`, `instance`.
-pub type Origins = BTreeMap<String, Labels>;
 
 #[derive(Debug)]
 struct Want {
@@ -71,7 +69,12 @@ pub struct History {
 
 impl History {
     /// Keeps what these queries look back at, and of all series `keep_all` milliseconds.
-    pub fn new<'q>(queries: impl IntoIterator<Item = &'q Query>, keep_all: i64, lookback: i64, origins: Origins) -> Self {
+    pub fn new<'q>(
+        queries: impl IntoIterator<Item = &'q Query>,
+        keep_all: i64,
+        lookback: i64,
+        origins: Origins,
+    ) -> Self {
         let selectors = queries.into_iter().flat_map(Query::selectors);
         let wants = selectors
             .map(|selector| Want {
@@ -80,7 +83,13 @@ impl History {
                 back: selector.reach(lookback).map_or(lookback, |reach| reach.back),
             })
             .collect();
-        Self { wants, keep_all, lookback, origins, ..Self::default() }
+        Self {
+            wants,
+            keep_all,
+            lookback,
+            origins,
+            ..Self::default()
+        }
     }
 
     /// How many series are kept.
@@ -110,7 +119,13 @@ impl History {
             self.places[id] = place;
         }
         if place != UNWANTED {
-            self.push(place, Point { at: sample.at.millis(), value: sample.value });
+            self.push(
+                place,
+                Point {
+                    at: sample.at.millis(),
+                    value: sample.value,
+                },
+            );
         }
     }
 
@@ -118,7 +133,11 @@ impl History {
         let Some((entity, signal)) = catalog.parts(id) else {
             return UNWANTED;
         };
-        let labels = series_labels(catalog.entity_name(entity).as_str(), catalog.signal_name(signal).as_str(), &self.origins);
+        let labels = series_labels(
+            catalog.entity_name(entity).as_str(),
+            catalog.signal_name(signal).as_str(),
+            &self.origins,
+        );
         match self.keep_for(&labels) {
             Some(keep) => self.add(labels, Some(id), keep),
             None => UNWANTED,
@@ -127,7 +146,12 @@ impl History {
 
     /// How long a series is wanted for, if it is.
     fn keep_for(&self, labels: &Labels) -> Option<i64> {
-        let wanted = self.wants.iter().filter(|want| want.matchers.fit(labels)).map(|want| want.back).max();
+        let wanted = self
+            .wants
+            .iter()
+            .filter(|want| want.matchers.fit(labels))
+            .map(|want| want.back)
+            .max();
         let all = (self.keep_all > 0).then_some(self.keep_all);
         wanted.max(all)
     }
@@ -138,7 +162,15 @@ impl History {
             return UNWANTED;
         }
         let name: Arc<str> = labels.name().into();
-        let kept = Kept { labels, id, points: Vec::new(), keep, prune_at: 32, tick: 0, settled: 0 };
+        let kept = Kept {
+            labels,
+            id,
+            points: Vec::new(),
+            keep,
+            prune_at: 32,
+            tick: 0,
+            settled: 0,
+        };
         let place = match self.free.pop() {
             Some(place) => {
                 self.series[place as usize] = kept;
@@ -211,7 +243,10 @@ impl History {
     fn sweep(&mut self, now: i64) {
         let mut gone = BTreeSet::new();
         for (place, kept) in (0_u32..).zip(&self.series) {
-            let silent = kept.points.last().is_some_and(|last| last.at < now.saturating_sub(kept.keep + self.lookback));
+            let silent = kept
+                .points
+                .last()
+                .is_some_and(|last| last.at < now.saturating_sub(kept.keep + self.lookback));
             if silent {
                 gone.insert(place);
             }
@@ -238,21 +273,39 @@ impl History {
     /// All series that are kept, each with its newest value's time.
     pub fn series(&self) -> impl Iterator<Item = (&Labels, &[Point])> {
         let places = self.names.values().flatten();
-        places.filter_map(|place| self.series.get(*place as usize)).map(|kept| (&kept.labels, &kept.points[..]))
+        places
+            .filter_map(|place| self.series.get(*place as usize))
+            .map(|kept| (&kept.labels, &kept.points[..]))
     }
 }
 
 impl Source for History {
     fn select(&self, matchers: &Matchers, _: i64, _: i64) -> Vec<Selected<'_>> {
-        let fits_name = |name: &str| matchers.0.iter().all(|matcher| matcher.name != METRIC_NAME || matcher.passes(name));
+        let fits_name = |name: &str| {
+            matchers
+                .0
+                .iter()
+                .all(|matcher| matcher.name != METRIC_NAME || matcher.passes(name))
+        };
         let named: Vec<&Vec<u32>> = match matchers.metric() {
             Some(name) => self.names.get(name).into_iter().collect(),
-            None => self.names.iter().filter(|(name, _)| fits_name(name)).map(|(_, places)| places).collect(),
+            None => self
+                .names
+                .iter()
+                .filter(|(name, _)| fits_name(name))
+                .map(|(_, places)| places)
+                .collect(),
         };
-        let kept = named.into_iter().flatten().filter_map(|place| self.series.get(*place as usize));
+        let kept = named
+            .into_iter()
+            .flatten()
+            .filter_map(|place| self.series.get(*place as usize));
         let alone = matchers.0.len() == 1 && matchers.metric().is_some();
         kept.filter(|kept| alone || matchers.fit(&kept.labels))
-            .map(|kept| Selected { labels: kept.labels.clone(), points: Cow::Borrowed(&kept.points) })
+            .map(|kept| Selected {
+                labels: kept.labels.clone(),
+                points: Cow::Borrowed(&kept.points),
+            })
             .collect()
     }
 }
@@ -277,36 +330,6 @@ impl Store for History {
     }
 }
 
-fn identifier(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
-}
-
-/// The labels by which a signal of an entity is found: the metric's name and own labels, `entity`, and what the config says of where it comes from
-/// (`job`, `instance`). A signal whose name is no metric name, as MQTT payloads have them, gets one with `_` for whatever does not belong, and keeps
-/// its own name in the label `signal`.
-pub fn series_labels(entity: &str, signal: &str, origins: &Origins) -> Labels {
-    let parsed = fixture::metric(signal).ok().filter(|(labels, rest)| rest.is_empty() && identifier(labels.name()));
-    let mut labels = match parsed {
-        Some((labels, _)) => labels,
-        None => {
-            let mut name: String = signal.chars().map(|c| if c.is_ascii_alphanumeric() || c == ':' { c } else { '_' }).collect();
-            if name.starts_with(|c: char| c.is_ascii_digit()) {
-                name.insert(0, '_');
-            }
-            [(METRIC_NAME, name.as_str()), ("signal", signal)].into_iter().collect()
-        }
-    };
-    let fallback = [("entity", entity), ("instance", entity)];
-    let known = origins.get(entity);
-    let own = known.into_iter().flat_map(Labels::iter).chain(fallback);
-    for (name, value) in own {
-        if labels.find(name).is_none() {
-            labels = labels.with(name, value);
-        }
-    }
-    labels
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -320,7 +343,13 @@ mod tests {
 
     fn feed(history: &mut History, catalog: &Catalog, entity: &str, signal: &str, at: i64, value: f64) {
         let at = Timestamp::from_secs(at);
-        let sample = Sample { series: catalog.series(entity, signal), retained: false, at, seen: at, value };
+        let sample = Sample {
+            series: catalog.series(entity, signal),
+            retained: false,
+            at,
+            seen: at,
+            value,
+        };
         history.take(&sample, catalog);
     }
 
@@ -329,17 +358,29 @@ mod tests {
         let (mut history, query) = history("rate(hits_total{code=\"500\"}[10m])", 0);
         let catalog = Catalog::new();
         for second in 0..10_000 {
-            feed(&mut history, &catalog, "a", "hits_total{code=\"500\"}", second, f64::from(second as i32));
+            feed(
+                &mut history,
+                &catalog,
+                "a",
+                "hits_total{code=\"500\"}",
+                second,
+                f64::from(second as i32),
+            );
             feed(&mut history, &catalog, "a", "hits_total{code=\"200\"}", second, 1.0);
             feed(&mut history, &catalog, "a", "temperature", second, 1.0);
         }
         history.settle(9_999_000);
         assert_eq!(history.series_count(), 1);
         let (labels, points) = history.series().next().unwrap();
-        assert_eq!(labels.to_string(), "hits_total{code=\"500\", entity=\"a\", instance=\"a\"}");
+        assert_eq!(
+            labels.to_string(),
+            "hits_total{code=\"500\", entity=\"a\", instance=\"a\"}"
+        );
         assert!((600..=1300).contains(&points.len()), "{}", points.len());
         let run = Evaluator::new(&query, &history, (9_999_000, 9_999_000), Options::default());
-        let Value::Vector(items) = run.instant().unwrap() else { panic!() };
+        let Value::Vector(items) = run.instant().unwrap() else {
+            panic!()
+        };
         assert!((items[0].value - 1.0).abs() < 1e-9, "{items:?}");
     }
 
@@ -356,10 +397,17 @@ mod tests {
 
     #[test]
     fn names_that_are_no_metric_names_stay_apart() {
-        let origins: Origins = [("a".to_owned(), [("job", "node"), ("instance", "a:9100")].into_iter().collect())].into();
+        let origins: Origins = [(
+            "a".to_owned(),
+            [("job", "node"), ("instance", "a:9100")].into_iter().collect(),
+        )]
+        .into();
         let labels = |signal: &str| series_labels("a", signal, &origins).to_string();
         assert_eq!(labels("up"), "up{entity=\"a\", instance=\"a:9100\", job=\"node\"}");
-        assert_eq!(labels("oil.temp"), "oil_temp{entity=\"a\", instance=\"a:9100\", job=\"node\", signal=\"oil.temp\"}");
+        assert_eq!(
+            labels("oil.temp"),
+            "oil_temp{entity=\"a\", instance=\"a:9100\", job=\"node\", signal=\"oil.temp\"}"
+        );
         assert_ne!(labels("oil.temp"), labels("oil/temp"));
     }
 }

@@ -64,7 +64,10 @@ impl Labels {
     /// The value of a label, if it has one.
     pub fn find(&self, name: &str) -> Option<&str> {
         // Sets are small: a walk beats a search.
-        self.0.iter().find(|(known, _)| &**known == name).map(|(_, value)| &**value)
+        self.0
+            .iter()
+            .find(|(known, _)| &**known == name)
+            .map(|(_, value)| &**value)
     }
 
     /// The series' name; empty if it has none.
@@ -126,13 +129,19 @@ impl Labels {
 
     /// As a set, `{__name__="up", job="a"}`, which is how Prometheus writes it in messages.
     pub fn set_text(&self) -> String {
-        let pairs: Vec<String> = self.iter().map(|(name, value)| format!("{name}={}", quoted(value))).collect();
+        let pairs: Vec<String> = self
+            .iter()
+            .map(|(name, value)| format!("{name}={}", quoted(value)))
+            .collect();
         format!("{{{}}}", pairs.join(", "))
     }
 
     /// As a map in JSON.
     pub fn to_json(&self) -> serde_json::Value {
-        self.iter().map(|(name, value)| (name.to_owned(), value.into())).collect::<serde_json::Map<_, _>>().into()
+        self.iter()
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
     }
 }
 
@@ -183,7 +192,9 @@ mod tests {
 
     #[test]
     fn labels_are_sorted_and_an_empty_value_is_none() {
-        let labels: Labels = [("b", "2"), ("a", "1"), (METRIC_NAME, "up"), ("c", "")].into_iter().collect();
+        let labels: Labels = [("b", "2"), ("a", "1"), (METRIC_NAME, "up"), ("c", "")]
+            .into_iter()
+            .collect();
         assert_eq!(labels.to_string(), "up{a=\"1\", b=\"2\"}");
         assert_eq!(labels.with("a", "").without_name().to_string(), "{b=\"2\"}");
         assert_eq!((labels.get("a"), labels.get("c"), labels.find("c")), ("1", "", None));

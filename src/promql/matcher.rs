@@ -53,7 +53,9 @@ fn escape_braces(pattern: &str) -> String {
             continue;
         }
         let inside = tail[1..].split('}').next().unwrap_or_default();
-        let repeats = tail.contains('}') && inside.starts_with(|c: char| c.is_ascii_digit()) && inside.chars().all(|c| c.is_ascii_digit() || c == ',');
+        let repeats = tail.contains('}')
+            && inside.starts_with(|c: char| c.is_ascii_digit())
+            && inside.chars().all(|c| c.is_ascii_digit() || c == ',');
         out.push_str(if repeats { "{" } else { "\\{" });
         rest = &tail[1..];
     }
@@ -63,7 +65,11 @@ fn escape_braces(pattern: &str) -> String {
 impl Matcher {
     /// `name="value"`, or `!=` if negated.
     pub fn equal(name: &str, value: &str, negated: bool) -> Self {
-        Self { name: name.to_owned(), test: Test::Equal(value.to_owned()), negated }
+        Self {
+            name: name.to_owned(),
+            test: Test::Equal(value.to_owned()),
+            negated,
+        }
     }
 
     /// `name=~"pattern"`, or `!~` if negated.
@@ -75,7 +81,11 @@ impl Matcher {
             pattern if pattern.split('|').all(plain) => Test::OneOf(pattern.split('|').map(str::to_owned).collect()),
             pattern => Test::Regex(Box::new(regex(pattern)?)),
         };
-        Ok(Self { name: name.to_owned(), test, negated })
+        Ok(Self {
+            name: name.to_owned(),
+            test,
+            negated,
+        })
     }
 
     /// True if that value passes.
@@ -111,7 +121,10 @@ impl Matchers {
 
     /// The series' name, if it is fixed.
     pub fn metric(&self) -> Option<&str> {
-        self.0.iter().find(|matcher| matcher.name == METRIC_NAME).and_then(Matcher::only)
+        self.0
+            .iter()
+            .find(|matcher| matcher.name == METRIC_NAME)
+            .and_then(Matcher::only)
     }
 }
 
@@ -132,8 +145,16 @@ mod tests {
             ("\\d{3}", "123", true),
         ];
         for (pattern, value, passes) in cases {
-            assert_eq!(Matcher::matching("l", pattern, false).unwrap().passes(value), passes, "{pattern} {value}");
-            assert_eq!(Matcher::matching("l", pattern, true).unwrap().passes(value), !passes, "{pattern} {value}");
+            assert_eq!(
+                Matcher::matching("l", pattern, false).unwrap().passes(value),
+                passes,
+                "{pattern} {value}"
+            );
+            assert_eq!(
+                Matcher::matching("l", pattern, true).unwrap().passes(value),
+                !passes,
+                "{pattern} {value}"
+            );
         }
         assert!(Matcher::matching("l", "(", false).is_err());
     }

@@ -28,7 +28,11 @@ impl Sum {
 
     /// The sum.
     pub(super) fn total(self) -> f64 {
-        if self.raw.is_infinite() { self.raw } else { self.raw + self.rest }
+        if self.raw.is_infinite() {
+            self.raw
+        } else {
+            self.raw + self.rest
+        }
     }
 }
 
@@ -59,7 +63,11 @@ impl Mean {
             self.sum.rest /= self.count - 1.0;
         }
         let part = (self.count - 1.0) / self.count;
-        self.sum = Sum { raw: part * self.sum.raw, rest: part * self.sum.rest }.plus(value / self.count);
+        self.sum = Sum {
+            raw: part * self.sum.raw,
+            rest: part * self.sum.rest,
+        }
+        .plus(value / self.count);
     }
 
     /// The mean; NaN of nothing.
@@ -187,8 +195,15 @@ pub fn duration_text(millis: i64) -> String {
 
 /// A span as Prometheus reads it, in milliseconds: `5m`, `1h30m`, `1y`, `0`.
 pub fn duration(text: &str) -> Option<i64> {
-    const UNITS: [(&str, i64); 7] =
-        [("y", 31_536_000_000), ("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+    const UNITS: [(&str, i64); 7] = [
+        ("y", 31_536_000_000),
+        ("w", 604_800_000),
+        ("d", 86_400_000),
+        ("h", 3_600_000),
+        ("m", 60_000),
+        ("s", 1000),
+        ("ms", 1),
+    ];
     if text == "0" {
         return Some(0);
     }
@@ -213,7 +228,13 @@ mod tests {
 
     #[test]
     fn spans_are_read_and_written_as_prometheus_does() {
-        for (text, millis) in [("5m", 300_000), ("1h30m", 5_400_000), ("1d", 86_400_000), ("1w", 604_800_000), ("250ms", 250)] {
+        for (text, millis) in [
+            ("5m", 300_000),
+            ("1h30m", 5_400_000),
+            ("1d", 86_400_000),
+            ("1w", 604_800_000),
+            ("250ms", 250),
+        ] {
             assert_eq!((duration(text), duration_text(millis).as_str()), (Some(millis), text));
         }
         for wrong in ["", "5", "m", "1m1h", "1m2m", "-5m", "1.5h"] {
@@ -223,6 +244,9 @@ mod tests {
 
     #[test]
     fn numbers_are_written_without_an_exponent() {
-        assert_eq!([text(0.5), text(1e21), text(f64::INFINITY), text(-0.0)], ["0.5", "1000000000000000000000", "+Inf", "-0"]);
+        assert_eq!(
+            [text(0.5), text(1e21), text(f64::INFINITY), text(-0.0)],
+            ["0.5", "1000000000000000000000", "+Inf", "-0"]
+        );
     }
 }

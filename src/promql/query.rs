@@ -98,7 +98,10 @@ impl Selector {
             return None;
         }
         let (from, to) = self.window((0, 0), lookback);
-        Some(Reach { back: from.saturating_neg().max(0), ahead: to.max(0) })
+        Some(Reach {
+            back: from.saturating_neg().max(0),
+            ahead: to.max(0),
+        })
     }
 }
 
@@ -196,7 +199,11 @@ impl Matching {
     /// True if that label takes part.
     pub(super) fn takes(&self, name: &str) -> bool {
         let listed = self.labels.iter().any(|label| label == name);
-        if self.on { listed } else { !listed && name != super::METRIC_NAME }
+        if self.on {
+            listed
+        } else {
+            !listed && name != super::METRIC_NAME
+        }
     }
 }
 

@@ -59,17 +59,25 @@ pub fn play(script: &str) -> Vec<(usize, String, Outcome)> {
                 let interval = span(rest);
                 for series in block {
                     // Start timestamps are an experimental property of samples.
-                    if series.split_whitespace().next().is_some_and(|metric| metric.ends_with("@st")) {
+                    if series
+                        .split_whitespace()
+                        .next()
+                        .is_some_and(|metric| metric.ends_with("@st"))
+                    {
                         starts = true;
                         continue;
                     }
-                    store.load(series, 0, interval).unwrap_or_else(|error| panic!("line {number}: {error}"));
+                    store
+                        .load(series, 0, interval)
+                        .unwrap_or_else(|error| panic!("line {number}: {error}"));
                 }
             }
             command if command.starts_with("eval") => {
                 let (query, outcome) = eval(&store, command, rest.trim(), &block);
                 let outcome = match outcome {
-                    Outcome::Failed(_) if starts => Outcome::Refused("the data have start timestamps, which are experimental".into()),
+                    Outcome::Failed(_) if starts => {
+                        Outcome::Refused("the data have start timestamps, which are experimental".into())
+                    }
                     outcome => outcome,
                 };
                 outcomes.push((number, query, outcome));
@@ -81,15 +89,35 @@ pub fn play(script: &str) -> Vec<(usize, String, Outcome)> {
 }
 
 fn is_command(line: &str) -> bool {
-    ["load", "eval", "clear"].iter().any(|word| line.trim_start().starts_with(word)) && !line.trim_start().contains("{{")
-        && line.trim_start().split_whitespace().next().is_some_and(|word| ["load", "load_with_nhcb", "clear", "eval", "eval_fail", "eval_warn", "eval_info", "eval_ordered"].contains(&word))
+    ["load", "eval", "clear"]
+        .iter()
+        .any(|word| line.trim_start().starts_with(word))
+        && !line.trim_start().contains("{{")
+        && line.trim_start().split_whitespace().next().is_some_and(|word| {
+            [
+                "load",
+                "load_with_nhcb",
+                "clear",
+                "eval",
+                "eval_fail",
+                "eval_warn",
+                "eval_info",
+                "eval_ordered",
+            ]
+            .contains(&word)
+        })
 }
 
 fn span(text: &str) -> i64 {
     let (sign, text) = text.strip_prefix('-').map_or((1, text), |text| (-1, text));
     let text = text.trim();
-    let millis = text.parse::<f64>().map(|seconds| (seconds * 1000.0).round() as i64).ok();
-    sign * millis.or_else(|| duration(text)).unwrap_or_else(|| panic!("span {text}"))
+    let millis = text
+        .parse::<f64>()
+        .map(|seconds| (seconds * 1000.0).round() as i64)
+        .ok();
+    sign * millis
+        .or_else(|| duration(text))
+        .unwrap_or_else(|| panic!("span {text}"))
 }
 
 fn duration(text: &str) -> Option<i64> {
@@ -126,7 +154,10 @@ fn eval(store: &Fixture, command: &str, rest: &str, block: &[&str]) -> (String, 
         ((span(parts[1]), span(parts[3])), Some(span(parts[5])), parts[6])
     };
     let query = query.trim().to_owned();
-    let mut expect = Expect { ordered: command == "eval_ordered", ..Expect::default() };
+    let mut expect = Expect {
+        ordered: command == "eval_ordered",
+        ..Expect::default()
+    };
     if command == "eval_fail" {
         expect.fail = Some(String::new());
     }
@@ -151,7 +182,15 @@ fn read_expectation(line: &str, expect: &mut Expect) -> Result<(), String> {
             "info" => expect.info = Some(message),
             "no_warn" => expect.no_warn = true,
             "no_info" => expect.no_info = true,
-            "string" => expect.text = Some(fixture::metric(&format!("{{x={}}}", tail.trim())).map_err(|why| format!("{line}: {why}"))?.0.get("x").to_owned()),
+            "string" => {
+                expect.text = Some(
+                    fixture::metric(&format!("{{x={}}}", tail.trim()))
+                        .map_err(|why| format!("{line}: {why}"))?
+                        .0
+                        .get("x")
+                        .to_owned(),
+                )
+            }
             "range" => {
                 let words: Vec<&str> = tail.split_whitespace().collect();
                 expect.range = Some((span(words[2]), span(words[6])));
@@ -179,14 +218,22 @@ fn read_expectation(line: &str, expect: &mut Expect) -> Result<(), String> {
 
 /// As Prometheus' tests are run: names are taken away at the end.
 fn options() -> Options {
-    Options { delayed_names: true, ..Options::default() }
+    Options {
+        delayed_names: true,
+        ..Options::default()
+    }
 }
 
 fn run(store: &Fixture, text: &str, bounds: (i64, i64), step: Option<i64>, expect: &Expect) -> Outcome {
-    let histogram = expect.series.iter().any(|(_, values)| values.iter().flatten().any(|value| is_native_histogram(*value)));
+    let histogram = expect
+        .series
+        .iter()
+        .any(|(_, values)| values.iter().flatten().any(|value| is_native_histogram(*value)));
     let query = match Query::parse(text) {
         Ok(query) => query,
-        Err(error @ (QueryError::Experimental(_) | QueryError::NativeHistogram(_))) => return Outcome::Refused(error.to_string()),
+        Err(error @ (QueryError::Experimental(_) | QueryError::NativeHistogram(_))) => {
+            return Outcome::Refused(error.to_string());
+        }
         Err(_) if expect.fail.is_some() => return Outcome::Passed,
         Err(error) => return Outcome::Failed(error.to_string()),
     };
@@ -222,8 +269,20 @@ fn run(store: &Fixture, text: &str, bounds: (i64, i64), step: Option<i64>, expec
 }
 
 fn notes(notes: &[Note], expect: &Expect) -> Result<(), String> {
-    let warnings: Vec<&String> = notes.iter().filter_map(|note| if let Note::Warning(text) = note { Some(text) } else { None }).collect();
-    let infos: Vec<&String> = notes.iter().filter_map(|note| if let Note::Info(text) = note { Some(text) } else { None }).collect();
+    let warnings: Vec<&String> = notes
+        .iter()
+        .filter_map(|note| {
+            if let Note::Warning(text) = note {
+                Some(text)
+            } else {
+                None
+            }
+        })
+        .collect();
+    let infos: Vec<&String> = notes
+        .iter()
+        .filter_map(|note| if let Note::Info(text) = note { Some(text) } else { None })
+        .collect();
     let told = |due: &Option<Option<String>>, found: &[&String], what: &str| match due {
         None => Ok(()),
         Some(None) if !found.is_empty() => Ok(()),
@@ -249,10 +308,14 @@ fn near(a: f64, b: f64) -> bool {
 
 fn compare(value: &Value<'_>, bounds: (i64, i64), step: Option<i64>, expect: &Expect) -> Result<(), String> {
     match value {
-        Value::Text(text) => (expect.text.as_ref() == Some(text)).then_some(()).ok_or(format!("is {text:?}")),
+        Value::Text(text) => (expect.text.as_ref() == Some(text))
+            .then_some(())
+            .ok_or(format!("is {text:?}")),
         Value::Scalar(number) => {
             let due = expect.scalar.ok_or(format!("is the number {number}"))?;
-            near(due, *number).then_some(()).ok_or(format!("is {number} instead of {due}"))
+            near(due, *number)
+                .then_some(())
+                .ok_or(format!("is {number} instead of {due}"))
         }
         Value::Vector(items) => vector(items, expect),
         Value::Matrix(series) => {
@@ -264,10 +327,17 @@ fn compare(value: &Value<'_>, bounds: (i64, i64), step: Option<i64>, expect: &Ex
 
 fn vector(items: &[Item], expect: &Expect) -> Result<(), String> {
     if items.len() != expect.series.len() {
-        return Err(format!("has {} elements instead of {}: {items:?}", items.len(), expect.series.len()));
+        return Err(format!(
+            "has {} elements instead of {}: {items:?}",
+            items.len(),
+            expect.series.len()
+        ));
     }
     for (place, (labels, values)) in expect.series.iter().enumerate() {
-        let found = items.iter().position(|item| item.labels == *labels).ok_or(format!("no {labels} in {items:?}"))?;
+        let found = items
+            .iter()
+            .position(|item| item.labels == *labels)
+            .ok_or(format!("no {labels} in {items:?}"))?;
         if expect.ordered && found != place {
             return Err(format!("{labels} stands at {found} instead of {place}"));
         }
@@ -280,14 +350,27 @@ fn vector(items: &[Item], expect: &Expect) -> Result<(), String> {
 }
 
 fn matrix(series: &[RangeSeries<'_>], start: i64, step: i64, expect: &Expect) -> Result<(), String> {
-    let due: Vec<_> = expect.series.iter().filter(|(_, values)| values.iter().any(Option::is_some)).collect();
+    let due: Vec<_> = expect
+        .series
+        .iter()
+        .filter(|(_, values)| values.iter().any(Option::is_some))
+        .collect();
     if series.len() != due.len() {
-        return Err(format!("has {} series instead of {}: {series:?}", series.len(), due.len()));
+        return Err(format!(
+            "has {} series instead of {}: {series:?}",
+            series.len(),
+            due.len()
+        ));
     }
     for (labels, values) in due {
-        let found = series.iter().find(|series| series.labels == *labels).ok_or(format!("no {labels} in {series:?}"))?;
-        let due: Vec<(i64, f64)> =
-            (0_i64..).zip(values).filter_map(|(place, value)| value.map(|value| (start + place * step, value))).collect();
+        let found = series
+            .iter()
+            .find(|series| series.labels == *labels)
+            .ok_or(format!("no {labels} in {series:?}"))?;
+        let due: Vec<(i64, f64)> = (0_i64..)
+            .zip(values)
+            .filter_map(|(place, value)| value.map(|value| (start + place * step, value)))
+            .collect();
         let is: Vec<(i64, f64)> = found.points.iter().map(|point| (point.at, point.value)).collect();
         let same = due.len() == is.len() && due.iter().zip(&is).all(|(due, is)| due.0 == is.0 && near(due.1, is.1));
         if !same {
@@ -306,7 +389,11 @@ fn same_in_range(store: &Fixture, query: &Query, at: i64, value: &Value<'_>) -> 
     };
     let single: Vec<Item> = match value {
         Value::Vector(items) => items.clone(),
-        Value::Scalar(number) => vec![Item { labels: Labels::default(), value: *number, nameless: false }],
+        Value::Scalar(number) => vec![Item {
+            labels: Labels::default(),
+            value: *number,
+            nameless: false,
+        }],
         _ => return Ok(()),
     };
     // `@ start()` and `@ end()` mean another time in a range.

@@ -79,7 +79,10 @@ pub fn run(what: &What, output: Output) -> Outcome {
     if output == Output::Json {
         let cases: Vec<_> = results.iter().map(|(path, result)| told(path, result)).collect();
         let unit_tests: Vec<_> = units.iter().map(|(path, result)| told_unit(path, result)).collect();
-        println!("{:#}", json!({"cases": cases, "unit_tests": unit_tests, "failed": failed, "untested": untested}));
+        println!(
+            "{:#}",
+            json!({"cases": cases, "unit_tests": unit_tests, "failed": failed, "untested": untested})
+        );
     } else {
         for (path, result) in results.iter().filter(|(_, result)| !result.problems.is_empty()) {
             println!("FAILED {}: {}", path.display(), result.case);

@@ -22,7 +22,10 @@ impl From<Version> for Options {
             Version::V2 => Semantics::V2,
             Version::V3 => Semantics::V3,
         };
-        Self { semantics, ..Self::default() }
+        Self {
+            semantics,
+            ..Self::default()
+        }
     }
 }
 
@@ -52,11 +55,21 @@ pub fn run(path: &Path, text: &str, version: Version) -> Result<Vec<UnitResult>,
 
 /// The files that a pattern means: `*` in a file's name stands for any run of characters.
 fn expand(pattern: &Path) -> Vec<PathBuf> {
-    let name = pattern.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = pattern
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     if !name.contains('*') {
-        return if pattern.is_file() { vec![pattern.to_owned()] } else { Vec::new() };
+        return if pattern.is_file() {
+            vec![pattern.to_owned()]
+        } else {
+            Vec::new()
+        };
     }
-    let dir = pattern.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = pattern
+        .parent()
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let Ok(entries) = std::fs::read_dir(dir) else {
         return Vec::new();
     };
@@ -68,17 +81,24 @@ fn expand(pattern: &Path) -> Vec<PathBuf> {
         let Some(mut rest) = file.strip_prefix(first).and_then(|rest| rest.strip_suffix(last)) else {
             return false;
         };
-        parts.get(1..parts.len() - 1).unwrap_or_default().iter().all(|part| match rest.find(part) {
-            Some(at) => {
-                rest = &rest[at + part.len()..];
-                true
-            }
-            None => false,
-        })
+        parts
+            .get(1..parts.len() - 1)
+            .unwrap_or_default()
+            .iter()
+            .all(|part| match rest.find(part) {
+                Some(at) => {
+                    rest = &rest[at + part.len()..];
+                    true
+                }
+                None => false,
+            })
     };
-    let files = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_file());
-    let mut found: Vec<PathBuf> =
-        files.filter(|path| path.file_name().is_some_and(|name| fits(&name.to_string_lossy()))).collect();
+    let files = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.is_file());
+    let mut found: Vec<PathBuf> = files
+        .filter(|path| path.file_name().is_some_and(|name| fits(&name.to_string_lossy())))
+        .collect();
     found.sort();
     found
 }

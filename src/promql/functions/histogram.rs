@@ -26,7 +26,11 @@ struct Histogram {
 /// A bound as Go reads numbers.
 fn bound(text: &str) -> Option<f64> {
     match text.trim_start_matches(['+', '-']).to_ascii_lowercase().as_str() {
-        "inf" | "infinity" => Some(if text.starts_with('-') { f64::NEG_INFINITY } else { f64::INFINITY }),
+        "inf" | "infinity" => Some(if text.starts_with('-') {
+            f64::NEG_INFINITY
+        } else {
+            f64::INFINITY
+        }),
         "nan" => None,
         _ => fast_float2::parse(text).ok(),
     }
@@ -38,15 +42,28 @@ fn gather(run: &Evaluator<'_>, items: Vec<Item>) -> Vec<Histogram> {
     for item in items {
         let Some(bound) = bound(item.labels.get("le")) else {
             let name = item.labels.name();
-            let whose = if name.is_empty() { String::new() } else { format!(" for metric name {}", quoted(name)) };
-            run.warn(format!("bucket label \"le\" is missing or has a malformed value of {}{whose}", quoted(item.labels.get("le"))));
+            let whose = if name.is_empty() {
+                String::new()
+            } else {
+                format!(" for metric name {}", quoted(name))
+            };
+            run.warn(format!(
+                "bucket label \"le\" is missing or has a malformed value of {}{whose}",
+                quoted(item.labels.get("le"))
+            ));
             continue;
         };
         let (place, new) = index.find_or_add(&item.labels, |name| name != "le");
         if new {
-            all.push(Histogram { labels: item.labels.filtered(|name| name != "le"), buckets: Vec::new() });
+            all.push(Histogram {
+                labels: item.labels.filtered(|name| name != "le"),
+                buckets: Vec::new(),
+            });
         }
-        all[place].buckets.push(Bucket { bound, count: item.value });
+        all[place].buckets.push(Bucket {
+            bound,
+            count: item.value,
+        });
     }
     for histogram in &mut all {
         histogram.buckets.sort_by(|a, b| a.bound.total_cmp(&b.bound));
@@ -63,11 +80,19 @@ fn gather(run: &Evaluator<'_>, items: Vec<Item>) -> Vec<Histogram> {
     all
 }
 
-fn each<'r>(run: &'r Evaluator<'_>, histograms: Vec<Histogram>, of: impl Fn(Histogram) -> f64) -> Result<Value<'r>, EvalError> {
+fn each<'r>(
+    run: &'r Evaluator<'_>,
+    histograms: Vec<Histogram>,
+    of: impl Fn(Histogram) -> f64,
+) -> Result<Value<'r>, EvalError> {
     let mut items = Vec::with_capacity(histograms.len());
     for histogram in histograms {
         let labels = histogram.labels.clone();
-        let mut item = Item { labels, value: of(histogram), nameless: false };
+        let mut item = Item {
+            labels,
+            value: of(histogram),
+            nameless: false,
+        };
         run.drop_name(&mut item);
         items.push(item);
     }

@@ -9,7 +9,10 @@ use super::arg;
 
 fn target(function: &str, label: &str) -> Result<(), EvalError> {
     if label.is_empty() {
-        return Err(EvalError::Parameter(format!("invalid destination label name in {function}(): {}", quoted(label))));
+        return Err(EvalError::Parameter(format!(
+            "invalid destination label name in {function}(): {}",
+            quoted(label)
+        )));
     }
     Ok(())
 }

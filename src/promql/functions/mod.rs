@@ -90,7 +90,11 @@ fn arg(call: &Call, place: usize) -> Result<&Node, EvalError> {
 }
 
 fn lone(value: f64) -> Vec<Item> {
-    vec![Item { labels: Labels::default(), value, nameless: false }]
+    vec![Item {
+        labels: Labels::default(),
+        value,
+        nameless: false,
+    }]
 }
 
 pub(super) fn evaluate<'r>(run: &'r Evaluator<'_>, call: &Call, now: i64) -> Result<Value<'r>, EvalError> {
@@ -101,7 +105,11 @@ pub(super) fn evaluate<'r>(run: &'r Evaluator<'_>, call: &Call, now: i64) -> Res
         Function::Vector => Ok(Value::Vector(lone(run.scalar(arg(call, 0)?, now)?))),
         Function::Scalar => {
             let items = run.vector(arg(call, 0)?, now)?;
-            Ok(Value::Scalar(if let [only] = &items[..] { only.value } else { f64::NAN }))
+            Ok(Value::Scalar(if let [only] = &items[..] {
+                only.value
+            } else {
+                f64::NAN
+            }))
         }
         Function::Math(apply) => each(run, run.vector(arg(call, 0)?, now)?, apply),
         Function::Calendar(part) => match call.args.first() {
@@ -111,18 +119,28 @@ pub(super) fn evaluate<'r>(run: &'r Evaluator<'_>, call: &Call, now: i64) -> Res
         Function::Round => {
             let nearest = call.args.get(1).map_or(Ok(1.0), |node| run.scalar(node, now))?;
             let inverse = 1.0 / nearest;
-            each(run, run.vector(arg(call, 0)?, now)?, |value| (value * inverse + 0.5).floor() / inverse)
+            each(run, run.vector(arg(call, 0)?, now)?, |value| {
+                (value * inverse + 0.5).floor() / inverse
+            })
         }
         Function::Clamp | Function::ClampMin | Function::ClampMax => clamp(run, call, now),
         Function::Timestamp => timestamp(run, call, now),
         Function::Sort | Function::SortDesc => sort(run, call, now),
         Function::Absent => {
             let items = run.vector(arg(call, 0)?, now)?;
-            Ok(Value::Vector(if items.is_empty() { absent(run, arg(call, 0)?) } else { Vec::new() }))
+            Ok(Value::Vector(if items.is_empty() {
+                absent(run, arg(call, 0)?)
+            } else {
+                Vec::new()
+            }))
         }
         Function::AbsentOverTime => {
             let series = run.windowed(arg(call, 0)?, now)?.series;
-            Ok(Value::Vector(if series.is_empty() { absent(run, arg(call, 0)?) } else { Vec::new() }))
+            Ok(Value::Vector(if series.is_empty() {
+                absent(run, arg(call, 0)?)
+            } else {
+                Vec::new()
+            }))
         }
         Function::LabelReplace => label::replace(run, call, now),
         Function::LabelJoin => label::join(run, call, now),
@@ -207,5 +225,9 @@ fn absent(run: &Evaluator<'_>, node: &Node) -> Vec<Item> {
             }
         }
     }
-    vec![Item { labels, value: 1.0, nameless: false }]
+    vec![Item {
+        labels,
+        value: 1.0,
+        nameless: false,
+    }]
 }

@@ -54,13 +54,23 @@ impl Over {
                 mean.mean()
             }
             Self::Sum => values().fold(Sum::default(), Sum::plus).total(),
-            Self::Min => values().fold(first.value, |best, value| if value < best || best.is_nan() { value } else { best }),
-            Self::Max => values().fold(first.value, |best, value| if value > best || best.is_nan() { value } else { best }),
+            Self::Min => values().fold(
+                first.value,
+                |best, value| if value < best || best.is_nan() { value } else { best },
+            ),
+            Self::Max => values().fold(
+                first.value,
+                |best, value| if value > best || best.is_nan() { value } else { best },
+            ),
             Self::Count => points.len() as f64,
             Self::Stddev | Self::Stdvar => {
                 let mut variance = Variance::default();
                 values().for_each(|value| variance.add(value));
-                if self == Self::Stddev { variance.variance().sqrt() } else { variance.variance() }
+                if self == Self::Stddev {
+                    variance.variance().sqrt()
+                } else {
+                    variance.variance()
+                }
             }
             Self::Last => points.last()?.value,
             Self::Present => 1.0,
@@ -86,7 +96,11 @@ pub(super) fn apply<'r>(
     let mut items = Vec::new();
     for series in run.windowed(node, now)?.series {
         if let Some(value) = of(&series.points) {
-            let mut item = Item { labels: series.labels, value, nameless: series.nameless };
+            let mut item = Item {
+                labels: series.labels,
+                value,
+                nameless: series.nameless,
+            };
             if renames {
                 run.drop_name(&mut item);
             }
@@ -102,9 +116,14 @@ fn regression(points: &[Point], at: i64) -> (f64, f64) {
         return (f64::NAN, f64::NAN);
     };
     if points.iter().all(|point| point.value == first.value) {
-        return if first.value.is_infinite() { (f64::NAN, f64::NAN) } else { (0.0, first.value) };
+        return if first.value.is_infinite() {
+            (f64::NAN, f64::NAN)
+        } else {
+            (0.0, first.value)
+        };
     }
-    let (mut x_sum, mut y_sum, mut xy_sum, mut xx_sum) = (Sum::default(), Sum::default(), Sum::default(), Sum::default());
+    let (mut x_sum, mut y_sum, mut xy_sum, mut xx_sum) =
+        (Sum::default(), Sum::default(), Sum::default(), Sum::default());
     for point in points {
         let x = (point.at - at) as f64 / 1000.0;
         x_sum = x_sum.plus(x);

@@ -41,10 +41,20 @@ pub(super) fn evaluate<'r>(run: &'r Evaluator<'_>, rate: Rate, node: &Node, now:
             continue;
         };
         let name = series.labels.name();
-        if matches!(rate, Rate::Rate | Rate::Increase) && !name.is_empty() && !COUNTERS.iter().any(|end| name.ends_with(end)) {
-            run.inform(format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {}", quoted(name)));
+        if matches!(rate, Rate::Rate | Rate::Increase)
+            && !name.is_empty()
+            && !COUNTERS.iter().any(|end| name.ends_with(end))
+        {
+            run.inform(format!(
+                "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {}",
+                quoted(name)
+            ));
         }
-        let mut item = Item { labels: series.labels, value, nameless: series.nameless };
+        let mut item = Item {
+            labels: series.labels,
+            value,
+            nameless: series.nameless,
+        };
         run.drop_name(&mut item);
         items.push(item);
     }
@@ -63,7 +73,11 @@ fn last_two(rate: Rate, points: &[Point]) -> Option<f64> {
         return Some(last.value - before.value);
     }
     // A counter that fell began anew at zero.
-    let rise = if last.value < before.value { last.value } else { last.value - before.value };
+    let rise = if last.value < before.value {
+        last.value
+    } else {
+        last.value - before.value
+    };
     Some(rise / seconds)
 }
 
@@ -74,7 +88,11 @@ fn extrapolated(rate: Rate, points: &[Point], from: i64, to: i64, semantics: Sem
     let counter = rate != Rate::Delta;
     let mut rise = last.value - first.value;
     if counter {
-        rise += points.windows(2).filter(|pair| pair[1].value < pair[0].value).map(|pair| pair[0].value).sum::<f64>();
+        rise += points
+            .windows(2)
+            .filter(|pair| pair[1].value < pair[0].value)
+            .map(|pair| pair[0].value)
+            .sum::<f64>();
     }
     let seconds = |millis: i64| millis as f64 / 1000.0;
     let (mut before, mut after) = (seconds(first.at - from), seconds(to - last.at));
@@ -82,7 +100,11 @@ fn extrapolated(rate: Rate, points: &[Point], from: i64, to: i64, semantics: Sem
     let apart = sampled / (points.len() - 1) as f64;
     let threshold = apart * 1.1;
     // A counter is not extrapolated to below zero.
-    let zero = if counter && rise > 0.0 && first.value >= 0.0 { sampled * (first.value / rise) } else { f64::INFINITY };
+    let zero = if counter && rise > 0.0 && first.value >= 0.0 {
+        sampled * (first.value / rise)
+    } else {
+        f64::INFINITY
+    };
     if semantics == Semantics::V2 {
         before = before.min(zero);
     }

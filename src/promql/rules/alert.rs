@@ -67,7 +67,12 @@ pub(super) struct Terms {
 
 impl Alerts {
     /// Takes in what the query found at `now`; `found` has labels and annotations ready. Returns the series `ALERTS` and `ALERTS_FOR_STATE`.
-    pub(super) fn update(&mut self, found: Vec<(Item, BTreeMap<String, String>)>, now: i64, terms: Terms) -> Result<Vec<(Labels, Point)>, String> {
+    pub(super) fn update(
+        &mut self,
+        found: Vec<(Item, BTreeMap<String, String>)>,
+        now: i64,
+        terms: Terms,
+    ) -> Result<Vec<(Labels, Point)>, String> {
         let mut present: BTreeMap<Labels, (f64, BTreeMap<String, String>)> = BTreeMap::new();
         for (item, annotations) in found {
             if present.insert(item.labels, (item.value, annotations)).is_some() {
@@ -75,7 +80,11 @@ impl Alerts {
             }
         }
         for (labels, (value, annotations)) in &present {
-            match self.0.get_mut(labels).filter(|alert| alert.state != AlertState::Inactive) {
+            match self
+                .0
+                .get_mut(labels)
+                .filter(|alert| alert.state != AlertState::Inactive)
+            {
                 Some(alert) => {
                     alert.value = *value;
                     alert.annotations.clone_from(annotations);
@@ -117,7 +126,10 @@ impl Alerts {
                 alert.fired_at = Some(now);
             }
             let named = |name: &str| alert.labels.with(METRIC_NAME, name);
-            series.push((named("ALERTS").with("alertstate", alert.state.as_str()), Point { at: now, value: 1.0 }));
+            series.push((
+                named("ALERTS").with("alertstate", alert.state.as_str()),
+                Point { at: now, value: 1.0 },
+            ));
             let since = alert.active_at.div_euclid(1000) as f64;
             series.push((named("ALERTS_FOR_STATE"), Point { at: now, value: since }));
             true

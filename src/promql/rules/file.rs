@@ -17,7 +17,9 @@ pub struct Spelled(pub i64);
 impl<'de> Deserialize<'de> for Spelled {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Scalar::deserialize(deserializer)?.0;
-        duration(text.trim()).map(Self).ok_or_else(|| de::Error::custom(format!("not a valid duration string: \"{text}\"")))
+        duration(text.trim())
+            .map(Self)
+            .ok_or_else(|| de::Error::custom(format!("not a valid duration string: \"{text}\"")))
     }
 }
 
@@ -151,7 +153,11 @@ pub struct RuleSpec {
 impl RuleSpec {
     /// The name of what it records or of its alert.
     pub fn name(&self) -> &str {
-        if self.record.is_empty() { &self.alert } else { &self.record }
+        if self.record.is_empty() {
+            &self.alert
+        } else {
+            &self.record
+        }
     }
 
     /// The query.
@@ -161,12 +167,16 @@ impl RuleSpec {
 
     /// Its labels, templates as they are written.
     pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.labels.iter().map(|(name, value)| (name.as_str(), value.0.as_str()))
+        self.labels
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.0.as_str()))
     }
 
     /// Its annotations, templates as they are written.
     pub fn annotations(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.annotations.iter().map(|(name, value)| (name.as_str(), value.0.as_str()))
+        self.annotations
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.0.as_str()))
     }
 
     fn check(&self) -> Result<(), String> {
@@ -216,22 +226,32 @@ impl RuleSpec {
 }
 
 fn metric_name(name: &str) -> bool {
-    !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
+    !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
 }
 
 fn label_name(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 impl RuleFile {
     /// Reads and checks a rule file; all that is wrong with its rules is told at once.
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<RuleError>> {
-        let read: Self = serde_saphyr::from_str(text).map_err(|error| vec![RuleError::Syntax(file.to_owned(), error.to_string())])?;
+        let read: Self = serde_saphyr::from_str(text)
+            .map_err(|error| vec![RuleError::Syntax(file.to_owned(), error.to_string())])?;
         let mut wrong = Vec::new();
         let mut names = BTreeSet::new();
         for group in &read.groups {
             let mut tell = |number: usize, rule: &str, problem: String| {
-                wrong.push(RuleError::Rule { file: file.to_owned(), group: group.name.clone(), number, rule: rule.to_owned(), problem });
+                wrong.push(RuleError::Rule {
+                    file: file.to_owned(),
+                    group: group.name.clone(),
+                    number,
+                    rule: rule.to_owned(),
+                    problem,
+                });
             };
             if group.name.is_empty() {
                 tell(0, "", "Groupname must not be empty".into());
@@ -274,8 +294,14 @@ mod tests {
             ("  - alert: A\n    expr: limitk(1, up)", "limitk"),
             ("  - record: a-b\n    expr: up", "invalid recording rule name"),
             ("  - record: a\n    expr: up\n    for: 5m", "'for' in recording rule"),
-            ("  - alert: A\n    expr: up\n    annotations: {s: '{{ .x'}", "template of 's'"),
-            ("  - alert: A\n    expr: up\n    annotations: {s: '{{ nonesuch 1 }}'}", "nonesuch"),
+            (
+                "  - alert: A\n    expr: up\n    annotations: {s: '{{ .x'}",
+                "template of 's'",
+            ),
+            (
+                "  - alert: A\n    expr: up\n    annotations: {s: '{{ nonesuch 1 }}'}",
+                "nonesuch",
+            ),
             ("  - alert: A\n    expr: up\n    labels: {a-b: c}", "invalid label name"),
         ] {
             let told = problems(rules);

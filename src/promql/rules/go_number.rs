@@ -23,7 +23,11 @@ pub(super) fn g4(value: f64) -> String {
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let trimmed = |digits: &str| {
-        if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.').to_owned() } else { digits.to_owned() }
+        if digits.contains('.') {
+            digits.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            digits.to_owned()
+        }
     };
     if (-4..4).contains(&exponent) {
         let decimals = usize::try_from(3 - exponent).unwrap_or(0);
@@ -36,7 +40,9 @@ fn word(value: f64) -> Option<String> {
     if value.is_nan() {
         return Some("NaN".into());
     }
-    value.is_infinite().then(|| if value > 0.0 { "+Inf".into() } else { "-Inf".into() })
+    value
+        .is_infinite()
+        .then(|| if value > 0.0 { "+Inf".into() } else { "-Inf".into() })
 }
 
 fn signed(exponent: i32) -> String {

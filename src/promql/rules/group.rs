@@ -95,7 +95,14 @@ impl RuleRun {
         self.alerts.iter().filter(|alert| alert.state != AlertState::Inactive)
     }
 
-    fn evaluate(&mut self, store: &dyn Source, now: i64, offset: i64, limit: usize, options: Options) -> Result<Vec<(Labels, Point)>, String> {
+    fn evaluate(
+        &mut self,
+        store: &dyn Source,
+        now: i64,
+        offset: i64,
+        limit: usize,
+        options: Options,
+    ) -> Result<Vec<(Labels, Point)>, String> {
         let at = now - offset;
         let found = ask(&self.query, store, at, options)?;
         if self.alerts_by_rule() {
@@ -120,10 +127,21 @@ impl RuleRun {
         if limit > 0 && recorded.len() > limit {
             return Err(format!("exceeded limit of {limit} with {} series", recorded.len()));
         }
-        Ok(recorded.into_iter().map(|(labels, value)| (labels, Point { at: now, value })).collect())
+        Ok(recorded
+            .into_iter()
+            .map(|(labels, value)| (labels, Point { at: now, value }))
+            .collect())
     }
 
-    fn alert(&mut self, found: Vec<Item>, store: &dyn Source, now: i64, at: i64, limit: usize, options: Options) -> Result<Vec<(Labels, Point)>, String> {
+    fn alert(
+        &mut self,
+        found: Vec<Item>,
+        store: &dyn Source,
+        now: i64,
+        at: i64,
+        limit: usize,
+        options: Options,
+    ) -> Result<Vec<(Labels, Point)>, String> {
         let mut ready = Vec::with_capacity(found.len());
         for item in found {
             let mut query = |text: &str| {
@@ -143,7 +161,14 @@ impl RuleRun {
                 .iter()
                 .map(|(name, template)| (name.clone(), template.expand(known, item.value, now, &mut query)))
                 .collect();
-            ready.push((Item { labels, value: item.value, nameless: false }, annotations));
+            ready.push((
+                Item {
+                    labels,
+                    value: item.value,
+                    nameless: false,
+                },
+                annotations,
+            ));
         }
         let terms = Terms {
             hold: self.spec.hold.unwrap_or_default().0,
@@ -162,14 +187,25 @@ fn ask(query: &Query, store: &dyn Source, at: i64, options: Options) -> Result<V
 
 impl Group {
     fn new(file: &str, spec: GroupSpec, interval: i64, context: &TemplateContext) -> Result<Self, String> {
-        let rules = spec.rules.iter().map(|rule| RuleRun::new(rule.clone(), &spec, context)).collect::<Result<Vec<_>, _>>()?;
+        let rules = spec
+            .rules
+            .iter()
+            .map(|rule| RuleRun::new(rule.clone(), &spec, context))
+            .collect::<Result<Vec<_>, _>>()?;
         let interval = spec.interval.map_or(interval, |own| own.0).max(1);
-        Ok(Self { file: file.to_owned(), interval, last: None, rules, spec })
+        Ok(Self {
+            file: file.to_owned(),
+            interval,
+            last: None,
+            rules,
+            spec,
+        })
     }
 
     /// True if it is time for it again: at whole multiples of its interval.
     pub fn due(&self, now: i64) -> bool {
-        self.last.is_none_or(|last| now.div_euclid(self.interval) > last.div_euclid(self.interval))
+        self.last
+            .is_none_or(|last| now.div_euclid(self.interval) > last.div_euclid(self.interval))
     }
 
     /// Evaluates all rules in order; later ones see what earlier ones recorded.
@@ -211,11 +247,18 @@ pub struct Groups {
 
 impl Groups {
     /// Gets checked files ready to run.
-    pub fn new<'f>(files: impl IntoIterator<Item = (&'f str, &'f RuleFile)>, interval: i64, context: &TemplateContext) -> Result<Self, String> {
+    pub fn new<'f>(
+        files: impl IntoIterator<Item = (&'f str, &'f RuleFile)>,
+        interval: i64,
+        context: &TemplateContext,
+    ) -> Result<Self, String> {
         let mut all = Vec::new();
         for (file, rules) in files {
             for group in &rules.groups {
-                all.push(Group::new(file, group.clone(), interval, context).map_err(|why| format!("{file}: group '{}': {why}", group.name))?);
+                all.push(
+                    Group::new(file, group.clone(), interval, context)
+                        .map_err(|why| format!("{file}: group '{}': {why}", group.name))?,
+                );
             }
         }
         Ok(Self { all })
@@ -238,6 +281,7 @@ impl Groups {
 
     /// All alerts that are pending or fire, in the order of the rules.
     pub fn active(&self) -> impl Iterator<Item = (&RuleRun, &ActiveAlert)> {
-        self.rules().flat_map(|rule| rule.active().map(move |alert| (rule, alert)))
+        self.rules()
+            .flat_map(|rule| rule.active().map(move |alert| (rule, alert)))
     }
 }

@@ -7,7 +7,12 @@ const LARGE: [&str; 8] = ["k", "M", "G", "T", "P", "E", "Z", "Y"];
 const BINARY: [&str; 8] = ["ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi"];
 const SMALL: [&str; 8] = ["m", "u", "n", "p", "f", "a", "z", "y"];
 
-fn scaled(mut value: f64, prefixes: [&'static str; 8], factor: f64, enough: impl Fn(f64) -> bool) -> (f64, &'static str) {
+fn scaled(
+    mut value: f64,
+    prefixes: [&'static str; 8],
+    factor: f64,
+    enough: impl Fn(f64) -> bool,
+) -> (f64, &'static str) {
     let mut prefix = "";
     for next in prefixes {
         if enough(value.abs()) {
@@ -95,8 +100,21 @@ mod tests {
     #[test]
     fn numbers_are_written_as_prometheus_writes_them() {
         let cases: [(fn(f64) -> String, &[(f64, &str)]); 5] = [
-            (humanize, &[(0.0, "0"), (1.0, "1"), (1_234_567.0, "1.235M"), (0.12, "120m"), (f64::INFINITY, "+Inf"), (-1500.0, "-1.5k")]),
-            (humanize1024, &[(0.0, "0"), (1.0, "1"), (1_048_576.0, "1Mi"), (0.12, "0.12")]),
+            (
+                humanize,
+                &[
+                    (0.0, "0"),
+                    (1.0, "1"),
+                    (1_234_567.0, "1.235M"),
+                    (0.12, "120m"),
+                    (f64::INFINITY, "+Inf"),
+                    (-1500.0, "-1.5k"),
+                ],
+            ),
+            (
+                humanize1024,
+                &[(0.0, "0"), (1.0, "1"), (1_048_576.0, "1Mi"), (0.12, "0.12")],
+            ),
             (
                 humanize_duration,
                 &[
@@ -115,8 +133,18 @@ mod tests {
                     (12.345_67, "12.35s"),
                 ],
             ),
-            (humanize_percentage, &[(-1.0, "-100%"), (0.0, "0%"), (0.123_456_7, "12.35%"), (1.0, "100%")]),
-            (humanize_timestamp, &[(0.0, "1970-01-01 00:00:00 +0000 UTC"), (1_435_065_584.128, "2015-06-23 13:19:44.128 +0000 UTC"), (50.0, "1970-01-01 00:00:50 +0000 UTC")]),
+            (
+                humanize_percentage,
+                &[(-1.0, "-100%"), (0.0, "0%"), (0.123_456_7, "12.35%"), (1.0, "100%")],
+            ),
+            (
+                humanize_timestamp,
+                &[
+                    (0.0, "1970-01-01 00:00:00 +0000 UTC"),
+                    (1_435_065_584.128, "2015-06-23 13:19:44.128 +0000 UTC"),
+                    (50.0, "1970-01-01 00:00:50 +0000 UTC"),
+                ],
+            ),
         ];
         for (function, cases) in cases {
             for (value, text) in cases {
@@ -129,6 +157,9 @@ mod tests {
     fn a_value_is_written_as_go_writes_it() {
         use super::super::go_number::v;
         let written: Vec<String> = [1e6, 123_456_789.0, 1e21, 0.000_01, 0.5, -0.0, 100.0].map(v).to_vec();
-        assert_eq!(written, ["1e+06", "1.23456789e+08", "1e+21", "1e-05", "0.5", "-0", "100"]);
+        assert_eq!(
+            written,
+            ["1e+06", "1.23456789e+08", "1e+21", "1e-05", "0.5", "-0", "100"]
+        );
     }
 }

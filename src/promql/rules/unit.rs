@@ -112,7 +112,8 @@ pub struct UnitResult {
 
 /// Is that a file of promtool's unit tests?
 pub fn holds_unit_tests(text: &str) -> bool {
-    text.lines().any(|line| line.starts_with("tests:") || line.starts_with("rule_files:"))
+    text.lines()
+        .any(|line| line.starts_with("tests:") || line.starts_with("rule_files:"))
 }
 
 impl Store for Fixture {
@@ -130,34 +131,73 @@ impl UnitFile {
     /// Runs all its tests against the rule files that it names, which the caller has read.
     pub fn run(&self, files: &[(String, RuleFile)], options: Options) -> Vec<UnitResult> {
         let run = |(place, test): (usize, &UnitTest)| {
-            let name = if test.name.is_empty() { format!("test {}", place + 1) } else { test.name.clone() };
+            let name = if test.name.is_empty() {
+                format!("test {}", place + 1)
+            } else {
+                test.name.clone()
+            };
             let checks = test.alert_rule_test.len() + test.promql_expr_test.len();
             let firing = test.alert_rule_test.iter().filter(|case| !case.exp_alerts.is_empty());
             let mut problems = Vec::new();
             if let Err(why) = self.play(test, files, options, &mut problems) {
                 problems.push(why);
             }
-            UnitResult { test: name, checks, expects: firing.map(|case| case.alertname.clone()).collect(), problems }
+            UnitResult {
+                test: name,
+                checks,
+                expects: firing.map(|case| case.alertname.clone()).collect(),
+                problems,
+            }
         };
         self.tests.iter().enumerate().map(run).collect()
     }
 
-    fn play(&self, test: &UnitTest, files: &[(String, RuleFile)], options: Options, problems: &mut Vec<String>) -> Result<(), String> {
-        let every = self.evaluation_interval.filter(|every| every.0 > 0).map_or(60_000, |every| every.0);
-        let interval = test.interval.filter(|interval| interval.0 > 0).map_or(every, |interval| interval.0);
+    fn play(
+        &self,
+        test: &UnitTest,
+        files: &[(String, RuleFile)],
+        options: Options,
+        problems: &mut Vec<String>,
+    ) -> Result<(), String> {
+        let every = self
+            .evaluation_interval
+            .filter(|every| every.0 > 0)
+            .map_or(60_000, |every| every.0);
+        let interval = test
+            .interval
+            .filter(|interval| interval.0 > 0)
+            .map_or(every, |interval| interval.0);
         let mut store = Fixture::default();
         for input in &test.input_series {
-            store.load(&format!("{} {}", input.series, input.values.0), 0, interval).map_err(|error| error.to_string())?;
+            store
+                .load(&format!("{} {}", input.series, input.values.0), 0, interval)
+                .map_err(|error| error.to_string())?;
         }
         let context = TemplateContext {
-            external_labels: test.external_labels.iter().map(|(name, value)| (name, &value.0)).collect(),
+            external_labels: test
+                .external_labels
+                .iter()
+                .map(|(name, value)| (name, &value.0))
+                .collect(),
             external_url: test.external_url.clone(),
         };
-        let mut groups = Groups::new(files.iter().map(|(name, file)| (name.as_str(), file)), interval, &context)?;
-        let order = |name: &str| self.group_eval_order.iter().position(|known| known == name).unwrap_or(usize::MAX);
+        let mut groups = Groups::new(
+            files.iter().map(|(name, file)| (name.as_str(), file)),
+            interval,
+            &context,
+        )?;
+        let order = |name: &str| {
+            self.group_eval_order
+                .iter()
+                .position(|known| known == name)
+                .unwrap_or(usize::MAX)
+        };
         groups.all.sort_by_key(|group| order(&group.spec.name));
         let alerts = test.alert_rule_test.iter().map(|case| case.eval_time.0);
-        let last = alerts.chain(test.promql_expr_test.iter().map(|case| case.eval_time.0)).max().unwrap_or(0);
+        let last = alerts
+            .chain(test.promql_expr_test.iter().map(|case| case.eval_time.0))
+            .max()
+            .unwrap_or(0);
         if last / every > EVALUATIONS_MAX {
             return Err(format!("{} evaluations are more than {EVALUATIONS_MAX}", last / every));
         }
@@ -174,14 +214,22 @@ impl UnitFile {
             if !problems.is_empty() {
                 return Ok(());
             }
-            for case in test.alert_rule_test.iter().filter(|case| (now..now + every).contains(&case.eval_time.0)) {
+            for case in test
+                .alert_rule_test
+                .iter()
+                .filter(|case| (now..now + every).contains(&case.eval_time.0))
+            {
                 check_alerts(case, &groups, problems);
             }
             now += every;
         }
         for case in &test.promql_expr_test {
             if let Err(why) = self.check_expr(case, &store, options) {
-                problems.push(format!("expr {:?}, time {}: {why}", case.expr.0, duration_text(case.eval_time.0)));
+                problems.push(format!(
+                    "expr {:?}, time {}: {why}",
+                    case.expr.0,
+                    duration_text(case.eval_time.0)
+                ));
             }
         }
         Ok(())
@@ -193,9 +241,17 @@ impl UnitFile {
             if sample.histogram.is_some() {
                 return Err("native histograms are not supported".into());
             }
-            let labels = if sample.labels.trim().is_empty() { Labels::default() } else { fixture::metric(&sample.labels)?.0 };
+            let labels = if sample.labels.trim().is_empty() {
+                Labels::default()
+            } else {
+                fixture::metric(&sample.labels)?.0
+            };
             let value = sample.value.as_ref().map_or("0", |value| value.0.trim());
-            let value = match value.trim_start_matches('+').to_ascii_lowercase().trim_start_matches('.') {
+            let value = match value
+                .trim_start_matches('+')
+                .to_ascii_lowercase()
+                .trim_start_matches('.')
+            {
                 "inf" => f64::INFINITY,
                 "-inf" => f64::NEG_INFINITY,
                 "nan" => f64::NAN,
@@ -209,17 +265,32 @@ impl UnitFile {
         let mut found: Vec<(Labels, f64)> = items.into_iter().map(|item| (item.labels, item.value)).collect();
         found.sort_by(|a, b| a.0.cmp(&b.0));
         due.sort_by(|a, b| a.0.cmp(&b.0));
-        let same_value = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan()) || (self.fuzzy_compare && almost_equal(a, b, 1e-6));
-        let same = due.len() == found.len() && due.iter().zip(&found).all(|(due, is)| due.0 == is.0 && same_value(due.1, is.1));
+        let same_value =
+            |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan()) || (self.fuzzy_compare && almost_equal(a, b, 1e-6));
+        let same = due.len() == found.len()
+            && due
+                .iter()
+                .zip(&found)
+                .all(|(due, is)| due.0 == is.0 && same_value(due.1, is.1));
         if same {
             return Ok(());
         }
         let told = |list: &[(Labels, f64)]| {
             let list: Vec<String> = list
                 .iter()
-                .map(|(labels, value)| if is_native_histogram(*value) { format!("{labels} histogram") } else { format!("{labels} {}", text(*value)) })
+                .map(|(labels, value)| {
+                    if is_native_histogram(*value) {
+                        format!("{labels} histogram")
+                    } else {
+                        format!("{labels} {}", text(*value))
+                    }
+                })
                 .collect();
-            if list.is_empty() { "nothing".into() } else { list.join(", ") }
+            if list.is_empty() {
+                "nothing".into()
+            } else {
+                list.join(", ")
+            }
         };
         Err(format!("expected {}, got {}", told(&due), told(&found)))
     }
@@ -233,19 +304,30 @@ fn check_alerts(case: &AlertTest, groups: &Groups, problems: &mut Vec<String>) {
         .iter()
         .map(|alert| {
             let labels: Labels = alert.exp_labels.iter().map(|(name, value)| (name, &value.0)).collect();
-            let annotations = alert.exp_annotations.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect();
+            let annotations = alert
+                .exp_annotations
+                .iter()
+                .map(|(name, value)| (name.clone(), value.0.clone()))
+                .collect();
             (labels.with("alertname", &case.alertname), annotations)
         })
         .collect();
-    let named = groups.active().filter(|(rule, alert)| rule.spec.alert == case.alertname && alert.state == AlertState::Firing);
-    let mut found: Vec<Told> = named.map(|(_, alert)| (alert.labels.clone(), alert.annotations.clone())).collect();
+    let named = groups
+        .active()
+        .filter(|(rule, alert)| rule.spec.alert == case.alertname && alert.state == AlertState::Firing);
+    let mut found: Vec<Told> = named
+        .map(|(_, alert)| (alert.labels.clone(), alert.annotations.clone()))
+        .collect();
     due.sort();
     found.sort();
     if due == found {
         return;
     }
     let told = |list: &[Told]| {
-        let list: Vec<String> = list.iter().map(|(labels, annotations)| format!("\n      {} {annotations:?}", labels.set_text())).collect();
+        let list: Vec<String> = list
+            .iter()
+            .map(|(labels, annotations)| format!("\n      {} {annotations:?}", labels.set_text()))
+            .collect();
         if list.is_empty() { " none".into() } else { list.concat() }
     };
     problems.push(format!(
