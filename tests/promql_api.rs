@@ -94,7 +94,7 @@ fn tidy(mut answer: Value) -> Value {
         map.remove("infos");
         map.remove("warnings");
     }
-    if let Some(list) = answer["data"]["result"].as_array_mut()
+    if let Some(list) = answer.pointer_mut("/data/result").and_then(Value::as_array_mut)
         && list.iter().all(|element| element.get("metric").is_some())
     {
         list.sort_by_key(|element| element["metric"].to_string());
@@ -485,4 +485,142 @@ fn the_rule_pack_passes_its_tests() {
             assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stdout));
         }
     }
+}
+
+/// What the dashboard asks is PromQL that is answered here, and what its variables ask is served.
+#[test]
+fn the_dashboard_asks_what_is_answered() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/grafana/jurymast.json");
+    let dashboard: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let mut asked = 0;
+    for panel in dashboard["panels"].as_array().unwrap() {
+        for target in panel["targets"].as_array().unwrap() {
+            let query = target["expr"]
+                .as_str()
+                .unwrap()
+                .replace("$signal", "temp_celsius")
+                .replace("$entity", ".+");
+            let params = Params(vec![("query".into(), query.clone())]);
+            let answer = answer::query(&store(), &params, START * 1000, Options::default());
+            assert!(answer.is_ok(), "{query}: {answer:?}");
+            asked += 1;
+        }
+    }
+    assert!(asked >= 10);
+}
+
+/// The command and promtool say the same of the same files: of those that pass, and of those that do not.
+#[test]
+fn the_command_ends_as_promtool_does() {
+    let rules = "groups:\n- name: g\n  rules:\n  - alert: Down\n    expr: up == 0\n    for: 2m\n    labels: {severity: page}\n    annotations: {summary: '{{ $labels.job }} {{ $value }} {{ $value | humanizeDuration }}'}\n  - record: job:up:sum\n    expr: sum by (job) (up)\n";
+    let unit = |at: &str, annotation: &str, sum: &str| {
+        format!(
+            "rule_files: [rules.yml]\nevaluation_interval: 1m\ntests:\n- interval: 1m\n  input_series:\n  - series: 'up{{job=\"a\", instance=\"1\"}}'\n    values: '1 0x10'\n  - series: 'up{{job=\"a\", instance=\"2\"}}'\n    values: '1x11'\n  alert_rule_test:\n  - eval_time: {at}\n    alertname: Down\n    exp_alerts:\n    - exp_labels: {{severity: page, job: a, instance: '1'}}\n      exp_annotations: {{summary: '{annotation}'}}\n  promql_expr_test:\n  - expr: job:up:sum\n    eval_time: 5m\n    exp_samples: [{{labels: 'job:up:sum{{job=\"a\"}}', value: {sum}}}]\n"
+        )
+    };
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("rules.yml"), rules).unwrap();
+    let ends = |program: &Path, arguments: &[&str], path: &Path| {
+        let answer = Command::new(program).args(arguments).arg(path).output().unwrap();
+        (
+            answer.status.code(),
+            String::from_utf8_lossy(&answer.stdout).into_owned() + &String::from_utf8_lossy(&answer.stderr),
+        )
+    };
+    for (place, (at, annotation, sum, good)) in [
+        ("3m", "a 0 0s", "1", true),
+        ("2m", "a 0 0s", "1", false),
+        ("3m", "a 0", "1", false),
+        ("3m", "a 0 0s", "2", false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let path = dir.path().join(format!("unit{place}.yml"));
+        std::fs::write(&path, unit(at, annotation, sum)).unwrap();
+        let (code, told) = ends(
+            Path::new(env!("CARGO_BIN_EXE_jurymast")),
+            &["test", "rules", "--prometheus", "2"],
+            &path,
+        );
+        assert_eq!(code, Some(i32::from(!good)), "{told}");
+        if !skipped("unit tests by promtool", &["promtool"]) {
+            let (theirs, text) = ends(&find("promtool").unwrap(), &["test", "rules"], &path);
+            assert_eq!(theirs, code, "{text}");
+        }
+    }
+    // A folder with the rules in it is tested as a whole.
+    std::fs::remove_file(dir.path().join("unit1.yml")).unwrap();
+    std::fs::remove_file(dir.path().join("unit2.yml")).unwrap();
+    std::fs::remove_file(dir.path().join("unit3.yml")).unwrap();
+    let (code, told) = ends(
+        Path::new(env!("CARGO_BIN_EXE_jurymast")),
+        &["test", "rules"],
+        dir.path(),
+    );
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("1 unit tests, 0 failed"), "{told}");
+}
+
+/// A reload with one rule more keeps what the others know; one without rules takes their symptoms back.
+#[test]
+fn a_reload_keeps_alerts_of_the_same_rules() {
+    let config = |files: &[(&str, &str)]| {
+        let mut config = Config::parse("rules: {interval: 15s}").unwrap_or_else(|error| panic!("{}", error.message));
+        config.rules.alert_files = files
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+            .collect();
+        config
+    };
+    let other = "groups:\n- name: o\n  rules:\n  - alert: Other\n    expr: absent(nothing)\n";
+    let catalog = Catalog::new();
+    let mut engine = engine_of(&config(&[("hot.yml", HOT)]), &catalog);
+    let mut log = String::new();
+    let mut run = |engine: &mut Engine, from: i64, to: i64| {
+        let mut effects = Effects::default();
+        for second in from..to {
+            let at = Timestamp::from_secs(START + second);
+            let sample = Sample {
+                series: catalog.series("press-1", "temp_celsius"),
+                retained: false,
+                at,
+                seen: at,
+                value: 95.0,
+            };
+            engine.handle(
+                Input::Batch(Batch {
+                    samples: vec![sample],
+                    events: Vec::new(),
+                }),
+                &mut effects,
+            );
+            engine.handle(Input::Tick(at), &mut effects);
+        }
+        let found = effects
+            .log
+            .iter()
+            .map(|record| serde_json::to_string(record).unwrap())
+            .filter(|line| line.contains("\"alert\""))
+            .collect::<Vec<_>>()
+            .join("\n");
+        log += &found;
+        found
+    };
+    assert!(run(&mut engine, 0, 100).contains("Hot"));
+    let setup = |config: &Config| {
+        let (library, playbooks) = (Arc::new(Library::builtin()), Arc::new(Playbooks::builtin()));
+        engine_setup(config, library, playbooks, catalog.clone(), Box::new(Sequential))
+    };
+    engine
+        .reload(setup(&config(&[("hot.yml", HOT), ("other.yml", other)])))
+        .unwrap();
+    let found = run(&mut engine, 100, 200);
+    assert!(found.contains("Other") && !found.contains("Hot"), "{found}");
+    engine.reload(setup(&config(&[]))).unwrap();
+    let found = run(&mut engine, 200, 210);
+    assert!(
+        found.contains("Hot") && found.contains("Other") && found.contains("cleared"),
+        "{found}"
+    );
 }

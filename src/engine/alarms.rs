@@ -67,19 +67,30 @@ impl RuleDesk {
     }
 
     fn with(&self, work: impl FnOnce(&mut RuleBook)) {
-        // Who has no rules pays for none.
-        if self.settings.wanted()
-            && let Some(book) = &mut *self.book.write().unwrap_or_else(PoisonError::into_inner)
-        {
+        if let Some(book) = &mut *self.book.write().unwrap_or_else(PoisonError::into_inner) {
             work(book);
         }
     }
 
-    /// Goes on with other rules under the same handle; what stands stays if they are the same.
+    /// Goes on with other rules under the same handle. What is kept stays, and so do the alerts of rules that are the same.
     pub(super) fn succeed(self, before: &Self) -> Self {
         if self.settings != before.settings {
             let next = self.book.write().unwrap_or_else(PoisonError::into_inner).take();
-            *before.book.write().unwrap_or_else(PoisonError::into_inner) = next;
+            let mut book = before.book.write().unwrap_or_else(PoisonError::into_inner);
+            *book = match (next, book.take()) {
+                (Some(mut next), Some(last)) => {
+                    next.adopt(last, self.settings.origins == before.settings.origins);
+                    Some(next)
+                }
+                // Nothing fires any more, but that must still be said.
+                (None, Some(last)) if !last.told.is_empty() => {
+                    RuleBook::new(&RuleSettings::default()).ok().map(|next| RuleBook {
+                        told: last.told,
+                        ..next
+                    })
+                }
+                (next, _) => next,
+            };
         }
         Self {
             book: Arc::clone(&before.book),
@@ -133,10 +144,18 @@ impl RuleBook {
         })
     }
 
+    fn adopt(&mut self, last: Self, same_labels: bool) {
+        self.told = last.told;
+        self.groups.adopt(last.groups);
+        if same_labels {
+            self.history.adopt(last.history);
+        }
+    }
+
     fn tick(&mut self, now: Timestamp, events: &mut Vec<Event>) {
         self.now = now.millis();
         self.history.settle(self.now);
-        if !self.groups.tick(&mut self.history, self.now, self.options) {
+        if !self.groups.tick(&mut self.history, self.now, self.options) && !self.groups.all.is_empty() {
             return;
         }
         let mut firing: BTreeMap<(EntityName, String), Event> = BTreeMap::new();

@@ -270,6 +270,26 @@ impl History {
         }
     }
 
+    /// Takes over what another history holds. What nobody wants any more goes in time, and what was not wanted is looked at again.
+    pub fn adopt(&mut self, before: Self) {
+        let (wants, keep_all, lookback) = (std::mem::take(&mut self.wants), self.keep_all, self.lookback);
+        *self = Self {
+            wants,
+            keep_all,
+            lookback,
+            ..before
+        };
+        for place in self.places.iter_mut().filter(|place| **place == UNWANTED) {
+            *place = UNSEEN;
+        }
+        let mut series = std::mem::take(&mut self.series);
+        for kept in &mut series {
+            kept.keep = self.keep_for(&kept.labels).unwrap_or(0);
+            kept.prune_at = kept.points.len().max(32);
+        }
+        self.series = series;
+    }
+
     /// All series that are kept, each with its newest value's time.
     pub fn series(&self) -> impl Iterator<Item = (&Labels, &[Point])> {
         let places = self.names.values().flatten();

@@ -274,6 +274,24 @@ impl Groups {
         any
     }
 
+    /// Takes over how far rules that are the same have come: of the same file and group, and written alike.
+    pub fn adopt(&mut self, before: Self) {
+        for last in before.all {
+            let same = |group: &&mut Group| group.file == last.file && group.spec.name == last.spec.name;
+            let Some(group) = self.all.iter_mut().find(same) else {
+                continue;
+            };
+            group.last = last.last;
+            for run in last.rules {
+                if let Some(rule) = group.rules.iter_mut().find(|rule| rule.spec == run.spec) {
+                    rule.alerts = run.alerts;
+                    rule.recorded = run.recorded;
+                    rule.health = run.health;
+                }
+            }
+        }
+    }
+
     /// All rules at work.
     pub fn rules(&self) -> impl Iterator<Item = &RuleRun> {
         self.all.iter().flat_map(|group| &group.rules)

@@ -232,7 +232,7 @@ fn strip_domain(text: &str) -> String {
     let (host, port) = text
         .split_once(':')
         .map_or((text, None), |(host, port)| (host, Some(port)));
-    if host.parse::<std::net::IpAddr>().is_ok() || text.starts_with('[') {
+    if host.parse::<core::net::IpAddr>().is_ok() || text.starts_with('[') {
         return text.to_owned();
     }
     let short = host.split('.').next().unwrap_or(host);
