@@ -109,7 +109,7 @@ impl<'a> Evaluator<'a> {
     pub fn instant(&self) -> Result<Value<'_>, EvalError> {
         let value = self.value(&self.query.root, self.bounds.0)?;
         Ok(match value {
-            Value::Vector(items) => Value::Vector(self.finish(items)?),
+            Value::Vector(items) => Value::Vector(Self::finish(items)?),
             Value::Matrix(mut series) => {
                 for series in &mut series {
                     if std::mem::take(&mut series.nameless) {
@@ -137,7 +137,7 @@ impl<'a> Evaluator<'a> {
             match self.value(&self.query.root, at)? {
                 Value::Scalar(value) => all.entry(Labels::default()).or_default().push(Point { at, value }),
                 Value::Vector(items) => {
-                    for item in self.finish(items)? {
+                    for item in Self::finish(items)? {
                         all.entry(item.labels)
                             .or_default()
                             .push(Point { at, value: item.value });
@@ -184,7 +184,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Takes names away that were to go, and sees that no two elements look the same.
-    fn finish(&self, mut items: Vec<Item>) -> Result<Vec<Item>, EvalError> {
+    fn finish(mut items: Vec<Item>) -> Result<Vec<Item>, EvalError> {
         let mut renamed = false;
         for item in &mut items {
             if std::mem::take(&mut item.nameless) {

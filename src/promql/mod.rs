@@ -6,6 +6,11 @@
 //! Text goes through `promql-parser` and is compiled into a [`Query`] of our own, which refuses what is not stable. An [`Evaluator`] runs a query over a
 //! source. [`rules`] evaluates groups, [`fixture`] reads series as Prometheus' tests write them, [`history`] holds what the engine's rules look back at.
 
+#![allow(
+    clippy::float_cmp,
+    reason = "numbers are the same or not here as they are in Prometheus: exactly"
+)]
+
 mod aggregate;
 pub mod answer;
 mod binary;

@@ -30,7 +30,9 @@ fn point(at: i64, value: f64) -> Json {
 }
 
 fn success(data: Json, notes: &[Note]) -> Json {
-    let mut body = json!({"status": "success", "data": data});
+    let mut body = serde_json::Map::new();
+    body.insert("status".into(), "success".into());
+    body.insert("data".into(), data);
     let of = |pick: fn(&Note) -> Option<&String>, word: &str| -> Vec<String> {
         notes
             .iter()
@@ -54,10 +56,10 @@ fn success(data: Json, notes: &[Note]) -> Json {
     );
     for (name, list) in [("warnings", warnings), ("infos", infos)] {
         if !list.is_empty() {
-            body[name] = json!(list);
+            body.insert(name.into(), json!(list));
         }
     }
-    body
+    body.into()
 }
 
 fn vector(items: &[Item], at: i64) -> Json {

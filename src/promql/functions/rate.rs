@@ -8,7 +8,7 @@ use super::super::{Point, labels::quoted};
 /// Which of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::promql) enum Rate {
-    Rate,
+    PerSecond,
     Increase,
     Delta,
     Irate,
@@ -17,7 +17,7 @@ pub(in crate::promql) enum Rate {
 
 pub(super) fn find(name: &str) -> Option<Rate> {
     Some(match name {
-        "rate" => Rate::Rate,
+        "rate" => Rate::PerSecond,
         "increase" => Rate::Increase,
         "delta" => Rate::Delta,
         "irate" => Rate::Irate,
@@ -41,7 +41,7 @@ pub(super) fn evaluate<'r>(run: &'r Evaluator<'_>, rate: Rate, node: &Node, now:
             continue;
         };
         let name = series.labels.name();
-        if matches!(rate, Rate::Rate | Rate::Increase)
+        if matches!(rate, Rate::PerSecond | Rate::Increase)
             && !name.is_empty()
             && !COUNTERS.iter().any(|end| name.ends_with(end))
         {
@@ -118,7 +118,7 @@ fn extrapolated(rate: Rate, points: &[Point], from: i64, to: i64, semantics: Sem
         after = apart / 2.0;
     }
     let mut factor = (sampled + before + after) / sampled;
-    if rate == Rate::Rate {
+    if rate == Rate::PerSecond {
         factor /= seconds(to - from);
     }
     Some(rise * factor)

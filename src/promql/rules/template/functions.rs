@@ -165,7 +165,7 @@ pub(super) fn functions(desk: &Arc<Mutex<Desk>>, context: &TemplateContext) -> V
         ("humanizePercentage", of_float(humanize::humanize_percentage)),
         ("humanizeTimestamp", of_float(humanize::humanize_timestamp)),
         ("toTime", of_float(humanize::humanize_timestamp)),
-        ("toDuration", of_float(|seconds| go_duration(seconds))),
+        ("toDuration", of_float(go_duration)),
         (
             "parseDuration",
             Arc::new(|args| {
@@ -209,9 +209,9 @@ fn title(text: &str) -> String {
     for c in text.chars() {
         let word = c.is_alphanumeric() || c == '_' || c == '\'';
         if word && !inside {
-            out.extend(c.to_uppercase())
+            out.extend(c.to_uppercase());
         } else {
-            out.push(c)
+            out.push(c);
         }
         inside = word;
     }
