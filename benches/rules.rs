@@ -72,7 +72,7 @@ fn ours(text: &str) -> Vec<(String, f64, usize)> {
         .collect();
     let mut fed = Vec::new();
     for round in 0..SCRAPES {
-        let at = Timestamp::from_secs(1_800_000_000 + (round * EVERY_SECS) as i64);
+        let at = Timestamp::from_secs(1_800_000_000 + i64::try_from(round * EVERY_SECS).unwrap_or(0));
         let begin = Instant::now();
         for (id, metric, entity) in &series {
             let sample = Sample {
