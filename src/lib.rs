@@ -24,6 +24,7 @@ pub mod model;
 pub mod net;
 pub mod notify;
 pub mod plan;
+pub mod promql;
 pub mod secret;
 pub mod sim;
 pub mod store;

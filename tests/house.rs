@@ -12,7 +12,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("diagnose", &["detect", "store", "model"]),
     ("decide", &["diagnose", "detect", "store", "model"]),
     ("plan", &["decide", "diagnose", "detect", "store", "model"]),
-    ("engine", &["plan", "decide", "diagnose", "detect", "store", "model"]),
+    ("promql", &["store", "model"]),
+    (
+        "engine",
+        &["promql", "plan", "decide", "diagnose", "detect", "store", "model"],
+    ),
     // Leaves that the whole shell shares.
     ("clock", &["model"]),
     ("metrics", &[]),
@@ -31,11 +35,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 const SHELL: &[&str] = &[
-    "engine", "plan", "decide", "diagnose", "detect", "store", "model", "clock", "metrics", "secret", "net", "client",
+    "engine", "promql", "plan", "decide", "diagnose", "detect", "store", "model", "clock", "metrics", "secret", "net",
+    "client",
 ];
 
 const ANY_ROOM: &[&str] = &[
     "engine",
+    "promql",
     "plan",
     "decide",
     "diagnose",
@@ -55,7 +61,9 @@ const ANY_ROOM: &[&str] = &[
     "api",
 ];
 
-const CORE: &[&str] = &["model", "store", "detect", "diagnose", "decide", "plan", "engine"];
+const CORE: &[&str] = &[
+    "model", "store", "detect", "diagnose", "decide", "plan", "promql", "engine",
+];
 
 /// What would make a decision depend on something that no recording holds.
 const IMPURE: &[&str] = &[

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::act::Prober;
 use crate::api::{self, Hooks, Picture};
 use crate::config::Loaded;
-use crate::engine::{Engine, Input, Record, SetupError};
+use crate::engine::{Engine, Input, Record, RuleDesk, SetupError};
 use crate::ingest::Feed;
 use crate::ingest::alertmanager::{self, Desk};
 use crate::metrics::Metrics;
@@ -166,6 +166,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         reloads,
         registry,
         picture.clone(),
+        engine.rules().clone(),
     );
     let port = api::serve(&config.api.listen, hooks, stop.child_token())
         .await
@@ -267,6 +268,7 @@ fn hooks(
     reloads: mpsc::Sender<Loaded>,
     registry: Registry,
     picture: Picture,
+    rules: RuleDesk,
 ) -> Hooks {
     let turned = |turned: alertmanager::Turned| match turned {
         alertmanager::Turned::Bad(why) => api::TurnedAway::Bad(why),
@@ -282,6 +284,7 @@ fn hooks(
         token: loaded.token.clone(),
         alerts_token: loaded.alerts_token.clone(),
         picture,
+        rules,
     }
 }
 

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::acting::{may_act, may_tell};
 use super::picture::Picture;
 use crate::clock::wall_clock;
-use crate::engine::OperatorCommand;
+use crate::engine::{OperatorCommand, RuleDesk};
 use crate::model::{Decision, EntityName, IncidentId, PlanId, ServiceName, Span, Timestamp, Verdict};
 use crate::secret::Secret;
 
@@ -47,6 +47,8 @@ pub struct Hooks {
     pub alerts_token: Option<Secret>,
     /// What there is to see.
     pub picture: Picture,
+    /// The Prometheus rules at work and what queries find.
+    pub rules: RuleDesk,
 }
 
 /// Why alerts were not taken; each with a sentence for the sender.
@@ -124,6 +126,7 @@ fn routes(hooks: Arc<Hooks>) -> Router {
         .route("/api/hold", post(hold))
         .route("/webhook/alertmanager", post(webhook))
         .route("/api/v2/alerts", post(alerts))
+        .nest("/api/v1", super::prometheus::routes())
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(hooks)
 }

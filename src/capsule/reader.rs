@@ -76,6 +76,8 @@ pub struct Capsule {
     pub playbooks: Vec<(String, String)>,
     /// Trained models: name and text.
     pub models: Vec<(String, String)>,
+    /// Prometheus rules: name and text.
+    pub alerts: Vec<(String, String)>,
     /// The decision log as it was recorded.
     pub decisions: String,
 }
@@ -105,6 +107,7 @@ impl Capsule {
             patterns: rules(&dir.join("rules/patterns"))?,
             playbooks: rules(&dir.join("rules/playbooks"))?,
             models: rules(&dir.join("models"))?,
+            alerts: rules(&dir.join("rules/alerts"))?,
             decisions: read("decisions.jsonl")?,
             dir: dir.to_owned(),
         })

@@ -12,6 +12,7 @@ use crate::detect::trained::{Model, Recording};
 use crate::diagnose::Library;
 use crate::model::Catalog;
 use crate::plan::Playbooks;
+use crate::promql::rules::{RuleFile, UnitFile, holds_unit_tests};
 
 /// What is checked.
 #[derive(clap::Subcommand)]
@@ -22,7 +23,7 @@ pub enum What {
         #[arg(default_value = "jurymast.yml")]
         paths: Vec<PathBuf>,
     },
-    /// Fault patterns and playbooks.
+    /// Fault patterns, playbooks, Prometheus rules and their unit tests.
     Rules {
         /// Files or folders.
         #[arg(required = true)]
@@ -164,6 +165,11 @@ pub fn is_playbook(text: &str) -> bool {
     text.lines().any(|line| line.starts_with("steps:"))
 }
 
+/// A file of Prometheus rules has groups.
+pub fn holds_alert_rules(text: &str) -> bool {
+    text.lines().any(|line| line.starts_with("groups:"))
+}
+
 fn rules(path: &Path) -> Finding {
     let name = path.display().to_string();
     let (problems, notes) = match std::fs::read_to_string(path) {
@@ -175,6 +181,20 @@ fn rules(path: &Path) -> Finding {
         Ok(text) if super::test::holds_cases(&text) => match crate::diagnose::read_cases(&text) {
             Ok(cases) => (Vec::new(), vec![format!("{name}: {} cases", cases.len())]),
             Err(error) => (vec![format!("{name}: {error}")], Vec::new()),
+        },
+        Ok(text) if holds_unit_tests(&text) => match UnitFile::parse(&text) {
+            Ok(unit) => (
+                Vec::new(),
+                vec![format!("{name}: unit tests of {}", unit.rule_files.join(", "))],
+            ),
+            Err(error) => (vec![format!("{name}: {error}")], Vec::new()),
+        },
+        Ok(text) if holds_alert_rules(&text) => match RuleFile::parse(&name, &text) {
+            Ok(file) => (
+                Vec::new(),
+                vec![format!("{name}: {} Prometheus rules", file.rules().count())],
+            ),
+            Err(errors) => (errors.iter().map(ToString::to_string).collect(), Vec::new()),
         },
         Ok(text) => match Library::parse([(name.as_str(), text.as_str())]) {
             Ok(library) => (

@@ -12,6 +12,7 @@ use crate::diagnose::Library;
 use crate::model::hint::meant;
 use crate::model::{Entity, EntityKind, Topology, TopologyChange};
 use crate::plan::Playbooks;
+use crate::promql::rules::{RuleFile, holds_unit_tests};
 use crate::secret::{self, Secret};
 
 /// A config that can be carried out.
@@ -31,6 +32,8 @@ pub struct Loaded {
     pub playbook_files: Vec<(String, String)>,
     /// The trained models that it uses, for capsules: name and text.
     pub model_files: Vec<(String, String)>,
+    /// The files of Prometheus rules, for capsules.
+    pub alert_files: Vec<(String, String)>,
     /// What was taken out of these texts, each with what stands there instead; it must not be recorded either.
     pub secrets: Vec<(String, String)>,
     /// The token that acting needs.
@@ -211,6 +214,14 @@ impl Loaded {
             Ok(models) => config.detect.models = Arc::new(models),
             Err(error) => errors.push(format!("models: {error}")),
         }
+        config.rules.alert_files = read_files(&config.rules.alerts, RULES, &mut errors);
+        // Unit tests may lie beside the rules that they test.
+        config.rules.alert_files.retain(|(_, text)| !holds_unit_tests(text));
+        for (name, text) in &config.rules.alert_files {
+            if let Err(wrong) = RuleFile::parse(name, text) {
+                errors.extend(wrong.iter().map(|error| format!("rules.alerts: {error}")));
+            }
+        }
         let library = if config.rules.patterns.is_empty() {
             Library::builtin()
         } else {
@@ -244,6 +255,7 @@ impl Loaded {
                 .collect();
             return Err(fail(errors, &expanded));
         }
+        let alert_files = redacted(config.rules.alert_files.clone(), &mut secrets);
         Ok(Self {
             config,
             text: recorded,
@@ -252,6 +264,7 @@ impl Loaded {
             playbooks: Arc::new(playbooks),
             playbook_files: redacted(playbook_files, &mut secrets),
             model_files,
+            alert_files,
             secrets,
             token,
             alerts_token,
@@ -277,6 +290,7 @@ fn make_whole(config: &mut Config, dir: &Path) {
     paths.extend(config.rules.patterns.iter_mut());
     paths.extend(config.rules.playbooks.iter_mut());
     paths.extend(config.models.iter_mut());
+    paths.extend(config.rules.alerts.iter_mut());
     paths.extend(config.record.as_mut().map(|record| &mut record.dir));
     if let Some(etcd) = &mut config.coordinate.etcd {
         paths.extend(etcd.password_file.as_mut());

@@ -10,7 +10,7 @@ use crate::ingest::alertmanager::AlertSettings;
 use crate::ingest::backup::BackupSettings;
 use crate::ingest::replication::ReplicationSettings;
 use crate::ingest::{mqtt, prometheus};
-use crate::model::{EdgeKind, Entity, EntityName, Service};
+use crate::model::{EdgeKind, Entity, EntityName, Service, Span};
 use crate::{coordinate, detect, diagnose, notify};
 
 /// The whole config.
@@ -148,14 +148,40 @@ pub struct EdgeSpec {
     pub to: EntityName,
 }
 
-/// Patterns and playbooks beside those that come with the binary.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+/// Patterns and playbooks beside those that come with the binary, and Prometheus rules.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rules {
     /// Files or folders of fault patterns. Given any, those of the binary are not used.
     pub patterns: Vec<PathBuf>,
     /// Files or folders of playbooks. They replace those of the binary of the same name.
     pub playbooks: Vec<PathBuf>,
+    /// Files or folders of Prometheus rules, alerting and recording, as they are. An alert that fires is a symptom `alert` of its entity.
+    pub alerts: Vec<PathBuf>,
+    /// How often groups of Prometheus rules are evaluated that state no `interval`.
+    pub interval: Span,
+    /// Every series is kept for so long, for queries by PromQL (Grafana). Without it only what rules look back at is kept, and only that is found.
+    pub history: Span,
+    /// Labels that name the entity of an alert, the first that is there counts.
+    pub entity_labels: Vec<String>,
+    /// The files of `alerts`: name and text.
+    #[serde(skip)]
+    pub alert_files: Vec<(String, String)>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        let labels = ["entity", "device", "instance", "pod", "host", "node", "job"];
+        Self {
+            patterns: Vec::new(),
+            playbooks: Vec::new(),
+            alerts: Vec::new(),
+            interval: Span::secs(15),
+            history: Span::secs(0),
+            entity_labels: labels.map(String::from).to_vec(),
+            alert_files: Vec::new(),
+        }
+    }
 }
 
 /// Recording of everything that the engine is fed.

@@ -14,7 +14,7 @@ use crate::model::{
 use crate::plan::Playbooks;
 
 use super::ahead::Ahead;
-use super::{Effects, Input, Notification, PlanEvent, Record};
+use super::{Effects, Input, Notification, PlanEvent, Record, RuleDesk, RuleSettings};
 
 /// What an engine is made of.
 pub struct Setup {
@@ -38,6 +38,8 @@ pub struct Setup {
     pub playbooks: Arc<Playbooks>,
     /// How many parts the detectors' state is split into. Decisions do not depend on it.
     pub shards: usize,
+    /// Prometheus rules.
+    pub rules: RuleSettings,
     /// How the parts are worked on. Decisions do not depend on it.
     pub parallel: Box<dyn Parallel + Send>,
 }
@@ -48,6 +50,9 @@ pub enum SetupError {
     /// The detectors' rules contradict themselves.
     #[error(transparent)]
     Detect(#[from] detect::SettingsError),
+    /// A Prometheus rule cannot be carried out.
+    #[error("rules.alerts: {0}")]
+    Rules(String),
 }
 
 /// The pure core. See [`crate::engine`].
@@ -57,6 +62,8 @@ pub struct Engine {
     pub(super) topology: Topology,
     pub(super) policy: Policy,
     pub(super) detection: Detection,
+    pub(super) rules: RuleDesk,
+    catalog: Catalog,
     pub(super) diagnosis: Diagnosis,
     pub(super) senses: Senses,
     pub(super) services: BTreeMap<ServiceName, Service>,
@@ -99,7 +106,9 @@ impl Engine {
             .map(|service| (service.name.clone(), ServiceState::new(service.active.clone())))
             .collect();
         Ok(Self {
+            catalog: setup.catalog.clone(),
             detection: Detection::new(&setup.detect, setup.catalog, setup.shards)?,
+            rules: RuleDesk::new(setup.rules).map_err(SetupError::Rules)?,
             diagnosis: Diagnosis::new(
                 setup.diagnose,
                 setup.library,
@@ -167,6 +176,7 @@ impl Engine {
                 *state = known;
             }
         }
+        next.rules = next.rules.succeed(&self.rules);
         next.now = self.now;
         next.lease = self.lease;
         std::mem::swap(&mut next.shares, &mut self.shares);
@@ -220,6 +230,7 @@ impl Engine {
             )
         };
         self.pending.extend(batch.events.iter().filter(lasting).cloned());
+        self.rules.take(&batch.samples, &self.catalog);
         self.detection.batch(batch);
     }
 
@@ -227,6 +238,14 @@ impl Engine {
         // A clock that was set back must not make the past happen again.
         self.now = self.now.max(now);
         self.take_in_pending();
+        let mut alarms = Vec::new();
+        self.rules.tick(self.now, &mut alarms);
+        if !alarms.is_empty() {
+            self.detection.batch(Batch {
+                samples: Vec::new(),
+                events: alarms,
+            });
+        }
         let findings = self.detection.tick(self.now, &self.topology, &*self.parallel);
         let incidents = self
             .diagnosis

@@ -4,6 +4,7 @@
 //! replay, demo and simulation drive the same engine; only the shell around it differs.
 
 mod ahead;
+mod alarms;
 mod core;
 mod effects;
 mod facts;
@@ -16,6 +17,7 @@ mod telling;
 mod view;
 
 pub use ahead::Uncovered;
+pub use alarms::{RuleBook, RuleDesk, RuleSettings};
 pub use core::{Engine, Setup, SetupError};
 pub use effects::{Effects, Notification, NotificationKind, Permit, ProbeRequest, Record};
 pub use input::{Input, OperatorCommand, PlanEvent};

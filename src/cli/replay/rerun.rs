@@ -77,6 +77,7 @@ impl Under {
             place(format!("jurymast.yml{line}: {}", error.message))
         })?;
         config.detect.models = Arc::new(crate::config::models(&capsule.models).map_err(place)?);
+        config.rules.alert_files.clone_from(&capsule.alerts);
         let own_library = || {
             if capsule.patterns.is_empty() || matches!(self, Self::Builtin) {
                 return Ok(Library::builtin());

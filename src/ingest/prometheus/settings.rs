@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::http::HttpSettings;
-use super::targets::Target;
+use super::targets::{Target, resolve};
 use crate::model::{EntityKind, Span};
 
 /// Targets that are scraped alike.
@@ -65,4 +65,17 @@ const fn default_sample_limit() -> usize {
 }
 const fn default_body_limit() -> usize {
     64 << 20
+}
+
+impl ScrapeSettings {
+    /// The entity and the instance of each target that the config lists itself.
+    pub fn listed(&self) -> impl Iterator<Item = (String, String)> {
+        self.targets.iter().map(|target| {
+            let resolved = match target {
+                Target::Address(address) => resolve(address, None, &self.path),
+                Target::Named { address, entity } => resolve(address, Some(entity), &self.path),
+            };
+            (resolved.entity, resolved.instance)
+        })
+    }
 }
