@@ -247,7 +247,7 @@ impl Design {
         self.feed(world, at, Event::Journaled);
     }
 
-    fn obey(&self, node: &mut Node, wire: &Wire) -> bool {
+    fn obey(&self, node: &mut Node, wire: Wire) -> bool {
         if self.tokens {
             if node.done.contains(&wire.key) {
                 return true;
@@ -382,7 +382,7 @@ impl Model for Design {
             Move::Write(at) => self.write(&mut world, usize::from(at)),
             Move::Deliver(wire) => {
                 world.wires.remove(&wire);
-                let obeyed = self.obey(&mut world.nodes[usize::from(wire.node)], &wire);
+                let obeyed = self.obey(&mut world.nodes[usize::from(wire.node)], wire);
                 let live = world.agents[usize::from(wire.agent)].live.as_ref();
                 if live.is_some_and(|live| live.waits == Waits::Answer(wire.key)) {
                     let applied = if obeyed {
