@@ -168,14 +168,14 @@ impl Sights {
     /// Tells the others, and looks at what they suspect, if there is anything.
     pub async fn tell(&self, store: &Store) {
         let now = Instant::now();
-        let (seen, to_ask) = {
+        let (seen, asked) = {
             let mut state = self.state();
             state
                 .suspected
                 .retain(|_, (_, said)| now.duration_since(*said) < HEARD_MAX_AGE);
-            (state.to_tell(now), state.to_ask(now))
+            (state.worth_telling(now), state.worth_asking(now))
         };
-        for (entity, spec) in to_ask {
+        for (entity, spec) in asked {
             let (prober, agent, inbox) = (Arc::clone(&self.prober), self.agent.clone(), self.inbox.clone());
             tokio::spawn(async move {
                 let event = probing::look(&prober, &entity, &spec, &agent, Check::Probe, None).await;
@@ -192,7 +192,7 @@ impl Sights {
 
 impl State {
     /// What is worth telling now; an empty list says once that it is over.
-    fn to_tell(&mut self, now: Instant) -> Option<Vec<Seen>> {
+    fn worth_telling(&mut self, now: Instant) -> Option<Vec<Seen>> {
         if self.told.is_some_and(|told| now.duration_since(told) < TELL_EVERY) {
             return None;
         }
@@ -220,7 +220,7 @@ impl State {
     }
 
     /// What others suspect, and own suspicions of which the others must go on hearing.
-    fn to_ask(&mut self, now: Instant) -> Vec<(Entity, ProbeSpec)> {
+    fn worth_asking(&mut self, now: Instant) -> Vec<(Entity, ProbeSpec)> {
         let own = self
             .own
             .iter()
@@ -275,15 +275,15 @@ mod tests {
     async fn nothing_is_told_while_nothing_is_suspected() {
         let (sights, _heard) = sights();
         sights.note(&own("a", Reach::Good { took: Span::millis(1) }));
-        assert_eq!(sights.state().to_tell(Instant::now()), None);
+        assert_eq!(sights.state().worth_telling(Instant::now()), None);
         sights.note(&own("a", Reach::Refused));
-        let told = sights.state().to_tell(Instant::now()).unwrap();
+        let told = sights.state().worth_telling(Instant::now()).unwrap();
         assert_eq!((told.len(), &told[0].reach), (1, &Reach::Refused));
         sights.note(&own("a", Reach::Good { took: Span::millis(1) }));
         // Once more, to say that it is over.
         let later = Instant::now() + TELL_EVERY;
-        assert_eq!(sights.state().to_tell(later), Some(Vec::new()));
-        assert_eq!(sights.state().to_tell(later + TELL_EVERY), None);
+        assert_eq!(sights.state().worth_telling(later), Some(Vec::new()));
+        assert_eq!(sights.state().worth_telling(later + TELL_EVERY), None);
     }
 
     #[tokio::test]
@@ -305,9 +305,9 @@ mod tests {
             panic!("a look of another agent")
         };
         assert!(matches!(event.kind, EventKind::Reach { vantage, .. } if vantage.as_str() == "there"));
-        assert_eq!(sights.state().to_tell(Instant::now()), None);
-        assert_eq!(sights.state().to_ask(Instant::now() + LOOK_EVERY).len(), 1);
+        assert_eq!(sights.state().worth_telling(Instant::now()), None);
+        assert_eq!(sights.state().worth_asking(Instant::now() + LOOK_EVERY).len(), 1);
         sights.note(&own("a", Reach::Good { took: Span::millis(1) }));
-        assert_eq!(sights.state().to_tell(Instant::now()).unwrap().len(), 1);
+        assert_eq!(sights.state().worth_telling(Instant::now()).unwrap().len(), 1);
     }
 }

@@ -13,7 +13,7 @@ use crate::config::Loaded;
 pub enum What {
     /// Follow the chain of hashes from its beginning; exit code 1 if it is broken.
     Verify {
-        /// The config; its agent.data_dir holds the log.
+        /// The config; the log is in the folder that it names as `agent.data_dir`.
         #[arg(short, long, default_value = "jurymast.yml")]
         config: PathBuf,
         /// The folder itself, instead of a config.

@@ -17,9 +17,13 @@ const NOBODY_KNOWS: i32 = 3;
 
 /// Arguments.
 #[derive(clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own on the command line"
+)]
 pub struct Args {
     /// For which service: each has a highest token of its own.
-    #[arg(long, required_unless_present = "list", default_value = "")]
+    #[arg(long)]
     service: String,
     /// The token of the command, as EPOCH.SEQ; playbooks fill it in for {token}.
     #[arg(long, env = "JURYMAST_TOKEN", value_parser = token)]

@@ -44,6 +44,7 @@ pub struct Kept {
 }
 
 /// What is asked.
+#[expect(clippy::large_enum_variant, reason = "one at a time, and boxed on its way")]
 #[derive(Debug, Clone)]
 pub enum Ask {
     /// I live: keep my lead, or give me the one that is free.

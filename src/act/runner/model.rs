@@ -15,6 +15,7 @@ const NODES: u8 = 3;
 
 /// What a design does. The one that is used does all of it.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a rule of its own, kept or not")]
 struct Design {
     /// Agents, each leading for one epoch.
     agents: u8,
@@ -32,6 +33,8 @@ struct Design {
     forgets: bool,
     /// An agent may die and be started anew while it leads.
     dies: bool,
+    /// A command may go unanswered, and a look may tell nothing. Without it an agent waits until the answer comes, however late: it stands still there.
+    silence: bool,
 }
 
 const USED: Design = Design {
@@ -43,6 +46,7 @@ const USED: Design = Design {
     names_kept: true,
     forgets: false,
     dies: true,
+    silence: true,
 };
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -243,7 +247,7 @@ impl Design {
         self.feed(world, at, Event::Journaled);
     }
 
-    fn obey(&self, node: &mut Node, wire: &Wire) -> bool {
+    fn obey(&self, node: &mut Node, wire: Wire) -> bool {
         if self.tokens {
             if node.done.contains(&wire.key) {
                 return true;
@@ -329,8 +333,12 @@ impl Model for Design {
                 None => {}
                 Some(live) => match live.waits {
                     Waits::Write(_) => moves.push(Move::Write(at)),
-                    Waits::Answer(_) => moves.push(Move::Silence(at)),
-                    Waits::Look { .. } => moves.extend([Move::Look(at, true), Move::Look(at, false)]),
+                    Waits::Answer(_) if self.silence => moves.push(Move::Silence(at)),
+                    Waits::Answer(_) => {}
+                    Waits::Look { .. } => {
+                        moves.push(Move::Look(at, true));
+                        moves.extend(self.silence.then_some(Move::Look(at, false)));
+                    }
                 },
             }
             if self.dies && !world.died && agent.leads && world.shared.epoch == at + 1 {
@@ -374,7 +382,7 @@ impl Model for Design {
             Move::Write(at) => self.write(&mut world, usize::from(at)),
             Move::Deliver(wire) => {
                 world.wires.remove(&wire);
-                let obeyed = self.obey(&mut world.nodes[usize::from(wire.node)], &wire);
+                let obeyed = self.obey(&mut world.nodes[usize::from(wire.node)], wire);
                 let live = world.agents[usize::from(wire.agent)].live.as_ref();
                 if live.is_some_and(|live| live.waits == Waits::Answer(wire.key)) {
                     let applied = if obeyed {

@@ -115,7 +115,9 @@ impl Store {
                 then.push(json!({"request_put": {"key": coded(key), "value": coded(bytes)}}));
             }
             None => {
-                then.push(json!({"request_delete_range": {"key": coded(&folder), "range_end": coded(behind(&folder))}}))
+                then.push(
+                    json!({"request_delete_range": {"key": coded(&folder), "range_end": coded(behind(&folder))}}),
+                );
             }
         }
         if let Some(state) = state {

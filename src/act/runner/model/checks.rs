@@ -8,17 +8,27 @@ fn counted(design: Design, what: &str) {
     checker.assert_properties();
 }
 
+/// Every answer comes some time, however late.
+const HEARD: Design = Design { silence: false, ..USED };
+
 #[test]
 fn two_agents_never_make_two_actives() {
-    counted(USED, "2 agents, 2 epochs, 3 nodes");
+    counted(HEARD, "2 agents, 2 epochs, 3 nodes");
 }
 
 #[test]
+#[ignore = "millions of states: cargo test --release --lib model -- --ignored"]
+fn two_agents_that_hear_nothing_never_make_two_actives() {
+    counted(USED, "2 agents, 2 epochs, 3 nodes, answers lost");
+}
+
+#[test]
+#[ignore = "millions of states: cargo test --release --lib model -- --ignored"]
 fn three_agents_never_make_two_actives() {
     let three = Design {
         agents: 3,
         dies: false,
-        ..USED
+        ..HEARD
     };
     counted(three, "3 agents, 3 epochs, 3 nodes");
 }
@@ -30,7 +40,7 @@ fn each_weaker_design_ends_in_two_actives() {
         journal: false,
         compared: false,
         seals: false,
-        ..USED
+        ..HEARD
     };
     let weaker = [
         ("lease only", bare),
@@ -39,12 +49,12 @@ fn each_weaker_design_ends_in_two_actives() {
             "with tokens and a journal that is not compared",
             Design {
                 compared: false,
-                ..USED
+                ..HEARD
             },
         ),
         (
             "with a compared journal and no tokens",
-            Design { tokens: false, ..USED },
+            Design { tokens: false, ..HEARD },
         ),
         (
             "with names forgotten when a plan is complete",
@@ -52,18 +62,18 @@ fn each_weaker_design_ends_in_two_actives() {
                 names_kept: false,
                 agents: 3,
                 dies: false,
-                ..USED
+                ..HEARD
             },
         ),
-        ("with targets that forget", Design { forgets: true, ..USED }),
-        ("without seals", Design { seals: false, ..USED }),
+        ("with targets that forget", Design { forgets: true, ..HEARD }),
+        ("without seals", Design { seals: false, ..HEARD }),
     ];
     for (what, design) in weaker {
-        let checker = design.checker().threads(2).spawn_bfs().join();
+        let checker = design.checker().threads(2).spawn_dfs().join();
         let found = checker.discovery("never two actives");
         let steps = found.map(|path| path.into_actions().len());
         println!(
-            "{what}: two actives after {steps:?} moves, {} states",
+            "{what}: two actives, {steps:?} moves, {} states looked at",
             checker.unique_state_count()
         );
         assert!(steps.is_some(), "{what} is not refuted");
