@@ -14,6 +14,7 @@ use crate::model::plan::Outcome;
 use crate::model::{Check, EntityName};
 use crate::notify::Notifier;
 
+use super::explaining::Explained;
 use super::probing;
 use super::snapshot::snapshot;
 
@@ -35,6 +36,7 @@ pub struct Dispatcher {
     pub picture: api::Picture,
     pub recent: VecDeque<Arc<Record>>,
     pub painted: Option<Instant>,
+    pub explained: Explained,
 }
 
 impl Dispatcher {
@@ -116,8 +118,12 @@ impl Dispatcher {
         let due = self.painted.is_none_or(|painted| painted.elapsed() >= PICTURE_EVERY);
         if due || news {
             self.painted = Some(Instant::now());
-            self.picture
-                .publish(snapshot(engine, &self.recent, self.conductor.is_some()));
+            self.picture.publish(snapshot(
+                engine,
+                &mut self.explained,
+                &self.recent,
+                self.conductor.is_some(),
+            ));
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod effects;
 mod engine_loop;
+mod explaining;
 mod parallel;
 mod probing;
 mod recording;
@@ -208,6 +209,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         picture,
         recent: VecDeque::new(),
         painted: None,
+        explained: explaining::Explained::default(),
     };
     let (mut engine, mut feed) = (engine, feed);
     while let Some(loaded) = engine_loop::run(&mut engine, &mut waiting, &mut wanted, &mut dispatcher, &stop).await {

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use crate::api::{EntityView, Health, ServiceView, Snapshot};
 use crate::detect::Vitals;
-use crate::diagnose::explain;
 use crate::engine::{Engine, Record};
 use crate::model::{EntityName, Severity};
+
+use super::explaining::Explained;
 
 /// Entities that are shown one by one; of a larger fleet only those that are not well.
 const SHOWN: usize = 2000;
 
 /// A picture of the engine as it stands.
-pub fn snapshot(engine: &Engine, recent: &VecDeque<Arc<Record>>, acting: bool) -> Snapshot {
+pub fn snapshot(engine: &Engine, explained: &mut Explained, recent: &VecDeque<Arc<Record>>, acting: bool) -> Snapshot {
     let mut symptoms: BTreeMap<EntityName, Vec<(Severity, String)>> = BTreeMap::new();
     for incident in engine.incidents().filter(|incident| incident.is_open()) {
         for symptom in &incident.symptoms {
@@ -70,10 +71,7 @@ pub fn snapshot(engine: &Engine, recent: &VecDeque<Arc<Record>>, acting: bool) -
         entities,
         services,
         incidents: engine.incidents().cloned().collect(),
-        explanations: engine
-            .incidents()
-            .map(|incident| (incident.id, explain(incident, engine.topology())))
-            .collect(),
+        explanations: explained.all(engine),
         verdicts: engine.verdicts().cloned().collect(),
         plans: engine.plans().cloned().collect(),
         recent: recent.iter().cloned().collect(),

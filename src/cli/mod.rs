@@ -7,6 +7,7 @@ mod client;
 mod demo;
 mod doctor;
 mod eval;
+mod explained;
 mod inject;
 mod operate;
 mod plan;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Ended, Outcome, Output, client, table};
+use super::{Ended, Outcome, Output, client, explained, table};
 use crate::model::Span;
 
 /// Arguments of `explain`.
@@ -10,6 +10,9 @@ use crate::model::Span;
 pub struct Explain {
     /// Which incident.
     id: u64,
+    /// Of a recorded incident instead of a running agent: as it stood when it was decided about.
+    #[arg(long, value_name = "DIR")]
+    capsule: Option<std::path::PathBuf>,
     #[command(flatten)]
     agent: client::Args,
 }
@@ -187,40 +190,14 @@ pub fn incidents(agent: &client::Args, output: Output) -> Outcome {
 
 /// `jurymast explain`.
 pub fn explain(args: &Explain, output: Output) -> Outcome {
-    let answer = args.agent.get(&format!("/api/incidents/{}", args.id))?;
+    let answer = match &args.capsule {
+        Some(dir) => explained::of_capsule(dir, args.id)?,
+        None => args.agent.get(&format!("/api/incidents/{}", args.id))?,
+    };
     if output == Output::Json {
         println!("{answer:#}");
-        return Ok(Ended::Good);
-    }
-    let explanation = &answer["explanation"];
-    println!("{}\n\nseen:", text(explanation, "/headline"));
-    for line in list(explanation, "seen").filter_map(Value::as_str) {
-        println!("  {line}");
-    }
-    println!("\ncauses:");
-    for cause in list(explanation, "causes") {
-        println!("  {}", text(cause, "/headline"));
-        for (name, mark) in [("speaks_for", '+'), ("speaks_against", '-')] {
-            for line in list(cause, name).filter_map(Value::as_str) {
-                println!("       {mark} {line}");
-            }
-        }
-    }
-    println!("\nverdicts:");
-    for verdict in list(&answer, "verdicts") {
-        let reason = match verdict["refusal"].as_object() {
-            Some(_) => format!(
-                "{}: {}",
-                text(verdict, "/refusal/gate"),
-                text(verdict, "/refusal/reason")
-            ),
-            None => format!("plan {}", text(verdict, "/plan")),
-        };
-        println!(
-            "  {} {}  {reason}",
-            text(verdict, "/decision"),
-            text(verdict, "/service")
-        );
+    } else {
+        print!("{}", explained::page(&answer)?);
     }
     Ok(Ended::Good)
 }

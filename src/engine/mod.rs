@@ -10,6 +10,7 @@ mod input;
 mod operator;
 mod planning;
 mod review;
+mod settling;
 mod telling;
 mod view;
 

@@ -2,6 +2,7 @@
 
 use crate::decide::{Senses, ServiceState};
 use crate::detect::Detection;
+use crate::diagnose::Explanation;
 use crate::model::{EntityName, Incident, IncidentId, Lease, Service, Timestamp, Topology};
 
 use super::Engine;
@@ -52,6 +53,11 @@ impl Engine {
     /// Incidents, open and lately closed, by number.
     pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
         self.diagnosis.incidents()
+    }
+
+    /// An incident in plain sentences: what was seen, what may have caused it, what would settle it.
+    pub fn explain(&self, id: IncidentId) -> Option<Explanation> {
+        self.diagnosis.explain(id, self.now, &self.topology, &self.detection)
     }
 
     /// The incident of that number.

@@ -52,12 +52,15 @@ function incidents(s) {
       const line = el("p", "", el("span", "tag " + v.decision, v.decision), " ", v.service ? v.service + ": " : "",
         v.refusal ? `${v.refusal.gate}: ${v.refusal.reason}` : v.plan ? "plan " + v.plan : "");
       if (v.decision === "ask") line.append(" ", button("approve", () => act(`/api/incidents/${i.id}/approve`, v.service ? { service: v.service } : {})));
+      const cost = costs(v);
+      if (cost) line.append(cost);
       return line;
     });
     const told = (s.explanations.find(([id]) => id === i.id) || [0, null])[1];
     const more = told ? el("details", "", el("summary", "", `evidence: ${told.seen.length} symptoms`),
       el("ul", "", ...told.seen.slice(0, 40).map((line) => el("li", "", line))),
-      ...told.causes.slice(0, 3).map((c) => el("div", "", el("p", "", c.headline), el("ul", "", ...c.speaks_for.map((t) => el("li", "", "+ " + t)), ...c.speaks_against.slice(0, 8).map((t) => el("li", "soft", "− " + t)))))) : null;
+      ...told.causes.slice(0, 3).map((c) => el("div", "", el("p", "", c.headline), el("ul", "", ...c.speaks_for.map((t) => el("li", "", "+ " + t)), ...c.speaks_against.slice(0, 8).map((t) => el("li", "soft", "− " + t)), ...(c.paths || []).map((t) => el("li", "soft", t))))),
+      ...details(told)) : null;
     if (more && openDetails.has(i.id)) more.open = true;
     if (more) more.addEventListener("toggle", () => more.open ? openDetails.add(i.id) : openDetails.delete(i.id));
     return el("div", "card " + (i.closed ? "" : "bad"), el("div", "row", el("h3", "", `#${i.id} ${top ? top.fault + " at " + top.entity : ""}`),
@@ -66,6 +69,13 @@ function incidents(s) {
   $("incidents").replaceChildren(...(open.length ? open.map(card) : [el("p", "soft", "none open")]),
     ...(closed.length ? [el("details", "", el("summary", "", `${closed.length} closed lately`), ...closed.map(card))] : []));
 }
+// What would be thought without a part of the evidence, and what would settle it.
+function details(told) {
+  const list = (title, lines) => lines && lines.length ? [el("p", "", title), el("ul", "", ...lines.map((t) => el("li", "", t)))] : [];
+  return [...list("Without a part of it", (told.without || []).map((w) => w.text)),
+    ...list("What would settle it", (told.settle || []).map((o) => o.text + " " + o.outcomes.map((x) => x.text).join("; ")))];
+}
+const costs = (v) => v.costs && v.costs.length ? el("span", "soft", " · expected costs: " + v.costs.map((c) => `${c.remedy} ${c.cost.toFixed(1)}`).join(", ")) : null;
 const openDetails = new Set();
 function entities(s) {
   const kinds = [...new Set(s.entities.map((e) => e.kind))];

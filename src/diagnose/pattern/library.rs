@@ -6,12 +6,14 @@ use serde_saphyr::Spanned;
 
 use crate::model::{FaultName, Hypothesis};
 
+use super::super::calibrate::Reliability;
 use super::{Expectation, Pattern};
 
 /// All known faults, by name.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Library {
     patterns: Vec<Pattern>,
+    reliability: Reliability,
 }
 
 /// A pattern file that cannot be used.
@@ -99,7 +101,22 @@ impl Library {
             }
         }
         patterns.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self { patterns })
+        Ok(Self {
+            patterns,
+            reliability: Reliability::builtin(),
+        })
+    }
+
+    /// With another correction of probabilities than the one that comes with the binary.
+    #[must_use]
+    pub fn with_reliability(mut self, reliability: Reliability) -> Self {
+        self.reliability = reliability;
+        self
+    }
+
+    /// How often causes are right, by how probable they are called.
+    pub const fn reliability(&self) -> &Reliability {
+        &self.reliability
     }
 
     /// All patterns, by name.
