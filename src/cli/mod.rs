@@ -16,6 +16,7 @@ mod reference;
 mod replay;
 mod run;
 mod sim;
+mod stage;
 mod test;
 
 pub use reference::reference;

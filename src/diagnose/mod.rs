@@ -17,6 +17,7 @@ mod explain;
 mod group;
 mod incidents;
 mod infer;
+mod learn;
 mod pattern;
 mod rank;
 mod scene;
@@ -25,8 +26,9 @@ pub mod traces;
 mod weigh;
 
 pub use calibrate::{Metrics as ReliabilityMetrics, Point as ReliabilityPoint, Reliability};
-pub use cases::{CaseError, CaseResult, Expected, PatternCase, read_cases, run_cases};
+pub use cases::{CaseError, CaseResult, Expected, PatternCase, Shown, reach_of, read_cases, run_cases};
 pub use explain::{Cause, Explanation, Look, Observation, Without, explain};
 pub use incidents::Diagnosis;
+pub use learn::{Lesson, Lessons, Testimony};
 pub use pattern::{Expectation, Library, Pattern, PatternError};
 pub use settings::Settings;

@@ -2,8 +2,8 @@
 
 use crate::decide::{Senses, ServiceState};
 use crate::detect::Detection;
-use crate::diagnose::Explanation;
-use crate::model::{EntityName, Incident, IncidentId, Lease, Service, Timestamp, Topology};
+use crate::diagnose::{Explanation, Testimony};
+use crate::model::{EntityName, FaultName, Incident, IncidentId, Lease, Service, Timestamp, Topology};
 
 use super::Engine;
 
@@ -58,6 +58,21 @@ impl Engine {
     /// An incident in plain sentences: what was seen, what may have caused it, what would settle it.
     pub fn explain(&self, id: IncidentId) -> Option<Explanation> {
         self.diagnosis.explain(id, self.now, &self.topology, &self.detection)
+    }
+
+    /// What an incident showed of what it was; of its most probable cause, where no other is named.
+    pub fn testimony(
+        &self,
+        id: IncidentId,
+        fault: Option<FaultName>,
+        entity: Option<EntityName>,
+    ) -> Option<Testimony> {
+        let incident = self.incident(id)?;
+        let top = incident.top()?;
+        let fault = fault.unwrap_or_else(|| top.fault.clone());
+        let entity = entity.unwrap_or_else(|| top.entity.clone());
+        self.diagnosis
+            .testimony(incident, &fault, &entity, self.now, &self.topology, &self.detection)
     }
 
     /// The incident of that number.

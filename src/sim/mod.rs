@@ -4,13 +4,14 @@
 //! seed gives the same run, event for event.
 //!
 //! [`world`] is the clock and the network; [`storm`] is what goes wrong; [`target`] is what plans act on; [`disk`] keeps the journal, byte for byte; [`agent`] does what the
-//! conductor does; [`law`] holds the invariants, which know the truth that the agent does not. A [`Mutant`] breaks one rule on purpose: the laws must notice.
+//! conductor does; [`law`] holds the invariants, which know the truth that the agent does not. [`stage`] acts single incidents out as raw telemetry. A [`Mutant`] breaks one rule on purpose: the laws must notice.
 
 mod agent;
 mod disk;
 mod law;
 mod mutant;
 mod plant;
+pub mod stage;
 mod storm;
 mod target;
 mod world;

@@ -9,9 +9,11 @@ pub(super) mod settle;
 mod text;
 pub(super) mod without;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::model::{EntityName, FaultName, Incident, Topology};
+use crate::model::{EntityName, FaultName, Incident, SignalName, Symptom, SymptomKind, Topology};
 
 pub use settle::{Look, Observation};
 pub use without::Without;
@@ -61,6 +63,7 @@ pub fn explain(incident: &Incident, topology: &Topology) -> Explanation {
         .chain(incident.past.iter().map(|s| (s, " (over)")))
         .collect();
     seen.sort_by(|a, b| (a.0.onset, &a.0.key).cmp(&(b.0.onset, &b.0.key)));
+    let seen = alike(&seen);
     let headline = match incident.top() {
         Some(top) => format!(
             "incident {}: {} at {} (p = {:.2})",
@@ -89,12 +92,51 @@ pub fn explain(incident: &Incident, topology: &Topology) -> Explanation {
         .collect();
     Explanation {
         headline,
-        seen: seen
-            .into_iter()
-            .map(|(s, over)| format!("{}  {}{over}: {}", s.onset, s.key, s.evidence.text))
-            .collect(),
+        seen,
         causes,
         without: Vec::new(),
         settle: Vec::new(),
     }
+}
+
+/// Of symptoms of one sort so many are told one by one; the rest is counted.
+const ALIKE: usize = 4;
+
+/// One line for each symptom, in their order; where many are of one sort, the first of them and a line for the rest.
+fn alike(seen: &[(&Symptom, &str)]) -> Vec<String> {
+    let mut sorts: BTreeMap<(SymptomKind, &SignalName, &str), Vec<&Symptom>> = BTreeMap::new();
+    for (symptom, over) in seen {
+        let sort = (symptom.key.kind, &symptom.key.signal, *over);
+        sorts.entry(sort).or_default().push(symptom);
+    }
+    let mut told = Vec::new();
+    let mut number: BTreeMap<(SymptomKind, &SignalName, &str), usize> = BTreeMap::new();
+    for (symptom, over) in seen {
+        let sort = (symptom.key.kind, &symptom.key.signal, *over);
+        let all = sorts.get(&sort).map_or(&[][..], Vec::as_slice);
+        let place = number.entry(sort).or_default();
+        *place += 1;
+        if *place < ALIKE || all.len() <= ALIKE {
+            told.push(format!(
+                "{}  {}{over}: {}",
+                symptom.onset, symptom.key, symptom.evidence.text
+            ));
+        } else if *place == ALIKE {
+            let last = all.last().map_or(symptom.onset, |last| last.onset);
+            let names: Vec<&str> = all
+                .iter()
+                .skip(ALIKE - 1)
+                .take(3)
+                .map(|s| s.key.entity.as_str())
+                .collect();
+            told.push(format!(
+                "{}  {} more {:?}{over}, the last at {last}: {} …",
+                symptom.onset,
+                all.len() + 1 - ALIKE,
+                symptom.key.kind,
+                names.join(", ")
+            ));
+        }
+    }
+    told
 }

@@ -107,6 +107,13 @@ impl Library {
         })
     }
 
+    /// With every pattern changed in the same way.
+    pub(in crate::diagnose) fn map(&self, change: impl Fn(&mut Pattern)) -> Self {
+        let mut changed = self.clone();
+        changed.patterns.iter_mut().for_each(change);
+        changed
+    }
+
     /// With another correction of probabilities than the one that comes with the binary.
     #[must_use]
     pub fn with_reliability(mut self, reliability: Reliability) -> Self {

@@ -2,11 +2,12 @@
 //!
 //! One configuration for all; what is looked at is decided by what a case has. The label is compared with the ranking after it is made.
 
+pub mod capsules;
 mod case;
 mod nezha;
 mod petshop;
 mod rcaeval;
-mod score;
+pub mod score;
 pub mod table;
 #[cfg(test)]
 mod tests;
