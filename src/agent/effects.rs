@@ -14,6 +14,7 @@ use crate::model::plan::Outcome;
 use crate::model::{Check, EntityName};
 use crate::notify::Notifier;
 
+use super::confirmed::Confirmations;
 use super::explaining::Explained;
 use super::probing;
 use super::snapshot::snapshot;
@@ -37,6 +38,7 @@ pub struct Dispatcher {
     pub recent: VecDeque<Arc<Record>>,
     pub painted: Option<Instant>,
     pub explained: Explained,
+    pub confirmations: Confirmations,
 }
 
 impl Dispatcher {
@@ -102,6 +104,7 @@ impl Dispatcher {
             if let Some(recording) = &mut self.recording {
                 recording.decision(&record);
             }
+            self.confirmations.keep(&record);
             let record = Arc::new(record);
             if let Some(watch) = &self.watch {
                 // Nobody has to watch.

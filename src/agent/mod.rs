@@ -4,6 +4,7 @@
 //! inbox; one loop hands each input to the engine and its effects to whoever carries them out. Replay drives the same engine
 //! without any of this.
 
+pub mod confirmed;
 mod effects;
 mod engine_loop;
 mod explaining;
@@ -210,6 +211,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         recent: VecDeque::new(),
         painted: None,
         explained: explaining::Explained::default(),
+        confirmations: confirmed::Confirmations::of(&config.agent.data_dir),
     };
     let (mut engine, mut feed) = (engine, feed);
     while let Some(loaded) = engine_loop::run(&mut engine, &mut waiting, &mut wanted, &mut dispatcher, &stop).await {

@@ -73,6 +73,7 @@ pub fn snapshot(engine: &Engine, explained: &mut Explained, recent: &VecDeque<Ar
         incidents: engine.incidents().cloned().collect(),
         explanations: explained.all(engine),
         verdicts: engine.verdicts().cloned().collect(),
+        faults: engine.faults().cloned().collect(),
         plans: engine.plans().cloned().collect(),
         recent: recent.iter().cloned().collect(),
     }

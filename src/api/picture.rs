@@ -8,7 +8,9 @@ use serde::Serialize;
 use crate::decide::ServiceState;
 use crate::diagnose::Explanation;
 use crate::engine::Record;
-use crate::model::{EntityKind, EntityName, Incident, IncidentId, Lease, Plan, ServiceName, Timestamp, Verdict};
+use crate::model::{
+    EntityKind, EntityName, FaultName, Incident, IncidentId, Lease, Plan, ServiceName, Timestamp, Verdict,
+};
 
 /// The engine as it stood at one moment.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -37,6 +39,9 @@ pub struct Snapshot {
     pub explanations: Vec<(IncidentId, Explanation)>,
     /// The verdicts that stand.
     pub verdicts: Vec<Verdict>,
+    /// The faults that have a pattern.
+    #[serde(skip)]
+    pub faults: Vec<FaultName>,
     /// The plans that run.
     pub plans: Vec<Plan>,
     /// The latest decisions.

@@ -9,6 +9,7 @@ mod doctor;
 mod eval;
 mod explained;
 mod inject;
+mod learn;
 mod operate;
 mod plan;
 mod record;
@@ -74,6 +75,10 @@ enum Command {
     Explain(operate::Explain),
     /// Say yes to a verdict that asks.
     Approve(operate::Approve),
+    /// Say that an incident was what it was taken for, or what else it was, to be learned from.
+    Confirm(learn::Confirm),
+    /// Learn from confirmed incidents how faults really show.
+    Learn(learn::Args),
     /// Take back a running plan.
     Abort(operate::Abort),
     /// Send a service back to where it belongs.
@@ -132,6 +137,8 @@ pub fn main() -> ExitCode {
         Command::Incidents(args) => operate::incidents(&args, cli.output),
         Command::Explain(args) => operate::explain(&args, cli.output),
         Command::Approve(args) => operate::approve(&args, cli.output),
+        Command::Confirm(args) => learn::confirm(&args, cli.output),
+        Command::Learn(args) => learn::learn(&args, cli.output),
         Command::Abort(args) => operate::abort(&args, cli.output),
         Command::Failback(args) => operate::failback(&args, cli.output),
         Command::Maintenance(args) => operate::maintenance(&args, cli.output),

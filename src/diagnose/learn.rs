@@ -202,7 +202,10 @@ mod tests {
         let pattern = taught([1.0, 0.0, 1.0], 10);
         assert!((pattern.must[0].likelihood - 0.95).abs() < 1e-9);
         assert!((pattern.may[0].likelihood - 0.2).abs() < 1e-9);
-        assert!((pattern.must_not[0].likelihood - 0.4).abs() < 1e-9, "it shows what it must not");
+        assert!(
+            (pattern.must_not[0].likelihood - 0.4).abs() < 1e-9,
+            "it shows what it must not"
+        );
         assert!(pattern.prior > 0.1, "and it happens");
     }
 

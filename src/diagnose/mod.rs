@@ -22,6 +22,7 @@ mod pattern;
 mod rank;
 mod scene;
 mod settings;
+mod signature;
 pub mod traces;
 mod weigh;
 
@@ -32,3 +33,4 @@ pub use incidents::Diagnosis;
 pub use learn::{Lesson, Lessons, Testimony};
 pub use pattern::{Expectation, Library, Pattern, PatternError};
 pub use settings::Settings;
+pub use signature::Signatures;

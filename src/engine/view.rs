@@ -60,13 +60,13 @@ impl Engine {
         self.diagnosis.explain(id, self.now, &self.topology, &self.detection)
     }
 
+    /// The faults that have a pattern, by name.
+    pub fn faults(&self) -> impl Iterator<Item = &FaultName> {
+        self.diagnosis.library().patterns().map(|pattern| &pattern.name)
+    }
+
     /// What an incident showed of what it was; of its most probable cause, where no other is named.
-    pub fn testimony(
-        &self,
-        id: IncidentId,
-        fault: Option<FaultName>,
-        entity: Option<EntityName>,
-    ) -> Option<Testimony> {
+    pub fn testimony(&self, id: IncidentId, fault: Option<FaultName>, entity: Option<EntityName>) -> Option<Testimony> {
         let incident = self.incident(id)?;
         let top = incident.top()?;
         let fault = fault.unwrap_or_else(|| top.fault.clone());

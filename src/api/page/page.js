@@ -60,7 +60,7 @@ function incidents(s) {
     const more = told ? el("details", "", el("summary", "", `evidence: ${told.seen.length} symptoms`),
       el("ul", "", ...told.seen.slice(0, 40).map((line) => el("li", "", line))),
       ...told.causes.slice(0, 3).map((c) => el("div", "", el("p", "", c.headline), el("ul", "", ...c.speaks_for.map((t) => el("li", "", "+ " + t)), ...c.speaks_against.slice(0, 8).map((t) => el("li", "soft", "− " + t)), ...(c.paths || []).map((t) => el("li", "soft", t))))),
-      ...details(told)) : null;
+      ...details(told), top ? button("this was it", () => act(`/api/incidents/${i.id}/confirm`)) : null) : null;
     if (more && openDetails.has(i.id)) more.open = true;
     if (more) more.addEventListener("toggle", () => more.open ? openDetails.add(i.id) : openDetails.delete(i.id));
     return el("div", "card " + (i.closed ? "" : "bad"), el("div", "row", el("h3", "", `#${i.id} ${top ? top.fault + " at " + top.entity : ""}`),
@@ -97,6 +97,7 @@ function line(r) {
     case "plan": return r.plan.summary;
     case "permit": return `step ${r.permit.step} of ${r.permit.plan}: ${r.permit.refusal ? "refused by " + r.permit.refusal.gate : "allowed"}`;
     case "plan_event": return `${r.plan_event.plan || r.plan_event.service}: ${r.plan_event.plan_event} ${r.plan_event.step ?? ""} ${r.plan_event.outcome ? JSON.stringify(r.plan_event.outcome) : ""}`;
+    case "confirmed": return `incident ${r.incident} was ${r.testimony.fault} at ${r.testimony.entity}, says ${r.by}`;
     case "operator": return `operator: ${r.operator.command} ${r.operator.by || ""}`;
   }
   return r.record;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use crate::cli::{Ended, Outcome, Output, table};
-use crate::eval::diagnose::{Figures, Format, Report, capsules, run as score};
+use crate::eval::diagnose::{Figures, Format, Report, capsules, run as score, tep};
 
 /// Arguments.
 #[derive(clap::Args)]
@@ -13,7 +13,7 @@ pub struct Args {
     /// How the files are laid out.
     #[arg(long, value_enum)]
     format: Layout,
-    /// One day's folder (nezha), one traffic folder (petshop), or a folder of cases (rcaeval) or of capsules.
+    /// One day's folder (nezha), one traffic folder (petshop), or a folder of cases (rcaeval) or of capsules, a folder of runs (tep).
     path: PathBuf,
     /// Show every case with the rank of its true cause.
     #[arg(short, long)]
@@ -31,12 +31,15 @@ enum Layout {
     Rcaeval,
     /// Recorded incidents, run through the whole engine.
     Capsule,
+    /// Runs of a process under known faults: train and test of each.
+    Tep,
 }
 
 /// Scores and prints.
 pub fn run(args: &Args, output: Output) -> Outcome {
     let format = match args.format {
         Layout::Capsule => return recorded(args, output),
+        Layout::Tep => return process(args, output),
         Layout::Nezha => Format::Nezha,
         Layout::Petshop => Format::Petshop,
         Layout::Rcaeval => Format::Rcaeval,
@@ -91,6 +94,34 @@ fn recorded(args: &Args, output: Output) -> Outcome {
     for wrong in &report.wrong {
         println!("  {wrong}");
     }
+    Ok(Ended::Good)
+}
+
+/// Fault classes of a process.
+fn process(args: &Args, output: Output) -> Outcome {
+    let report = tep::run(&args.path).map_err(|error| error.to_string())?;
+    if output == Output::Json {
+        let json = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
+        println!("{json}");
+        return Ok(Ended::Good);
+    }
+    if args.verbose {
+        let rows: Vec<Vec<String>> = report
+            .per_case
+            .iter()
+            .map(|case| {
+                let first = format!("{} ({:.2})", case.first, case.probability);
+                vec![case.truth.clone(), first, case.why.clone()]
+            })
+            .collect();
+        table(&["FAULT", "NAMED FIRST", "RIGHT"], &rows);
+        println!();
+    }
+    table(HEADER, &[row("runs", &report.runs)]);
+    println!(
+        "{} stretches, {:.3} named rightly",
+        report.stretches, report.stretches_right
+    );
     Ok(Ended::Good)
 }
 

@@ -14,7 +14,7 @@ use crate::agent::engine_setup;
 use crate::capsule::{Capsule, Truth};
 use crate::config::Config;
 use crate::detect::Sequential;
-use crate::diagnose::{Library, Reliability};
+use crate::diagnose::{Lessons, Library, Reliability, Testimony};
 use crate::engine::{Effects, Engine, Record};
 use crate::model::{Catalog, Decision, FaultName, Incident, IncidentId, Timestamp};
 use crate::plan::Playbooks;
@@ -113,12 +113,13 @@ pub fn run(path: &Path) -> Result<CapsuleReport, CapsuleProblem> {
     }
     let mut judged = Vec::new();
     for path in &paths {
-        judged.push(judge(path, None)?);
+        judged.push(judge(path, With::Shipped)?);
     }
     Ok(report(&judged))
 }
 
-fn report(judged: &[Judged]) -> CapsuleReport {
+/// The figures over some capsules.
+pub fn report(judged: &[Judged]) -> CapsuleReport {
     let scored: Vec<&Scored> = judged.iter().flat_map(|judged| &judged.scored).collect();
     let verdicts: Vec<bool> = judged
         .iter()
@@ -153,15 +154,26 @@ fn report(judged: &[Judged]) -> CapsuleReport {
     }
 }
 
-/// Runs one capsule; with another correction of probabilities than the one that ships, if one is given.
-pub fn judge(path: &Path, reliability: Option<&Reliability>) -> Result<Judged, CapsuleProblem> {
+/// Under which diagnosis.
+#[derive(Clone, Copy)]
+pub enum With<'a> {
+    /// That which ships.
+    Shipped,
+    /// With another correction of probabilities.
+    Reliability(&'a Reliability),
+    /// With what confirmed incidents have taught.
+    Lessons(&'a Lessons),
+}
+
+/// Runs one capsule.
+pub fn judge(path: &Path, with: With<'_>) -> Result<Judged, CapsuleProblem> {
     let wrong = |problem: String| CapsuleProblem {
         path: path.to_owned(),
         problem,
     };
     let capsule = Capsule::open(path).map_err(|error| wrong(error.to_string()))?;
     let begun = Instant::now();
-    let log = replay(&capsule, reliability).map_err(wrong)?;
+    let (_, log) = replay(&capsule, with).map_err(wrong)?;
     let seconds = begun.elapsed().as_secs_f64();
     let manifest = &capsule.manifest;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -225,23 +237,53 @@ pub fn judge(path: &Path, reliability: Option<&Reliability>) -> Result<Judged, C
     Ok(judged)
 }
 
-fn replay(capsule: &Capsule, reliability: Option<&Reliability>) -> Result<Vec<Record>, String> {
-    let pairs = |files: &[(String, String)]| -> Vec<(String, String)> { files.to_vec() };
+/// What each labelled fault of a capsule showed of itself; its own confirmations, where somebody gave them, instead.
+pub fn testimonies(path: &Path) -> Result<Vec<Testimony>, CapsuleProblem> {
+    let wrong = |problem: String| CapsuleProblem {
+        path: path.to_owned(),
+        problem,
+    };
+    let capsule = Capsule::open(path).map_err(|error| wrong(error.to_string()))?;
+    let (engine, log) = replay(&capsule, With::Shipped).map_err(wrong)?;
+    let confirmed: Vec<Testimony> = log.iter().filter_map(confirmed).cloned().collect();
+    if !confirmed.is_empty() {
+        return Ok(confirmed);
+    }
+    let finals = finals(&log);
+    let found = capsule.manifest.truth.iter().filter_map(|truth| {
+        let incident = meant(truth, &finals)?;
+        engine.testimony(incident.id, Some(truth.fault.clone()), Some(truth.entity.clone()))
+    });
+    Ok(found.collect())
+}
+
+/// What a line of the decision log says of a confirmed incident.
+pub const fn confirmed(record: &Record) -> Option<&Testimony> {
+    match record {
+        Record::Confirmed { testimony, .. } => Some(testimony),
+        _ => None,
+    }
+}
+
+fn replay(capsule: &Capsule, with: With<'_>) -> Result<(Engine, Vec<Record>), String> {
     let config = Config::parse(&capsule.config).map_err(|error| error.message)?;
-    let patterns = pairs(&capsule.patterns);
-    let mut library = if patterns.is_empty() {
+    let pairs = |files: &'static str| match files {
+        "patterns" => capsule.patterns.iter(),
+        _ => capsule.playbooks.iter(),
+    };
+    let texts = |files| pairs(files).map(|(name, text)| (name.as_str(), text.as_str()));
+    let mut library = if capsule.patterns.is_empty() {
         Library::builtin()
     } else {
-        Library::parse(patterns.iter().map(|(name, text)| (name.as_str(), text.as_str()))).map_err(|e| e.to_string())?
+        Library::parse(texts("patterns")).map_err(|error| error.to_string())?
     };
-    if let Some(reliability) = reliability {
-        library = library.with_reliability(reliability.clone());
-    }
+    library = match with {
+        With::Shipped => library,
+        With::Reliability(reliability) => library.with_reliability(reliability.clone()),
+        With::Lessons(lessons) => library.taught(lessons),
+    };
     let mut playbooks = Playbooks::builtin();
-    let books = pairs(&capsule.playbooks);
-    let own =
-        Playbooks::parse(books.iter().map(|(name, text)| (name.as_str(), text.as_str()))).map_err(|e| e.to_string())?;
-    playbooks.extend(own);
+    playbooks.extend(Playbooks::parse(texts("playbooks")).map_err(|error| error.to_string())?);
     let catalog = Catalog::new();
     let setup = engine_setup(
         &config,
@@ -259,7 +301,7 @@ fn replay(capsule: &Capsule, reliability: Option<&Reliability>) -> Result<Vec<Re
             effects.clear();
         })
         .map_err(|error| error.to_string())?;
-    Ok(log)
+    Ok((engine, log))
 }
 
 /// Each incident as it stood last while anything stood.

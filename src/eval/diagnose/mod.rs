@@ -9,6 +9,7 @@ mod petshop;
 mod rcaeval;
 pub mod score;
 pub mod table;
+pub mod tep;
 #[cfg(test)]
 mod tests;
 

@@ -10,7 +10,7 @@ use crate::model::{SignalName, SymptomKind};
 pub const LEVEL: f64 = 40.0;
 
 /// Share of the level by which it wavers.
-const NOISE: f64 = 0.02;
+const NOISE: f64 = 0.01;
 
 /// Bounds of rules, between the level and where a fault takes it.
 pub const ABOVE: f64 = LEVEL * 1.5;
@@ -56,8 +56,8 @@ impl Shape {
             Self::High => LEVEL,
             Self::Low => -0.8 * LEVEL,
             Self::Rate => 3.0 * RATE * seconds,
-            Self::Drift => 0.5 * NOISE * LEVEL * seconds,
-            Self::Anomaly => 18.0 * NOISE * LEVEL,
+            Self::Drift => NOISE * LEVEL * seconds,
+            Self::Anomaly => 36.0 * NOISE * LEVEL,
             Self::Stuck => 0.0,
         }
     }
