@@ -1,5 +1,7 @@
 //! What Jurymast counts about itself, for `/metrics`. Shared by all shell rooms.
 
+use std::sync::atomic::AtomicU64;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -22,6 +24,36 @@ pub struct ByReason {
     pub reason: &'static str,
 }
 
+/// By the kind of finding: `silent`, `high`, …
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByKind {
+    /// The kind, as in the patterns.
+    pub kind: String,
+}
+
+/// By what was decided and by the gate that refused, empty where none did.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByDecision {
+    /// `act`, `hold`, `ask` or `ignore`.
+    pub decision: String,
+    /// The first gate that said no.
+    pub gate: String,
+}
+
+/// By how a plan ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByOutcome {
+    /// `done`, `compensated` or `handed_over`.
+    pub outcome: &'static str,
+}
+
+/// By service.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByService {
+    /// The service's name in the config.
+    pub service: String,
+}
+
 /// All counters. Cloning shares them.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
@@ -35,6 +67,32 @@ pub struct Metrics {
     pub source_up: Family<BySource, Gauge>,
     /// How often a bound was reached (a full queue, a full window): the name of the bound.
     pub bound_reached: Family<BySource, Counter>,
+    /// Findings that were raised.
+    pub findings: Family<ByKind, Counter>,
+    /// Verdicts that were reached; one that stands unchanged is not counted again.
+    pub verdicts: Family<ByDecision, Counter>,
+    /// Plans that were started.
+    pub plans_started: Counter,
+    /// Plans that ended.
+    pub plans_ended: Family<ByOutcome, Counter>,
+    /// Series that are held.
+    pub series: Gauge,
+    /// Incidents that are open.
+    pub incidents_open: Gauge,
+    /// Plans that run.
+    pub plans_running: Gauge,
+    /// 1 while all acting is on hold.
+    pub held: Gauge,
+    /// 1 if this agent may act at all, 0 if it only watches.
+    pub acting: Gauge,
+    /// The epoch of the lease that is held; 0 without one.
+    pub epoch: Gauge,
+    /// 1 while the service runs elsewhere than where the config puts it.
+    pub service_away: Family<ByService, Gauge>,
+    /// 1 while the service is out of Jurymast's hands and needs a person.
+    pub service_needs_person: Family<ByService, Gauge>,
+    /// When the engine last did anything, in seconds since 1970. To be alerted upon: it moves every 50 ms.
+    pub engine_time: Gauge<f64, AtomicU64>,
 }
 
 impl Metrics {
@@ -49,6 +107,31 @@ impl Metrics {
             "bound_reached",
             "How often a bound was reached",
             self.bound_reached.clone(),
+        );
+        registry.register("findings", "Findings that were raised", self.findings.clone());
+        registry.register("verdicts", "Verdicts that were reached", self.verdicts.clone());
+        registry.register("plans_started", "Plans that were started", self.plans_started.clone());
+        registry.register("plans_ended", "Plans that ended", self.plans_ended.clone());
+        registry.register("series", "Series that are held", self.series.clone());
+        registry.register("incidents_open", "Incidents that are open", self.incidents_open.clone());
+        registry.register("plans_running", "Plans that run", self.plans_running.clone());
+        registry.register("held", "1 while all acting is on hold", self.held.clone());
+        registry.register("acting", "1 if this agent may act", self.acting.clone());
+        registry.register("epoch", "The epoch of the lease that is held", self.epoch.clone());
+        registry.register(
+            "service_away",
+            "1 while the service is not at home",
+            self.service_away.clone(),
+        );
+        registry.register(
+            "service_needs_person",
+            "1 while the service needs a person",
+            self.service_needs_person.clone(),
+        );
+        registry.register(
+            "engine_time_seconds",
+            "When the engine last did anything",
+            self.engine_time.clone(),
         );
     }
 }

@@ -2,7 +2,7 @@
 //! (`group_wait: 0s`) and a webhook; Jurymast fed by MQTT; Jurymast scraping every second. All switch the same `HAProxy`.
 //!
 //! `cargo bench --bench failover -- [--n 16] [--rounds 2]`. Needs mosquitto, haproxy, prometheus and prometheus-alertmanager.
-//! Each of the n services gets one fault at a random phase: its primary answers 503 on every path, and at the same moment
+//! Each of the n services gets one fault, spread evenly over the phase of a polled second: its primary answers 503 on every path, and at the same moment
 //! its metric goes from 1 to 0 and, for the push contender, one MQTT message says so. Success is the first request through
 //! `HAProxy` that the standby answers; a client asks every 5 ms.
 

@@ -147,16 +147,21 @@ impl World {
         tokio::time::sleep(span).await;
     }
 
-    /// One fault per service, each at a random moment of five seconds. Milliseconds until the standby served.
+    /// One fault per service, each in a random one of five seconds. What a poller adds depends on where in its second a
+    /// fault falls, so the n faults are spread evenly over it (stratified): with few faults chance alone would decide the
+    /// median. Milliseconds until the standby served.
     pub async fn break_all(&self, push: bool, seed: u64) -> Vec<f64> {
         let mut rng = fastrand::Rng::with_seed(seed);
         let (client, mut events) =
             rumqttc::AsyncClient::new(rumqttc::MqttOptions::new("fault", "127.0.0.1", self.mqtt), 100);
         let poll = tokio::spawn(async move { while events.poll().await.is_ok() {} });
         let mut waits = Vec::new();
-        for (i, service) in self.services.iter().enumerate() {
+        let mut strata: Vec<usize> = (0..self.services.len()).collect();
+        rng.shuffle(&mut strata);
+        for ((i, service), stratum) in self.services.iter().enumerate().zip(&strata) {
             let (front, bad, client) = (service.front, Arc::clone(&service.bad), client.clone());
-            let phase = Duration::from_secs_f64(rng.f64() * 5.0);
+            let within = (*stratum as f64 + rng.f64()) / self.services.len() as f64;
+            let phase = Duration::from_secs_f64(rng.u32(0..5).into()) + Duration::from_secs_f64(within);
             waits.push(tokio::spawn(async move {
                 tokio::time::sleep(phase).await;
                 let begin = Instant::now();

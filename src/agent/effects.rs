@@ -10,14 +10,15 @@ use crate::act::{Conductor, Prober};
 use crate::api;
 use crate::capsule::Recording;
 use crate::engine::{Effects, Engine, Input, PlanEvent, ProbeRequest, Record};
+use crate::metrics::Metrics;
 use crate::model::plan::Outcome;
 use crate::model::{Check, EntityName};
 use crate::notify::Notifier;
 
 use super::confirmed::Confirmations;
 use super::explaining::Explained;
-use super::probing;
 use super::snapshot::snapshot;
+use super::{counting, probing};
 
 /// Decisions that the page shows.
 const RECENT: usize = 200;
@@ -35,6 +36,7 @@ pub struct Dispatcher {
     pub recording: Option<Recording>,
     pub watch: Option<broadcast::Sender<Arc<Record>>>,
     pub picture: api::Picture,
+    pub metrics: Metrics,
     pub recent: VecDeque<Arc<Record>>,
     pub painted: Option<Instant>,
     pub explained: Explained,
@@ -101,6 +103,7 @@ impl Dispatcher {
             }
         }
         for record in effects.log.drain(..) {
+            counting::count(&self.metrics, &record);
             if let Some(recording) = &mut self.recording {
                 recording.decision(&record);
             }
@@ -121,12 +124,9 @@ impl Dispatcher {
         let due = self.painted.is_none_or(|painted| painted.elapsed() >= PICTURE_EVERY);
         if due || news {
             self.painted = Some(Instant::now());
-            self.picture.publish(snapshot(
-                engine,
-                &mut self.explained,
-                &self.recent,
-                self.conductor.is_some(),
-            ));
+            let picture = snapshot(engine, &mut self.explained, &self.recent, self.conductor.is_some());
+            counting::show(&self.metrics, &picture);
+            self.picture.publish(picture);
         }
     }
 

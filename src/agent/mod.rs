@@ -5,6 +5,7 @@
 //! without any of this.
 
 pub mod confirmed;
+mod counting;
 mod effects;
 mod engine_loop;
 mod explaining;
@@ -170,7 +171,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         inbox: inbox.clone(),
         catalog,
         agent: config.agent.name.clone(),
-        metrics,
+        metrics: metrics.clone(),
         stop: stop.child_token(),
     };
     sources::start(&config, &feed, &prober);
@@ -208,6 +209,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         recording,
         watch,
         picture,
+        metrics,
         recent: VecDeque::new(),
         painted: None,
         explained: explaining::Explained::default(),
@@ -215,8 +217,6 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
     };
     let (mut engine, mut feed) = (engine, feed);
     while let Some(loaded) = engine_loop::run(&mut engine, &mut waiting, &mut wanted, &mut dispatcher, &stop).await {
-        feed.stop.cancel();
-        feed.stop = stop.child_token();
         let setup = engine_setup(
             &loaded.config,
             loaded.library.clone(),
@@ -224,8 +224,19 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
             feed.catalog.clone(),
             Box::new(Threads),
         );
-        engine.reload(setup)?;
+        if let Err(error) = engine.reload(setup) {
+            tracing::error!(%error, "the config that runs stays");
+            continue;
+        }
+        feed.stop.cancel();
+        feed.stop = stop.child_token();
         sources::start(&loaded.config, &feed, &prober);
+        if let Some(notifier) = &dispatcher.notifier {
+            notifier.serves(loaded.config.services.iter().map(|s| s.name.clone()).collect());
+        }
+        for part in loaded.config.needs_restart(&config) {
+            tracing::warn!("{part} has changed in the config: that takes a restart of the agent");
+        }
         if let Some(recording) = &mut dispatcher.recording {
             recording.reloaded(recording::source(&loaded));
         }

@@ -160,18 +160,6 @@ async fn metrics(State(hooks): Shared) -> Response {
     if encode(&mut text, &hooks.registry).is_err() {
         return (StatusCode::INTERNAL_SERVER_ERROR, "cannot be written\n").into_response();
     }
-    let picture = hooks.picture.latest();
-    let open = picture.incidents.iter().filter(|incident| incident.is_open()).count();
-    // Whatever the picture holds need not be counted twice.
-    let end = text.rfind("# EOF").unwrap_or(text.len());
-    let own = format!(
-        "# TYPE jurymast_series gauge\njurymast_series {}\n# TYPE jurymast_incidents_open gauge\njurymast_incidents_open {open}\n\
-         # TYPE jurymast_plans_running gauge\njurymast_plans_running {}\n# TYPE jurymast_held gauge\njurymast_held {}\n",
-        picture.series,
-        picture.plans.len(),
-        u8::from(picture.held),
-    );
-    text.insert_str(end, &own);
     (
         [(
             header::CONTENT_TYPE,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::schema::Config;
 use crate::act::{Executors, Prober};
+use crate::model::hint::did_you_mean;
 use crate::model::{PlanKind, Service, Token, Topology};
 use crate::plan::Playbooks;
 
@@ -126,12 +127,13 @@ fn check_service(
             service.confirm
         ));
     }
-    for instance in service.instances() {
-        if let Some(entity) = topology.entity(instance.as_str())
-            && let Err(problem) = prober.check(&service.probe, entity)
-        {
-            wrong(format!("probe: {problem}"));
-        }
+    // What is wrong with the probe itself is wrong for each instance, and said once.
+    let problems: BTreeSet<String> = service
+        .instances()
+        .filter_map(|instance| prober.check(&service.probe, topology.entity(instance.as_str())?).err())
+        .collect();
+    for problem in problems {
+        wrong(format!("probe: {problem}"));
     }
     if let Err(error) = playbooks.get(&service.playbook) {
         let known = playbooks.iter().map(|playbook| playbook.name.as_str());
@@ -201,49 +203,74 @@ fn warn(service: &Service, topology: &Topology, playbooks: &Playbooks, warnings:
     }
 }
 
-/// `; did you mean 'x'?`, if something is close.
-pub fn did_you_mean<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let near = known
-        .map(|other| (strsim::damerau_levenshtein(word, other), other))
-        .filter(|(distance, other)| *distance <= 2.max(other.len() / 3))
-        .min();
-    near.map_or_else(String::new, |(_, other)| format!("; did you mean '{other}'?"))
-}
-
-/// Adds what was probably meant to an error of the reader that lists what would have been good.
-pub fn hint(message: &str) -> String {
-    let slip = message.contains("unknown field") || message.contains("unknown variant");
-    let (Some(word), Some((_, good))) = (message.split('`').nth(1), message.split_once("expected ")) else {
-        return message.to_owned();
-    };
-    if !slip {
-        return message.to_owned();
-    }
-    // "one of a, b, c" or "`a` or `b`", by the reader's mood.
-    let known = good
-        .split([',', ' ', '`'])
-        .filter(|part| !["", "one", "of", "or"].contains(part));
-    format!("{message}{}", did_you_mean(word, known))
-}
-
-/// The first line that holds the last name that an error quotes.
+/// Where the last name that an error quotes stands: in the part of the file that the error speaks of, and there behind the names that it quotes before.
 pub fn place(message: &str, text: &str) -> Option<(usize, usize)> {
     // What was meant stands elsewhere, and is right.
     let wrong = message.split("; did you mean").next().unwrap_or(message);
-    let names: Vec<&str> = wrong.split('\'').skip(1).step_by(2).collect();
-    let find = |name: &str| {
-        text.lines().enumerate().find_map(|(n, line)| {
-            let at = line.find(name)?;
-            let before = line[..at].chars().last();
-            let after = line[at + name.len()..].chars().next();
-            let word = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
-            (!before.is_some_and(word) && !after.is_some_and(word)).then(|| (n + 1, line[..at].chars().count() + 1))
-        })
+    let lines: Vec<&str> = text.lines().collect();
+    let part = match message.split([' ', '.', ':']).next().unwrap_or_default() {
+        "service" => "services",
+        "source" => "sources",
+        "entity" => "topology",
+        other => other,
     };
-    // "service 'x': … 'y' …": the place of y tells more than that of x.
-    names
-        .iter()
-        .rev()
-        .filter(|name| !name.is_empty())
-        .find_map(|name| find(name))
+    let begin = lines.iter().position(|line| line.split(':').next() == Some(part));
+    let mut from = begin.unwrap_or(0);
+    let mut found = None;
+    for name in wrong.split('\'').skip(1).step_by(2).filter(|name| !name.is_empty()) {
+        let whole = [from, begin.unwrap_or(0), 0];
+        let Some((line, column)) = whole.into_iter().find_map(|start| word(&lines, start, name)) else {
+            continue;
+        };
+        from = line;
+        found = Some((line + 1, column));
+    }
+    found
+}
+
+/// The first line from `start` on that holds `name` as a word of its own, and the column (from 1).
+fn word(lines: &[&str], start: usize, name: &str) -> Option<(usize, usize)> {
+    let part_of_word = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
+    lines.iter().enumerate().skip(start).find_map(|(n, line)| {
+        let whole = |at: &usize| {
+            let before = line[..*at].chars().last();
+            let after = line[*at + name.len()..].chars().next();
+            !before.is_some_and(part_of_word) && !after.is_some_and(part_of_word)
+        };
+        let at = line.match_indices(name).map(|(at, _)| at).find(whole)?;
+        Some((n, line[..at].chars().count() + 1))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "sources:
+  scrape:
+    - {job: ingest, targets: []}
+services:
+  - name: ingest
+    active: a
+    standbys: [{entity: b}]
+  - {name: other, active: b, standbys: [{entity: c}]}
+";
+
+    #[test]
+    fn an_error_of_a_service_is_shown_at_the_service_and_not_at_a_job_of_the_same_name() {
+        assert_eq!(place("service 'ingest': it has no standby", TEXT), Some((5, 11)));
+        assert_eq!(place("source 'ingest' stands twice", TEXT), Some((3, 13)));
+    }
+
+    #[test]
+    fn a_name_within_is_looked_for_behind_the_one_that_it_belongs_to() {
+        assert_eq!(place("service 'other': standby 'b' is odd", TEXT), Some((8, 27)));
+        assert_eq!(place("service 'ingest': standby 'b' is odd", TEXT), Some((7, 25)));
+    }
+
+    #[test]
+    fn a_name_that_stands_nowhere_leaves_the_place_of_the_one_before() {
+        assert_eq!(place("service 'other': playbook 'zzz' is unknown", TEXT), Some((8, 12)));
+        assert_eq!(place("policy.max_red_share: 3 must lie between 0 and 1", TEXT), None);
+    }
 }

@@ -8,6 +8,7 @@ use super::check;
 use super::expand::expand;
 use super::schema::Config;
 use crate::diagnose::Library;
+use crate::model::hint::meant;
 use crate::model::{Entity, EntityKind, Topology, TopologyChange};
 use crate::plan::Playbooks;
 use crate::secret::{self, Secret};
@@ -95,7 +96,7 @@ impl Config {
             // The place stands before the line already.
             let message = whole.split(" at line ").next().unwrap_or(&whole).trim().to_owned();
             ConfigError {
-                message: check::hint(&message),
+                message: meant(&message),
                 place: place.filter(|(line, column)| *line > 0 && *column > 0),
             }
         })

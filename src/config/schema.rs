@@ -39,6 +39,23 @@ pub struct Config {
     pub record: Option<Record>,
 }
 
+impl Config {
+    /// The parts that differ from those of a running agent and that it only reads when it starts.
+    pub fn needs_restart(&self, running: &Self) -> Vec<&'static str> {
+        let same = [
+            ("agent.name", self.agent.name == running.agent.name),
+            ("agent.data_dir", self.agent.data_dir == running.agent.data_dir),
+            ("api", self.api == running.api),
+            ("sources.alerts", self.sources.alerts == running.sources.alerts),
+            ("notify", self.notify == running.notify),
+            ("record", self.record == running.record),
+        ];
+        same.into_iter()
+            .filter_map(|(part, same)| (!same).then_some(part))
+            .collect()
+    }
+}
+
 /// This agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

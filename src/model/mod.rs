@@ -7,6 +7,7 @@ pub mod entity;
 pub mod event;
 pub mod glob;
 pub mod hash;
+pub mod hint;
 pub mod incident;
 pub mod name;
 pub mod plan;

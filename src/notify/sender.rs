@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +43,7 @@ pub struct Webhook {
 pub struct Notifier {
     queues: Vec<mpsc::Sender<Notification>>,
     couriers: JoinSet<()>,
+    services: watch::Sender<Vec<ServiceName>>,
     metrics: Metrics,
 }
 
@@ -74,15 +75,22 @@ impl Notifier {
             queues.push(queue);
             couriers.spawn(courier::to_webhook(Post::new(webhook.url, metrics.clone()), waiting));
         }
-        if !bases.is_empty() && !services.is_empty() {
-            let watch = silences::Watch::new(bases, services, agent, metrics.clone());
+        let (services, watched) = watch::channel(services);
+        if !bases.is_empty() {
+            let watch = silences::Watch::new(bases, watched, agent, metrics.clone());
             tokio::spawn(watch.run(inbox, stop));
         }
         Self {
             queues,
             couriers,
+            services,
             metrics,
         }
+    }
+
+    /// From now on these are the services whose silences matter.
+    pub fn serves(&self, services: Vec<ServiceName>) {
+        self.services.send_replace(services);
     }
 
     /// Hands a notification over. Never waits.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use regex::RegexBuilder;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -106,7 +106,7 @@ struct Told {
 pub struct Watch {
     client: reqwest::Client,
     members: Vec<Told>,
-    services: Vec<ServiceName>,
+    services: watch::Receiver<Vec<ServiceName>>,
     agent: EntityName,
     metrics: Metrics,
     said: BTreeMap<ServiceName, Timestamp>,
@@ -114,7 +114,12 @@ pub struct Watch {
 
 impl Watch {
     /// Of those Alertmanagers, by their base URLs, for those services.
-    pub fn new(bases: Vec<String>, services: Vec<ServiceName>, agent: EntityName, metrics: Metrics) -> Self {
+    pub fn new(
+        bases: Vec<String>,
+        services: watch::Receiver<Vec<ServiceName>>,
+        agent: EntityName,
+        metrics: Metrics,
+    ) -> Self {
         let members = bases.into_iter().map(|base| Told {
             url: format!("{base}/api/v2/silences"),
             until: BTreeMap::new(),
@@ -172,7 +177,7 @@ impl Watch {
                 }
                 member.well = true;
                 let until = |service: &ServiceName| (service.clone(), covering(&silences, service, &self.agent));
-                member.until = self.services.iter().map(until).collect();
+                member.until = self.services.borrow().iter().map(until).collect();
             }
             Err(error) => {
                 count(1);
@@ -187,7 +192,7 @@ impl Watch {
     /// What the engine was not told yet: by the member that silences longest.
     fn changes(&mut self) -> Vec<(ServiceName, Timestamp)> {
         let mut changes = Vec::new();
-        for service in &self.services {
+        for service in self.services.borrow().iter() {
             let until = self.members.iter().filter_map(|member| member.until.get(service)).max();
             let until = until.copied().unwrap_or(Timestamp::EPOCH);
             let said = self.said.entry(service.clone()).or_insert(Timestamp::EPOCH);
@@ -276,9 +281,13 @@ mod tests {
         assert_eq!((silences.len(), bad), (1, 1));
     }
 
+    fn watch_of(bases: Vec<String>, services: watch::Receiver<Vec<ServiceName>>) -> Watch {
+        Watch::new(bases, services, "jurymast".into(), Metrics::default())
+    }
+
     fn watch() -> Watch {
         let bases = vec!["http://a".to_owned(), "http://b".to_owned()];
-        Watch::new(bases, vec!["ingest".into()], "jurymast".into(), Metrics::default())
+        watch_of(bases, watch::channel(vec!["ingest".into()]).1)
     }
 
     fn said(until: &str) -> Result<(Vec<Silence>, u64), String> {
@@ -298,6 +307,17 @@ mod tests {
         assert!(watch.changes().is_empty(), "the other member still silences it");
         watch.take(1, Ok((Vec::new(), 0)));
         assert_eq!(watch.changes(), [("ingest".into(), Timestamp::EPOCH)]);
+    }
+
+    #[test]
+    fn a_service_that_a_new_config_brings_is_looked_for_too() {
+        let (services, watched) = watch::channel(Vec::new());
+        let mut watch = watch_of(vec!["http://a".to_owned()], watched);
+        watch.take(0, said("2030-01-01T00:00:00Z"));
+        assert!(watch.changes().is_empty());
+        services.send_replace(vec!["ingest".into()]);
+        watch.take(0, said("2030-01-01T00:00:00Z"));
+        assert_eq!(watch.changes().len(), 1);
     }
 
     #[test]

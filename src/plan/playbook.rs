@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::model::hint::meant;
 use crate::model::plan::Phase;
 use crate::model::service::ProbeSpec;
 use crate::model::{EntityName, PlanKind, Service, Span, Step, Token, Topology};
@@ -182,7 +183,7 @@ impl Playbooks {
         for (file, text) in files {
             let playbook: Playbook = serde_saphyr::from_str(text).map_err(|error| PlaybookError::Syntax {
                 file: file.to_owned(),
-                error: error.to_string(),
+                error: meant(&error.to_string()),
             })?;
             let wrong = |problem: &str| {
                 Err(PlaybookError::Content {

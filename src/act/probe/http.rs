@@ -83,6 +83,10 @@ fn of_error(error: &reqwest::Error) -> Reach {
     let mut source = error.source();
     while let Some(cause) = source {
         if let Some(io) = cause.downcast_ref::<io::Error>() {
+            // Somebody answered, and not in the way that was agreed: a certificate that is not trusted, no TLS at all.
+            if is_tls(io) {
+                return Reach::Odd { detail: io.to_string() };
+            }
             return classify(io);
         }
         source = cause.source();
@@ -94,6 +98,13 @@ fn of_error(error: &reqwest::Error) -> Reach {
     } else {
         Reach::Refused
     }
+}
+
+/// Is it rustls that complains, however deep it is wrapped?
+fn is_tls(error: &io::Error) -> bool {
+    error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<rustls::Error>() || inner.downcast_ref::<io::Error>().is_some_and(is_tls))
 }
 
 impl Probe for Http {
@@ -133,4 +144,86 @@ async fn connects(url: &str, limit: Duration) -> Option<bool> {
     let address = (url.host_str()?.to_owned(), url.port_or_known_default()?);
     let connected = timeout_at(Instant::now() + limit, TcpStream::connect(address)).await;
     Some(matches!(connected, Ok(Ok(_))))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A server that says the same to whoever asks, or nothing at all.
+    async fn says(answer: Option<&'static str>) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let mut mute = Vec::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let Some(answer) = answer else {
+                    mute.push(stream);
+                    continue;
+                };
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        port
+    }
+
+    async fn ask(with: Value) -> Reach {
+        crate::net::install_crypto();
+        let Value::Object(with) = with else {
+            panic!("not parameters")
+        };
+        Http::new().ask(&with, Duration::from_millis(500)).await
+    }
+
+    const WELL: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
+
+    #[tokio::test]
+    async fn the_status_and_the_text_tell_good_from_failing_from_odd() {
+        let well = says(Some(WELL)).await;
+        let url = format!("http://127.0.0.1:{well}/");
+        assert!(ask(json!({"url": url})).await.is_good());
+        assert!(ask(json!({"url": url, "contains": "ok"})).await.is_good());
+        let missing = ask(json!({"url": url, "contains": "primary"})).await;
+        assert!(matches!(missing, Reach::Failing { .. }), "{missing:?}");
+        let other = ask(json!({"url": url, "expect": 204})).await;
+        assert!(matches!(other, Reach::Odd { .. }), "{other:?}");
+        let ill = says(Some(
+            "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+        ))
+        .await;
+        let ill = ask(json!({"url": format!("http://127.0.0.1:{ill}/")})).await;
+        assert!(matches!(ill, Reach::Failing { .. }), "{ill:?}");
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_refused_and_nobody_answering_is_no_answer() {
+        let free = TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        assert_eq!(
+            ask(json!({"url": format!("http://127.0.0.1:{free}/")})).await,
+            Reach::Refused
+        );
+        let mute = says(None).await;
+        assert_eq!(
+            ask(json!({"url": format!("http://127.0.0.1:{mute}/")})).await,
+            Reach::NoAnswer
+        );
+    }
+
+    /// A host that answers is no host that is down, whatever is wrong with its certificate.
+    #[tokio::test]
+    async fn a_failed_tls_handshake_says_nothing_of_the_host() {
+        let plain = says(Some(WELL)).await;
+        let reach = ask(json!({"url": format!("https://127.0.0.1:{plain}/")})).await;
+        assert!(matches!(reach, Reach::Odd { .. }), "{reach:?}");
+    }
 }

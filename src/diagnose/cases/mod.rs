@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::detect::{Vital, Vitals};
 use crate::model::event::Presence;
+use crate::model::hint::meant;
 use crate::model::symptom::Finding;
 use crate::model::{
     EdgeKind, Entity, EntityKind, EntityName, Evidence, FaultName, Incident, Reach, Severity, Span, Symptom,
@@ -110,7 +111,7 @@ pub enum CaseError {
 
 /// Reads a file of cases.
 pub fn read_cases(text: &str) -> Result<Vec<PatternCase>, CaseError> {
-    serde_saphyr::from_str(text).map_err(|error| CaseError::Syntax(error.to_string()))
+    serde_saphyr::from_str(text).map_err(|error| CaseError::Syntax(meant(&error.to_string())))
 }
 
 /// Plays every case of a file against a library.

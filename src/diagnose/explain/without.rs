@@ -140,6 +140,7 @@ fn words(part: &[&SymptomKey]) -> String {
         SymptomKind::Restarted => "restart".to_owned(),
         SymptomKind::Flapping => "going up and down".to_owned(),
         SymptomKind::Sequence => "gaps in its sequence".to_owned(),
+        SymptomKind::Odd => "odd answers".to_owned(),
         SymptomKind::Alert => format!("alert {}", first.signal),
     };
     match part.len() {

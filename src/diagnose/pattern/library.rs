@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_saphyr::Spanned;
 
+use crate::model::hint::meant;
 use crate::model::{FaultName, Hypothesis};
 
 use super::super::calibrate::Reliability;
@@ -79,7 +80,7 @@ impl Library {
         for (file, text) in files {
             let read: Vec<Spanned<Pattern>> = serde_saphyr::from_str(text).map_err(|error| PatternError::Syntax {
                 file: file.to_owned(),
-                error: error.to_string(),
+                error: meant(&error.to_string()),
             })?;
             for Spanned {
                 value: pattern,

@@ -1,0 +1,78 @@
+//! What the engine decides and how it stands, as counters and gauges for `/metrics`.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::api::Snapshot;
+use crate::engine::{PlanEvent, Record};
+use crate::metrics::{ByDecision, ByKind, ByOutcome, ByService, Metrics};
+use crate::model::plan::Outcome;
+use crate::model::symptom::Finding;
+
+/// Counts a line of the decision log.
+pub fn count(metrics: &Metrics, record: &Record) {
+    match record {
+        Record::Finding {
+            finding: Finding::Raised(symptom),
+            ..
+        } => {
+            let kind = word(&symptom.key.kind);
+            metrics.findings.get_or_create(&ByKind { kind }).inc();
+        }
+        Record::Verdict { verdict } => {
+            let by = ByDecision {
+                decision: word(&verdict.decision),
+                gate: verdict
+                    .refusal
+                    .as_ref()
+                    .map_or_else(String::new, |refusal| refusal.gate.clone()),
+            };
+            metrics.verdicts.get_or_create(&by).inc();
+        }
+        Record::Plan { .. } => drop(metrics.plans_started.inc()),
+        Record::PlanEvent {
+            plan_event: PlanEvent::Ended { outcome, .. },
+            ..
+        } => {
+            let outcome = match outcome {
+                Outcome::Done { .. } => "done",
+                Outcome::Compensated { .. } => "compensated",
+                Outcome::HandedOver { .. } => "handed_over",
+            };
+            metrics.plans_ended.get_or_create(&ByOutcome { outcome }).inc();
+        }
+        _ => {}
+    }
+}
+
+/// As it stands in the decision log.
+fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
+
+/// Sets the gauges to what the picture shows.
+pub fn show(metrics: &Metrics, picture: &Snapshot) {
+    let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let open = picture.incidents.iter().filter(|incident| incident.is_open()).count();
+    metrics.series.set(number(picture.series));
+    metrics.incidents_open.set(number(open));
+    metrics.plans_running.set(number(picture.plans.len()));
+    metrics.held.set(i64::from(picture.held));
+    metrics.acting.set(i64::from(picture.acting));
+    metrics
+        .epoch
+        .set(i64::try_from(picture.lease.epoch).unwrap_or(i64::MAX));
+    metrics.engine_time.set(picture.now.nanos() as f64 / 1e9);
+    for service in &picture.services {
+        let by = ByService {
+            service: service.name.to_string(),
+        };
+        let away = service.state.active != service.home;
+        metrics.service_away.get_or_create(&by).set(away.into());
+        let person = service.state.handed_over.is_some();
+        metrics.service_needs_person.get_or_create(&by).set(person.into());
+    }
+}
