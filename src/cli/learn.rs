@@ -18,8 +18,11 @@ const PATTERNS: &str = "patterns.yml";
 const ABOUT: &str = "patterns.json";
 const RELIABILITY: &str = "reliability.json";
 
-/// Pools of judgements are drawn towards what was said by so many incidents' weight.
-const DRAWN_BY: f64 = 5.0;
+/// Earlier versions that are looked through.
+const VERSIONS_MAX: u32 = 100_000;
+
+/// Pools of judgements are drawn towards what was said by so many incidents' weight: incidents that were acted out are kinder than real ones.
+const DRAWN_BY: f64 = 20.0;
 
 /// Arguments of `confirm`.
 #[derive(clap::Args)]
@@ -36,7 +39,7 @@ pub struct Confirm {
 /// Arguments of `learn`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Confirmed incidents: an agent's data_dir, its confirmed.jsonl, capsules with their truth, or folders of capsules.
+    /// Confirmed incidents: an agent's `data_dir`, its `confirmed.jsonl`, capsules with their truth, or folders of capsules.
     #[arg(required_unless_present = "rollback")]
     paths: Vec<PathBuf>,
     /// Where models are kept.
@@ -287,7 +290,7 @@ fn version(name: &str, number: u32) -> String {
 
 /// The number of the latest earlier version.
 fn latest(dir: &Path, name: &str) -> Option<u32> {
-    (1..)
+    (1..VERSIONS_MAX)
         .take_while(|number| dir.join(version(name, *number)).exists())
         .last()
 }

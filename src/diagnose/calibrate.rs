@@ -83,21 +83,13 @@ impl Reliability {
         BUILTIN.clone()
     }
 
-    /// What a probability means.
+    /// What a probability means. Beyond the points what is impossible stays so, and so does what is certain, up to what nothing is.
     pub fn of(&self, said: f64) -> f64 {
-        let after = self.points.partition_point(|point| point.said <= said);
-        let right = match (
-            after.checked_sub(1).and_then(|at| self.points.get(at)),
-            self.points.get(after),
-        ) {
-            (Some(before), Some(next)) => {
-                let share = (said - before.said) / (next.said - before.said).max(1e-9);
-                before.right + share * (next.right - before.right)
-            }
-            (Some(only), None) | (None, Some(only)) => only.right,
-            (None, None) => said,
-        };
-        right.min(CERTAIN)
+        let next = self.points.partition_point(|point| point.said <= said);
+        let before = next.checked_sub(1).and_then(|at| self.points.get(at));
+        let (before, next) = (before.unwrap_or(&IMPOSSIBLE), self.points.get(next).unwrap_or(&SURE));
+        let share = (said - before.said) / (next.said - before.said).max(1e-9);
+        (before.right + share * (next.right - before.right)).clamp(0.0, CERTAIN)
     }
 
     /// Corrects `probabilities`, which came of `scores`: the first among them becomes what it means, by the temperature that makes it so, so that
@@ -162,6 +154,10 @@ impl Reliability {
 
 /// Pools to begin with.
 const BINS: usize = 20;
+
+/// The ends of the scale.
+const IMPOSSIBLE: Point = Point { said: 0.0, right: 0.0 };
+const SURE: Point = Point { said: 1.0, right: 1.0 };
 
 #[cfg(test)]
 mod tests {

@@ -415,8 +415,12 @@ fn judgements(log: &[Record], finals: &[&Incident], truths: &[Truth]) -> Vec<Jud
                 _ => None,
             })
             .collect();
-        let weight = 1.0 / of_it.len().max(1) as f64;
-        found.extend(of_it.into_iter().map(|(said, right)| (weight, said, right)));
+        // The last, which people are left with, weighs as much as all together.
+        let count = of_it.len();
+        let each = 0.5 / count.max(1) as f64;
+        let weight = |at: usize| if at + 1 == count { 0.5 + each } else { each };
+        let weighed = of_it.into_iter().enumerate();
+        found.extend(weighed.map(|(at, (said, right))| (weight(at), said, right)));
     }
     found
 }

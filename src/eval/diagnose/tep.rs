@@ -25,6 +25,9 @@ const SETTLES: usize = 20;
 const FAULTS: u32 = 21;
 const UNSEEN: [u32; 3] = [3, 9, 15];
 
+/// Nothing is impossible.
+const LEAST: f64 = 1e-6;
+
 /// What came of it.
 #[derive(Debug, Serialize)]
 pub struct TepReport {
@@ -71,11 +74,17 @@ pub fn run(path: &Path) -> Result<TepReport, EvalError> {
             let best = stretch.iter().max_by(|a, b| a.1.total_cmp(&b.1));
             right += usize::from(best.is_some_and(|best| best.0 == name));
             for (place, (fault, probability)) in stretch.iter().enumerate() {
+                let log = probability.max(LEAST).ln();
                 match sums.get_mut(place) {
-                    Some(sum) => sum.1 += probability,
-                    None => sums.push((fault, *probability)),
+                    Some(sum) => sum.1 += log,
+                    None => sums.push((fault, log)),
                 }
             }
+        }
+        // Stretches do not overlap: each is evidence of its own, tempered already.
+        let probabilities = share(&sums);
+        for (sum, probability) in sums.iter_mut().zip(probabilities) {
+            sum.1 = probability;
         }
         let seconds = begun.elapsed().as_secs_f64();
         let count = found.len().max(1) as f64;
@@ -88,11 +97,14 @@ pub fn run(path: &Path) -> Result<TepReport, EvalError> {
             truth: name.clone(),
             rank: sums.iter().position(|(fault, _)| fault == name).map(|at| at + 1),
             first: first.map(|(fault, _)| (*fault).to_owned()).unwrap_or_default(),
-            probability: first.map_or(0.0, |(_, sum)| sum / count),
+            probability: first.map_or(0.0, |(_, probability)| *probability),
             why: format!("{right} of {} stretches", found.len()),
             kind: Some(name.clone()),
             kind_found: first.map(|(fault, _)| (*fault).to_owned()),
-            forecasts: sums.iter().map(|(fault, sum)| (sum / count, fault == name)).collect(),
+            forecasts: sums
+                .iter()
+                .map(|(fault, probability)| (*probability, fault == name))
+                .collect(),
             group: None,
             seconds,
         });
@@ -103,4 +115,12 @@ pub fn run(path: &Path) -> Result<TepReport, EvalError> {
         stretches_right: shares.iter().sum::<f64>() / shares.len().max(1) as f64,
         per_case: scored,
     })
+}
+
+/// Probabilities of the logarithms of weights.
+fn share(logs: &[(&str, f64)]) -> Vec<f64> {
+    let top = logs.iter().map(|(_, log)| *log).fold(f64::NEG_INFINITY, f64::max);
+    let weights: Vec<f64> = logs.iter().map(|(_, log)| (log - top).exp()).collect();
+    let sum: f64 = weights.iter().sum();
+    weights.into_iter().map(|weight| weight / sum).collect()
 }
