@@ -15,6 +15,8 @@ use crate::model::plan::Outcome;
 use crate::model::{Check, EntityName};
 use crate::notify::Notifier;
 
+use super::confirmed::Confirmations;
+use super::explaining::Explained;
 use super::full::Full;
 use super::snapshot::snapshot;
 use super::{counting, probing, sharing};
@@ -40,6 +42,8 @@ pub struct Dispatcher {
     pub recent: VecDeque<Arc<Record>>,
     pub painted: Option<Instant>,
     pub full: Full,
+    pub explained: Explained,
+    pub confirmations: Confirmations,
 }
 
 impl Dispatcher {
@@ -120,6 +124,7 @@ impl Dispatcher {
             if let Some(recording) = &mut self.recording {
                 recording.decision(&record);
             }
+            self.confirmations.keep(&record);
             let record = Arc::new(record);
             if let Some(watch) = &self.watch {
                 // Nobody has to watch.
@@ -136,7 +141,9 @@ impl Dispatcher {
         let due = self.painted.is_none_or(|painted| painted.elapsed() >= PICTURE_EVERY);
         if due || news {
             self.painted = Some(Instant::now());
-            let picture = snapshot(engine, &self.recent, self.conductor.is_some(), self.trouble());
+            let trouble = self.trouble();
+            let acting = self.conductor.is_some();
+            let picture = snapshot(engine, &mut self.explained, &self.recent, acting, trouble);
             counting::show(&self.metrics, &picture);
             self.picture.publish(picture);
         }

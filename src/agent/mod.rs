@@ -5,9 +5,11 @@
 //! without any of this.
 
 mod acting;
+pub mod confirmed;
 mod counting;
 mod effects;
 mod engine_loop;
+mod explaining;
 mod full;
 mod parallel;
 mod probing;
@@ -190,6 +192,8 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         recent: VecDeque::new(),
         painted: None,
         full: Full::new(feed.catalog.clone(), &feed.metrics),
+        explained: explaining::Explained::default(),
+        confirmations: confirmed::Confirmations::of(&config.agent.data_dir),
     };
     let (mut engine, mut feed) = (engine, feed);
     while let Some(loaded) = engine_loop::run(&mut engine, &mut waiting, &mut wanted, &mut dispatcher, &stop).await {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use crate::api::{EntityView, Health, ServiceView, Snapshot};
 use crate::detect::{Chart, Vitals};
-use crate::diagnose::explain;
 use crate::engine::{Engine, Record};
 use crate::model::{EntityName, Incident, IncidentId, Severity};
+
+use super::explaining::Explained;
 
 /// Entities that are shown one by one; of a larger fleet only those that are not well.
 const SHOWN: usize = 2000;
@@ -17,7 +18,13 @@ const DRAWN: usize = 8;
 const DRAWN_OF: usize = 16;
 
 /// A picture of the engine as it stands.
-pub fn snapshot(engine: &Engine, recent: &VecDeque<Arc<Record>>, acting: bool, trouble: Option<String>) -> Snapshot {
+pub fn snapshot(
+    engine: &Engine,
+    explained: &mut Explained,
+    recent: &VecDeque<Arc<Record>>,
+    acting: bool,
+    trouble: Option<String>,
+) -> Snapshot {
     let mut symptoms: BTreeMap<EntityName, Vec<(Severity, String)>> = BTreeMap::new();
     for incident in engine.incidents().filter(|incident| incident.is_open()) {
         for symptom in &incident.symptoms {
@@ -90,11 +97,9 @@ pub fn snapshot(engine: &Engine, recent: &VecDeque<Arc<Record>>, acting: bool, t
         entities,
         services,
         incidents: engine.incidents().cloned().collect(),
-        explanations: engine
-            .incidents()
-            .map(|incident| (incident.id, explain(incident, engine.topology())))
-            .collect(),
+        explanations: explained.all(engine),
         verdicts: engine.verdicts().cloned().collect(),
+        faults: engine.faults().cloned().collect(),
         plans: engine.plans().cloned().collect(),
         recent: recent.iter().cloned().collect(),
     }

@@ -9,7 +9,9 @@ use crate::decide::ServiceState;
 use crate::detect::{Chart, Learned};
 use crate::diagnose::Explanation;
 use crate::engine::{Record, Uncovered};
-use crate::model::{EntityKind, EntityName, Incident, IncidentId, Lease, Plan, ServiceName, Share, Timestamp, Verdict};
+use crate::model::{
+    EntityKind, EntityName, FaultName, Incident, IncidentId, Lease, Plan, ServiceName, Share, Timestamp, Verdict,
+};
 use crate::plan::contingency::{Contingencies, Coverage};
 
 /// The engine as it stood at one moment.
@@ -55,6 +57,9 @@ pub struct Snapshot {
     pub charts: Vec<(IncidentId, Chart)>,
     /// The verdicts that stand.
     pub verdicts: Vec<Verdict>,
+    /// The faults that have a pattern.
+    #[serde(skip)]
+    pub faults: Vec<FaultName>,
     /// The plans that run.
     pub plans: Vec<Plan>,
     /// The latest decisions.

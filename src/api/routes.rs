@@ -20,7 +20,7 @@ use super::acting::{may_act, may_tell};
 use super::picture::Picture;
 use crate::clock::wall_clock;
 use crate::engine::{OperatorCommand, RuleDesk};
-use crate::model::{Decision, EntityName, IncidentId, PlanId, ServiceName, Span, Timestamp, Verdict};
+use crate::model::{Decision, EntityName, FaultName, IncidentId, PlanId, ServiceName, Span, Timestamp, Verdict};
 use crate::secret::Secret;
 
 /// A body longer than this is refused.
@@ -120,6 +120,7 @@ fn routes(hooks: Arc<Hooks>) -> Router {
         .route("/api/incidents", get(incidents))
         .route("/api/incidents/{id}", get(incident))
         .route("/api/incidents/{id}/approve", post(approve))
+        .route("/api/incidents/{id}/confirm", post(confirm))
         .route("/api/plans/{id}/abort", post(abort))
         .route("/api/services/{name}/failback", post(failback))
         .route("/api/maintenance", post(maintenance))
@@ -227,6 +228,8 @@ struct Body {
     #[serde(rename = "for")]
     span: Option<Span>,
     on: Option<bool>,
+    fault: Option<FaultName>,
+    entity: Option<EntityName>,
 }
 
 fn body(bytes: &Bytes) -> Result<Body, (StatusCode, String)> {
@@ -265,6 +268,40 @@ async fn approve(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, 
         OperatorCommand::Approve {
             incident: IncidentId(id),
             service,
+            by,
+        },
+    )
+}
+
+async fn confirm(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, bytes: Bytes) -> Answer {
+    let by = may_act(&headers, hooks.token.as_ref())?;
+    let body = body(&bytes)?;
+    let picture = hooks.picture.latest();
+    let incident = IncidentId(id);
+    let wrong = |text: String| (StatusCode::UNPROCESSABLE_ENTITY, text);
+    let known = picture.incidents.iter().find(|known| known.id == incident);
+    let known = known.ok_or_else(|| (StatusCode::NOT_FOUND, format!("no incident {incident} is known")))?;
+    let fault = body.fault.as_ref().or(known.top().map(|top| &top.fault));
+    match fault {
+        Some(fault) if picture.faults.contains(fault) => {}
+        Some(fault) => {
+            let text = format!(
+                "no pattern is called '{fault}': say which it was (--cause FAULT@ENTITY; docs/reference/patterns.md lists them)"
+            );
+            return Err(wrong(text));
+        }
+        None => {
+            return Err(wrong(format!(
+                "incident {incident} has no cause: say which it was (--cause FAULT@ENTITY)"
+            )));
+        }
+    }
+    command(
+        &hooks,
+        OperatorCommand::Confirm {
+            incident,
+            fault: body.fault,
+            entity: body.entity,
             by,
         },
     )

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::RulesDigest;
-use crate::model::{Decision, EntityName, FaultName, Remedy, ServiceName, Timestamp};
+use crate::model::{Decision, EntityName, FaultName, Remedy, ServiceName, Timestamp, Verdict};
 
 /// `manifest.yml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +34,9 @@ pub struct Manifest {
     /// What really happened, where somebody knows. Empty: nothing was wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub truth: Vec<Truth>,
+    /// Faults that it looks like and that must not be named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub never: Vec<FaultName>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands out a reference")]
@@ -89,4 +92,18 @@ pub struct Expected {
     /// The gate that is to say no.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<String>,
+}
+
+impl Truth {
+    /// Is that the right verdict? An act is right whatever the cause was called by then: that it cures is what counts.
+    pub fn met_by(&self, verdict: &Verdict) -> bool {
+        let expected = &self.verdict;
+        let gate = verdict.refusal.as_ref().map(|refusal| refusal.gate.as_str());
+        let same_cause = verdict.fault.as_ref() == Some(&self.fault) && verdict.entity.as_ref() == Some(&self.entity);
+        verdict.at >= self.onset
+            && (same_cause || expected.decision == Decision::Act)
+            && verdict.decision == expected.decision
+            && (expected.service.is_none() || verdict.service == expected.service)
+            && (expected.gate.is_none() || expected.gate.as_deref() == gate)
+    }
 }

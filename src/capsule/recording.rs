@@ -186,6 +186,7 @@ impl Recording {
             continues: self.continues.clone(),
             dropped: 0,
             truth: Vec::new(),
+            never: Vec::new(),
         }
     }
 

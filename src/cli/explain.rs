@@ -3,13 +3,16 @@
 use serde_json::Value;
 
 use super::operate::{list, text};
-use super::{Ended, Outcome, Output, client};
+use super::{Ended, Outcome, Output, client, explained};
 
 /// Arguments of `explain`.
 #[derive(clap::Args)]
 pub struct Explain {
     /// Which incident.
     id: u64,
+    /// Of a recorded incident instead of a running agent: as it stood when it was decided about.
+    #[arg(long, value_name = "DIR")]
+    capsule: Option<std::path::PathBuf>,
     #[command(flatten)]
     agent: client::Args,
 }
@@ -19,58 +22,22 @@ const COLUMNS: usize = 64;
 
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// Prints what the agent knows of the incident.
+/// Prints what the agent knows of the incident, or what a capsule holds of it.
 pub fn run(args: &Explain, output: Output) -> Outcome {
-    let answer = args.agent.get(&format!("/api/incidents/{}", args.id))?;
+    let answer = match &args.capsule {
+        Some(dir) => explained::of_capsule(dir, args.id)?,
+        None => args.agent.get(&format!("/api/incidents/{}", args.id))?,
+    };
     if output == Output::Json {
         println!("{answer:#}");
-        return Ok(Ended::Good);
-    }
-    let explanation = &answer["explanation"];
-    println!("{}\n\nseen:", text(explanation, "/headline"));
-    for line in list(explanation, "seen").filter_map(Value::as_str) {
-        println!("  {line}");
-    }
-    let charts: Vec<String> = list(&answer, "charts").filter_map(sparkline).collect();
-    if !charts.is_empty() {
-        println!("\nsignals:\n{}", charts.join("\n"));
-    }
-    if list(explanation, "links").next().is_some() {
-        println!("\nbegan together:");
-    }
-    for line in list(explanation, "links").filter_map(Value::as_str) {
-        println!("  {line}");
-    }
-    println!("\ncauses:");
-    for cause in list(explanation, "causes") {
-        println!("  {}", text(cause, "/headline"));
-        for (name, mark) in [("speaks_for", '+'), ("speaks_against", '-')] {
-            for line in list(cause, name).filter_map(Value::as_str) {
-                println!("       {mark} {line}");
-            }
-        }
-    }
-    println!("\nverdicts:");
-    for verdict in list(&answer, "verdicts") {
-        let reason = match verdict["refusal"].as_object() {
-            Some(_) => format!(
-                "{}: {}",
-                text(verdict, "/refusal/gate"),
-                text(verdict, "/refusal/reason")
-            ),
-            None => format!("plan {}", text(verdict, "/plan")),
-        };
-        println!(
-            "  {} {}  {reason}",
-            text(verdict, "/decision"),
-            text(verdict, "/service")
-        );
+    } else {
+        print!("{}", explained::page(&answer)?);
     }
     Ok(Ended::Good)
 }
 
 /// A signal in three lines: its values, what they are measured against, and below the first value of the trouble a mark.
-fn sparkline(chart: &Value) -> Option<String> {
+pub fn sparkline(chart: &Value) -> Option<String> {
     let points: Vec<(f64, &str)> = list(chart, "points")
         .filter_map(|point| Some((point["value"].as_f64()?, point["at"].as_str()?)))
         .collect();

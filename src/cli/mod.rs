@@ -11,7 +11,9 @@ mod drill;
 mod eval;
 mod exec;
 mod explain;
+mod explained;
 mod inject;
+mod learn;
 mod operate;
 mod plan;
 mod record;
@@ -19,6 +21,7 @@ mod reference;
 mod replay;
 mod run;
 mod sim;
+mod stage;
 mod test;
 mod train;
 
@@ -77,6 +80,10 @@ enum Command {
     Explain(explain::Explain),
     /// Say yes to a verdict that asks.
     Approve(operate::Approve),
+    /// Say that an incident was what it was taken for, or what else it was, to be learned from.
+    Confirm(learn::Confirm),
+    /// Learn from confirmed incidents how faults really show.
+    Learn(learn::Args),
     /// Take back a running plan.
     Abort(operate::Abort),
     /// Send a service back to where it belongs.
@@ -154,6 +161,8 @@ pub fn main() -> ExitCode {
         Command::Incidents(args) => operate::incidents(&args, cli.output),
         Command::Explain(args) => explain::run(&args, cli.output),
         Command::Approve(args) => operate::approve(&args, cli.output),
+        Command::Confirm(args) => learn::confirm(&args, cli.output),
+        Command::Learn(args) => learn::learn(&args, cli.output),
         Command::Abort(args) => operate::abort(&args, cli.output),
         Command::Failback(args) => operate::failback(&args, cli.output),
         Command::Maintenance(args) => operate::maintenance(&args, cli.output),

@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use std::path::PathBuf;
+
 use super::{Ended, Outcome, Output};
 use crate::sim::{Mutant, Stats, run as simulate};
 
@@ -14,14 +16,23 @@ pub struct Args {
     /// The first seed; alone, only that one.
     #[arg(long)]
     seed: Option<u64>,
+    /// Instead of worlds, act out the cases of fault patterns as raw telemetry with noise, through the whole engine, and keep them here as
+    /// recorded incidents with their truth, for `replay` and `eval diagnose --format capsule`.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["seeds", "mutant"])]
+    stage: Option<PathBuf>,
+    /// The cases to act out: files or folders.
+    #[arg(long, num_args = 1.., default_value = "rules/patterns/tests", requires = "stage")]
+    cases: Vec<PathBuf>,
     /// Break a rule on purpose, to see that it is noticed.
     #[arg(long, value_enum, hide = true)]
     mutant: Option<Mutant>,
 }
 
 /// Simulates; 1 if a law was broken.
-#[expect(clippy::unnecessary_wraps, reason = "as every command answers")]
 pub fn run(args: &Args, output: Output) -> Outcome {
+    if let Some(into) = &args.stage {
+        return super::stage::run(into, &args.cases, args.seed.unwrap_or(1), output);
+    }
     let first = args.seed.unwrap_or(0);
     let count = args.seeds.unwrap_or(if args.seed.is_some() { 1 } else { 100 });
     let mut sum = Stats::default();

@@ -53,6 +53,11 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
             config.policy.max_red_share
         ));
     }
+    for (place, cost) in config.policy.costs.numbers() {
+        if !(cost.is_finite() && cost >= 0.0) {
+            errors.push(format!("{place}: {cost} must be a number of at least 0"));
+        }
+    }
     // Probes and executors hold HTTP clients, which cannot be made without it.
     crate::net::install_crypto();
     let prober = Prober::new();

@@ -1,8 +1,10 @@
 //! One incident as it touches one service: everything that a gate may ask.
 
-use crate::model::{Decision, EntityName, Hypothesis, Incident, Lease, Refusal, Remedy, Service, Timestamp, Topology};
+use crate::model::{
+    Decision, EntityName, Hypothesis, Incident, Lease, Refusal, Remedy, RemedyCost, Service, Timestamp, Topology,
+};
 
-use super::{Ledger, Policy, Senses, ServiceState};
+use super::{Ledger, Matter, Policy, Senses, ServiceState, remedies};
 
 /// Where the service could go, as the planner sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +69,16 @@ impl Case<'_> {
     /// Would a move of this service cure that?
     pub fn cures(&self, hypothesis: &Hypothesis) -> bool {
         curable(hypothesis, self.service, &self.state.active, self.topology)
+    }
+
+    /// What each remedy is expected to cost, the cheapest first.
+    pub fn remedies(&self) -> Vec<RemedyCost> {
+        let matter = Matter {
+            incident: self.incident,
+            service: Some((self.service, &self.state.active)),
+            topology: self.topology,
+        };
+        remedies(&matter, &self.policy.costs)
     }
 
     /// When the active instance fell, this time: the first symptom after the last sign that it was well.

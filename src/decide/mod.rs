@@ -8,11 +8,13 @@
 mod case;
 mod gates;
 mod policy;
+mod remedy;
 mod senses;
 mod state;
 
 pub use case::{Case, Target, curable, suffers};
 pub use policy::{Budget, Canary, Policy};
+pub use remedy::{Costs, Matter, remedies};
 pub use senses::{Look, Senses};
 pub use state::{Ledger, Move, ServiceState};
 
@@ -47,6 +49,7 @@ pub const GATES: &[&dyn Gate] = &[
     &gates::own_senses::OwnSenses,
     &gates::cause::Cause,
     &gates::probability::Probability,
+    &gates::cost::Cheapest,
     &gates::in_flight::InFlight,
     &gates::held::Held,
     &gates::maintenance::Maintenance,

@@ -27,6 +27,8 @@ pub struct Policy {
     /// Share of what this agent reaches directly, without what the suspected cause explains, that may be out of reach
     /// at once. Beyond it our own eyes are suspected. `0..=1`.
     pub max_red_share: f64,
+    /// What remedies, and their failing, cost: the cheapest over all causes that may be meant is the one to take.
+    pub costs: super::Costs,
     /// Things unrelated to any service that tell only whether this agent is on the network: a router, a name server.
     pub canaries: Vec<Canary>,
 }
@@ -43,6 +45,7 @@ impl Default for Policy {
             dependency_wait: Span::secs(2),
             retry_after: Span::secs(60),
             max_red_share: 0.5,
+            costs: super::Costs::default(),
             canaries: Vec::new(),
         }
     }

@@ -120,6 +120,19 @@ impl Diagnosis {
             .collect()
     }
 
+    pub(super) fn scene<'a>(&'a self, now: Timestamp, topology: &'a Topology, vitals: &'a dyn Vitals) -> Scene<'a> {
+        Scene {
+            now,
+            agent: &self.agent,
+            topology,
+            siblings: &self.siblings,
+            vitals,
+            reached: &self.reached,
+            all: &self.standing,
+            found: RefCell::default(),
+        }
+    }
+
     fn due(&self, now: Timestamp) -> bool {
         let pause = match self.incidents.values().rev().find(|incident| incident.is_open()) {
             Some(youngest) if now.since(youngest.opened) < YOUNG => LOOK_AGAIN,
@@ -175,16 +188,7 @@ impl Diagnosis {
         vitals: &dyn Vitals,
         touched: &mut BTreeSet<IncidentId>,
     ) {
-        let scene = Scene {
-            now,
-            agent: &self.agent,
-            topology,
-            siblings: &self.siblings,
-            vitals,
-            reached: &self.reached,
-            all: &self.standing,
-            found: RefCell::default(),
-        };
+        let scene = self.scene(now, topology, vitals);
         let mut found = groups(&scene, &self.library, &self.settings);
         // The group that holds most of an incident keeps its number.
         found.sort_by_cached_key(|group| {

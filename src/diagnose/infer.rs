@@ -24,7 +24,10 @@ const ELSE_SHOWS: f64 = 0.2;
 /// Every fault that could be meant, weighed; most probable first.
 pub struct Ranking<'p> {
     weighed: Vec<Weighed<'p>>,
+    /// As the scores have them; the last is that of something else.
     probabilities: Vec<f64>,
+    /// As they are told: corrected by how often such were right.
+    calibrated: Vec<f64>,
     /// The one that explains most for what it costs.
     cheapest: Option<usize>,
 }
@@ -35,6 +38,18 @@ impl Ranking<'_> {
         let known = self.probabilities.first().copied().unwrap_or(0.0);
         let unknown = self.probabilities.last().copied().unwrap_or(1.0);
         !self.weighed.is_empty() && known >= at_least && known >= unknown
+    }
+
+    /// The most probable cause: fault, place, probability.
+    pub fn best(&self, symptoms: &[&Symptom], scene: &Scene<'_>) -> (FaultName, EntityName, f64) {
+        let unknown = self.calibrated.last().copied().unwrap_or(1.0);
+        match (self.weighed.first(), self.calibrated.first()) {
+            (Some(best), Some(known)) if *known >= unknown => (best.pattern.name.clone(), best.entity.clone(), *known),
+            _ => {
+                let cause = something_else(symptoms, scene, unknown);
+                (cause.fault, cause.entity, unknown)
+            }
+        }
     }
 
     /// How well the best known fault fits: the logarithm of its joint probability with all that is seen.
@@ -87,11 +102,13 @@ pub fn rank<'a>(
             .max(-2.0 * GROUP_WEIGHT_MAX);
     let scores: Vec<f64> = weighed.iter().map(|w| w.score).chain([unknown_score]).collect();
     let probabilities = probabilities(&scores, settings.temperature);
+    let calibrated = library.reliability().correct(&scores, &probabilities);
     let cost = |w: &Weighed<'_>| -w.own / w.ours as f64;
     let cheapest = (0..weighed.len()).min_by(|a, b| cost(&weighed[*a]).total_cmp(&cost(&weighed[*b])));
     Ranking {
         weighed,
         probabilities,
+        calibrated,
         cheapest,
     }
 }
@@ -126,12 +143,12 @@ pub fn causes<'a>(
     scene: &'a Scene<'_>,
     settings: &Settings,
 ) -> Vec<Hypothesis> {
-    let unknown = ranking.probabilities.last().copied().unwrap_or(1.0);
+    let unknown = ranking.calibrated.last().copied().unwrap_or(1.0);
     let seen = Seen::new(symptoms, settings);
     let mut found: Vec<Hypothesis> = ranking
         .weighed
         .into_iter()
-        .zip(&ranking.probabilities)
+        .zip(&ranking.calibrated)
         .take(KEPT)
         .enumerate()
         // The best known fault is kept however improbable: it may explain its part of several faults.

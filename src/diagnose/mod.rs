@@ -8,6 +8,7 @@
 //! entity that it could sit at is weighed by what it must show, may show and must not show ([`infer`]); what no pattern explains is ranked by
 //! onset and coverage ([`rank`]).
 
+mod asked;
 mod calibrate;
 mod cases;
 pub mod causal;
@@ -16,16 +17,21 @@ mod explain;
 mod group;
 mod incidents;
 mod infer;
+mod learn;
 mod links;
 mod pattern;
 mod rank;
 mod scene;
 mod settings;
+mod signature;
 pub mod traces;
 mod weigh;
 
-pub use cases::{CaseError, CaseResult, Expected, PatternCase, read_cases, run_cases};
-pub use explain::{Explanation, explain};
+pub use calibrate::{Metrics as ReliabilityMetrics, Point as ReliabilityPoint, Reliability};
+pub use cases::{CaseError, CaseResult, Expected, PatternCase, Shown, reach_of, read_cases, run_cases};
+pub use explain::{Cause, Explanation, Look, Observation, Without, explain};
 pub use incidents::Diagnosis;
+pub use learn::{Lesson, Lessons, Testimony};
 pub use pattern::{Expectation, Library, Pattern, PatternError};
 pub use settings::Settings;
+pub use signature::Signatures;

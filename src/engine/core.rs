@@ -14,7 +14,7 @@ use crate::model::{
 use crate::plan::Playbooks;
 
 use super::ahead::Ahead;
-use super::{Effects, Input, Notification, PlanEvent, Record, RuleDesk, RuleSettings};
+use super::{Effects, Input, Notification, PlanEvent, Record, RuleDesk, RuleSettings, settling};
 
 /// What an engine is made of.
 pub struct Setup {
@@ -256,6 +256,11 @@ impl Engine {
                 .into_iter()
                 .map(|finding| Record::Finding { at: self.now, finding }),
         );
+        let doubtful: Vec<IncidentId> = incidents
+            .iter()
+            .filter(|i| settling::in_doubt(i))
+            .map(|i| i.id)
+            .collect();
         for incident in incidents {
             self.tell_incident(&incident, effects);
             effects.log.push(Record::Incident { at: self.now, incident });
@@ -264,6 +269,9 @@ impl Engine {
             self.reviewed = self.now;
             self.changed = false;
             self.review(effects);
+        }
+        for id in doubtful {
+            self.settle(id, effects);
         }
         for (plan, step, committed) in std::mem::take(&mut self.asks) {
             self.answer(plan, step, committed, effects);

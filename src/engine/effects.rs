@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::diagnose::Testimony;
 use crate::model::symptom::Finding;
 use crate::model::{
     EntityName, Incident, IncidentId, Plan, PlanId, Refusal, ServiceName, Severity, Timestamp, Verdict,
@@ -79,6 +80,17 @@ pub enum Record {
         at: Timestamp,
         /// What happened.
         plan_event: super::PlanEvent,
+    },
+    /// A confirmed incident: what it was, and what it showed of it.
+    Confirmed {
+        /// When.
+        at: Timestamp,
+        /// Which.
+        incident: IncidentId,
+        /// Who says so.
+        by: String,
+        /// What it showed.
+        testimony: Testimony,
     },
     /// An operator's word.
     Operator {

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::plan::Outcome;
-use crate::model::{Batch, EntityName, Event, IncidentId, Lease, PlanId, ServiceName, Share, Span, Timestamp};
+use crate::model::{
+    Batch, EntityName, Event, FaultName, IncidentId, Lease, PlanId, ServiceName, Share, Span, Timestamp,
+};
 
 /// One input. The same inputs in the same order give the same effects, byte for byte.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,6 +106,17 @@ pub enum OperatorCommand {
         incident: IncidentId,
         /// For which service; all that ask, if `None`.
         service: Option<ServiceName>,
+        /// Who says so.
+        by: String,
+    },
+    /// An incident was what it was taken for, or something else: to be learned from.
+    Confirm {
+        /// Which incident.
+        incident: IncidentId,
+        /// What it was; the most probable cause, if `None`.
+        fault: Option<FaultName>,
+        /// Where that sat; the place of the most probable cause, if `None`.
+        entity: Option<EntityName>,
         /// Who says so.
         by: String,
     },

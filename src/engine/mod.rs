@@ -13,6 +13,7 @@ mod leases;
 mod operator;
 mod planning;
 mod review;
+mod settling;
 mod telling;
 mod view;
 

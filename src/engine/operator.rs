@@ -2,7 +2,7 @@
 
 use crate::model::{Decision, ServiceName, Severity, Timestamp};
 
-use super::{Effects, Engine, Notification, NotificationKind, OperatorCommand};
+use super::{Effects, Engine, Notification, NotificationKind, OperatorCommand, Record};
 
 impl Engine {
     pub(super) fn operator(&mut self, command: OperatorCommand, effects: &mut Effects) {
@@ -15,6 +15,21 @@ impl Engine {
                     .filter_map(|v| v.service.clone())
                     .filter(|name| service.as_ref().is_none_or(|wanted| wanted == name));
                 self.approved.extend(asking.map(|name| (incident, name)));
+            }
+            OperatorCommand::Confirm {
+                incident,
+                fault,
+                entity,
+                by,
+            } => {
+                if let Some(testimony) = self.testimony(incident, fault, entity) {
+                    effects.log.push(Record::Confirmed {
+                        at: self.now,
+                        incident,
+                        by,
+                        testimony,
+                    });
+                }
             }
             OperatorCommand::Abort { plan, by } => effects.abort.push((plan, format!("aborted by {by}"))),
             OperatorCommand::Failback { service, to, by } => {

@@ -1,8 +1,9 @@
 //! Decides: every open incident against every service that it touches.
 
-use crate::decide::{self, Case, ServiceState, Target};
+use crate::decide::{self, Case, Matter, ServiceState, Target};
 use crate::model::{
-    Decision, EntityName, Hypothesis, Incident, IncidentId, PlanId, Refusal, Remedy, Service, ServiceName, Verdict,
+    Decision, EntityName, Hypothesis, Incident, IncidentId, PlanId, Refusal, Remedy, RemedyCost, Service, ServiceName,
+    Verdict,
 };
 use crate::plan;
 use crate::plan::fleet::Fleet;
@@ -52,7 +53,8 @@ impl Engine {
                 .collect();
             if touched.is_empty() {
                 let refusal = untouched(incident);
-                self.pass(verdict(incident, None, Some(refusal), self.now), effects);
+                let costs = self.remedies(incident, None);
+                self.pass(verdict(incident, None, Some(refusal), costs, self.now), effects);
             }
             for service in &touched {
                 self.judge(incident, service, fleet.as_ref(), effects);
@@ -72,7 +74,8 @@ impl Engine {
         {
             self.ask_for_probe(service, &state, effects);
         }
-        let mut verdict = verdict(incident, Some(service.name.clone()), refusal, self.now);
+        let costs = self.remedies(incident, Some((service, &state.active)));
+        let mut verdict = verdict(incident, Some(service.name.clone()), refusal, costs, self.now);
         if let (Decision::Act, Target::Found(to)) = (verdict.decision, &target) {
             match self.start_failover(incident, service, &state, to, effects) {
                 Ok(plan) => verdict.plan = Some(plan),
@@ -129,23 +132,39 @@ impl Engine {
     }
 
     fn ask_for_probe(&mut self, service: &Service, state: &ServiceState, effects: &mut Effects) {
+        if service.confirm > 0 {
+            self.probe_now(service, &state.active, effects);
+        }
+    }
+
+    /// Asks for a probe of an instance, unless one is under way or its answer is still fresh.
+    pub(super) fn probe_now(&mut self, service: &Service, instance: &EntityName, effects: &mut Effects) {
         let pause = service.probe.timeout.0;
         let recent = |at| self.now.since(at) < pause;
-        let asked = self.probe_sent.get(&state.active).is_some_and(|at| recent(*at));
+        let asked = self.probe_sent.get(instance).is_some_and(|at| recent(*at));
         let known = self
             .senses
-            .own_probe(state.active.as_str(), &self.agent)
+            .own_probe(instance.as_str(), &self.agent)
             .is_some_and(|look| recent(look.at));
-        if asked || known || service.confirm == 0 {
+        if asked || known {
             return;
         }
         self.probe_seq += 1;
-        self.probe_sent.insert(state.active.clone(), self.now);
+        self.probe_sent.insert(instance.clone(), self.now);
         effects.probes.push(ProbeRequest {
             id: self.probe_seq,
-            entity: state.active.clone(),
+            entity: instance.clone(),
             service: Some(service.name.clone()),
         });
+    }
+
+    fn remedies(&self, incident: &Incident, service: Option<(&Service, &EntityName)>) -> Vec<RemedyCost> {
+        let matter = Matter {
+            incident,
+            service,
+            topology: &self.topology,
+        };
+        decide::remedies(&matter, &self.policy.costs)
     }
 
     /// Records a verdict if it says something new. The numbers in a reason change all the time and are no news.
@@ -153,7 +172,14 @@ impl Engine {
         let key = (verdict.incident, verdict.service.clone());
         let gist = |v: &Verdict| {
             let gate = v.refusal.as_ref().map(|refusal| refusal.gate.clone());
-            (v.decision, gate, v.fault.clone(), v.entity.clone(), v.plan.clone())
+            (
+                v.decision,
+                gate,
+                v.fault.clone(),
+                v.entity.clone(),
+                v.plan.clone(),
+                v.remedy,
+            )
         };
         let known = self.verdicts.get(&key);
         if known.is_some_and(|known| gist(known) == gist(&verdict)) {
@@ -233,6 +259,7 @@ fn verdict(
     incident: &Incident,
     service: Option<ServiceName>,
     refusal: Option<Refusal>,
+    costs: Vec<RemedyCost>,
     at: crate::model::Timestamp,
 ) -> Verdict {
     let top = incident.top();
@@ -245,7 +272,8 @@ fn verdict(
         fault: top.map(|top| top.fault.clone()),
         entity: top.map(|top| top.entity.clone()),
         probability: top.map_or(0.0, |top| top.probability),
-        remedy: top.map_or(Remedy::Wait, |top| top.remedy),
+        remedy: costs.first().map_or(Remedy::Wait, |cheapest| cheapest.remedy),
+        costs,
         plan: None,
     }
 }

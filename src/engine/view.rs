@@ -2,7 +2,8 @@
 
 use crate::decide::{Senses, ServiceState};
 use crate::detect::Detection;
-use crate::model::{EntityName, Incident, IncidentId, Lease, Service, Timestamp, Topology};
+use crate::diagnose::{Explanation, Testimony};
+use crate::model::{EntityName, FaultName, Incident, IncidentId, Lease, Service, Timestamp, Topology};
 
 use super::{Engine, RuleDesk};
 
@@ -57,6 +58,26 @@ impl Engine {
     /// Incidents, open and lately closed, by number.
     pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
         self.diagnosis.incidents()
+    }
+
+    /// An incident in plain sentences: what was seen, what may have caused it, what would settle it.
+    pub fn explain(&self, id: IncidentId) -> Option<Explanation> {
+        self.diagnosis.explain(id, self.now, &self.topology, &self.detection)
+    }
+
+    /// The faults that have a pattern, by name.
+    pub fn faults(&self) -> impl Iterator<Item = &FaultName> {
+        self.diagnosis.library().patterns().map(|pattern| &pattern.name)
+    }
+
+    /// What an incident showed of what it was; of its most probable cause, where no other is named.
+    pub fn testimony(&self, id: IncidentId, fault: Option<FaultName>, entity: Option<EntityName>) -> Option<Testimony> {
+        let incident = self.incident(id)?;
+        let top = incident.top()?;
+        let fault = fault.unwrap_or_else(|| top.fault.clone());
+        let entity = entity.unwrap_or_else(|| top.entity.clone());
+        self.diagnosis
+            .testimony(incident, &fault, &entity, self.now, &self.topology, &self.detection)
     }
 
     /// The incident of that number.

@@ -31,4 +31,4 @@ pub use service::{Service, Standby};
 pub use symptom::{Evidence, Severity, Symptom, SymptomKey, SymptomKind};
 pub use time::{Span, Timestamp};
 pub use topology::{Topology, TopologyChange};
-pub use verdict::{Decision, Refusal, Remedy, Verdict};
+pub use verdict::{Decision, Refusal, Remedy, RemedyCost, Verdict};

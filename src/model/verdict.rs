@@ -19,6 +19,8 @@ pub enum Remedy {
     Isolate,
     /// Send devices another way.
     Reroute,
+    /// Take load off it.
+    Shed,
     /// Tell somebody; nothing else helps, or nothing else is ours to do.
     Notify,
     /// Wait: it is us, or it will pass.
@@ -34,6 +36,7 @@ impl Remedy {
             Self::Restore => "restore data from a backup",
             Self::Isolate => "isolate the culprit",
             Self::Reroute => "send devices another way",
+            Self::Shed => "take load off it",
             Self::Notify => "repair it; people are told",
             Self::Wait => "wait",
         }
@@ -65,6 +68,15 @@ pub struct Refusal {
     pub reason: String,
 }
 
+/// What a remedy is expected to cost, over all causes that may be meant.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct RemedyCost {
+    /// Which.
+    pub remedy: Remedy,
+    /// In the unit of `policy.costs`; by default minutes of downtime.
+    pub cost: f64,
+}
+
 /// The answer for one incident and one service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
@@ -84,8 +96,11 @@ pub struct Verdict {
     pub entity: Option<EntityName>,
     /// Its probability.
     pub probability: f64,
-    /// What would cure it.
+    /// What is expected to cost least.
     pub remedy: Remedy,
+    /// What it and the others are expected to cost, the cheapest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub costs: Vec<RemedyCost>,
     /// The plan that was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanId>,

@@ -4,7 +4,7 @@
 //! seed gives the same run, event for event.
 //!
 //! [`world`] is the clock, [`net`] the network, [`store`] what several agents ([`seat`]) agree through; [`storm`] is what goes wrong; [`target`] is what plans act on; [`disk`] keeps the journal, byte for byte; [`agent`] does what the
-//! conductor does; [`law`] holds the invariants, which know the truth that the agent does not. A [`Mutant`] breaks one rule on purpose: the laws must notice.
+//! conductor does; [`law`] holds the invariants, which know the truth that the agent does not. [`stage`] acts single incidents out as raw telemetry. A [`Mutant`] breaks one rule on purpose: the laws must notice.
 
 mod agent;
 mod disk;
@@ -13,6 +13,7 @@ mod mutant;
 mod net;
 mod plant;
 mod seat;
+pub mod stage;
 mod store;
 mod storm;
 mod target;

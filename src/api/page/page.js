@@ -52,6 +52,8 @@ function incidents(s) {
       const line = el("p", "", el("span", "tag " + v.decision, v.decision), " ", v.service ? v.service + ": " : "",
         v.refusal ? `${v.refusal.gate}: ${v.refusal.reason}` : v.plan ? "plan " + v.plan : "");
       if (v.decision === "ask") line.append(" ", button("approve", () => act(`/api/incidents/${i.id}/approve`, v.service ? { service: v.service } : {})));
+      const cost = costs(v);
+      if (cost) line.append(cost);
       return line;
     });
     const told = (s.explanations.find(([id]) => id === i.id) || [0, null])[1];
@@ -59,7 +61,8 @@ function incidents(s) {
       el("div", "charts", ...(charts.get(i.id) || []).map(chart)),
       el("ul", "", ...told.seen.slice(0, 40).map((line) => el("li", "", line))),
       ...(told.links.length ? [el("p", "", "began together"), el("ul", "", ...told.links.map((line) => el("li", "", line)))] : []),
-      ...told.causes.slice(0, 3).map((c) => el("div", "", el("p", "", c.headline), el("ul", "", ...c.speaks_for.map((t) => el("li", "", "+ " + t)), ...c.speaks_against.slice(0, 8).map((t) => el("li", "soft", "− " + t)))))) : null;
+      ...told.causes.slice(0, 3).map((c) => el("div", "", el("p", "", c.headline), el("ul", "", ...c.speaks_for.map((t) => el("li", "", "+ " + t)), ...c.speaks_against.slice(0, 8).map((t) => el("li", "soft", "− " + t)), ...(c.paths || []).map((t) => el("li", "soft", t))))),
+      ...details(told), top ? button("this was it", () => act(`/api/incidents/${i.id}/confirm`)) : null) : null;
     if (more && openDetails.has(i.id)) more.open = true;
     if (more) more.addEventListener("toggle", () => {
       if (!more.open) { openDetails.delete(i.id); charts.delete(i.id); return; }
@@ -71,6 +74,13 @@ function incidents(s) {
   $("incidents").replaceChildren(...(open.length ? open.map(card) : [el("p", "soft", "none open")]),
     ...(closed.length ? [el("details", "", el("summary", "", `${closed.length} closed lately`), ...closed.map(card))] : []));
 }
+// What would be thought without a part of the evidence, and what would settle it.
+function details(told) {
+  const list = (title, lines) => lines && lines.length ? [el("p", "", title), el("ul", "", ...lines.map((t) => el("li", "", t)))] : [];
+  return [...list("Without a part of it", (told.without || []).map((w) => w.text)),
+    ...list("What would settle it", (told.settle || []).map((o) => o.text + " " + o.outcomes.map((x) => x.text).join("; ")))];
+}
+const costs = (v) => v.costs && v.costs.length ? el("span", "soft", " · expected costs: " + v.costs.map((c) => `${c.remedy} ${c.cost.toFixed(1)}`).join(", ")) : null;
 const openDetails = new Set();
 function ahead(s) {
   const c = s.coverage;
@@ -129,6 +139,7 @@ function line(r) {
     case "plan": return r.plan.summary;
     case "permit": return `step ${r.permit.step} of ${r.permit.plan}: ${r.permit.refusal ? "refused by " + r.permit.refusal.gate : "allowed"}`;
     case "plan_event": return `${r.plan_event.plan || r.plan_event.service}: ${r.plan_event.plan_event} ${r.plan_event.step ?? ""} ${r.plan_event.outcome ? JSON.stringify(r.plan_event.outcome) : ""}`;
+    case "confirmed": return `incident ${r.incident} was ${r.testimony.fault} at ${r.testimony.entity}, says ${r.by}`;
     case "operator": return `operator: ${r.operator.command} ${r.operator.by || ""}`;
   }
   return r.record;

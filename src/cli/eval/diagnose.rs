@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use crate::cli::{Ended, Outcome, Output, table};
-use crate::eval::diagnose::{Figures, Format, Report, run as score};
+use crate::eval::diagnose::{Figures, Format, Report, capsules, run as score, tep};
 
 /// Arguments.
 #[derive(clap::Args)]
@@ -13,7 +13,7 @@ pub struct Args {
     /// How the files are laid out.
     #[arg(long, value_enum)]
     format: Layout,
-    /// One day's folder (nezha), one traffic folder (petshop), or a folder of cases (rcaeval).
+    /// One day's folder (nezha), one traffic folder (petshop), or a folder of cases (rcaeval) or of capsules, a folder of runs (tep).
     path: PathBuf,
     /// Show every case with the rank of its true cause.
     #[arg(short, long)]
@@ -29,11 +29,17 @@ enum Layout {
     Petshop,
     /// Wide CSV files beside `inject_time.txt`.
     Rcaeval,
+    /// Recorded incidents, run through the whole engine.
+    Capsule,
+    /// Runs of a process under known faults: train and test of each.
+    Tep,
 }
 
 /// Scores and prints.
 pub fn run(args: &Args, output: Output) -> Outcome {
     let format = match args.format {
+        Layout::Capsule => return recorded(args, output),
+        Layout::Tep => return process(args, output),
         Layout::Nezha => Format::Nezha,
         Layout::Petshop => Format::Petshop,
         Layout::Rcaeval => Format::Rcaeval,
@@ -48,6 +54,89 @@ pub fn run(args: &Args, output: Output) -> Outcome {
     }
     Ok(Ended::Good)
 }
+
+/// Recorded incidents; 1 never: the figures are the answer.
+fn recorded(args: &Args, output: Output) -> Outcome {
+    let report = capsules::run(&args.path).map_err(|error| error.to_string())?;
+    if output == Output::Json {
+        let json = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
+        println!("{json}");
+        return Ok(Ended::Good);
+    }
+    if args.verbose {
+        let rows: Vec<Vec<String>> = report
+            .per_case
+            .iter()
+            .map(|case| {
+                vec![
+                    case.rank.map_or_else(|| "-".to_owned(), |rank| rank.to_string()),
+                    case.name.clone(),
+                    case.truth.clone(),
+                    format!("{} ({:.2})", case.first, case.probability),
+                ]
+            })
+            .collect();
+        table(&["RANK", "CAPSULE", "TRUTH", "NAMED FIRST"], &rows);
+        println!();
+    }
+    table(HEADER, &[row("all", &report.causes)]);
+    println!(
+        "\n{} capsules: {:.3} wholly right, verdicts {:.3} right, {} wrong moves; {} look-alikes, {:.3} right\n\
+         calibration error over every judgement of every incident: {:.3}",
+        report.capsules,
+        report.right,
+        report.verdict_right,
+        report.wrong_moves,
+        report.look_alikes,
+        report.look_alikes_right,
+        report.calibration_error_judgements,
+    );
+    for wrong in &report.wrong {
+        println!("  {wrong}");
+    }
+    Ok(Ended::Good)
+}
+
+/// Fault classes of a process.
+fn process(args: &Args, output: Output) -> Outcome {
+    let report = tep::run(&args.path).map_err(|error| error.to_string())?;
+    if output == Output::Json {
+        let json = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
+        println!("{json}");
+        return Ok(Ended::Good);
+    }
+    if args.verbose {
+        let rows: Vec<Vec<String>> = report
+            .per_case
+            .iter()
+            .map(|case| {
+                let first = format!("{} ({:.2})", case.first, case.probability);
+                vec![case.truth.clone(), first, case.why.clone()]
+            })
+            .collect();
+        table(&["FAULT", "NAMED FIRST", "RIGHT"], &rows);
+        println!();
+    }
+    table(HEADER, &[row("runs", &report.runs)]);
+    println!(
+        "{} stretches, {:.3} named rightly",
+        report.stretches, report.stretches_right
+    );
+    Ok(Ended::Good)
+}
+
+const HEADER: &[&str] = &[
+    "",
+    "CASES",
+    "AC@1",
+    "AC@3",
+    "AC@5",
+    "AVG@5",
+    "FAULT TYPE",
+    "BRIER",
+    "CALIBRATION ERROR",
+    "S/CASE",
+];
 
 fn people(report: &Report, verbose: bool) {
     if verbose {
@@ -69,21 +158,7 @@ fn people(report: &Report, verbose: bool) {
     }
     let mut rows = vec![row("all", &report.all)];
     rows.extend(report.groups.iter().map(|(group, figures)| row(group, figures)));
-    table(
-        &[
-            "",
-            "CASES",
-            "AC@1",
-            "AC@3",
-            "AC@5",
-            "AVG@5",
-            "FAULT TYPE",
-            "BRIER",
-            "CALIBRATION ERROR",
-            "S/CASE",
-        ],
-        &rows,
-    );
+    table(HEADER, &rows);
     println!("read in {:.1} s", report.seconds_reading);
     if report.malformed_rows > 0 {
         println!("{} rows could not be read:", report.malformed_rows);

@@ -109,6 +109,7 @@ mod tests {
                 entity: None,
                 probability: 0.0,
                 remedy: Remedy::Wait,
+                costs: Vec::new(),
                 plan: None,
             },
         }

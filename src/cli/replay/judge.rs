@@ -6,7 +6,7 @@ use super::changes::changes;
 use super::rerun::Rerun;
 use crate::capsule::{Capsule, Truth};
 use crate::engine::Record;
-use crate::model::{Decision, Incident, Timestamp, Verdict};
+use crate::model::{Decision, Incident, Timestamp};
 
 /// What a replay showed. Times are of the recording, so that two runs print the same.
 #[derive(Debug, Serialize)]
@@ -154,7 +154,7 @@ fn found(truth: &Truth, log: &[Record]) -> Found {
                     found.probability = incident.top().map_or(0.0, |top| top.probability);
                 }
             }
-            Record::Verdict { verdict } if right(truth, verdict) => {
+            Record::Verdict { verdict } if truth.met_by(verdict) => {
                 found.verdict_right = true;
                 found.decided_ms.get_or_insert(after(verdict.at));
             }
@@ -162,15 +162,4 @@ fn found(truth: &Truth, log: &[Record]) -> Found {
         }
     }
     found
-}
-
-fn right(truth: &Truth, verdict: &Verdict) -> bool {
-    let expected = &truth.verdict;
-    let gate = verdict.refusal.as_ref().map(|refusal| refusal.gate.as_str());
-    verdict.at >= truth.onset
-        && verdict.fault.as_ref() == Some(&truth.fault)
-        && verdict.entity.as_ref() == Some(&truth.entity)
-        && verdict.decision == expected.decision
-        && (expected.service.is_none() || verdict.service == expected.service)
-        && (expected.gate.is_none() || expected.gate.as_deref() == gate)
 }

@@ -16,8 +16,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Ended, Outcome, Output, table};
 use crate::capsule::Capsule;
+use crate::engine::Engine;
 
 pub use judge::Report;
+pub use rerun::Rerun;
 
 /// Arguments.
 #[derive(clap::Args)]
@@ -154,6 +156,14 @@ fn print(reports: &[Report]) {
     }
 }
 
+/// Replays a capsule under what was recorded; `watch` is shown the engine after each of its inputs.
+pub fn rerun_watched(capsule: &Capsule, watch: &mut dyn FnMut(&Engine)) -> Result<Rerun, String> {
+    rerun::rerun_with(capsule, None, &rerun::Under::Recorded, watch)
+}
+
+/// Folders of capsules may hold folders of capsules, down to here.
+const DEPTH_MAX: usize = 3;
+
 /// The capsules at, or in, those paths.
 pub fn capsules(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     let mut found = Vec::new();
@@ -162,9 +172,9 @@ pub fn capsules(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
             found.push(path.clone());
             continue;
         }
-        let entries = std::fs::read_dir(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let mut inside: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        inside.retain(|path| path.join("manifest.yml").is_file());
+        std::fs::read_dir(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let mut inside = Vec::new();
+        within(path, DEPTH_MAX, &mut inside);
         inside.sort();
         if inside.is_empty() {
             return Err(format!(
@@ -175,4 +185,15 @@ pub fn capsules(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
         found.extend(inside);
     }
     Ok(found)
+}
+
+fn within(dir: &std::path::Path, depth: usize, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        if path.join("manifest.yml").is_file() {
+            found.push(path);
+        } else if depth > 0 && path.is_dir() {
+            within(&path, depth - 1, found);
+        }
+    }
 }

@@ -87,6 +87,7 @@ fn at(record: &Record) -> Timestamp {
         | Record::Plan { at, .. }
         | Record::Permit { at, .. }
         | Record::PlanEvent { at, .. }
+        | Record::Confirmed { at, .. }
         | Record::Operator { at, .. } => *at,
     }
 }

@@ -132,6 +132,16 @@ impl Rerun {
 
 /// Replays a capsule; before it, what it goes on from.
 pub fn rerun(capsule: &Capsule, shards: Option<usize>, under: &Under) -> Result<Rerun, String> {
+    rerun_with(capsule, shards, under, &mut |_| {})
+}
+
+/// The same; `watch` is shown the engine after each input of this capsule.
+pub fn rerun_with(
+    capsule: &Capsule,
+    shards: Option<usize>,
+    under: &Under,
+    watch: &mut dyn FnMut(&Engine),
+) -> Result<Rerun, String> {
     let mut notes = Vec::new();
     let (before, comparable) = chain(capsule, &mut notes)?;
     let catalog = Catalog::new();
@@ -153,6 +163,7 @@ pub fn rerun(capsule: &Capsule, shards: Option<usize>, under: &Under) -> Result<
     let mut engine = Engine::new(first_setup).map_err(|error| place(error.to_string()))?;
     let mut log = Vec::new();
     let mut effects = Effects::default();
+    let links = before.len();
     for (number, link) in before.iter().chain([capsule]).enumerate() {
         let reloaded = link
             .manifest
@@ -169,6 +180,9 @@ pub fn rerun(capsule: &Capsule, shards: Option<usize>, under: &Under) -> Result<
             engine.handle(input, &mut effects);
             log.append(&mut effects.log);
             effects.clear();
+            if number == links {
+                watch(&engine);
+            }
         })
         .map_err(|error| error.to_string())?;
     }

@@ -1,4 +1,4 @@
-//! The top hypothesis is a fault that moving this service cures.
+//! The cause is one that moving this service cures.
 //!
 //! A bad sensor, a poisoned message, a shared dependency or our own lost network is not. An unknown cause asks a person.
 
@@ -21,7 +21,8 @@ impl Gate for Cause {
         let Some(top) = case.top() else {
             return case.refuse(self, Decision::Hold, "no cause is known yet".into());
         };
-        if case.cures(top) {
+        // It may also be that the first is not curable and yet, all causes taken together, a move all but surely cures.
+        if case.cures(top) || case.cure_probability() >= case.service.min_probability {
             return Ok(());
         }
         if top.fault.as_str() == Hypothesis::SOMETHING_ELSE {

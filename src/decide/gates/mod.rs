@@ -5,6 +5,7 @@ pub mod budget;
 pub mod cause;
 pub mod confirmed;
 pub mod cool_down;
+pub mod cost;
 pub mod dependencies;
 pub mod evidence;
 pub mod fence;

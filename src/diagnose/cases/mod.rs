@@ -133,11 +133,41 @@ pub fn run_cases(text: &str, library: &Arc<Library>, settings: &Settings) -> Res
         .collect()
 }
 
-/// One line of `shows`.
-struct Shown {
-    after: Span,
-    key: SymptomKey,
-    over: bool,
+/// One line of `shows`, for one entity.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shown {
+    /// How long after the beginning.
+    pub after: Span,
+    /// What.
+    pub key: SymptomKey,
+    /// It ends then.
+    pub over: bool,
+}
+
+impl PatternCase {
+    /// What stands.
+    pub fn topology(&self) -> Result<Topology, String> {
+        topology(self)
+    }
+
+    /// What shows, in order of time.
+    pub fn shown(&self) -> Result<Vec<Shown>, String> {
+        let mut shown = Vec::new();
+        for line in &self.shows {
+            shown.extend(read_shown(line)?);
+        }
+        shown.sort_by_key(|shown| shown.after);
+        Ok(shown)
+    }
+
+    /// Who answers and speaks all the time.
+    pub fn well(&self) -> Result<BTreeSet<EntityName>, String> {
+        let mut well = BTreeSet::new();
+        for name in &self.well {
+            well.extend(expand(name)?);
+        }
+        Ok(well)
+    }
 }
 
 /// What everybody would know of everybody at one moment.
@@ -175,19 +205,12 @@ fn play(case: &PatternCase, library: &Arc<Library>, settings: &Settings) -> Resu
             .map(|_| ())
             .ok_or_else(|| format!("'{name}' is not among its entities"))
     };
-    let mut shown = Vec::new();
-    for line in &case.shows {
-        shown.extend(read_shown(line)?);
-    }
-    shown.sort_by_key(|shown| shown.after);
+    let shown = case.shown()?;
     let mut signs = Signs {
         now: START,
-        well: BTreeSet::new(),
+        well: case.well()?,
         ill: BTreeMap::new(),
     };
-    for name in &case.well {
-        signs.well.extend(expand(name)?);
-    }
     let mut siblings = Siblings::new();
     for service in &case.instances {
         for one in service {
@@ -255,7 +278,8 @@ impl Signs {
     }
 }
 
-fn reach_of(kind: SymptomKind) -> Option<Reach> {
+/// What trying to reach it gives where it shows that.
+pub fn reach_of(kind: SymptomKind) -> Option<Reach> {
     Some(match kind {
         SymptomKind::Refused => Reach::Refused,
         SymptomKind::NoAnswer => Reach::NoAnswer,

@@ -7,12 +7,14 @@ use serde_saphyr::Spanned;
 use crate::model::hint::meant;
 use crate::model::{FaultName, Hypothesis};
 
+use super::super::calibrate::Reliability;
 use super::{Expectation, Pattern};
 
 /// All known faults, by name.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Library {
     patterns: Vec<Pattern>,
+    reliability: Reliability,
 }
 
 /// A pattern file that cannot be used.
@@ -100,7 +102,29 @@ impl Library {
             }
         }
         patterns.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self { patterns })
+        Ok(Self {
+            patterns,
+            reliability: Reliability::builtin(),
+        })
+    }
+
+    /// With every pattern changed in the same way.
+    pub(in crate::diagnose) fn map(&self, change: impl Fn(&mut Pattern)) -> Self {
+        let mut changed = self.clone();
+        changed.patterns.iter_mut().for_each(change);
+        changed
+    }
+
+    /// With another correction of probabilities than the one that comes with the binary.
+    #[must_use]
+    pub fn with_reliability(mut self, reliability: Reliability) -> Self {
+        self.reliability = reliability;
+        self
+    }
+
+    /// How often causes are right, by how probable they are called.
+    pub const fn reliability(&self) -> &Reliability {
+        &self.reliability
     }
 
     /// All patterns, by name.

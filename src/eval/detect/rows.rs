@@ -86,7 +86,7 @@ pub fn run(path: &Path) -> Result<Report, EvalError> {
 }
 
 /// `NAME.PART.csv` or the same gzipped.
-pub(super) fn find(folder: &Path, name: &str, part: &str) -> PathBuf {
+pub fn find(folder: &Path, name: &str, part: &str) -> PathBuf {
     let plain = folder.join(format!("{name}.{part}.csv"));
     let packed = folder.join(format!("{name}.{part}.csv.gz"));
     if fs::exists(&packed).unwrap_or(false) {
@@ -97,7 +97,7 @@ pub(super) fn find(folder: &Path, name: &str, part: &str) -> PathBuf {
 }
 
 /// Rows of numbers under a header line.
-pub(super) fn read(path: &Path) -> Result<Vec<Vec<f64>>, EvalError> {
+pub fn read(path: &Path) -> Result<Vec<Vec<f64>>, EvalError> {
     let (_, rows) = table::rows(
         path,
         ',',

@@ -2,12 +2,14 @@
 //!
 //! One configuration for all; what is looked at is decided by what a case has. The label is compared with the ranking after it is made.
 
+pub mod capsules;
 mod case;
 mod nezha;
 mod petshop;
 mod rcaeval;
-mod score;
+pub mod score;
 pub mod table;
+pub mod tep;
 #[cfg(test)]
 mod tests;
 

@@ -141,16 +141,25 @@ pub fn brier(forecasts: &[(f64, bool)]) -> f64 {
 
 /// Ten equal bins: the mean distance of the forecast from the frequency, weighed by the forecasts in the bin.
 pub fn calibration_error(forecasts: &[(f64, bool)]) -> f64 {
-    let mut bins = [(0.0, 0.0, 0.0); BINS];
-    for (p, came) in forecasts {
+    let weighed: Vec<(f64, f64, bool)> = forecasts.iter().map(|(p, came)| (1.0, *p, *came)).collect();
+    calibration_error_of(&weighed)
+}
+
+/// The same of forecasts each of which has a weight.
+pub fn calibration_error_of(forecasts: &[(f64, f64, bool)]) -> f64 {
+    let mut bins = [(0.0, 0.0); BINS];
+    for (weight, p, came) in forecasts {
         let at = ((p * BINS as f64) as usize).min(BINS - 1);
         let bin = &mut bins[at];
-        bin.0 += 1.0;
-        bin.1 += p;
-        bin.2 += f64::from(u8::from(*came));
+        bin.0 += weight * p;
+        bin.1 += weight * f64::from(u8::from(*came));
     }
-    let apart: f64 = bins.iter().map(|(_, forecast, came)| (forecast - came).abs()).sum();
-    apart / forecasts.len().max(1) as f64
+    let apart: f64 = bins
+        .iter()
+        .map(|(forecast, came): &(f64, f64)| (forecast - came).abs())
+        .sum();
+    let weight: f64 = forecasts.iter().map(|(weight, ..)| weight).sum();
+    if weight > 0.0 { apart / weight } else { 0.0 }
 }
 
 #[cfg(test)]

@@ -1,0 +1,426 @@
+//! Recorded incidents: is the right cause named, is the right verdict reached, and do probabilities mean what they say?
+//!
+//! Each capsule is run through the whole engine again, from its raw inputs. Its truth is compared with what was thought last while anything stood.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::score::{Figures, Scored, calibration_error_of};
+use crate::agent::engine_setup;
+use crate::capsule::{Capsule, Truth};
+use crate::config::Config;
+use crate::detect::Sequential;
+use crate::diagnose::{Lessons, Library, Reliability, Testimony};
+use crate::engine::{Effects, Engine, Record};
+use crate::model::{Catalog, Decision, FaultName, Incident, IncidentId, Timestamp};
+use crate::plan::Playbooks;
+
+/// Folders of capsules may hold folders of capsules, down to here.
+const DEPTH_MAX: usize = 3;
+
+/// A capsule that cannot be scored.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {problem}")]
+pub struct CapsuleProblem {
+    path: PathBuf,
+    problem: String,
+}
+
+/// What came of all of them.
+#[derive(Debug, Serialize)]
+pub struct CapsuleReport {
+    /// Causes, as for the other sets; a case is one fault of one capsule.
+    #[serde(flatten)]
+    pub causes: Figures,
+    /// Capsules.
+    pub capsules: usize,
+    /// Share with every cause and every verdict right, and nothing moved without need.
+    pub right: f64,
+    /// Share of faults with the right verdict.
+    pub verdict_right: f64,
+    /// Plans that no fault called for.
+    pub wrong_moves: usize,
+    /// Capsules that look like another fault.
+    pub look_alikes: usize,
+    /// Share of those that are right.
+    pub look_alikes_right: f64,
+    /// Mean distance of probability and frequency over every judgement and not only the last: an incident is judged anew whenever it
+    /// changes, and counts as one in all.
+    pub calibration_error_judgements: f64,
+    /// Case by case.
+    pub per_case: Vec<Scored>,
+    /// What is not right.
+    pub wrong: Vec<String>,
+}
+
+/// A judgement: its weight, the probability of the most probable cause, and whether that was right.
+pub type Judgement = (f64, f64, bool);
+
+/// One capsule, judged.
+pub struct Judged {
+    /// Its folder.
+    pub name: String,
+    /// Each fault that really happened.
+    pub scored: Vec<Scored>,
+    /// Each with its verdict: right or not.
+    pub verdicts: Vec<bool>,
+    /// Plans that no fault called for.
+    pub wrong_moves: usize,
+    /// It looks like another fault.
+    pub look_alike: bool,
+    /// Every judgement of its incidents.
+    pub judgements: Vec<Judgement>,
+    /// What is not right.
+    pub wrong: Vec<String>,
+}
+
+/// Finds the capsules at, or in, a folder.
+pub fn find(path: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    within(path, DEPTH_MAX, &mut found);
+    found.sort();
+    found
+}
+
+fn within(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) {
+    if dir.join("manifest.yml").is_file() {
+        found.push(dir.to_owned());
+        return;
+    }
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    if depth > 0 {
+        for path in entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.is_dir())
+        {
+            within(&path, depth - 1, found);
+        }
+    }
+}
+
+/// Scores every capsule at, or in, a folder.
+pub fn run(path: &Path) -> Result<CapsuleReport, CapsuleProblem> {
+    let paths = find(path);
+    if paths.is_empty() {
+        return Err(CapsuleProblem {
+            path: path.to_owned(),
+            problem: "no capsule is there (a folder with a manifest.yml)".into(),
+        });
+    }
+    let mut judged = Vec::new();
+    for path in &paths {
+        judged.push(judge(path, With::Shipped)?);
+    }
+    Ok(report(&judged))
+}
+
+/// The figures over some capsules.
+pub fn report(judged: &[Judged]) -> CapsuleReport {
+    let scored: Vec<&Scored> = judged.iter().flat_map(|judged| &judged.scored).collect();
+    let verdicts: Vec<bool> = judged
+        .iter()
+        .flat_map(|judged| judged.verdicts.iter().copied())
+        .collect();
+    let share = |good: usize, all: usize| good as f64 / all.max(1) as f64;
+    let look_alikes: Vec<&Judged> = judged.iter().filter(|judged| judged.look_alike).collect();
+    let judgements: Vec<Judgement> = judged
+        .iter()
+        .flat_map(|judged| judged.judgements.iter().copied())
+        .collect();
+    CapsuleReport {
+        causes: Figures::of(&scored),
+        capsules: judged.len(),
+        right: share(
+            judged.iter().filter(|judged| judged.wrong.is_empty()).count(),
+            judged.len(),
+        ),
+        verdict_right: share(verdicts.iter().filter(|right| **right).count(), verdicts.len()),
+        wrong_moves: judged.iter().map(|judged| judged.wrong_moves).sum(),
+        look_alikes: look_alikes.len(),
+        look_alikes_right: share(
+            look_alikes.iter().filter(|judged| judged.wrong.is_empty()).count(),
+            look_alikes.len(),
+        ),
+        calibration_error_judgements: calibration_error_of(&judgements),
+        per_case: scored.into_iter().cloned().collect(),
+        wrong: judged
+            .iter()
+            .flat_map(|judged| judged.wrong.iter().map(|wrong| format!("{}: {wrong}", judged.name)))
+            .collect(),
+    }
+}
+
+/// Under which diagnosis.
+#[derive(Clone, Copy)]
+pub enum With<'a> {
+    /// That which ships.
+    Shipped,
+    /// With another correction of probabilities.
+    Reliability(&'a Reliability),
+    /// With what confirmed incidents have taught.
+    Lessons(&'a Lessons),
+}
+
+/// Runs one capsule.
+pub fn judge(path: &Path, with: With<'_>) -> Result<Judged, CapsuleProblem> {
+    let wrong = |problem: String| CapsuleProblem {
+        path: path.to_owned(),
+        problem,
+    };
+    let capsule = Capsule::open(path).map_err(|error| wrong(error.to_string()))?;
+    let begun = Instant::now();
+    let (_, log) = replay(&capsule, with).map_err(wrong)?;
+    let seconds = begun.elapsed().as_secs_f64();
+    let manifest = &capsule.manifest;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut judged = Judged {
+        name,
+        scored: Vec::new(),
+        verdicts: Vec::new(),
+        wrong_moves: 0,
+        look_alike: !manifest.never.is_empty(),
+        judgements: Vec::new(),
+        wrong: Vec::new(),
+    };
+    let finals = finals(&log);
+    for truth in &manifest.truth {
+        let incident = meant(truth, &finals);
+        let scored = scored(&judged.name, truth, incident, seconds);
+        if scored.rank != Some(1) {
+            let truth = &scored.truth;
+            judged
+                .wrong
+                .push(format!("{truth} is not named first but {}", scored.first));
+        }
+        judged.scored.push(scored);
+        let verdict = log
+            .iter()
+            .any(|record| matches!(record, Record::Verdict { verdict } if truth.met_by(verdict)));
+        if !verdict {
+            let wanted = &truth.verdict;
+            let gate = wanted.gate.as_deref().unwrap_or("any gate");
+            let reached: Vec<String> = verdicts_on(&log, incident).collect();
+            let reached = reached.join(", ");
+            judged.wrong.push(format!(
+                "verdict {:?} ({gate}) is not reached: {reached}",
+                wanted.decision
+            ));
+        }
+        judged.verdicts.push(verdict);
+    }
+    let over = over(&log);
+    for incident in finals.iter().filter(|incident| !over.contains(&incident.id)) {
+        if let Some(top) = incident.top().filter(|top| manifest.never.contains(&top.fault)) {
+            judged.wrong.push(format!("{} is named at {}", top.fault, top.entity));
+        }
+    }
+    let moves = log
+        .iter()
+        .filter(|record| matches!(record, Record::Plan { .. }))
+        .count();
+    let called_for = manifest
+        .truth
+        .iter()
+        .filter(|truth| truth.verdict.decision == Decision::Act)
+        .count();
+    judged.wrong_moves = moves.saturating_sub(called_for);
+    if judged.wrong_moves > 0 {
+        judged
+            .wrong
+            .push(format!("{} moves that nothing called for", judged.wrong_moves));
+    }
+    judged.judgements = judgements(&log, &finals, &manifest.truth);
+    Ok(judged)
+}
+
+/// What each labelled fault of a capsule showed of itself; its own confirmations, where somebody gave them, instead.
+pub fn testimonies(path: &Path) -> Result<Vec<Testimony>, CapsuleProblem> {
+    let wrong = |problem: String| CapsuleProblem {
+        path: path.to_owned(),
+        problem,
+    };
+    let capsule = Capsule::open(path).map_err(|error| wrong(error.to_string()))?;
+    let (engine, log) = replay(&capsule, With::Shipped).map_err(wrong)?;
+    let confirmed: Vec<Testimony> = log.iter().filter_map(confirmed).cloned().collect();
+    if !confirmed.is_empty() {
+        return Ok(confirmed);
+    }
+    let finals = finals(&log);
+    let found = capsule.manifest.truth.iter().filter_map(|truth| {
+        let incident = meant(truth, &finals)?;
+        engine.testimony(incident.id, Some(truth.fault.clone()), Some(truth.entity.clone()))
+    });
+    Ok(found.collect())
+}
+
+/// What a line of the decision log says of a confirmed incident.
+pub const fn confirmed(record: &Record) -> Option<&Testimony> {
+    match record {
+        Record::Confirmed { testimony, .. } => Some(testimony),
+        _ => None,
+    }
+}
+
+fn replay(capsule: &Capsule, with: With<'_>) -> Result<(Engine, Vec<Record>), String> {
+    let config = Config::parse(&capsule.config).map_err(|error| error.message)?;
+    let pairs = |files: &'static str| match files {
+        "patterns" => capsule.patterns.iter(),
+        _ => capsule.playbooks.iter(),
+    };
+    let texts = |files| pairs(files).map(|(name, text)| (name.as_str(), text.as_str()));
+    let mut library = if capsule.patterns.is_empty() {
+        Library::builtin()
+    } else {
+        Library::parse(texts("patterns")).map_err(|error| error.to_string())?
+    };
+    library = match with {
+        With::Shipped => library,
+        With::Reliability(reliability) => library.with_reliability(reliability.clone()),
+        With::Lessons(lessons) => library.taught(lessons),
+    };
+    let mut playbooks = Playbooks::builtin();
+    playbooks.extend(Playbooks::parse(texts("playbooks")).map_err(|error| error.to_string())?);
+    let catalog = Catalog::new();
+    let setup = engine_setup(
+        &config,
+        Arc::new(library),
+        Arc::new(playbooks),
+        catalog.clone(),
+        Box::new(Sequential),
+    );
+    let mut engine = Engine::new(setup).map_err(|error| error.to_string())?;
+    let (mut log, mut effects) = (Vec::new(), Effects::default());
+    capsule
+        .inputs(&catalog, |input| {
+            engine.handle(input, &mut effects);
+            log.append(&mut effects.log);
+            effects.clear();
+        })
+        .map_err(|error| error.to_string())?;
+    Ok((engine, log))
+}
+
+/// Each incident as it stood last while anything stood.
+fn finals(log: &[Record]) -> Vec<&Incident> {
+    let mut finals: BTreeMap<IncidentId, &Incident> = BTreeMap::new();
+    for record in log {
+        if let Record::Incident { incident, .. } = record {
+            if incident.merged_into.is_some() {
+                finals.remove(&incident.id);
+            } else if !incident.symptoms.is_empty() {
+                finals.insert(incident.id, incident);
+            }
+        }
+    }
+    finals.into_values().collect()
+}
+
+/// Those that nothing is left of at the end.
+fn over(log: &[Record]) -> BTreeSet<IncidentId> {
+    let mut over = BTreeSet::new();
+    for record in log {
+        if let Record::Incident { incident, .. } = record {
+            if incident.symptoms.is_empty() {
+                over.insert(incident.id);
+            } else {
+                over.remove(&incident.id);
+            }
+        }
+    }
+    over
+}
+
+fn rank(truth: &Truth, incident: &Incident) -> Option<usize> {
+    let is_it = |h: &crate::model::Hypothesis| h.fault == truth.fault && h.entity == truth.entity;
+    incident.hypotheses.iter().position(is_it).map(|at| at + 1)
+}
+
+/// The incident that is of that fault: the one in which it ranks best, else one that shows something at its place, else the first.
+fn meant<'a>(truth: &Truth, finals: &[&'a Incident]) -> Option<&'a Incident> {
+    let ranked = finals
+        .iter()
+        .filter_map(|incident| Some((rank(truth, incident)?, *incident)));
+    let shows = |incident: &&&Incident| {
+        incident
+            .symptoms
+            .iter()
+            .any(|symptom| symptom.key.entity == truth.entity)
+    };
+    ranked
+        .min_by_key(|(rank, incident)| (*rank, incident.id))
+        .map(|(_, incident)| incident)
+        .or_else(|| finals.iter().find(shows).copied())
+        .or_else(|| finals.first().copied())
+}
+
+fn scored(name: &str, truth: &Truth, incident: Option<&Incident>, seconds: f64) -> Scored {
+    let top = incident.and_then(Incident::top);
+    let hypotheses = incident.map_or(&[][..], |incident| &incident.hypotheses);
+    let at_place = hypotheses.iter().find(|h| h.entity == truth.entity);
+    Scored {
+        name: name.to_owned(),
+        truth: format!("{} at {}", truth.fault, truth.entity),
+        rank: incident.and_then(|incident| rank(truth, incident)),
+        first: top.map_or_else(
+            || "nothing".to_owned(),
+            |top| format!("{} at {}", top.fault, top.entity),
+        ),
+        probability: top.map_or(0.0, |top| top.probability),
+        why: top
+            .and_then(|top| top.evidence_for.first().cloned())
+            .unwrap_or_default(),
+        kind: Some(truth.fault.to_string()).filter(|_| at_place.is_some()),
+        kind_found: at_place.map(|h| h.fault.to_string()),
+        forecasts: hypotheses
+            .iter()
+            .map(|h| (h.probability, h.fault == truth.fault && h.entity == truth.entity))
+            .collect(),
+        group: None,
+        seconds,
+    }
+}
+
+fn verdicts_on<'a>(log: &'a [Record], incident: Option<&'a Incident>) -> impl Iterator<Item = String> + 'a {
+    log.iter().filter_map(move |record| match record {
+        Record::Verdict { verdict } if Some(verdict.incident) == incident.map(|incident| incident.id) => {
+            let gate = verdict.refusal.as_ref().map_or("", |refusal| refusal.gate.as_str());
+            let fault = verdict.fault.as_ref().map_or("", FaultName::as_str);
+            Some(format!("{:?} {gate} of {fault}", verdict.decision))
+        }
+        _ => None,
+    })
+}
+
+/// Every time an incident was judged, up to when it was acted upon.
+fn judgements(log: &[Record], finals: &[&Incident], truths: &[Truth]) -> Vec<Judgement> {
+    let mut found = Vec::new();
+    for last in finals {
+        let until: Timestamp = last.updated;
+        let of_it: Vec<(f64, bool)> = log
+            .iter()
+            .filter_map(|record| match record {
+                Record::Incident { at, incident }
+                    if incident.id == last.id && !incident.symptoms.is_empty() && *at <= until =>
+                {
+                    let top = incident.top()?;
+                    let right = truths
+                        .iter()
+                        .any(|truth| top.fault == truth.fault && top.entity == truth.entity);
+                    Some((top.probability, right))
+                }
+                _ => None,
+            })
+            .collect();
+        // The last, which people are left with, weighs as much as all together.
+        let count = of_it.len();
+        let each = 0.5 / count.max(1) as f64;
+        let weight = |at: usize| if at + 1 == count { 0.5 + each } else { each };
+        let weighed = of_it.into_iter().enumerate();
+        found.extend(weighed.map(|(at, (said, right))| (weight(at), said, right)));
+    }
+    found
+}

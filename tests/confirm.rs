@@ -1,0 +1,83 @@
+//! An operator explains, confirms and corrects an incident of a running agent, and the patterns learn from it.
+
+mod harness;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use harness::{Server, free_port, wait};
+use serde_json::Value;
+
+fn jurymast(dir: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_jurymast"))
+        .args(arguments)
+        .current_dir(dir)
+        .env_remove("JURYMAST_URL")
+        .env_remove("JURYMAST_TOKEN_FILE")
+        .output()
+        .unwrap()
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn what_an_operator_confirms_is_learned_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let (port, nobody) = (free_port(), free_port());
+    let config = format!(
+        "api: {{listen: '127.0.0.1:{port}', token_file: token}}\nagent: {{data_dir: data}}\n\
+         sources: {{scrape: [{{job: app, interval: 200ms, timeout: 150ms, kind: service, targets: [{{address: '127.0.0.1:{nobody}', entity: app-a}}]}}]}}\n"
+    );
+    std::fs::write(dir.path().join("jurymast.yml"), config).unwrap();
+    std::fs::write(dir.path().join("token"), "open-sesame\n").unwrap();
+    let agent = Server::start(dir.path(), Path::new(env!("CARGO_BIN_EXE_jurymast")), &["run"]);
+    let url = format!("http://127.0.0.1:{port}");
+    let ask = |arguments: &[&str]| jurymast(dir.path(), &[arguments, &["--url", &url]].concat());
+    wait("an incident is explained", || {
+        ask(&["explain", "1"]).status.success() && told(&ask(&["explain", "1"])).contains("app-a")
+    });
+    let explained = ask(&["explain", "1", "-o", "json"]);
+    let explained: Value = serde_json::from_slice(&explained.stdout).unwrap();
+    let fault = explained["explanation"]["causes"][0]["fault"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(explained["verdicts"][0]["costs"][0]["cost"].as_f64().unwrap() > 0.0);
+
+    assert_eq!(ask(&["confirm", "1"]).status.code(), Some(2), "it needs the token");
+    let say = |cause: &[&str]| ask(&[&["confirm", "1", "--token-file", "token"], cause].concat());
+    let strange = say(&["--cause", "gremlins@app-a"]);
+    assert_eq!(strange.status.code(), Some(2));
+    assert!(told(&strange).contains("gremlins"), "{}", told(&strange));
+    let unknown = ask(&["confirm", "77", "--token-file", "token"]);
+    assert!(told(&unknown).contains("no incident 77"), "{}", told(&unknown));
+    for cause in [&[][..], &["--cause", "service-hung@app-a"][..]] {
+        let said = say(cause);
+        assert!(said.status.success(), "{}", told(&said));
+    }
+    let kept = dir.path().join("data/confirmed.jsonl");
+    wait("both are kept", || {
+        std::fs::read_to_string(&kept).is_ok_and(|text| text.lines().count() == 2)
+    });
+    let lines = std::fs::read_to_string(&kept).unwrap();
+    let of = |line: usize| serde_json::from_str::<Value>(lines.lines().nth(line).unwrap()).unwrap();
+    assert_eq!(of(0)["testimony"]["fault"], fault.as_str());
+    assert_eq!(of(0)["by"], "cli");
+    assert_eq!(of(1)["testimony"]["fault"], "service-hung");
+    assert!(agent.terminate());
+
+    let learned = jurymast(dir.path(), &["learn", "data", "--into", "models", "-o", "json"]);
+    assert!(learned.status.success(), "{}", told(&learned));
+    let learned: Value = serde_json::from_slice(&learned.stdout).unwrap();
+    assert_eq!(learned["incidents"], 2);
+    // The agent can use it.
+    std::fs::write(
+        dir.path().join("learned.yml"),
+        "rules: {patterns: [models/patterns.yml]}\n",
+    )
+    .unwrap();
+    let checked = jurymast(dir.path(), &["check", "config", "learned.yml"]);
+    assert!(checked.status.success(), "{}", told(&checked));
+}
