@@ -31,6 +31,7 @@ use crate::coordinate::solo;
 use crate::engine::{Engine, Input, PlanEvent, Record, SetupError};
 use crate::ingest::Feed;
 use crate::ingest::alertmanager::{self, Desk};
+use crate::ingest::push;
 use crate::metrics::Metrics;
 use crate::model::{Catalog, Service};
 use crate::notify::Notifier;
@@ -180,11 +181,13 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         stop: stop.child_token(),
         ..feed.clone()
     };
+    let pushed = push::Desk::open(config.sources.push.clone(), of_alerts.clone());
     let desk = Desk::open(config.sources.alerts.clone(), of_alerts);
     let hooks = hooks(
         &loaded,
         config_path,
         desk,
+        pushed,
         inbox.clone(),
         reloads,
         registry,
@@ -306,6 +309,7 @@ fn hooks(
     loaded: &Loaded,
     path: Option<PathBuf>,
     desk: Desk,
+    pushed: push::Desk,
     inbox: mpsc::Sender<Input>,
     reloads: mpsc::Sender<Loaded>,
     registry: Registry,
@@ -320,6 +324,15 @@ fn hooks(
         command: Box::new(move |command| inbox.try_send(Input::Operator(command)).is_ok()),
         webhook: Box::new(move |body| webhooks.webhook(body).map_err(turned)),
         alerts: Box::new(move |body| desk.alerts(body).map_err(turned)),
+        push: Box::new(move |path, content_type, encoding, body| {
+            let answer = pushed.take(&push::Request {
+                path,
+                content_type,
+                encoding,
+                body,
+            });
+            (answer.status, answer.headers, answer.body)
+        }),
         reload: Box::new(move || reload(path.as_deref(), &reloads)),
         registry,
         token: loaded.token.clone(),

@@ -5,6 +5,7 @@
 mod check;
 mod client;
 mod demo;
+mod discover;
 mod doctor;
 mod eval;
 mod inject;
@@ -82,6 +83,8 @@ enum Command {
     Hold(operate::Hold),
     /// Run the engine and its plans in simulated worlds that go wrong, and see that every law holds.
     Sim(sim::Args),
+    /// Listen on a broker for a minute and write a commented config to start with.
+    Discover(discover::Args),
     /// Find out why things might not work here.
     Doctor(doctor::Args),
     /// What if this is lost? Who goes where, what is missed, what one more standby would buy.
@@ -135,6 +138,7 @@ pub fn main() -> ExitCode {
         Command::Maintenance(args) => operate::maintenance(&args, cli.output),
         Command::Hold(args) => operate::hold(&args, cli.output),
         Command::Sim(args) => sim::run(&args, cli.output),
+        Command::Discover(args) => discover::run(&args, cli.output),
         Command::Doctor(args) => doctor::run(&args, cli.output),
         Command::Plan(args) => plan::run(&args, cli.output),
         Command::Eval(what) => eval::run(&what, cli.output),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::Policy;
 use crate::ingest::alertmanager::AlertSettings;
+use crate::ingest::push::{PushSettings, SyslogSettings};
 use crate::ingest::{mqtt, prometheus};
 use crate::model::{EdgeKind, Entity, EntityName, Service};
 use crate::{detect, diagnose, notify};
@@ -47,6 +48,7 @@ impl Config {
             ("agent.data_dir", self.agent.data_dir == running.agent.data_dir),
             ("api", self.api == running.api),
             ("sources.alerts", self.sources.alerts == running.sources.alerts),
+            ("sources.push", self.sources.push == running.sources.push),
             ("notify", self.notify == running.notify),
             ("record", self.record == running.record),
         ];
@@ -113,6 +115,10 @@ pub struct Sources {
     pub query: Vec<prometheus::QuerySettings>,
     /// Alerts that are sent to us.
     pub alerts: AlertSettings,
+    /// Metrics and logs that are pushed to us over HTTP.
+    pub push: PushSettings,
+    /// Places where syslog messages come in.
+    pub syslog: Vec<SyslogSettings>,
 }
 
 /// What there is, and how it hangs together.

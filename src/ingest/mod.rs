@@ -6,6 +6,7 @@
 pub mod alertmanager;
 pub mod mqtt;
 pub mod prometheus;
+pub mod push;
 
 use std::future::Future;
 use std::pin::Pin;

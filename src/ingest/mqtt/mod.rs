@@ -12,7 +12,9 @@ mod sampler;
 mod session;
 mod settings;
 mod source;
+pub mod survey;
 mod worker;
 
 pub use settings::{Protocol, Settings, SettingsError, Subscription};
 pub use source::MqttSource;
+pub(in crate::ingest) use worker::plain;
