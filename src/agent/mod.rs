@@ -39,6 +39,7 @@ use crate::notify::Notifier;
 use effects::Dispatcher;
 
 pub use parallel::Threads;
+pub use recording::source as recording_source;
 pub use setup::engine_setup;
 
 /// Inputs that may wait for the engine. A full inbox makes sources wait, and a waiting source stops reading from its peer.

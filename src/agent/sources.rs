@@ -21,6 +21,9 @@ pub fn start(config: &Config, feed: &Feed, prober: &Arc<Prober>) {
     for settings in &config.sources.scrape {
         sources.push(Box::new(ScrapeSource::new(settings.clone())));
     }
+    for settings in &config.sources.scrape_configs {
+        sources.push(Box::new(ScrapeSource::native(settings.clone())));
+    }
     for settings in &config.sources.query {
         sources.push(Box::new(QuerySource::new(settings.clone())));
     }

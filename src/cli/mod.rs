@@ -2,12 +2,14 @@
 //!
 //! Exit codes: 0 good, 1 ran and found bad, 2 could not run.
 
+mod backtest;
 mod check;
 mod client;
 mod demo;
 mod discover;
 mod doctor;
 mod eval;
+mod import;
 mod inject;
 mod operate;
 mod plan;
@@ -57,6 +59,10 @@ enum Command {
     Demo(demo::Args),
     /// Replay recorded incidents and compare every decision.
     Replay(replay::Args),
+    /// Make a recording of what others have recorded: dumps of Prometheus and VictoriaMetrics, logs of MQTT, tables.
+    Import(import::Args),
+    /// Replay recordings under another config or other rules, and show what would have been decided otherwise.
+    Backtest(backtest::Args),
     /// Watch without acting, and record everything that the engine is fed.
     Record(record::Args),
     /// Check a config, rules or recorded incidents.
@@ -126,6 +132,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Demo(args) => demo::run(&args, cli.output),
         Command::Replay(args) => replay::run(&args, cli.output),
+        Command::Import(args) => import::run(&args, cli.output),
+        Command::Backtest(args) => backtest::run(&args, cli.output),
         Command::Record(args) => record::run(&args),
         Command::Check(what) => check::run(&what, cli.output),
         Command::Test(what) => test::run(&what, cli.output),

@@ -14,6 +14,9 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
     for source in &config.sources.mqtt {
         errors.extend(source.check().err().map(|error| error.to_string()));
     }
+    for source in &config.sources.scrape_configs {
+        errors.extend(source.check().err());
+    }
     for source in &config.sources.syslog {
         errors.extend(source.address().err());
     }
@@ -85,8 +88,9 @@ fn names(config: &Config, errors: &mut Vec<String>) {
     let mqtt = config.sources.mqtt.iter().map(|source| source.name.clone());
     let scrape = config.sources.scrape.iter().map(|source| source.job.clone());
     let query = config.sources.query.iter().map(|source| source.name.clone());
+    let native = config.sources.scrape_configs.iter().map(|source| source.job_name.clone());
     let syslog = config.sources.syslog.iter().map(|source| source.name.clone());
-    twice("source", mqtt.chain(scrape).chain(query).chain(syslog).collect());
+    twice("source", mqtt.chain(scrape).chain(native).chain(query).chain(syslog).collect());
 }
 
 fn check_service(

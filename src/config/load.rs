@@ -201,6 +201,12 @@ impl Loaded {
         let recorded = super::redact::redact(&expanded, &config, &mut secrets);
         make_whole(&mut config, dir);
         let mut errors = Vec::new();
+        for file in &config.sources.prometheus_files {
+            match crate::ingest::prometheus::native::PrometheusFile::read(file) {
+                Ok(configs) => config.sources.scrape_configs.extend(configs),
+                Err(error) => errors.push(format!("sources.prometheus_files: {error}")),
+            }
+        }
         let pattern_files = read_files(&config.rules.patterns, &mut errors);
         let playbook_files = read_files(&config.rules.playbooks, &mut errors);
         let library = if config.rules.patterns.is_empty() {
@@ -280,6 +286,10 @@ fn make_whole(config: &mut Config, dir: &Path) {
     for source in &mut config.sources.scrape {
         paths.extend(source.file_sd.iter_mut());
         paths.extend(http_paths(&mut source.http));
+    }
+    paths.extend(config.sources.prometheus_files.iter_mut());
+    for source in &mut config.sources.scrape_configs {
+        paths.extend(source.paths());
     }
     for source in &mut config.sources.query {
         paths.extend(http_paths(&mut source.http));

@@ -111,6 +111,10 @@ pub struct Sources {
     pub mqtt: Vec<mqtt::Settings>,
     /// Targets in Prometheus' format.
     pub scrape: Vec<prometheus::ScrapeSettings>,
+    /// Scrape configs as Prometheus has them.
+    pub scrape_configs: Vec<prometheus::native::ScrapeConfig>,
+    /// Config files of Prometheus, of which `scrape_configs` and `scrape_config_files` are scraped as well.
+    pub prometheus_files: Vec<PathBuf>,
     /// Prometheus servers that are asked.
     pub query: Vec<prometheus::QuerySettings>,
     /// Alerts that are sent to us.

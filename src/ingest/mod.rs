@@ -7,6 +7,7 @@ pub mod alertmanager;
 pub mod mqtt;
 pub mod prometheus;
 pub mod push;
+pub mod recorded;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -17,4 +17,5 @@ mod worker;
 
 pub use settings::{Protocol, Settings, SettingsError, Subscription};
 pub use source::MqttSource;
-pub(in crate::ingest) use worker::plain;
+pub(in crate::ingest) use payload::{time_of_text, value_of_text};
+pub(in crate::ingest) use worker::{Worker, plain};

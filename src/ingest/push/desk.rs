@@ -392,6 +392,8 @@ impl Shared {
             }
         }
         if !batch.is_empty() {
+            let samples = self.feed.metrics.samples.get_or_create_owned(&source("loki"));
+            samples.inc_by(batch.samples.len() as u64);
             let _ = self.feed.inbox.send(Input::Batch(batch)).await;
         }
     }

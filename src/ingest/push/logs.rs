@@ -146,7 +146,7 @@ mod tests {
     fn rates_are_told_of_those_who_write_and_a_new_template_is_an_event_once() {
         let (mut miner, catalog) = (Miner::default(), Catalog::new());
         let (host, at) = (EntityName::from("h"), Timestamp::from_secs);
-        let mut flush = |miner: &mut Miner, second| {
+        let flush = |miner: &mut Miner, second| {
             let mut out = Batch::default();
             miner.flush(at(second), &catalog, &mut out);
             let rate = |sample: &Sample| {

@@ -14,6 +14,7 @@ mod settings;
 mod syslog;
 
 pub use desk::{Answer, Desk, PATHS, Request};
-pub use remote_write::{Reading, Version};
+pub use remote_write::{Reading, Version, read as read_remote_write};
+pub use series::SeriesBook;
 pub use settings::{PushSettings, SyslogSettings};
 pub use syslog::SyslogSource;

@@ -205,6 +205,11 @@ impl Shared {
             }
         }
         if !batch.is_empty() {
+            let label = BySource {
+                source: self.settings.name.clone(),
+            };
+            let samples = self.feed.metrics.samples.get_or_create_owned(&label);
+            samples.inc_by(batch.samples.len() as u64);
             let _ = self.feed.inbox.send(Input::Batch(batch)).await;
         }
     }

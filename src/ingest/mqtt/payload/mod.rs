@@ -32,6 +32,7 @@ use super::settings::Subscription;
 
 pub use auto::{Auto, Convention};
 pub(super) use generic::entity_of;
+pub(in crate::ingest) use time::of_text as time_of_text;
 pub use json::Mapping;
 pub use notes::{DecodeError, Notes};
 pub use shape::Memo;
@@ -153,6 +154,11 @@ const CONVENTIONS: &[(&str, Make)] = &[
 /// The names of all conventions.
 pub fn names() -> impl Iterator<Item = &'static str> {
     CONVENTIONS.iter().map(|(name, _)| *name)
+}
+
+/// A number or a switch word.
+pub(in crate::ingest) fn value_of_text(text: &str) -> Result<f64, DecodeError> {
+    scalar::value(text).map(|(value, _)| value)
 }
 
 /// The reading of JSON without any mapping.
