@@ -102,6 +102,11 @@ enum Command {
     Inject(inject::Args),
     /// Print the config's JSON schema.
     Schema,
+    /// Write the manual pages into a folder.
+    Man {
+        /// The folder; made if it is not there.
+        folder: std::path::PathBuf,
+    },
     /// Print completions for a shell.
     Completions {
         /// Which shell.
@@ -155,6 +160,7 @@ pub fn main() -> ExitCode {
             println!("{:#}", crate::config::json_schema());
             Ok(Ended::Good)
         }
+        Command::Man { folder } => reference::manual(&folder),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "jurymast", &mut std::io::stdout());
             Ok(Ended::Good)

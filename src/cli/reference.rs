@@ -1,8 +1,11 @@
-//! The reference page of the commands, written from their own help.
+//! The reference page of the commands and their manual pages, written from their own help.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use clap::{Arg, Command, CommandFactory};
+
+use super::{Ended, Outcome};
 
 /// The page `docs/reference/cli.md`.
 pub fn reference() -> String {
@@ -21,6 +24,14 @@ pub fn reference() -> String {
         section(command, &format!("jurymast {}", command.get_name()), 2, &mut out);
     }
     out
+}
+
+/// Writes a manual page for each command into a folder.
+pub fn manual(folder: &Path) -> Outcome {
+    let wrong = |error: std::io::Error| format!("{}: {error}", folder.display());
+    std::fs::create_dir_all(folder).map_err(wrong)?;
+    clap_mangen::generate_to(super::Cli::command(), folder).map_err(wrong)?;
+    Ok(Ended::Good)
 }
 
 fn section(command: &Command, name: &str, depth: usize, out: &mut String) {

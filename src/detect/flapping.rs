@@ -1,9 +1,11 @@
 //! Flapping: an entity that goes up and down again and again. Moving on each fall would be worse than the fault.
+//!
+//! Whoever looks sees a change only against what he himself saw before: a service whose metrics are well while its health check fails does not flap.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::model::event::Presence;
-use crate::model::{Event, EventKind, Evidence, Span, SymptomKind, Timestamp};
+use crate::model::{Check, EntityName, Event, EventKind, Evidence, Reach, Span, SymptomKind, Timestamp};
 
 use super::Detector;
 use super::scribe::{Draft, Scribe};
@@ -15,8 +17,13 @@ pub struct Flapping {
     watches: BTreeMap<usize, Watch>,
 }
 
+/// Who looked, and how; presence messages are a view of their own. Bounded by the config, as in reachability.
+type Viewpoint = Option<(Check, EntityName)>;
+
 #[derive(Default)]
 struct Watch {
+    /// What each viewpoint saw last.
+    views: BTreeMap<Viewpoint, bool>,
     good: Option<bool>,
     /// The latest changes, at most as many as make a finding.
     changes: VecDeque<Timestamp>,
@@ -35,16 +42,27 @@ impl Flapping {
 
 impl Detector for Flapping {
     fn event(&mut self, entity: usize, event: &Event, out: &mut Scribe<'_>) {
-        let good = match &event.kind {
-            EventKind::Reach { reach, .. } => reach.is_good(),
+        let (viewpoint, good) = match &event.kind {
+            // What is not what was asked for says nothing of health either way.
+            EventKind::Reach {
+                reach: Reach::Odd { .. },
+                ..
+            } => return,
+            EventKind::Reach {
+                vantage, check, reach, ..
+            } => (Some((*check, vantage.clone())), reach.is_good()),
             EventKind::Presence {
                 presence,
                 retained: false,
                 ..
-            } => *presence != Presence::Lost,
+            } => (None, *presence != Presence::Lost),
             _ => return,
         };
         let watch = self.watches.entry(entity).or_default();
+        if watch.views.insert(viewpoint, good) == Some(good) {
+            return;
+        }
+        // The second one to see the same fall or rise adds nothing.
         if watch.good.replace(good).is_none_or(|before| before == good) {
             return;
         }

@@ -1,10 +1,11 @@
 //! Reachability: what somebody tried to reach and did not. Covers `up == 0`, failed probes and lost broker sessions.
 //!
-//! Counted for each vantage point and check apart; the entity has the symptom while any of them sees it.
+//! Counted for each vantage point and check apart; the entity has the symptom while any of them sees it. An odd answer says nothing of health, so
+//! it neither ends nor confirms another symptom; several in a row are a symptom of their own, for clients get them too.
 
 use std::collections::BTreeMap;
 
-use crate::model::{Check, EntityName, Event, EventKind, Evidence, Reach, SymptomKind, Timestamp};
+use crate::model::{Check, EntityName, Event, EventKind, Evidence, Reach, Severity, SymptomKind, Timestamp};
 
 use super::Detector;
 use super::columns::Slots;
@@ -27,6 +28,7 @@ struct Watch {
 #[derive(Default)]
 struct View {
     kind: Option<SymptomKind>,
+    odd: u32,
     bad: u32,
     good: u32,
     onset: Timestamp,
@@ -75,9 +77,17 @@ impl Detector for Reachability {
         let watch = self.watches.ensure(entity, Watch::default);
         let view = watch.views.entry((*check, vantage.clone())).or_default();
         match kind_of(reach) {
-            // An unexpected answer says nothing of health either way.
-            None if matches!(reach, Reach::Odd { .. }) => {}
+            None if matches!(reach, Reach::Odd { .. }) => {
+                if view.odd == 0 && view.standing.is_none() {
+                    view.onset = event.at;
+                }
+                view.odd += 1;
+                if view.odd >= self.settings.fall && view.standing.is_none() {
+                    view.standing = Some(SymptomKind::Odd);
+                }
+            }
             None => {
+                view.odd = 0;
                 view.bad = 0;
                 view.kind = None;
                 view.good += 1;
@@ -86,6 +96,7 @@ impl Detector for Reachability {
                 }
             }
             Some(kind) => {
+                view.odd = 0;
                 view.good = 0;
                 if view.bad == 0 {
                     view.onset = event.at;
@@ -112,7 +123,7 @@ impl Detector for Reachability {
                 .views
                 .values()
                 .filter(|view| view.standing == Some(*kind))
-                .map(|view| view.bad)
+                .map(|view| view.bad.max(view.odd))
                 .max();
             let onset = watch
                 .views
@@ -125,7 +136,11 @@ impl Detector for Reachability {
                 "",
                 Draft {
                     kind: *kind,
-                    severity: self.settings.severity,
+                    severity: if *kind == SymptomKind::Odd {
+                        Severity::Warning
+                    } else {
+                        self.settings.severity
+                    },
                     onset: onset.unwrap_or(event.at),
                     score: 0.97,
                     evidence: Evidence {

@@ -199,6 +199,57 @@ fn a_refused_connection_counts_at_once_and_a_missing_answer_needs_two() {
 }
 
 #[test]
+fn odd_answers_in_a_row_are_a_symptom_of_their_own_until_a_good_one() {
+    let mut bench = Bench::new("{}");
+    let odd = || Reach::Odd {
+        detail: "HTTP 404".into(),
+    };
+    bench.reach("a", Reach::Good { took: Span::millis(1) });
+    bench.reach("a", odd());
+    assert!(bench.found.is_empty(), "one is a blip: {:?}", bench.found);
+    bench.reach("a", odd());
+    assert_eq!(bench.found, ["+ a Odd"]);
+    bench.reach("a", Reach::Good { took: Span::millis(1) });
+    bench.reach("a", Reach::Good { took: Span::millis(1) });
+    assert_eq!(bench.found, ["+ a Odd", "- a Odd"]);
+}
+
+/// One viewpoint says well, another says ill, and both go on saying so.
+#[test]
+fn two_who_differ_are_no_flapping() {
+    let mut bench = Bench::new("{flapping: {changes: 4, window: 30s}}");
+    let event = |bench: &Bench, check, reach| Event {
+        entity: "a".into(),
+        at: bench.now,
+        seen: bench.now,
+        kind: EventKind::Reach {
+            vantage: "jurymast".into(),
+            check,
+            reach,
+            asked: None,
+        },
+    };
+    for _ in 0..8 {
+        bench.now = bench.now + Span::secs(1).0;
+        let events = vec![
+            event(&bench, Check::Scrape, Reach::Good { took: Span::millis(1) }),
+            event(
+                &bench,
+                Check::Probe,
+                Reach::Failing {
+                    detail: "HTTP 503".into(),
+                },
+            ),
+        ];
+        bench.feed(Batch {
+            samples: Vec::new(),
+            events,
+        });
+    }
+    assert_eq!(bench.found, ["+ a Failing"]);
+}
+
+#[test]
 fn up_and_down_again_and_again_is_flapping_until_calm() {
     let mut bench = Bench::new("{flapping: {changes: 4, window: 30s}}");
     for _ in 0..3 {

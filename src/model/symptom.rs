@@ -23,6 +23,8 @@ pub enum SymptomKind {
     Unreachable,
     /// It answers that it is ill: HTTP 5xx, failing check.
     Failing,
+    /// It answers, and not what was asked for: a 4xx, a wrong login, a page that is not metrics.
+    Odd,
     /// A signal above its bound.
     High,
     /// A signal below its bound.
