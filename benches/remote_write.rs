@@ -71,7 +71,10 @@ fn v2(request: usize, round: usize) -> Vec<u8> {
     let mut all = Vec::new();
     for number in request * SERIES..(request + 1) * SERIES {
         let mut references = Vec::new();
-        for text in labels(number).into_iter().flat_map(|(name, value)| [name.to_owned(), value]) {
+        for text in labels(number)
+            .into_iter()
+            .flat_map(|(name, value)| [name.to_owned(), value])
+        {
             let place = *places.entry(text.clone()).or_insert_with(|| {
                 symbols.push(text);
                 symbols.len() - 1
@@ -90,7 +93,10 @@ fn v2(request: usize, round: usize) -> Vec<u8> {
 }
 
 fn main() {
-    for (name, version, make) in [("v1", Version::V1, v1 as fn(usize, usize) -> Vec<u8>), ("v2", Version::V2, v2)] {
+    for (name, version, make) in [
+        ("v1", Version::V1, v1 as fn(usize, usize) -> Vec<u8>),
+        ("v2", Version::V2, v2),
+    ] {
         let (catalog, mut columns) = (Catalog::new(), Columns::default());
         let mut book = SeriesBook::new(&PushSettings::default());
         let (mut samples, mut body) = (Vec::new(), Vec::new());
@@ -101,7 +107,9 @@ fn main() {
             let mut count = 0;
             for request in &requests {
                 body.resize(snap::raw::decompress_len(request).expect("snappy"), 0);
-                snap::raw::Decoder::new().decompress(request, &mut body).expect("snappy");
+                snap::raw::Decoder::new()
+                    .decompress(request, &mut body)
+                    .expect("snappy");
                 samples.clear();
                 let seen = Timestamp::from_millis(1_767_225_600_000 + round as i64 * 15_000);
                 read_remote_write(&body, version, seen, &mut book, &catalog, &mut samples).expect("a request");
@@ -120,6 +128,10 @@ fn main() {
             assert_eq!(count, REQUESTS * SERIES);
         }
         rates.sort_by(f64::total_cmp);
-        println!("{name}: {:.2} million samples/s (median of {ROUNDS}; {:.0} ns each)", rates[ROUNDS / 2] / 1e6, 1e9 / rates[ROUNDS / 2]);
+        println!(
+            "{name}: {:.2} million samples/s (median of {ROUNDS}; {:.0} ns each)",
+            rates[ROUNDS / 2] / 1e6,
+            1e9 / rates[ROUNDS / 2]
+        );
     }
 }

@@ -75,7 +75,12 @@ const METRICS: &str = "# TYPE noise_a gauge\nnoise_a 1\nold_temp{room=\"a\",secr
 async fn target() -> u16 {
     let router = Router::new().route("/metrics", get(|| async { METRICS })).route(
         "/sd",
-        get(|| async { ([("content-type", "application/json")], r#"[{"targets":["127.0.0.1:7","h:8"],"labels":{"__meta_x":"y","region":"r1"}}]"#) }),
+        get(|| async {
+            (
+                [("content-type", "application/json")],
+                r#"[{"targets":["127.0.0.1:7","h:8"],"labels":{"__meta_x":"y","region":"r1"}}]"#,
+            )
+        }),
     );
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -86,7 +91,11 @@ async fn target() -> u16 {
 fn write(dir: &Path, port: u16) -> String {
     std::fs::create_dir_all(dir.join("sd")).unwrap();
     std::fs::write(dir.join("sd/two.yml"), "- targets: ['a:1', 'b:2']\n  labels: {__meta_dc_name: x, team: red, env: prod}\n- targets: ['c:3']\n  labels: {drop: 'yes'}\n").unwrap();
-    std::fs::write(dir.join("sd/one.json"), r#"[{"targets":["d:4"],"labels":{"team":"blue","tenant":"t"}}]"#).unwrap();
+    std::fs::write(
+        dir.join("sd/one.json"),
+        r#"[{"targets":["d:4"],"labels":{"team":"blue","tenant":"t"}}]"#,
+    )
+    .unwrap();
     CONFIG.replace("PORT", &port.to_string())
 }
 
@@ -110,7 +119,11 @@ async fn the_targets_and_series_are_those_of_prometheus_on_the_same_file() {
     let config = write(dir.path(), own);
     let _server = Server::prometheus(dir.path(), port, &config);
     let file = dir.path().join("prometheus.yml");
-    let checked = Command::new(find("promtool").unwrap()).args(["check", "config"]).arg(&file).output().unwrap();
+    let checked = Command::new(find("promtool").unwrap())
+        .args(["check", "config"])
+        .arg(&file)
+        .output()
+        .unwrap();
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 
     let configs = PrometheusFile::read(&file).unwrap();
@@ -119,7 +132,16 @@ async fn the_targets_and_series_are_those_of_prometheus_on_the_same_file() {
         config.check().unwrap();
         let (targets, errors) = Discovery::new(config).targets().await;
         assert!(errors.is_empty(), "{errors:?}");
-        ours.extend(targets.into_iter().map(|target| (target.url, target.labels.into_iter().filter(|(_, value)| !value.is_empty()).collect())));
+        ours.extend(targets.into_iter().map(|target| {
+            (
+                target.url,
+                target
+                    .labels
+                    .into_iter()
+                    .filter(|(_, value)| !value.is_empty())
+                    .collect(),
+            )
+        }));
     }
     let begin = Instant::now();
     loop {
@@ -128,12 +150,22 @@ async fn the_targets_and_series_are_those_of_prometheus_on_the_same_file() {
             .as_array()
             .into_iter()
             .flatten()
-            .map(|target| (target["scrapeUrl"].as_str().unwrap().to_owned(), serde_json::from_value(target["labels"].clone()).unwrap()))
+            .map(|target| {
+                (
+                    target["scrapeUrl"].as_str().unwrap().to_owned(),
+                    serde_json::from_value(target["labels"].clone()).unwrap(),
+                )
+            })
             .collect();
         if theirs == ours {
             break;
         }
-        assert!(begin.elapsed() < Duration::from_secs(25), "theirs: {:#?}\nours: {:#?}", theirs.difference(&ours).collect::<Vec<_>>(), ours.difference(&theirs).collect::<Vec<_>>());
+        assert!(
+            begin.elapsed() < Duration::from_secs(25),
+            "theirs: {:#?}\nours: {:#?}",
+            theirs.difference(&ours).collect::<Vec<_>>(),
+            ours.difference(&theirs).collect::<Vec<_>>()
+        );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 
@@ -160,14 +192,24 @@ async fn the_targets_and_series_are_those_of_prometheus_on_the_same_file() {
                 if !honoured {
                     labels.remove("job");
                 }
-                let parts = SeriesParts { name, labels: labels.into_iter().collect() };
-                theirs.insert(format!("{}/{}", if instance == own { "target" } else { instance.as_str() }, parts.signal(&[])));
+                let parts = SeriesParts {
+                    name,
+                    labels: labels.into_iter().collect(),
+                };
+                theirs.insert(format!(
+                    "{}/{}",
+                    if instance == own { "target" } else { instance.as_str() },
+                    parts.signal(&[])
+                ));
             }
             let ours: BTreeSet<String> = ours.iter().map(|said| said.replace(&own, "target")).collect();
             if theirs == ours {
                 break;
             }
-            assert!(begin.elapsed() < Duration::from_secs(25), "{job}: theirs {theirs:#?}\nours {ours:#?}");
+            assert!(
+                begin.elapsed() < Duration::from_secs(25),
+                "{job}: theirs {theirs:#?}\nours {ours:#?}"
+            );
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
@@ -186,7 +228,9 @@ async fn scraped(config: jurymast::ingest::prometheus::native::ScrapeConfig) -> 
     };
     tokio::spawn(Box::new(ScrapeSource::native(config)).run(feed));
     loop {
-        let Some(Input::Batch(batch)) = waiting.recv().await else { continue };
+        let Some(Input::Batch(batch)) = waiting.recv().await else {
+            continue;
+        };
         if batch.samples.len() <= 3 {
             continue;
         }
@@ -195,6 +239,11 @@ async fn scraped(config: jurymast::ingest::prometheus::native::ScrapeConfig) -> 
             let (entity, signal) = catalog.parts(sample.series).unwrap();
             format!("{}/{}", catalog.entity_name(entity), catalog.signal_name(signal))
         };
-        return batch.samples.iter().map(word).filter(|said| !said.ends_with("/up") && !said.contains("/scrape_")).collect();
+        return batch
+            .samples
+            .iter()
+            .map(word)
+            .filter(|said| !said.ends_with("/up") && !said.contains("/scrape_"))
+            .collect();
     }
 }

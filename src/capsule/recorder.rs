@@ -127,7 +127,13 @@ impl Recorder {
 
     /// What comes behind a line that was not kept is not kept either: what there is then replays rightly up to its end.
     fn send(&mut self, line: Line) -> bool {
-        let send = |lines: &SyncSender<Line>| if self.waits { lines.send(line).is_ok() } else { lines.try_send(line).is_ok() };
+        let send = |lines: &SyncSender<Line>| {
+            if self.waits {
+                lines.send(line).is_ok()
+            } else {
+                lines.try_send(line).is_ok()
+            }
+        };
         let kept = self.dropped == 0 && self.lines.as_ref().is_some_and(send);
         self.dropped += u64::from(!kept);
         kept

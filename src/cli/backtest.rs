@@ -78,7 +78,11 @@ impl Drop for Scratch {
 /// Replays; 1 if something differs and that was asked for.
 pub fn run(args: &Args, output: Output) -> Outcome {
     let under = rerun::Under::of(false, args.config.as_deref(), &args.rules)?;
-    let against = args.against.as_deref().map(|path| rerun::Under::of(false, Some(path), &[])).transpose()?;
+    let against = args
+        .against
+        .as_deref()
+        .map(|path| rerun::Under::of(false, Some(path), &[]))
+        .transpose()?;
     let scratch = Scratch(std::env::temp_dir().join(format!("jurymast-backtest-{}", std::process::id())));
     let mut tried = Vec::new();
     for (number, path) in args.paths.iter().enumerate() {
@@ -89,7 +93,11 @@ pub fn run(args: &Args, output: Output) -> Outcome {
             let mut one = one(&out, &under, against.as_ref())?;
             one.recording = path.display().to_string();
             if imported.bad > 0 {
-                one.notes.push(format!("{} lines could not be read: {}", imported.bad, imported.told.join("; ")));
+                one.notes.push(format!(
+                    "{} lines could not be read: {}",
+                    imported.bad,
+                    imported.told.join("; ")
+                ));
             }
             tried.push(one);
         } else {
@@ -99,12 +107,19 @@ pub fn run(args: &Args, output: Output) -> Outcome {
         }
     }
     if output == Output::Json {
-        println!("{}", serde_json::to_string_pretty(&tried).map_err(|error| error.to_string())?);
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&tried).map_err(|error| error.to_string())?
+        );
     } else {
         print(&tried, args.show);
     }
     let changed = tried.iter().any(|one| !one.changes.is_empty());
-    Ok(if changed && args.fail_on_change { Ended::Bad } else { Ended::Good })
+    Ok(if changed && args.fail_on_change {
+        Ended::Bad
+    } else {
+        Ended::Good
+    })
 }
 
 fn one(path: &Path, under: &rerun::Under, against: Option<&rerun::Under>) -> Result<Tried, String> {
@@ -126,8 +141,15 @@ fn one(path: &Path, under: &rerun::Under, against: Option<&rerun::Under>) -> Res
 fn print(tried: &[Tried], show: usize) {
     let words = ["act", "ask", "hold", "ignore", "plan"];
     let cell = |one: &Tried, word: &str| {
-        let (then, now) = (one.then.get(word).copied().unwrap_or(0), one.now.get(word).copied().unwrap_or(0));
-        if then == now { now.to_string() } else { format!("{then} -> {now}") }
+        let (then, now) = (
+            one.then.get(word).copied().unwrap_or(0),
+            one.now.get(word).copied().unwrap_or(0),
+        );
+        if then == now {
+            now.to_string()
+        } else {
+            format!("{then} -> {now}")
+        }
     };
     let row = |one: &Tried| {
         let mut row = vec![one.recording.clone()];
@@ -136,7 +158,10 @@ fn print(tried: &[Tried], show: usize) {
         row
     };
     let rows: Vec<Vec<String>> = tried.iter().map(row).collect();
-    table(&["RECORDING", "ACT", "ASK", "HOLD", "IGNORE", "PLANS", "CHANGES"], &rows);
+    table(
+        &["RECORDING", "ACT", "ASK", "HOLD", "IGNORE", "PLANS", "CHANGES"],
+        &rows,
+    );
     for one in tried {
         for note in &one.notes {
             println!("\n{}: note: {note}", one.recording);
@@ -152,5 +177,8 @@ fn print(tried: &[Tried], show: usize) {
         }
     }
     let changed = tried.iter().filter(|one| !one.changes.is_empty()).count();
-    println!("\n{changed} of {} recordings would have been decided otherwise", tried.len());
+    println!(
+        "\n{changed} of {} recordings would have been decided otherwise",
+        tried.len()
+    );
 }

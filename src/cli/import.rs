@@ -70,18 +70,35 @@ pub fn loaded(config: Option<&Path>) -> Result<Loaded, String> {
 }
 
 /// Makes a capsule of files.
-pub fn import(paths: &[PathBuf], source: &Source, loaded: &Loaded, out: &Path, name: Option<&str>) -> Result<Imported, String> {
+pub fn import(
+    paths: &[PathBuf],
+    source: &Source,
+    loaded: &Loaded,
+    out: &Path,
+    name: Option<&str>,
+) -> Result<Imported, String> {
     let catalog = Catalog::new();
     let mut recorded = Recorded::new(&catalog, source.entity.as_deref(), loaded.config.sources.mqtt.first());
     for path in paths {
         let format = recorded.read(path, source.format).map_err(|error| error.to_string())?;
         tracing::info!(path = %path.display(), ?format, "read");
     }
-    let from: Vec<String> = paths.iter().filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect();
-    let setup = engine_setup(&loaded.config, loaded.library.clone(), loaded.playbooks.clone(), catalog.clone(), Box::new(Sequential));
+    let from: Vec<String> = paths
+        .iter()
+        .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+        .collect();
+    let setup = engine_setup(
+        &loaded.config,
+        loaded.library.clone(),
+        loaded.playbooks.clone(),
+        catalog.clone(),
+        Box::new(Sequential),
+    );
     let mut engine = Engine::new(setup).map_err(|error| error.to_string())?;
     let of = recording_source(loaded);
-    let mut recorder = Recorder::begin(out, catalog, &of.files, of.redactor).map_err(|error| error.to_string())?.waiting();
+    let mut recorder = Recorder::begin(out, catalog, &of.files, of.redactor)
+        .map_err(|error| error.to_string())?
+        .waiting();
     let mut imported = Imported {
         samples: recorded.samples.len(),
         events: recorded.events.len(),
@@ -136,7 +153,10 @@ pub fn run(args: &Args, output: Output) -> Outcome {
             imported.decisions,
             imported.bad
         );
-        println!("next: jurymast replay {0}, or jurymast backtest -c OTHER.yml {0}", args.out.display());
+        println!(
+            "next: jurymast replay {0}, or jurymast backtest -c OTHER.yml {0}",
+            args.out.display()
+        );
     }
     Ok(if imported.bad == 0 { Ended::Good } else { Ended::Bad })
 }

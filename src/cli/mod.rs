@@ -59,7 +59,7 @@ enum Command {
     Demo(demo::Args),
     /// Replay recorded incidents and compare every decision.
     Replay(replay::Args),
-    /// Make a recording of what others have recorded: dumps of Prometheus and VictoriaMetrics, logs of MQTT, tables.
+    /// Make a recording of what others have recorded: dumps of metrics, logs of MQTT, tables.
     Import(import::Args),
     /// Replay recordings under another config or other rules, and show what would have been decided otherwise.
     Backtest(backtest::Args),

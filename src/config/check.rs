@@ -88,9 +88,16 @@ fn names(config: &Config, errors: &mut Vec<String>) {
     let mqtt = config.sources.mqtt.iter().map(|source| source.name.clone());
     let scrape = config.sources.scrape.iter().map(|source| source.job.clone());
     let query = config.sources.query.iter().map(|source| source.name.clone());
-    let native = config.sources.scrape_configs.iter().map(|source| source.job_name.clone());
+    let native = config
+        .sources
+        .scrape_configs
+        .iter()
+        .map(|source| source.job_name.clone());
     let syslog = config.sources.syslog.iter().map(|source| source.name.clone());
-    twice("source", mqtt.chain(scrape).chain(native).chain(query).chain(syslog).collect());
+    twice(
+        "source",
+        mqtt.chain(scrape).chain(native).chain(query).chain(syslog).collect(),
+    );
 }
 
 fn check_service(

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::check;
+use super::confd;
 use super::expand::expand;
 use super::schema::Config;
 use crate::diagnose::Library;
@@ -169,7 +170,15 @@ impl Loaded {
             .parent()
             .filter(|dir| !dir.as_os_str().is_empty())
             .unwrap_or(Path::new("."));
-        Self::of(&text, &file, dir, |name| std::env::var(name).ok())
+        let variable = |name: &str| std::env::var(name).ok();
+        match confd::merged(path, &text, &variable)? {
+            None => Self::of(&text, &file, dir, variable),
+            // What is wrong with the whole has no line of its own.
+            Some(merged) => Self::of(&merged, &file, dir, |_| None).map_err(|mut errors| {
+                errors.errors.iter_mut().for_each(|error| error.place = None);
+                errors
+            }),
+        }
     }
 
     /// From a text, relative paths seen from `dir`.

@@ -54,10 +54,7 @@ const DROPPED: SeriesId = SeriesId(u32::MAX);
 impl ScrapeSource {
     /// A source of checked settings.
     pub const fn new(settings: ScrapeSettings) -> Self {
-        Self {
-            settings,
-            native: None,
-        }
+        Self { settings, native: None }
     }
 
     /// A source of a checked scrape config of Prometheus.
@@ -401,10 +398,18 @@ impl Native {
         if !relabel(&self.rules, &mut labels) {
             return DROPPED;
         }
-        let Some(name) = labels.remove("__name__") else { return DROPPED };
+        let Some(name) = labels.remove("__name__") else {
+            return DROPPED;
+        };
         labels.retain(|name, _| !name.starts_with("__"));
         // Job and instance say what the entity's name and the source's say; a series of another instance is of another entity.
-        if labels.get("job") == target.labels.iter().find(|(name, _)| name == "job").map(|(_, value)| value) {
+        if labels.get("job")
+            == target
+                .labels
+                .iter()
+                .find(|(name, _)| name == "job")
+                .map(|(_, value)| value)
+        {
             labels.remove("job");
         }
         let entity = match labels.remove("instance") {

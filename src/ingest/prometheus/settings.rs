@@ -60,7 +60,11 @@ impl ScrapeSettings {
             path: config.metrics_path.clone(),
             kind: default_kind(),
             entity: None,
-            sample_limit: if config.sample_limit > 0 { config.sample_limit } else { default_sample_limit() },
+            sample_limit: if config.sample_limit > 0 {
+                config.sample_limit
+            } else {
+                default_sample_limit()
+            },
             body_size_limit: config.body_limit().unwrap_or_else(default_body_limit),
             http: config.http(),
         }

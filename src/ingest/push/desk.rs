@@ -61,7 +61,7 @@ impl Answer {
         }
     }
 
-    fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+    fn with(mut self, name: &'static str, value: &(impl ToString + ?Sized)) -> Self {
         self.headers.push((name, value.to_string()));
         self
     }
@@ -252,7 +252,7 @@ impl Shared {
         };
         if !self.hand_on(request.path, samples, &mut book, now) {
             return written(
-                Answer::text(503, "the engine is busy; send it again").with("retry-after", 1),
+                Answer::text(503, "the engine is busy; send it again").with("retry-after", &1),
                 0,
             );
         }
@@ -328,7 +328,7 @@ impl Shared {
                     body: status(json, "the engine is busy; send it again"),
                     ..Answer::empty(503)
                 }
-                .with("retry-after", 1),
+                .with("retry-after", &1),
             );
         }
         self.count(request.path, "points", reading.refused);
@@ -402,9 +402,9 @@ impl Shared {
 /// The counts that version 2 asks for; version 1 does not mind them.
 fn written(answer: Answer, samples: usize) -> Answer {
     answer
-        .with("x-prometheus-remote-write-samples-written", samples)
-        .with("x-prometheus-remote-write-histograms-written", 0)
-        .with("x-prometheus-remote-write-exemplars-written", 0)
+        .with("x-prometheus-remote-write-samples-written", &samples)
+        .with("x-prometheus-remote-write-histograms-written", &0)
+        .with("x-prometheus-remote-write-exemplars-written", &0)
 }
 
 fn varint(mut value: u64) -> Vec<u8> {

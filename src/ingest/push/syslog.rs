@@ -295,6 +295,11 @@ async fn tcp(shared: &Arc<Shared>, address: &str) -> std::io::Result<()> {
 
 /// Frames of one connection, until it ends or says what cannot be one.
 async fn connection(shared: &Shared, stream: TcpStream) -> std::io::Result<()> {
+    // Counted as a message that cannot be read; what follows on this connection cannot be told apart.
+    let wrong = || {
+        shared.take(b"");
+        std::io::Error::other("no frame of syslog")
+    };
     let mut reader = BufReader::new(stream);
     let mut frame = Vec::new();
     loop {
@@ -306,13 +311,13 @@ async fn connection(shared: &Shared, stream: TcpStream) -> std::io::Result<()> {
                 match reader.read_u8().await? {
                     b' ' => break,
                     digit if digit.is_ascii_digit() && length <= MESSAGE_MAX => {
-                        length = length * 10 + usize::from(digit - b'0')
+                        length = length * 10 + usize::from(digit - b'0');
                     }
-                    _ => return Ok(shared.take(b"")),
+                    _ => return Err(wrong()),
                 }
             }
             if length > MESSAGE_MAX {
-                return Ok(shared.take(b""));
+                return Err(wrong());
             }
             frame.resize(length, 0);
             reader.read_exact(&mut frame).await?;
@@ -320,13 +325,10 @@ async fn connection(shared: &Shared, stream: TcpStream) -> std::io::Result<()> {
             let mut byte = first;
             while byte != b'\n' {
                 if frame.len() >= MESSAGE_MAX {
-                    return Ok(shared.take(b""));
+                    return Err(wrong());
                 }
                 frame.push(byte);
-                byte = match reader.read_u8().await {
-                    Ok(byte) => byte,
-                    Err(_) => b'\n',
-                };
+                byte = reader.read_u8().await.unwrap_or(b'\n');
             }
         }
         if !frame.is_empty() {

@@ -17,7 +17,7 @@ fn number(text: &str) -> Option<f64> {
 }
 
 /// `promtool tsdb dump`: `{__name__="m", a="b"} VALUE MILLISECONDS`.
-pub fn tsdb(recorded: &mut Recorded, text: &str, file: &str) -> Result<(), String> {
+pub fn tsdb(recorded: &mut Recorded, text: &str, file: &str) {
     // Lines of one series come one after the other.
     let mut last: (&str, Vec<(String, String)>) = ("", Vec::new());
     for (place, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
@@ -25,7 +25,11 @@ pub fn tsdb(recorded: &mut Recorded, text: &str, file: &str) -> Result<(), Strin
         let read = || {
             let (series, rest) = line.rsplit_once("} ")?;
             let (value, millis) = rest.split_once(' ')?;
-            Some((line.get(..=series.len())?, number(value)?, millis.trim().parse::<i64>().ok()?))
+            Some((
+                line.get(..=series.len())?,
+                number(value)?,
+                millis.trim().parse::<i64>().ok()?,
+            ))
         };
         let Some((series, value, millis)) = read() else {
             recorded.bad(&place, "{__name__=\"…\"} VALUE MILLISECONDS is due");
@@ -40,15 +44,22 @@ pub fn tsdb(recorded: &mut Recorded, text: &str, file: &str) -> Result<(), Strin
             }
             last = (series, labels);
         }
-        let labels: Vec<(&str, &str)> = last.1.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let labels: Vec<(&str, &str)> = last
+            .1
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
         recorded.series(&labels, &place, std::iter::once((millis, value)));
     }
-    Ok(())
 }
 
 /// Exposition text whose lines say their times.
 pub fn openmetrics(recorded: &mut Recorded, text: &str) -> Result<(), String> {
-    let format = if text.trim_end().ends_with("# EOF") { Format::OpenMetrics } else { Format::Text };
+    let format = if text.trim_end().ends_with("# EOF") {
+        Format::OpenMetrics
+    } else {
+        Format::Text
+    };
     let (mut read, mut timeless) = (Vec::new(), 0_u64);
     parse(text.as_bytes(), format, |line| match line.at_ms {
         Some(millis) => read.push((line.series.to_vec(), millis, line.value)),
@@ -58,7 +69,11 @@ pub fn openmetrics(recorded: &mut Recorded, text: &str) -> Result<(), String> {
     for (series, millis, value) in read {
         let mut parts = split_series(&series);
         parts.labels.push(("__name__".into(), std::mem::take(&mut parts.name)));
-        let labels: Vec<(&str, &str)> = parts.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let labels: Vec<(&str, &str)> = parts
+            .labels
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
         recorded.series(&labels, "openmetrics", std::iter::once((millis, value)));
     }
     if timeless > 0 {
@@ -97,7 +112,10 @@ enum Ranges {
 
 /// One answer of `query_range`, or several, one after the other.
 pub fn query_range(recorded: &mut Recorded, text: &str) -> Result<(), String> {
-    for (place, document) in serde_json::Deserializer::from_str(text).into_iter::<Ranges>().enumerate() {
+    for (place, document) in serde_json::Deserializer::from_str(text)
+        .into_iter::<Ranges>()
+        .enumerate()
+    {
         let place = format!("answer {}", place + 1);
         let list = match document.map_err(|error| format!("{place} is none of query_range: {error}"))? {
             Ranges::Answer(answer) => answer.data.result,
@@ -105,7 +123,11 @@ pub fn query_range(recorded: &mut Recorded, text: &str) -> Result<(), String> {
             Ranges::Bare(list) => list,
         };
         for series in list {
-            let mut labels: Vec<(&str, &str)> = series.metric.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let mut labels: Vec<(&str, &str)> = series
+                .metric
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect();
             // An expression has no name.
             if !series.metric.contains_key("__name__") {
                 labels.push(("__name__", "value"));
@@ -131,18 +153,25 @@ struct Exported {
 }
 
 /// Lines of `VictoriaMetrics`' export.
-pub fn victoria(recorded: &mut Recorded, text: &str, file: &str) -> Result<(), String> {
+pub fn victoria(recorded: &mut Recorded, text: &str, file: &str) {
     for (place, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let place = format!("{file}:{}", place + 1);
         match serde_json::from_str::<Exported>(line) {
             Ok(series) if series.values.len() == series.timestamps.len() => {
-                let labels: Vec<(&str, &str)> = series.metric.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-                let values = series.timestamps.iter().zip(&series.values).filter_map(|(millis, value)| Some((*millis, (*value)?)));
+                let labels: Vec<(&str, &str)> = series
+                    .metric
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), value.as_str()))
+                    .collect();
+                let values = series
+                    .timestamps
+                    .iter()
+                    .zip(&series.values)
+                    .filter_map(|(millis, value)| Some((*millis, (*value)?)));
                 recorded.series(&labels, &place, values.collect::<Vec<_>>().into_iter());
             }
             Ok(_) => recorded.bad(&place, "as many values as timestamps are due"),
             Err(error) => recorded.bad(&place, &error.to_string()),
         }
     }
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Telemetry that others have recorded, made into inputs that can be replayed.
 //!
-//! In: dumps and logs of Prometheus, VictoriaMetrics and MQTT, and tables. Out: batches in the order of their times, with ticks between them. Never: a line that cannot
+//! In: dumps and logs of Prometheus, `VictoriaMetrics` and MQTT, and tables. Out: batches in the order of their times, with ticks between them. Never: a line that cannot
 //! be read taken for a value; it is counted and told with its place.
 
 mod metrics;
@@ -117,26 +117,45 @@ impl Recorded {
         let file = std::fs::File::open(path).map_err(|error| wrong(error.to_string()))?;
         let mut text = Vec::new();
         let packed = path.extension().is_some_and(|end| end == "gz");
-        let mut reader: Box<dyn Read> = if packed { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
-        let read = reader.by_ref().take(BYTES_MAX + 1).read_to_end(&mut text).map_err(|error| wrong(error.to_string()))?;
+        let mut reader: Box<dyn Read> = if packed {
+            Box::new(flate2::read::MultiGzDecoder::new(file))
+        } else {
+            Box::new(file)
+        };
+        let read = reader
+            .by_ref()
+            .take(BYTES_MAX + 1)
+            .read_to_end(&mut text)
+            .map_err(|error| wrong(error.to_string()))?;
         if read as u64 > BYTES_MAX {
             return Err(wrong(format!("more than {BYTES_MAX} bytes after unpacking")));
         }
-        let text = String::from_utf8(text).map_err(|error| wrong(format!("it is not UTF-8 at byte {}", error.utf8_error().valid_up_to())))?;
+        let text = String::from_utf8(text)
+            .map_err(|error| wrong(format!("it is not UTF-8 at byte {}", error.utf8_error().valid_up_to())))?;
         let text = text.trim_start_matches('\u{feff}');
         let format = match format {
-            Format::Auto => guess(text).ok_or_else(|| wrong("its format cannot be told; name it with --format".into()))?,
+            Format::Auto => {
+                guess(text).ok_or_else(|| wrong("its format cannot be told; name it with --format".into()))?
+            }
             named => named,
         };
         let before = (self.samples.len(), self.events.len(), self.bad);
         let result = match format {
-            Format::TsdbDump => metrics::tsdb(self, text, &name),
+            Format::TsdbDump => {
+                metrics::tsdb(self, text, &name);
+                Ok(())
+            }
             Format::Openmetrics => metrics::openmetrics(self, text),
             Format::QueryRange => metrics::query_range(self, text),
-            Format::VictoriaMetrics => metrics::victoria(self, text, &name),
+            Format::VictoriaMetrics => {
+                metrics::victoria(self, text, &name);
+                Ok(())
+            }
             Format::Mosquitto => mosquitto::read(self, text, &name),
             Format::Csv => {
-                let stem = path.file_stem().map(|stem| stem.to_string_lossy().trim_end_matches(".csv").to_owned());
+                let stem = path
+                    .file_stem()
+                    .map(|stem| stem.to_string_lossy().trim_end_matches(".csv").to_owned());
                 table::read(self, text, &name, &stem.unwrap_or_default())
             }
             Format::Auto => Err("its format cannot be told".into()),
@@ -146,7 +165,11 @@ impl Recorded {
             return Err(ImportError::TooMany);
         }
         if (self.samples.len(), self.events.len()) == (before.0, before.1) {
-            let first = self.told.first().filter(|_| self.bad > before.2).map_or_else(String::new, |told| format!("; {told}"));
+            let first = self
+                .told
+                .first()
+                .filter(|_| self.bad > before.2)
+                .map_or_else(String::new, |told| format!("; {told}"));
             return Err(ImportError::Nothing { path: name, first });
         }
         Ok(format)
@@ -161,7 +184,10 @@ impl Recorded {
 
     /// Samples of a series by its labels.
     fn series(&mut self, labels: &[(&str, &str)], place: &str, values: impl Iterator<Item = (i64, f64)>) {
-        let bytes: Vec<(&[u8], &[u8])> = labels.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+        let bytes: Vec<(&[u8], &[u8])> = labels
+            .iter()
+            .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+            .collect();
         match self.book.get(&bytes, &self.catalog) {
             Ok(series) => self.samples.extend(values.map(|(millis, value)| {
                 let at = Timestamp::from_millis(millis);
@@ -193,7 +219,14 @@ impl Recorded {
 
     /// From the first time to the last, if there is any.
     pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
-        let times = || self.samples.iter().map(|sample| sample.seen).chain(self.events.iter().map(|event| event.seen).filter(|at| *at > Timestamp::EPOCH));
+        let times = || {
+            self.samples.iter().map(|sample| sample.seen).chain(
+                self.events
+                    .iter()
+                    .map(|event| event.seen)
+                    .filter(|at| *at > Timestamp::EPOCH),
+            )
+        };
         Some((times().min()?, times().max()?))
     }
 
@@ -230,10 +263,18 @@ impl Recorded {
 fn guess(text: &str) -> Option<Format> {
     let line = text.lines().find(|line| !line.trim().is_empty())?.trim();
     if line.starts_with(['{', '[']) {
-        if line.starts_with("{__name__=") || line.contains("=\"") && line.rsplit_once("} ").is_some_and(|(_, rest)| rest.split(' ').count() == 2) {
+        if line.starts_with("{__name__=")
+            || line.contains("=\"")
+                && line
+                    .rsplit_once("} ")
+                    .is_some_and(|(_, rest)| rest.split(' ').count() == 2)
+        {
             return Some(Format::TsdbDump);
         }
-        let head = text.get(..text.len().min(4096)).or_else(|| text.get(..4093)).unwrap_or(line);
+        let head = text
+            .get(..text.len().min(4096))
+            .or_else(|| text.get(..4093))
+            .unwrap_or(line);
         return if line.contains("\"topic\"") && line.contains("\"payload") {
             Some(Format::Mosquitto)
         } else if head.contains("\"timestamps\"") || line.contains("\"timestamps\"") {
@@ -268,7 +309,13 @@ mod tests {
             if let Input::Batch(batch) = input {
                 for sample in &batch.samples {
                     let (entity, signal) = catalog.parts(sample.series).unwrap();
-                    said.push(format!("{}/{}={}@{}", catalog.entity_name(entity), catalog.signal_name(signal), sample.value, sample.at.millis() - 1_767_225_600_000));
+                    said.push(format!(
+                        "{}/{}={}@{}",
+                        catalog.entity_name(entity),
+                        catalog.signal_name(signal),
+                        sample.value,
+                        sample.at.millis() - 1_767_225_600_000
+                    ));
                 }
             }
         });
@@ -308,19 +355,41 @@ mod tests {
                 Format::Mosquitto,
                 vec!["house/attic/temp=19.5@1000"],
             ),
-            ("pump.csv", "time,temp,\"a \"\"b\"\"\"\n2026-01-01 00:00:01,1.5,2\n2026-01-01T00:00:02Z,,3\n", Format::Csv, vec!["pump/temp=1.5@1000", "pump/a \"b\"=2@1000", "pump/a \"b\"=3@2000"]),
-            ("l.csv", "timestamp;device;signal;value\n1767225601000;p1;temp;1.5\n1767225601000;p2;temp;ON\n", Format::Csv, vec!["p1/temp=1.5@1000", "p2/temp=1@1000"]),
+            (
+                "pump.csv",
+                "time,temp,\"a \"\"b\"\"\"\n2026-01-01 00:00:01,1.5,2\n2026-01-01T00:00:02Z,,3\n",
+                Format::Csv,
+                vec!["pump/temp=1.5@1000", "pump/a \"b\"=2@1000", "pump/a \"b\"=3@2000"],
+            ),
+            (
+                "l.csv",
+                "timestamp;device;signal;value\n1767225601000;p1;temp;1.5\n1767225601000;p2;temp;ON\n",
+                Format::Csv,
+                vec!["p1/temp=1.5@1000", "p2/temp=1@1000"],
+            ),
         ] {
             let (said, bad, told) = read(name, text, None);
-            assert_eq!((said, bad, told), (meant.iter().map(ToString::to_string).collect(), 0, format), "{name}");
+            assert_eq!(
+                (said, bad, told),
+                (meant.iter().map(ToString::to_string).collect(), 0, format),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn what_cannot_be_read_is_counted_with_its_line_and_the_rest_counts() {
-        let (said, bad, _) = read("a.txt", "{__name__=\"up\", instance=\"h\"} 1 1767225601000\n{__name__=\"up\"} x 1767225601000\nnonsense\n", None);
+        let (said, bad, _) = read(
+            "a.txt",
+            "{__name__=\"up\", instance=\"h\"} 1 1767225601000\n{__name__=\"up\"} x 1767225601000\nnonsense\n",
+            None,
+        );
         assert_eq!((said.len(), bad), (1, 2));
-        let (said, bad, _) = read("a.csv", "time,temp\nsoon,1\n2026-01-01T00:00:02Z,warm\n2026-01-01T00:00:03Z,3\n", Some("boiler"));
+        let (said, bad, _) = read(
+            "a.csv",
+            "time,temp\nsoon,1\n2026-01-01T00:00:02Z,warm\n2026-01-01T00:00:03Z,3\n",
+            Some("boiler"),
+        );
         assert_eq!((said, bad), (vec!["boiler/temp=3@3000".to_owned()], 2));
     }
 
@@ -329,10 +398,10 @@ mod tests {
         fn no_text_makes_an_importer_panic(text in "[{}\\[\\]\",:= a-z0-9#\n.]{0,120}") {
             let catalog = Catalog::new();
             let mut recorded = Recorded::new(&catalog, None, None);
-            let _ = metrics::tsdb(&mut recorded, &text, "f");
+            metrics::tsdb(&mut recorded, &text, "f");
             let _ = metrics::openmetrics(&mut recorded, &text);
             let _ = metrics::query_range(&mut recorded, &text);
-            let _ = metrics::victoria(&mut recorded, &text, "f");
+            metrics::victoria(&mut recorded, &text, "f");
             let _ = mosquitto::read(&mut recorded, &text, "f");
             let _ = table::read(&mut recorded, &text, "f", "f");
             let _ = guess(&text);

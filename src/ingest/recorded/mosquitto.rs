@@ -28,13 +28,18 @@ fn time(text: &str) -> Option<Timestamp> {
     let (clock, zone) = text.split_at_checked(text.len().checked_sub(5)?)?;
     let clock = clock.strip_suffix('Z').unwrap_or(clock);
     let (hours, minutes) = zone.split_at_checked(3)?;
-    format!("{clock}{hours}:{minutes}").parse().ok().or_else(|| text.parse().ok())
+    format!("{clock}{hours}:{minutes}")
+        .parse()
+        .ok()
+        .or_else(|| text.parse().ok())
 }
 
 fn bytes(message: &Message) -> Option<Vec<u8>> {
     if let Some(hex) = &message.payload_hex {
         let digits = hex.as_bytes().chunks(2);
-        return digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect();
+        return digits
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+            .collect();
     }
     Some(match message.payload.as_ref()? {
         Value::String(text) => text.clone().into_bytes(),

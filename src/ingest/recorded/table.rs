@@ -4,9 +4,31 @@ use super::Recorded;
 use crate::ingest::mqtt::{plain, time_of_text, value_of_text};
 use crate::model::{EntityKind, EntityName, Event, EventKind, Sample, Timestamp, TopologyChange};
 
-const TIMES: [&str; 8] = ["time", "timestamp", "ts", "datetime", "date", "_time", "time_utc", "when"];
-const ENTITIES: [&str; 10] = ["entity", "device", "device_id", "deviceid", "host", "instance", "asset", "machine", "unit", "sensor_id"];
-const SIGNALS: [&str; 8] = ["signal", "metric", "sensor", "tag", "variable", "field", "_field", "name"];
+const TIMES: [&str; 8] = [
+    "time",
+    "timestamp",
+    "ts",
+    "datetime",
+    "date",
+    "_time",
+    "time_utc",
+    "when",
+];
+const ENTITIES: [&str; 10] = [
+    "entity",
+    "device",
+    "device_id",
+    "deviceid",
+    "host",
+    "instance",
+    "asset",
+    "machine",
+    "unit",
+    "sensor_id",
+];
+const SIGNALS: [&str; 8] = [
+    "signal", "metric", "sensor", "tag", "variable", "field", "_field", "name",
+];
 const VALUES: [&str; 4] = ["value", "_value", "val", "reading"];
 
 /// Columns of one table.
@@ -52,20 +74,31 @@ fn rows(text: &str, separator: char) -> impl Iterator<Item = (usize, Vec<String>
 fn time(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     let at = time_of_text(text).ok();
-    at.or_else(|| time_of_text(&format!("{}Z", text.replacen(' ', "T", 1))).ok()).or_else(|| time_of_text(&text.replacen(' ', "T", 1)).ok()).or_else(|| {
-        // A date alone.
-        time_of_text(&format!("{text}T00:00:00Z")).ok()
-    })
+    at.or_else(|| time_of_text(&format!("{}Z", text.replacen(' ', "T", 1))).ok())
+        .or_else(|| time_of_text(&text.replacen(' ', "T", 1)).ok())
+        .or_else(|| {
+            // A date alone.
+            time_of_text(&format!("{text}T00:00:00Z")).ok()
+        })
 }
 
 /// See the module.
 pub fn read(recorded: &mut Recorded, text: &str, file: &str, stem: &str) -> Result<(), String> {
     let head = text.lines().next().unwrap_or_default();
-    let separator = [',', ';', '\t'].into_iter().max_by_key(|separator| head.matches(*separator).count()).unwrap_or(',');
+    let separator = [',', ';', '\t']
+        .into_iter()
+        .max_by_key(|separator| head.matches(*separator).count())
+        .unwrap_or(',');
     let mut rows = rows(text, separator);
-    let Some((_, names)) = rows.next() else { return Err("the table is empty".into()) };
+    let Some((_, names)) = rows.next() else {
+        return Err("the table is empty".into());
+    };
     let names: Vec<String> = names.iter().map(|name| name.trim().to_owned()).collect();
-    let column = |known: &[&str]| known.iter().find_map(|known| names.iter().position(|name| name.eq_ignore_ascii_case(known)));
+    let column = |known: &[&str]| {
+        known
+            .iter()
+            .find_map(|known| names.iter().position(|name| name.eq_ignore_ascii_case(known)))
+    };
     let Some(at) = column(&TIMES) else {
         return Err(format!("no column is a time; one is to be called {}", TIMES.join(", ")));
     };
@@ -97,7 +130,10 @@ pub fn read(recorded: &mut Recorded, text: &str, file: &str, stem: &str) -> Resu
                 });
             }
             // What is not known is written in many ways.
-            Err(_) if ["nan", "null", "na", "n/a", "none", "-", "?"].iter().any(|word| text.eq_ignore_ascii_case(word)) => {}
+            Err(_)
+                if ["nan", "null", "na", "n/a", "none", "-", "?"]
+                    .iter()
+                    .any(|word| text.eq_ignore_ascii_case(word)) => {}
             Err(error) => recorded.bad(&place, &format!("{signal}: {error}")),
         };
         match long {
@@ -107,7 +143,11 @@ pub fn read(recorded: &mut Recorded, text: &str, file: &str, stem: &str) -> Resu
                 }
             }
             None => {
-                for (column, name) in names.iter().enumerate().filter(|(column, _)| *column != at && Some(*column) != whose) {
+                for (column, name) in names
+                    .iter()
+                    .enumerate()
+                    .filter(|(column, _)| *column != at && Some(*column) != whose)
+                {
                     if let Some(text) = cell(column) {
                         put(name, text);
                     }

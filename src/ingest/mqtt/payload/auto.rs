@@ -73,7 +73,7 @@ impl Auto {
         others.insert("ditto", Box::<ditto::Ditto>::default());
         others.insert("sys", Box::<sys::Sys>::default());
         Self {
-            homeassistant: homeassistant::HomeAssistant::new(&shared.homeassistant),
+            homeassistant: homeassistant::HomeAssistant::new(&shared.homeassistant).beside(claimed),
             others,
             found: HashMap::default(),
             told: BTreeSet::new(),
@@ -96,6 +96,17 @@ impl Auto {
                 "took a topic for this convention"
             );
         }
+    }
+}
+
+/// Whose a topic is that another convention reads.
+fn claimed(topic: &str) -> Option<EntityName> {
+    match of_topic(topic)? {
+        Convention::Named("zigbee2mqtt") => zigbee2mqtt::speaker(topic),
+        Convention::Named("tasmota") => tasmota::speaker(topic),
+        Convention::Named("homie") => homie::speaker(topic),
+        Convention::Named("homeassistant") => None,
+        _ => Some(topic.into()),
     }
 }
 

@@ -117,7 +117,7 @@ fn take(
         let signal = json::joined(prefix, name);
         match value {
             Value::Object(inside) if depth < json::DEPTH_MAX => {
-                take(tell, entity, &signal, inside, own, at, depth + 1)?
+                take(tell, entity, &signal, inside, own, at, depth + 1)?;
             }
             _ => {
                 let at = own.and_then(|own| time::of_json(own.get("timestamp")?).ok()).or(at);

@@ -24,9 +24,8 @@ struct Topic<'a> {
 
 fn topic(text: &str) -> Option<Topic<'_>> {
     let levels: Vec<&str> = text.split('/').collect();
-    let (namespace, name, rest) = match levels.as_slice() {
-        [namespace, name, "things", rest @ ..] => (namespace, name, rest),
-        _ => return None,
+    let [namespace, name, "things", rest @ ..] = levels.as_slice() else {
+        return None;
     };
     let (criterion, action) = match rest {
         ["twin" | "live", criterion, action] => (*criterion, *action),

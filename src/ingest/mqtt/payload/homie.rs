@@ -108,7 +108,7 @@ impl Decoder for Homie {
                     tell.describe(described, context.broker);
                 }
             }
-            ["$alert", id] | ["$log", id] => tell.word(&entity, &format!("{}.{id}", levels[0]), said, None)?,
+            ["$alert" | "$log", id] => tell.word(&entity, &format!("{}.{id}", levels[0]), said, None)?,
             [node, property, "$datatype"] => {
                 let key = format!("{device}/{node}/{property}");
                 remember(&mut self.types, key, Type::of(said.trim()));

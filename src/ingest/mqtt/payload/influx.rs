@@ -39,7 +39,7 @@ struct Cursor<'a> {
     at: usize,
 }
 
-impl<'a> Cursor<'a> {
+impl Cursor<'_> {
     fn peek(&self) -> Option<char> {
         self.text.get(self.at..)?.chars().next()
     }

@@ -32,10 +32,10 @@ use super::settings::Subscription;
 
 pub use auto::{Auto, Convention};
 pub(super) use generic::entity_of;
-pub(in crate::ingest) use time::of_text as time_of_text;
 pub use json::Mapping;
 pub use notes::{DecodeError, Notes};
 pub use shape::Memo;
+pub(in crate::ingest) use time::of_text as time_of_text;
 
 /// Reads payloads of one subscription.
 pub trait Decoder: Send {

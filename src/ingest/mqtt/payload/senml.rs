@@ -274,7 +274,7 @@ mod tests {
         for (pack, place) in [
             (&br#"[{"n":"a","v":1},{"n":"b","v":1,"x_":2}]"#[..], "record 1"),
             (br#"[{"bver":11,"n":"a","v":1}]"#, "record 0"),
-            (br#"[1]"#, "record 0"),
+            (br"[1]", "record 0"),
             (b"\x81\xa1\x00", "the CBOR"),
             (b"\x9b\xff\xff\xff\xff\xff\xff\xff\xff", "the CBOR"),
         ] {

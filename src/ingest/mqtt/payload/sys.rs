@@ -1,4 +1,4 @@
-//! What brokers tell of themselves under `$SYS`: figures of Mosquitto, EMQX, VerneMQ and HiveMQ, and EMQX' client events.
+//! What brokers tell of themselves under `$SYS`: figures of Mosquitto, EMQX, `VerneMQ` and `HiveMQ`, and EMQX' client events.
 //!
 //! Figures are signals of the broker, named as the exporters name them: `$SYS/broker/clients/connected` is `broker_clients_connected`, and
 //! `$SYS/brokers/NODE/stats/connections.count` is `emqx_connections_count`.

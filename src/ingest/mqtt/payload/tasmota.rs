@@ -82,7 +82,7 @@ fn take(
         let signal = super::json::joined(prefix, name);
         match value {
             Value::Object(inside) if prefix.split('.').count() < super::json::DEPTH_MAX => {
-                take(tell, entity, &signal, inside)?
+                take(tell, entity, &signal, inside)?;
             }
             Value::String(text) => match running(text) {
                 Some(seconds) => tell.value(entity, &signal, seconds, None)?,

@@ -1,4 +1,4 @@
-//! Zigbee2MQTT: a topic a device, its availability, and what the bridge tells of all of them.
+//! `Zigbee2MQTT`: a topic a device, its availability, and what the bridge tells of all of them.
 //!
 //! <https://www.zigbee2mqtt.io/guide/usage/mqtt_topics_and_messages.html>. A device is its friendly name, which may hold slashes; the bridge is the first level
 //! of the topic.

@@ -60,7 +60,7 @@ pub fn config(survey: &Survey, broker: &Broker, span: &str) -> String {
     match (&broker.password_file, &broker.username) {
         (Some(file), _) => text += &format!("      password_file: {}\n", quoted(&file.display().to_string())),
         (None, Some(_)) => {
-            text += "      # The password belongs in a file that only the agent may read:\n      # password_file: broker-password\n"
+            text += "      # The password belongs in a file that only the agent may read:\n      # password_file: broker-password\n";
         }
         _ => {}
     }

@@ -123,7 +123,11 @@ impl Size {
             "GB" | "GIB" => 30,
             _ => return Err(format!("body_size_limit '{text}' is no size such as 10MB")),
         };
-        number.parse::<usize>().ok().and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| format!("body_size_limit '{text}' is no size such as 10MB"))
+        number
+            .parse::<usize>()
+            .ok()
+            .and_then(|number| number.checked_mul(1 << shift))
+            .ok_or_else(|| format!("body_size_limit '{text}' is no size such as 10MB"))
     }
 }
 
@@ -188,8 +192,15 @@ fn bearer() -> String {
     "Bearer".into()
 }
 
-fn http(auth: Option<&BasicAuth>, authorization: Option<&Authorization>, token: (Option<&Secret>, Option<&PathBuf>), tls: &Tls) -> HttpSettings {
-    let (credentials, file) = authorization.map_or((None, None), |one| (one.credentials.as_ref(), one.credentials_file.as_ref()));
+fn http(
+    auth: Option<&BasicAuth>,
+    authorization: Option<&Authorization>,
+    token: (Option<&Secret>, Option<&PathBuf>),
+    tls: &Tls,
+) -> HttpSettings {
+    let (credentials, file) = authorization.map_or((None, None), |one| {
+        (one.credentials.as_ref(), one.credentials_file.as_ref())
+    });
     HttpSettings {
         basic_auth: auth.cloned(),
         bearer_token: credentials.or(token.0).cloned(),
@@ -201,7 +212,12 @@ fn http(auth: Option<&BasicAuth>, authorization: Option<&Authorization>, token: 
 impl HttpSd {
     /// How it is authenticated to.
     pub fn http(&self) -> HttpSettings {
-        http(self.basic_auth.as_ref(), self.authorization.as_ref(), (None, None), &self.tls_config)
+        http(
+            self.basic_auth.as_ref(),
+            self.authorization.as_ref(),
+            (None, None),
+            &self.tls_config,
+        )
     }
 }
 
@@ -223,12 +239,16 @@ impl ScrapeConfig {
 
     /// How long an answer may take.
     pub fn timeout(&self) -> Duration {
-        self.scrape_timeout.map_or_else(|| TIMEOUT.min(self.interval()), |lasting| lasting.0)
+        self.scrape_timeout
+            .map_or_else(|| TIMEOUT.min(self.interval()), |lasting| lasting.0)
     }
 
     /// Bytes that a scrape may have, if the config says so.
     pub fn body_limit(&self) -> Option<usize> {
-        self.body_size_limit.as_ref().and_then(|size| size.bytes().ok()).filter(|bytes| *bytes > 0)
+        self.body_size_limit
+            .as_ref()
+            .and_then(|size| size.bytes().ok())
+            .filter(|bytes| *bytes > 0)
     }
 
     /// The rules, checked: those of targets and those of series.
@@ -237,7 +257,10 @@ impl ScrapeConfig {
             let one = |(place, rule)| Relabel::of(rule).map_err(|error| format!("{key}[{place}]: {error}"));
             rules.iter().enumerate().map(one).collect::<Result<Vec<_>, String>>()
         };
-        Ok((read("relabel_configs", &self.relabel_configs)?, read("metric_relabel_configs", &self.metric_relabel_configs)?))
+        Ok((
+            read("relabel_configs", &self.relabel_configs)?,
+            read("metric_relabel_configs", &self.metric_relabel_configs)?,
+        ))
     }
 
     /// What is wrong with it. `Err` is a sentence for a person.
@@ -261,9 +284,18 @@ impl ScrapeConfig {
         if let Some(Err(problem)) = self.body_size_limit.as_ref().map(Size::bytes) {
             return wrong(problem);
         }
-        let tokens = self.authorization.iter().chain(self.http_sd_configs.iter().filter_map(|sd| sd.authorization.as_ref()));
-        if let Some(token) = tokens.into_iter().find(|token| !token.kind.eq_ignore_ascii_case("bearer")) {
-            return wrong(format!("authorization of type '{}' is not known; Bearer is", token.kind));
+        let tokens = self
+            .authorization
+            .iter()
+            .chain(self.http_sd_configs.iter().filter_map(|sd| sd.authorization.as_ref()));
+        if let Some(token) = tokens
+            .into_iter()
+            .find(|token| !token.kind.eq_ignore_ascii_case("bearer"))
+        {
+            return wrong(format!(
+                "authorization of type '{}' is not known; Bearer is",
+                token.kind
+            ));
         }
         for group in &self.static_configs {
             if let Some(target) = group.targets.iter().find(|target| target.contains('/')) {
@@ -277,7 +309,11 @@ impl ScrapeConfig {
     pub fn secrets(&self) -> Vec<&Secret> {
         let mut secrets: Vec<&Secret> = self.bearer_token.iter().collect();
         let own = std::iter::once((&self.basic_auth, &self.authorization));
-        for (basic, token) in own.chain(self.http_sd_configs.iter().map(|sd| (&sd.basic_auth, &sd.authorization))) {
+        for (basic, token) in own.chain(
+            self.http_sd_configs
+                .iter()
+                .map(|sd| (&sd.basic_auth, &sd.authorization)),
+        ) {
             secrets.extend(basic.as_ref().and_then(|auth| auth.password.as_ref()));
             secrets.extend(token.as_ref().and_then(|token| token.credentials.as_ref()));
         }
@@ -289,11 +325,19 @@ impl ScrapeConfig {
         let mut paths: Vec<&mut PathBuf> = self.file_sd_configs.iter_mut().flat_map(|sd| &mut sd.files).collect();
         paths.extend(self.bearer_token_file.as_mut());
         let mut secrets = vec![(&mut self.basic_auth, &mut self.authorization, &mut self.tls_config)];
-        secrets.extend(self.http_sd_configs.iter_mut().map(|sd| (&mut sd.basic_auth, &mut sd.authorization, &mut sd.tls_config)));
+        secrets.extend(
+            self.http_sd_configs
+                .iter_mut()
+                .map(|sd| (&mut sd.basic_auth, &mut sd.authorization, &mut sd.tls_config)),
+        );
         for (basic, authorization, tls) in secrets {
             paths.extend(basic.as_mut().and_then(|auth| auth.password_file.as_mut()));
             paths.extend(authorization.as_mut().and_then(|one| one.credentials_file.as_mut()));
-            paths.extend([tls.ca_file.as_mut(), tls.cert_file.as_mut(), tls.key_file.as_mut()].into_iter().flatten());
+            paths.extend(
+                [tls.ca_file.as_mut(), tls.cert_file.as_mut(), tls.key_file.as_mut()]
+                    .into_iter()
+                    .flatten(),
+            );
         }
         paths
     }
@@ -328,7 +372,10 @@ impl PrometheusFile {
         }
         for config in &mut file.scrape_configs {
             config.scrape_interval = config.scrape_interval.or(file.global.scrape_interval);
-            let timeout = file.global.scrape_timeout.filter(|timeout| timeout.0 <= config.interval());
+            let timeout = file
+                .global
+                .scrape_timeout
+                .filter(|timeout| timeout.0 <= config.interval());
             config.scrape_timeout = config.scrape_timeout.or(timeout);
             for path in config.paths() {
                 if path.is_relative() {
@@ -342,9 +389,15 @@ impl PrometheusFile {
     fn one(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         serde_saphyr::from_str(&text).map_err(|error| {
-            let place = error.location().map_or_else(String::new, |at| format!(":{}:{}", at.line(), at.column()));
+            let place = error
+                .location()
+                .map_or_else(String::new, |at| format!(":{}:{}", at.line(), at.column()));
             let whole = error.without_snippet().to_string();
-            format!("{}{place}: {}", path.display(), whole.split(" at line ").next().unwrap_or(&whole).trim())
+            format!(
+                "{}{place}: {}",
+                path.display(),
+                whole.split(" at line ").next().unwrap_or(&whole).trim()
+            )
         })
     }
 }

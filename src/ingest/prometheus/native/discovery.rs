@@ -75,13 +75,30 @@ impl Discovery {
         let mut found = BTreeSet::new();
         let from_files = self.files.iter().flat_map(|(path, (_, groups))| {
             let path = path.display().to_string();
-            groups.iter().map(move |group| (group, Some(("__meta_filepath", path.clone()))))
+            groups
+                .iter()
+                .map(move |group| (group, Some(("__meta_filepath", path.clone()))))
         });
-        let from_servers =
-            self.servers.iter().flat_map(|server| server.groups.iter().map(|group| (group, Some(("__meta_url", server.sd.url.clone())))));
-        let groups = self.config.static_configs.iter().map(|group| (group, None)).chain(from_files).chain(from_servers);
+        let from_servers = self.servers.iter().flat_map(|server| {
+            server
+                .groups
+                .iter()
+                .map(|group| (group, Some(("__meta_url", server.sd.url.clone()))))
+        });
+        let groups = self
+            .config
+            .static_configs
+            .iter()
+            .map(|group| (group, None))
+            .chain(from_files)
+            .chain(from_servers);
         for (group, meta) in groups {
-            for result in targets_of(&self.config, &self.rules, group, meta.as_ref().map(|(name, value)| (*name, value.as_str()))) {
+            for result in targets_of(
+                &self.config,
+                &self.rules,
+                group,
+                meta.as_ref().map(|(name, value)| (*name, value.as_str())),
+            ) {
                 match result {
                     Ok(_) if found.len() >= TARGETS_MAX => {
                         errors.push(format!("more than {TARGETS_MAX} targets; the rest is not scraped"));
@@ -97,10 +114,18 @@ impl Discovery {
     }
 
     fn read_files(&mut self, errors: &mut Vec<String>) {
-        let paths: Vec<PathBuf> = self.config.file_sd_configs.iter().flat_map(|sd| &sd.files).flat_map(|path| expand(path)).collect();
+        let paths: Vec<PathBuf> = self
+            .config
+            .file_sd_configs
+            .iter()
+            .flat_map(|sd| &sd.files)
+            .flat_map(|path| expand(path))
+            .collect();
         self.files.retain(|file, _| paths.contains(file));
         for path in paths {
-            let written = std::fs::metadata(&path).and_then(|meta| Ok((meta.modified()?, meta.len()))).ok();
+            let written = std::fs::metadata(&path)
+                .and_then(|meta| Ok((meta.modified()?, meta.len())))
+                .ok();
             if written.is_some() && self.files.get(&path).is_some_and(|(known, _)| *known == written) {
                 continue;
             }
@@ -124,12 +149,16 @@ impl Server {
         let mut wrong = |error: String| errors.push(format!("{}: {error}; its targets stay as they were", self.sd.url));
         let seconds = every.as_secs().to_string();
         let with = |request: reqwest::RequestBuilder| {
-            request.header("Accept", "application/json").header("X-Prometheus-Refresh-Interval-Seconds", seconds)
+            request
+                .header("Accept", "application/json")
+                .header("X-Prometheus-Refresh-Interval-Seconds", seconds)
         };
         match fetch(&self.client, &self.sd.url, HTTP_BODY_MAX, with).await {
             Err(failed) => wrong(failed.error),
             Ok(answer) if !answer.status.is_success() => wrong(format!("it answers {}", answer.status)),
-            Ok(answer) if !answer.content_type.trim().starts_with("application/json") => wrong(format!("it answers '{}' and not JSON", answer.content_type)),
+            Ok(answer) if !answer.content_type.trim().starts_with("application/json") => {
+                wrong(format!("it answers '{}' and not JSON", answer.content_type))
+            }
             Ok(answer) => match serde_json::from_slice(&answer.body) {
                 Ok(groups) => self.groups = groups,
                 Err(error) => wrong(error.to_string()),
@@ -139,7 +168,12 @@ impl Server {
 }
 
 /// The targets that a group makes.
-pub fn targets_of(config: &ScrapeConfig, rules: &[Relabel], group: &Group, meta: Option<(&str, &str)>) -> Vec<Result<Resolved, Dropped>> {
+pub fn targets_of(
+    config: &ScrapeConfig,
+    rules: &[Relabel],
+    group: &Group,
+    meta: Option<(&str, &str)>,
+) -> Vec<Result<Resolved, Dropped>> {
     group
         .targets
         .iter()
@@ -181,7 +215,9 @@ fn one(config: &ScrapeConfig, rules: &[Relabel], mut labels: Labels) -> Result<R
     if address.contains('/') {
         return Err(wrong(format!("'{address}' is no host and port")));
     }
-    let has_port = address.rsplit_once(':').is_some_and(|(host, port)| !port.is_empty() && port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']')));
+    let has_port = address.rsplit_once(':').is_some_and(|(host, port)| {
+        !port.is_empty() && port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']'))
+    });
     if !has_port {
         match scheme.as_str() {
             "http" | "" => address += ":80",
@@ -204,9 +240,16 @@ fn one(config: &ScrapeConfig, rules: &[Relabel], mut labels: Labels) -> Result<R
 
 fn url(config: &ScrapeConfig, labels: &Labels, scheme: &str, address: &str) -> String {
     let path = labels.get("__metrics_path__").map_or("", String::as_str);
-    let slash = if path.starts_with('/') || path.is_empty() { "" } else { "/" };
-    let mut params: BTreeMap<&str, Vec<&str>> =
-        config.params.iter().map(|(name, values)| (name.as_str(), values.iter().map(String::as_str).collect())).collect();
+    let slash = if path.starts_with('/') || path.is_empty() {
+        ""
+    } else {
+        "/"
+    };
+    let mut params: BTreeMap<&str, Vec<&str>> = config
+        .params
+        .iter()
+        .map(|(name, values)| (name.as_str(), values.iter().map(String::as_str).collect()))
+        .collect();
     for (name, value) in labels {
         if let Some(name) = name.strip_prefix("__param_") {
             let values = params.entry(name).or_default();
@@ -216,7 +259,10 @@ fn url(config: &ScrapeConfig, labels: &Labels, scheme: &str, address: &str) -> S
             }
         }
     }
-    let mut url = format!("{}://{address}{slash}{path}", if scheme.is_empty() { "http" } else { scheme });
+    let mut url = format!(
+        "{}://{address}{slash}{path}",
+        if scheme.is_empty() { "http" } else { scheme }
+    );
     let mut sign = if path.contains('?') { '&' } else { '?' };
     for (name, values) in params {
         for value in values {

@@ -10,8 +10,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[schemars(with = "String")]
 pub struct Lasting(pub Duration);
 
-const UNITS: [(&str, u64); 7] =
-    [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("w", 604_800_000), ("y", 31_536_000_000)];
+const UNITS: [(&str, u64); 7] = [
+    ("ms", 1),
+    ("s", 1000),
+    ("m", 60_000),
+    ("h", 3_600_000),
+    ("d", 86_400_000),
+    ("w", 604_800_000),
+    ("y", 31_536_000_000),
+];
 
 /// Reads one: units from large to small, each at most once.
 pub fn parse(text: &str) -> Option<Duration> {
@@ -24,7 +31,11 @@ pub fn parse(text: &str) -> Option<Duration> {
         let (number, tail) = rest.split_at(digits);
         let letters = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(letters);
-        let unit = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, millis)| *millis).filter(|millis| *millis < last)?;
+        let unit = UNITS
+            .iter()
+            .find(|(name, _)| *name == unit)
+            .map(|(_, millis)| *millis)
+            .filter(|millis| *millis < last)?;
         millis = millis.checked_add(number.parse::<u64>().ok()?.checked_mul(unit)?)?;
         (rest, last) = (tail, unit);
     }
@@ -54,7 +65,9 @@ pub fn text(duration: Duration) -> String {
 impl<'de> Deserialize<'de> for Lasting {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        parse(&text).map(Self).ok_or_else(|| serde::de::Error::custom(format!("'{text}' is no duration such as 1m30s")))
+        parse(&text)
+            .map(Self)
+            .ok_or_else(|| serde::de::Error::custom(format!("'{text}' is no duration such as 1m30s")))
     }
 }
 
@@ -70,7 +83,14 @@ mod tests {
 
     #[test]
     fn durations_are_read_and_written_as_prometheus_does() {
-        for (said, millis) in [("15s", 15_000), ("1h30m", 5_400_000), ("500ms", 500), ("1m", 60_000), ("1d", 86_400_000), ("1w", 604_800_000)] {
+        for (said, millis) in [
+            ("15s", 15_000),
+            ("1h30m", 5_400_000),
+            ("500ms", 500),
+            ("1m", 60_000),
+            ("1d", 86_400_000),
+            ("1w", 604_800_000),
+        ] {
             assert_eq!(parse(said), Some(Duration::from_millis(millis)));
             assert_eq!(text(Duration::from_millis(millis)), said);
         }

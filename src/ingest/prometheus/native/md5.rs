@@ -12,7 +12,14 @@ pub fn md5(bytes: &[u8]) -> [u8; 16] {
     message.extend_from_slice(&(bytes.len() as u64).wrapping_mul(8).to_le_bytes());
     let mut state = [0x6745_2301_u32, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
     for block in message.chunks_exact(64) {
-        let word = |place: usize| u32::from_le_bytes([block[place * 4], block[place * 4 + 1], block[place * 4 + 2], block[place * 4 + 3]]);
+        let word = |place: usize| {
+            u32::from_le_bytes([
+                block[place * 4],
+                block[place * 4 + 1],
+                block[place * 4 + 2],
+                block[place * 4 + 3],
+            ])
+        };
         let [mut a, mut b, mut c, mut d] = state;
         for step in 0..64 {
             let (mixed, place) = match step / 16 {
@@ -45,7 +52,10 @@ mod tests {
         for (text, digest) in [
             ("", 0xd41d_8cd9_8f00_b204_e980_0998_ecf8_427e_u128),
             ("abc", 0x9001_5098_3cd2_4fb0_d696_3f7d_28e1_7f72),
-            ("12345678901234567890123456789012345678901234567890123456789012345678901234567890", 0x57ed_f4a2_2be3_c955_ac49_da2e_2107_b67a),
+            (
+                "12345678901234567890123456789012345678901234567890123456789012345678901234567890",
+                0x57ed_f4a2_2be3_c955_ac49_da2e_2107_b67a,
+            ),
         ] {
             assert_eq!(super::md5(text.as_bytes()), digest.to_be_bytes(), "{text}");
         }

@@ -74,7 +74,9 @@ pub struct Relabel {
 }
 
 fn is_label_name(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 impl Relabel {
@@ -99,7 +101,15 @@ impl Relabel {
             _ => return Err(format!("'{}' is no action of relabelling", config.action)),
         };
         let target = config.target_label.clone().unwrap_or_default();
-        let needs_target = matches!(action, Action::Replace | Action::HashMod(_) | Action::Lowercase | Action::Uppercase | Action::KeepEqual | Action::DropEqual);
+        let needs_target = matches!(
+            action,
+            Action::Replace
+                | Action::HashMod(_)
+                | Action::Lowercase
+                | Action::Uppercase
+                | Action::KeepEqual
+                | Action::DropEqual
+        );
         if needs_target && target.is_empty() {
             return Err(format!("{name} needs a target_label"));
         }
@@ -109,7 +119,8 @@ impl Relabel {
         if let Some(wrong) = config.source_labels.iter().find(|name| !is_label_name(name)) {
             return Err(format!("'{wrong}' is no name of a label"));
         }
-        let regex = Regex::new(&format!("^(?s:{})$", config.regex)).map_err(|error| format!("regex '{}': {error}", config.regex))?;
+        let regex = Regex::new(&format!("^(?s:{})$", config.regex))
+            .map_err(|error| format!("regex '{}': {error}", config.regex))?;
         Ok(Self {
             sources: config.source_labels.clone(),
             separator: config.separator.clone(),
@@ -121,7 +132,11 @@ impl Relabel {
     }
 
     fn joined(&self, labels: &Labels) -> String {
-        let values: Vec<&str> = self.sources.iter().map(|name| labels.get(name).map_or("", String::as_str)).collect();
+        let values: Vec<&str> = self
+            .sources
+            .iter()
+            .map(|name| labels.get(name).map_or("", String::as_str))
+            .collect();
         values.join(&self.separator)
     }
 
@@ -149,13 +164,22 @@ impl Relabel {
                 let digest = md5(value.as_bytes());
                 let mut low = [0; 8];
                 low.copy_from_slice(&digest[8..]);
-                set(labels, self.target.clone(), (u64::from_be_bytes(low) % modulus).to_string());
+                set(
+                    labels,
+                    self.target.clone(),
+                    (u64::from_be_bytes(low) % modulus).to_string(),
+                );
             }
             Action::LabelMap => {
                 let mapped: Vec<(String, String)> = labels
                     .iter()
                     .filter(|(name, _)| self.regex.is_match(name))
-                    .map(|(name, value)| (self.regex.replace(name, self.replacement.as_str()).into_owned(), value.clone()))
+                    .map(|(name, value)| {
+                        (
+                            self.regex.replace(name, self.replacement.as_str()).into_owned(),
+                            value.clone(),
+                        )
+                    })
                     .collect();
                 for (name, value) in mapped {
                     set(labels, name, value);
@@ -189,8 +213,17 @@ mod tests {
     fn apply(yaml: &str, labels: &[(&str, &str)]) -> Option<String> {
         let rules: Vec<RelabelConfig> = serde_saphyr::from_str(yaml).unwrap();
         let rules: Vec<Relabel> = rules.iter().map(|rule| Relabel::of(rule).unwrap()).collect();
-        let mut labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        relabel(&rules, &mut labels).then(|| labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" "))
+        let mut labels = labels
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        relabel(&rules, &mut labels).then(|| {
+            labels
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect::<Vec<_>>()
+                .join(" ")
+        })
     }
 
     /// The cases of Prometheus' own `relabel_test.go` in short.
@@ -198,21 +231,51 @@ mod tests {
     fn every_action_does_what_it_does_in_prometheus() {
         let all = [("a", "foo"), ("b", "bar"), ("c", "baz")];
         for (rules, meant) in [
-            ("[{source_labels: [a], regex: 'f(.*)', target_label: d, replacement: 'ch${1}-ch${1}'}]", Some("a=foo b=bar c=baz d=choo-choo")),
-            ("[{source_labels: [a, b], regex: 'f(.*);(.*)r', target_label: a, replacement: 'b${1}${2}m'}, {source_labels: [c, a], regex: '(b).*b(.*)ba(.*)', target_label: d, replacement: '$1$2$2$3'}]", Some("a=boobam b=bar c=baz d=boooom")),
+            (
+                "[{source_labels: [a], regex: 'f(.*)', target_label: d, replacement: 'ch${1}-ch${1}'}]",
+                Some("a=foo b=bar c=baz d=choo-choo"),
+            ),
+            (
+                "[{source_labels: [a, b], regex: 'f(.*);(.*)r', target_label: a, replacement: 'b${1}${2}m'}, {source_labels: [c, a], regex: '(b).*b(.*)ba(.*)', target_label: d, replacement: '$1$2$2$3'}]",
+                Some("a=boobam b=bar c=baz d=boooom"),
+            ),
             ("[{source_labels: [a], regex: '.*o.*', action: drop}]", None),
             ("[{source_labels: [a], regex: no, action: keep}]", None),
-            ("[{source_labels: [a], regex: fo, action: drop}]", Some("a=foo b=bar c=baz")),
-            ("[{source_labels: [b], regex: '.*', target_label: b, replacement: ''}]", Some("a=foo c=baz")),
-            ("[{source_labels: [c], target_label: d, separator: ';', action: hashmod, modulus: 1000}]", Some("a=foo b=bar c=baz d=976")),
-            ("[{regex: '(b|c)', replacement: 'bar_${1}', action: labelmap}]", Some("a=foo b=bar bar_b=bar bar_c=baz c=baz")),
+            (
+                "[{source_labels: [a], regex: fo, action: drop}]",
+                Some("a=foo b=bar c=baz"),
+            ),
+            (
+                "[{source_labels: [b], regex: '.*', target_label: b, replacement: ''}]",
+                Some("a=foo c=baz"),
+            ),
+            (
+                "[{source_labels: [c], target_label: d, separator: ';', action: hashmod, modulus: 1000}]",
+                Some("a=foo b=bar c=baz d=976"),
+            ),
+            (
+                "[{regex: '(b|c)', replacement: 'bar_${1}', action: labelmap}]",
+                Some("a=foo b=bar bar_b=bar bar_c=baz c=baz"),
+            ),
             ("[{regex: 'b.*', action: labeldrop}]", Some("a=foo c=baz")),
             ("[{regex: 'b.*', action: labelkeep}]", Some("b=bar")),
-            ("[{source_labels: [a], target_label: u, action: Uppercase}]", Some("a=foo b=bar c=baz u=FOO")),
+            (
+                "[{source_labels: [a], target_label: u, action: Uppercase}]",
+                Some("a=foo b=bar c=baz u=FOO"),
+            ),
             ("[{source_labels: [a], target_label: b, action: keepequal}]", None),
-            ("[{source_labels: [a], target_label: b, action: dropequal}]", Some("a=foo b=bar c=baz")),
-            ("[{source_labels: [a], regex: '(.*)', target_label: '0${1}', replacement: x}]", Some("a=foo b=bar c=baz")),
-            ("[{target_label: d, replacement: fixed}]", Some("a=foo b=bar c=baz d=fixed")),
+            (
+                "[{source_labels: [a], target_label: b, action: dropequal}]",
+                Some("a=foo b=bar c=baz"),
+            ),
+            (
+                "[{source_labels: [a], regex: '(.*)', target_label: '0${1}', replacement: x}]",
+                Some("a=foo b=bar c=baz"),
+            ),
+            (
+                "[{target_label: d, replacement: fixed}]",
+                Some("a=foo b=bar c=baz d=fixed"),
+            ),
         ] {
             assert_eq!(apply(rules, &all).as_deref(), meant, "{rules}");
         }

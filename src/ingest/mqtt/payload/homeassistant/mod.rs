@@ -37,8 +37,15 @@ pub struct Registry {
     count: usize,
     /// By the topic of the discovery message, the topics that it announced.
     announced: BTreeMap<String, Vec<String>>,
-    periods: BTreeMap<EntityName, f64>,
+    /// The shortest promise of each device, in seconds; told once the device is heard, for somebody else may read what it says.
+    periods: BTreeMap<EntityName, Promise>,
     early: BTreeMap<String, (Vec<u8>, Timestamp)>,
+}
+
+#[derive(Clone, Copy)]
+struct Promise {
+    seconds: f64,
+    told: bool,
 }
 
 /// Shared by the subscriptions of one source.
@@ -47,6 +54,8 @@ pub type Shared = Arc<Mutex<Registry>>;
 /// See the module.
 pub struct HomeAssistant {
     shared: Shared,
+    /// Whose a topic is by another convention, which reads it then.
+    claimed: fn(&str) -> Option<EntityName>,
     templates: Templates,
     book: Book,
 }
@@ -113,9 +122,17 @@ impl HomeAssistant {
     pub fn new(shared: &Shared) -> Self {
         Self {
             shared: Arc::clone(shared),
+            claimed: |_| None,
             templates: Templates::default(),
             book: Book::default(),
         }
+    }
+
+    /// Leaves topics to those who read them already; a device that speaks on them goes by the name that they give it.
+    #[must_use]
+    pub const fn beside(mut self, claimed: fn(&str) -> Option<EntityName>) -> Self {
+        self.claimed = claimed;
+        self
     }
 
     /// True if somebody has announced this topic.
@@ -144,11 +161,13 @@ impl HomeAssistant {
         payload: &[u8],
         out: &mut Batch,
     ) -> Result<Notes, DecodeError> {
-        let announced = if payload.is_empty() {
+        let mut announced = if payload.is_empty() {
             Announced::default()
         } else {
             announce::read(topic, &object(payload)?)?
         };
+        let claimed = announced.readings.iter().find_map(|(topic, _)| (self.claimed)(topic));
+        announced.readings.retain(|(topic, _)| (self.claimed)(topic).is_none());
         let mut tell = Tell::new(context, &mut self.book, out);
         let mut early = Vec::new();
         {
@@ -164,7 +183,7 @@ impl HomeAssistant {
             let topics = announced.readings.iter().map(|(topic, _)| topic.clone()).collect();
             registry.announced.insert(context.topic.to_owned(), topics);
             for (topic, mut reading) in announced.readings {
-                reading.config = context.topic.to_owned();
+                context.topic.clone_into(&mut reading.config);
                 registry.count += 1;
                 if let Some((payload, seen)) = registry.early.remove(&topic) {
                     early.push((topic.clone(), payload, seen));
@@ -175,15 +194,17 @@ impl HomeAssistant {
                 tell.leave_out(fault);
             }
             if let Some(seconds) = announced.expire_after {
-                let least = registry
-                    .periods
-                    .entry(announced.device.clone())
-                    .or_insert(f64::INFINITY);
-                if seconds < *least {
-                    *least = seconds;
-                    tell.period(&announced.device, seconds);
+                let known = registry.periods.get(&announced.device).copied();
+                if known.is_none_or(|known| seconds < known.seconds) {
+                    registry
+                        .periods
+                        .insert(announced.device.clone(), Promise { seconds, told: false });
                 }
             }
+        }
+        if claimed.is_some() && announced.readings.is_empty() {
+            // The other convention makes it known.
+            return Ok(tell.notes);
         }
         let via = announced.via.unwrap_or_else(|| context.broker.clone());
         let entity = Entity {
@@ -263,6 +284,19 @@ impl HomeAssistant {
         }
         if readings.is_empty() {
             tell.notes.unannounced += 1;
+        }
+        if tell.found() > 0 && !context.retained {
+            let mut registry = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            for reading in &readings {
+                if let Some(promise) = registry
+                    .periods
+                    .get_mut(&reading.entity)
+                    .filter(|promise| !promise.told)
+                {
+                    promise.told = true;
+                    tell.period(&reading.entity, promise.seconds);
+                }
+            }
         }
         Ok(tell.notes)
     }

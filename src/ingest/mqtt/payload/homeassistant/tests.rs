@@ -35,11 +35,11 @@ fn a_device_is_announced_and_then_its_states_and_its_absence_are_read() {
     );
     assert_eq!(
         feed(&mut bench, "homeassistant/sensor/boiler/temp/config", BOILER),
-        ["boiler period 2m", "boiler Device", "boiler -> broker"]
+        ["boiler Device", "boiler -> broker"]
     );
     assert_eq!(
         feed(&mut bench, "boiler/state", r#"{"temp":71.5}"#),
-        ["boiler/temp=71.5"]
+        ["boiler/temp=71.5", "boiler period 2m"]
     );
     assert_eq!(feed(&mut bench, "boiler/state", r#"{"temp":"unknown"}"#), [""; 0]);
     assert_eq!(feed(&mut bench, "boiler/avail", "offline"), ["boiler Lost"]);
@@ -122,4 +122,17 @@ fn templates_do_what_jinja_does_and_end() {
         )
         .is_err()
     );
+}
+
+/// Zigbee2MQTT announces its devices to Home Assistant as well; they are not to be known twice.
+#[test]
+fn what_another_convention_reads_is_left_to_it() {
+    let mut bench = Bench::new("{filter: '#', decode: auto}");
+    let config = r#"{"stat_t":"zigbee2mqtt/door","val_tpl":"{{ value_json.battery }}","exp_aft":60,"avty":[{"t":"zigbee2mqtt/bridge/state"}],"dev":{"ids":["zigbee2mqtt_0x1"],"name":"door"}}"#;
+    assert_eq!(
+        feed(&mut bench, "homeassistant/sensor/0x1/battery/config", config),
+        [""; 0]
+    );
+    let told = feed(&mut bench, "zigbee2mqtt/door", r#"{"battery":87}"#);
+    assert_eq!(told[0], "dev/battery=87");
 }
