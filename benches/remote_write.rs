@@ -87,7 +87,9 @@ fn v2(request: usize, round: usize) -> Vec<u8> {
         field(5, &series, &mut all);
     }
     let mut body = Vec::new();
-    symbols.iter().for_each(|symbol| field(4, symbol.as_bytes(), &mut body));
+    for symbol in &symbols {
+        field(4, symbol.as_bytes(), &mut body);
+    }
     body.extend(all);
     snap::raw::Encoder::new().compress_vec(&body).expect("it fits")
 }
@@ -111,7 +113,7 @@ fn main() {
                     .decompress(request, &mut body)
                     .expect("snappy");
                 samples.clear();
-                let seen = Timestamp::from_millis(1_767_225_600_000 + round as i64 * 15_000);
+                let seen = Timestamp::from_millis(1_767_225_700_000);
                 read_remote_write(&body, version, seen, &mut book, &catalog, &mut samples).expect("a request");
                 for sample in &samples {
                     while columns.len() <= sample.series.0 as usize {

@@ -230,7 +230,7 @@ async fn otlp_loki_and_syslog_are_taken() {
     socket.send_to(message.as_bytes(), ("127.0.0.1", udp)).unwrap();
     socket.send_to(b"no syslog", ("127.0.0.1", udp)).unwrap();
     let mut stream = TcpStream::connect(("127.0.0.1", tcp)).unwrap();
-    write!(stream, "{} {message}{message}\n", message.len()).unwrap();
+    writeln!(stream, "{} {message}{message}", message.len()).unwrap();
     for (source, messages) in [("u", 1.5), ("t", 1.5)] {
         agent
             .counts(&format!("jurymast_messages_total{{source=\"{source}\"}}"), messages)

@@ -21,7 +21,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-const CONFIG: &str = r#"
+const CONFIG: &str = r"
 global: {scrape_interval: 1s, scrape_timeout: 1s, external_labels: {region: eu}}
 rule_files: []
 scrape_configs:
@@ -68,7 +68,7 @@ scrape_configs:
   - job_name: honoring
     honor_labels: true
     static_configs: [{targets: ['127.0.0.1:PORT'], labels: {room: target}}]
-"#;
+";
 
 const METRICS: &str = "# TYPE noise_a gauge\nnoise_a 1\nold_temp{room=\"a\",secret=\"x\"} 2\nrequests_total{code=\"200\",exported_room=\"z\",room=\"b\"} 3\nrequests_total{code=\"404\"} 4\npushed{instance=\"other\",job=\"else\"} 5\n";
 

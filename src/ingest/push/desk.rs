@@ -172,6 +172,9 @@ impl Shared {
     }
 
     fn count(&self, path: &str, reason: &'static str, count: usize) {
+        if count == 0 {
+            return;
+        }
         let label = ByReason {
             source: source(path).source,
             reason,

@@ -106,7 +106,7 @@ mod tests {
         }];
         assert_eq!(json(body, &wanted).unwrap(), meant);
         assert!(json(br#"{"streams":[{"stream":{},"values":[[1,"x"]]}]}"#, &wanted).is_err());
-        let body = b"\x0a\x1f\x0a\x12{job=\"j\",host=\"h\"}\x12\x05\x12\x03a b\x12\x03\x12\x01c";
+        let body = b"\x0a\x20\x0a\x12{job=\"j\",host=\"h\"}\x12\x05\x12\x03a b\x12\x03\x12\x01c";
         assert_eq!(protobuf(body, &wanted).unwrap()[0].lines.len(), 2);
         assert_eq!(protobuf(body, &wanted).unwrap(), meant);
     }

@@ -176,9 +176,10 @@ pub fn find_with(subscription: &Subscription, shared: &Shared) -> Result<Box<dyn
     let wanted = subscription.decode.as_str();
     let Some((_, make)) = CONVENTIONS.iter().find(|(name, _)| *name == wanted) else {
         let meant = did_you_mean(wanted, names());
+        let end = if meant.is_empty() { "." } else { "" };
         let names: Vec<&str> = names().collect();
         return Err(format!(
-            "no payload convention is called '{wanted}'{meant}. There are {}",
+            "no payload convention is called '{wanted}'{meant}{end} There are {}",
             names.join(", ")
         ));
     };

@@ -37,7 +37,6 @@ fn own(convention: &str, topic: &str) -> Option<String> {
     let base = topic.split('/').next().unwrap_or(topic);
     Some(match convention {
         "sparkplug" => "spBv1.0/#".into(),
-        "sys" if topic.contains("/clients/") => "$SYS/brokers/+/clients/#".into(),
         "sys" => "$SYS/#".into(),
         "aws" if topic.starts_with("$aws/events/") => "$aws/events/presence/#".into(),
         "aws" => "$aws/things/+/shadow/#".into(),

@@ -227,7 +227,8 @@ fn one(config: &ScrapeConfig, rules: &[Relabel], mut labels: Labels) -> Result<R
         labels.insert("__address__".into(), address.clone());
     }
     let url = url(config, &labels, &scheme, &address);
-    labels.retain(|name, _| !name.starts_with("__"));
+    // An empty value is as good as no label.
+    labels.retain(|name, value| !name.starts_with("__") && !value.is_empty());
     let instance = labels.entry("instance".into()).or_insert(address).clone();
     let entity = labels.remove("entity").unwrap_or_else(|| instance.clone());
     Ok(Resolved {

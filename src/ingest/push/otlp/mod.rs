@@ -124,7 +124,7 @@ fn name(metric: &Metric) -> String {
 type Labels = Vec<(String, String)>;
 
 fn labels(attributes: &[KeyValue]) -> Labels {
-    let value = |value: &AnyValue| {
+    let value = |value: &message::AnyValue| {
         let text = value.string_value.clone();
         text.or_else(|| value.bool_value.map(|on| on.to_string()))
             .or_else(|| value.int_value.map(|number| number.to_string()))

@@ -168,6 +168,7 @@ impl HomeAssistant {
         };
         let claimed = announced.readings.iter().find_map(|(topic, _)| (self.claimed)(topic));
         announced.readings.retain(|(topic, _)| (self.claimed)(topic).is_none());
+        let left_to_others = claimed.is_some() && announced.readings.is_empty();
         let mut tell = Tell::new(context, &mut self.book, out);
         let mut early = Vec::new();
         {
@@ -202,7 +203,7 @@ impl HomeAssistant {
                 }
             }
         }
-        if claimed.is_some() && announced.readings.is_empty() {
+        if left_to_others {
             // The other convention makes it known.
             return Ok(tell.notes);
         }
