@@ -35,6 +35,7 @@ use crate::config::Loaded;
 use crate::engine::{Engine, Input, Record, RuleDesk, SetupError};
 use crate::ingest::Feed;
 use crate::ingest::alertmanager::{self, Desk};
+use crate::ingest::push;
 use crate::metrics::Metrics;
 use crate::model::Catalog;
 use crate::notify::Notifier;
@@ -44,6 +45,7 @@ use full::Full;
 
 pub use acting::{restored, restored_one};
 pub use parallel::Threads;
+pub use recording::source as recording_source;
 pub use setup::engine_setup;
 
 /// Inputs that may wait for the engine. A full inbox makes sources wait, and a waiting source stops reading from its peer.
@@ -159,11 +161,13 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         stop: stop.child_token(),
         ..feed.clone()
     };
+    let pushed = push::Desk::open(config.sources.push.clone(), of_alerts.clone());
     let desk = Desk::open(config.sources.alerts.clone(), of_alerts);
     let hooks = hooks(
         &loaded,
         config_path,
         desk,
+        pushed,
         inbox.clone(),
         reloads,
         registry,
@@ -268,6 +272,7 @@ fn hooks(
     loaded: &Loaded,
     path: Option<PathBuf>,
     desk: Desk,
+    pushed: push::Desk,
     inbox: mpsc::Sender<Input>,
     reloads: mpsc::Sender<Loaded>,
     registry: Registry,
@@ -283,6 +288,15 @@ fn hooks(
         command: Box::new(move |command| inbox.try_send(Input::Operator(command)).is_ok()),
         webhook: Box::new(move |body| webhooks.webhook(body).map_err(turned)),
         alerts: Box::new(move |body| desk.alerts(body).map_err(turned)),
+        push: Box::new(move |path, content_type, encoding, body| {
+            let answer = pushed.take(&push::Request {
+                path,
+                content_type,
+                encoding,
+                body,
+            });
+            (answer.status, answer.headers, answer.body)
+        }),
         reload: Box::new(move || reload(path.as_deref(), &reloads)),
         registry,
         token: loaded.token.clone(),

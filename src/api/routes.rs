@@ -37,6 +37,8 @@ pub struct Hooks {
     pub webhook: Box<dyn Fn(&[u8]) -> Result<usize, TurnedAway> + Send + Sync>,
     /// Takes alerts posted as to an Alertmanager.
     pub alerts: Box<dyn Fn(&[u8]) -> Result<usize, TurnedAway> + Send + Sync>,
+    /// Takes what is pushed: path, content type, content encoding and body. Status, headers and body of the answer.
+    pub push: Box<dyn Fn(&str, &str, &str, &[u8]) -> (u16, Vec<(&'static str, String)>, Vec<u8>) + Send + Sync>,
     /// Reads the config again. `Err` says why the old one stays.
     pub reload: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// What `/metrics` shows.
@@ -128,6 +130,9 @@ fn routes(hooks: Arc<Hooks>) -> Router {
         .route("/webhook/alertmanager", post(webhook))
         .route("/api/v2/alerts", post(alerts))
         .nest("/api/v1", super::prometheus::routes())
+        .route("/api/v1/write", post(push))
+        .route("/v1/metrics", post(push))
+        .route("/loki/api/v1/push", post(push))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(hooks)
 }
@@ -367,4 +372,40 @@ async fn alerts(State(hooks): Shared, headers: HeaderMap, bytes: Bytes) -> Resul
     // As Alertmanager answers: 200 and nothing.
     (hooks.alerts)(&bytes)?;
     Ok(())
+}
+
+/// Telemetry that others push. Reading it takes a while, so it is done where waiting does no harm.
+async fn push(State(hooks): Shared, uri: axum::http::Uri, headers: HeaderMap, bytes: Bytes) -> Response {
+    if let Err(refused) = may_tell(&headers, hooks.alerts_token.as_ref()) {
+        return refused.into_response();
+    }
+    let read = tokio::task::spawn_blocking(move || {
+        let text = |name| {
+            headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+        };
+        (hooks.push)(
+            uri.path(),
+            text(header::CONTENT_TYPE),
+            text(header::CONTENT_ENCODING),
+            &bytes,
+        )
+    });
+    let Ok((status, pairs, body)) = read.await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let mut answer = (
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        body,
+    )
+        .into_response();
+    answer.headers_mut().remove(header::CONTENT_TYPE);
+    for (name, value) in pairs {
+        if let Ok(value) = value.parse() {
+            answer.headers_mut().insert(name, value);
+        }
+    }
+    answer
 }

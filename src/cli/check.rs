@@ -22,6 +22,12 @@ pub enum What {
         /// Files.
         #[arg(default_value = "jurymast.yml")]
         paths: Vec<PathBuf>,
+        /// Try to reach all brokers, targets, instances and monitors that they name, too.
+        #[arg(long)]
+        online: bool,
+        /// Print the JSON schema of configs instead, for editors.
+        #[arg(long, exclusive = true)]
+        schema: bool,
     },
     /// Fault patterns, playbooks, Prometheus rules and their unit tests.
     Rules {
@@ -67,7 +73,14 @@ struct Finding {
 /// Checks; 1 if anything is wrong.
 pub fn run(what: &What, output: Output) -> Outcome {
     let findings: Vec<Finding> = match what {
-        What::Config { paths } => paths.iter().map(|path| config(path)).collect(),
+        What::Config { schema: true, .. } => {
+            println!("{:#}", crate::config::json_schema());
+            return Ok(Ended::Good);
+        }
+        What::Config { paths, online, .. } => paths
+            .iter()
+            .map(|path| config(path, *online))
+            .collect::<Result<_, String>>()?,
         What::Rules { paths } => files(paths)?.iter().map(|path| rules(path)).collect(),
         What::Model {
             paths,
@@ -123,19 +136,30 @@ pub fn run(what: &What, output: Output) -> Outcome {
     Ok(if bad { Ended::Bad } else { Ended::Good })
 }
 
-fn config(path: &Path) -> Finding {
+fn config(path: &Path, online: bool) -> Result<Finding, String> {
+    let mut finding = Finding {
+        path: path.to_owned(),
+        problems: Vec::new(),
+        notes: Vec::new(),
+    };
     match Loaded::read(path) {
-        Ok(loaded) => Finding {
-            path: path.to_owned(),
-            problems: Vec::new(),
-            notes: loaded.warnings.iter().cloned().chain(fences(&loaded)).collect(),
-        },
-        Err(errors) => Finding {
-            path: path.to_owned(),
-            problems: vec![errors.to_string()],
-            notes: Vec::new(),
-        },
+        Ok(loaded) => {
+            if online {
+                for (what, result) in super::runtime()?.block_on(super::doctor::reach(&loaded)) {
+                    match result {
+                        Ok(said) => finding.notes.push(format!("{what}: {said}")),
+                        Err((true, problem)) => finding.problems.push(format!("{what}: {problem}")),
+                        Err((false, doubt)) => finding.notes.push(format!("{what}: {doubt}")),
+                    }
+                }
+            }
+            finding
+                .notes
+                .extend(loaded.warnings.iter().cloned().chain(fences(&loaded)));
+        }
+        Err(errors) => finding.problems.push(errors.to_string()),
     }
+    Ok(finding)
 }
 
 /// Files, and those in folders, in order.

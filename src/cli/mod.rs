@@ -3,15 +3,18 @@
 //! Exit codes: 0 good, 1 ran and found bad, 2 could not run.
 
 mod audit;
+mod backtest;
 mod check;
 mod client;
 mod demo;
+mod discover;
 mod doctor;
 mod drill;
 mod eval;
 mod exec;
 mod explain;
 mod explained;
+mod import;
 mod inject;
 mod learn;
 mod operate;
@@ -64,6 +67,10 @@ enum Command {
     Demo(demo::Args),
     /// Replay recorded incidents and compare every decision.
     Replay(replay::Args),
+    /// Make a recording of what others have recorded: dumps of metrics, logs of MQTT, tables.
+    Import(import::Args),
+    /// Replay recordings under another config or other rules, and show what would have been decided otherwise.
+    Backtest(backtest::Args),
     /// Watch without acting, and record everything that the engine is fed.
     Record(record::Args),
     /// Check a config, rules or recorded incidents.
@@ -102,6 +109,8 @@ enum Command {
     Exec(exec::Args),
     /// Run the engine and its plans in simulated worlds that go wrong, and see that every law holds.
     Sim(sim::Args),
+    /// Listen on a broker for a minute and write a commented config to start with.
+    Discover(discover::Args),
     /// Find out why things might not work here.
     Doctor(doctor::Args),
     /// Would a move work? Looks at all that a plan needs, and changes nothing.
@@ -154,6 +163,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Demo(args) => demo::run(&args, cli.output),
         Command::Replay(args) => replay::run(&args, cli.output),
+        Command::Import(args) => import::run(&args, cli.output),
+        Command::Backtest(args) => backtest::run(&args, cli.output),
         Command::Record(args) => record::run(&args),
         Command::Check(what) => check::run(&what, cli.output),
         Command::Test(what) => test::run(&what, cli.output),
@@ -170,6 +181,7 @@ pub fn main() -> ExitCode {
         Command::Audit(what) => audit::run(&what, cli.output),
         Command::Exec(args) => exec::run(&args, cli.output),
         Command::Sim(args) => sim::run(&args, cli.output),
+        Command::Discover(args) => discover::run(&args, cli.output),
         Command::Doctor(args) => doctor::run(&args, cli.output),
         Command::Drill(args) => drill::run(&args, cli.output),
         Command::Plan(args) => plan::run(&args, cli.output),

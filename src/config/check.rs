@@ -21,6 +21,12 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
         errors.extend(source.check().err());
     }
     errors.extend(config.coordinate.check().err());
+    for source in &config.sources.scrape_configs {
+        errors.extend(source.check().err());
+    }
+    for source in &config.sources.syslog {
+        errors.extend(source.address().err());
+    }
     names(config, errors);
     let topology = config.topology();
     let known: BTreeSet<String> = topology.entities().map(|entity| entity.name.to_string()).collect();
@@ -103,12 +109,20 @@ fn names(config: &Config, errors: &mut Vec<String>) {
     let query = config.sources.query.iter().map(|source| source.name.clone());
     let backup = config.sources.backup.iter().map(|source| source.name.clone());
     let replication = config.sources.replication.iter().map(|source| source.name.clone());
+    let native = config
+        .sources
+        .scrape_configs
+        .iter()
+        .map(|source| source.job_name.clone());
+    let syslog = config.sources.syslog.iter().map(|source| source.name.clone());
     twice(
         "source",
         mqtt.chain(scrape)
+            .chain(native)
             .chain(query)
             .chain(replication)
             .chain(backup)
+            .chain(syslog)
             .collect(),
     );
 }

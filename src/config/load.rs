@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::check;
+use super::confd;
 use super::expand::expand;
 use super::schema::Config;
 use crate::detect::trained::{Model, Models};
@@ -175,7 +176,15 @@ impl Loaded {
             .parent()
             .filter(|dir| !dir.as_os_str().is_empty())
             .unwrap_or(Path::new("."));
-        Self::of(&text, &file, dir, |name| std::env::var(name).ok())
+        let variable = |name: &str| std::env::var(name).ok();
+        match confd::merged(path, &text, &variable)? {
+            None => Self::of(&text, &file, dir, variable),
+            // What is wrong with the whole has no line of its own.
+            Some(merged) => Self::of(&merged, &file, dir, |_| None).map_err(|mut errors| {
+                errors.errors.iter_mut().for_each(|error| error.place = None);
+                errors
+            }),
+        }
     }
 
     /// From a text, relative paths seen from `dir`.
@@ -220,6 +229,12 @@ impl Loaded {
         for (name, text) in &config.rules.alert_files {
             if let Err(wrong) = RuleFile::parse(name, text) {
                 errors.extend(wrong.iter().map(|error| format!("rules.alerts: {error}")));
+            }
+        }
+        for file in &config.sources.prometheus_files {
+            match crate::ingest::prometheus::native::PrometheusFile::read(file) {
+                Ok(configs) => config.sources.scrape_configs.extend(configs),
+                Err(error) => errors.push(format!("sources.prometheus_files: {error}")),
             }
         }
         let library = if config.rules.patterns.is_empty() {
@@ -313,6 +328,10 @@ fn make_whole(config: &mut Config, dir: &Path) {
     for source in &mut config.sources.scrape {
         paths.extend(source.file_sd.iter_mut());
         paths.extend(http_paths(&mut source.http));
+    }
+    paths.extend(config.sources.prometheus_files.iter_mut());
+    for source in &mut config.sources.scrape_configs {
+        paths.extend(source.paths());
     }
     for source in &mut config.sources.query {
         paths.extend(http_paths(&mut source.http));

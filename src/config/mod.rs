@@ -4,6 +4,7 @@
 //! unknown key is an error.
 
 mod check;
+mod confd;
 mod expand;
 mod fences;
 mod load;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::decide::Policy;
 use crate::ingest::alertmanager::AlertSettings;
 use crate::ingest::backup::BackupSettings;
+use crate::ingest::push::{PushSettings, SyslogSettings};
 use crate::ingest::replication::ReplicationSettings;
 use crate::ingest::{mqtt, prometheus};
 use crate::model::{EdgeKind, Entity, EntityName, Service, Span};
@@ -54,6 +55,7 @@ impl Config {
             ("api", self.api == running.api),
             ("sources.alerts", self.sources.alerts == running.sources.alerts),
             ("coordinate", self.coordinate == running.coordinate),
+            ("sources.push", self.sources.push == running.sources.push),
             ("notify", self.notify == running.notify),
             ("record", self.record == running.record),
         ];
@@ -116,6 +118,10 @@ pub struct Sources {
     pub mqtt: Vec<mqtt::Settings>,
     /// Targets in Prometheus' format.
     pub scrape: Vec<prometheus::ScrapeSettings>,
+    /// Scrape configs as Prometheus has them.
+    pub scrape_configs: Vec<prometheus::native::ScrapeConfig>,
+    /// Config files of Prometheus, of which `scrape_configs` and `scrape_config_files` are scraped as well.
+    pub prometheus_files: Vec<PathBuf>,
     /// Prometheus servers that are asked.
     pub query: Vec<prometheus::QuerySettings>,
     /// Replicated databases, whose standbys may lag.
@@ -124,6 +130,10 @@ pub struct Sources {
     pub backup: Vec<BackupSettings>,
     /// Alerts that are sent to us.
     pub alerts: AlertSettings,
+    /// Metrics and logs that are pushed to us over HTTP.
+    pub push: PushSettings,
+    /// Places where syslog messages come in.
+    pub syslog: Vec<SyslogSettings>,
 }
 
 /// What there is, and how it hangs together.

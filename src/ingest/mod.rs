@@ -7,6 +7,8 @@ pub mod alertmanager;
 pub mod backup;
 pub mod mqtt;
 pub mod prometheus;
+pub mod push;
+pub mod recorded;
 pub mod replication;
 
 use std::future::Future;

@@ -15,7 +15,10 @@ mod sampler;
 mod session;
 mod settings;
 mod source;
+pub mod survey;
 mod worker;
 
+pub(in crate::ingest) use payload::{time_of_text, value_of_text};
 pub use settings::{Protocol, Settings, SettingsError, Subscription};
 pub use source::MqttSource;
+pub(in crate::ingest) use worker::{Worker, plain};

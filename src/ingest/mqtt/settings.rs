@@ -86,7 +86,8 @@ pub enum Protocol {
 pub struct Subscription {
     /// The topic filter. `{name}` matches one level and captures it; `+` and `#` are as usual.
     pub filter: String,
-    /// How payloads are read: `scalar`, `json`, `sparkplug`, `thingsboard`, `thingsboard-gateway`, `presence`.
+    /// How payloads are read: `auto` (found out for each topic), `scalar`, `json`, `presence`, `sparkplug`, `homeassistant`, `zigbee2mqtt`, `tasmota`, `homie`,
+    /// `thingsboard`, `thingsboard-gateway`, `senml`, `influx`, `chirpstack`, `ttn`, `opcua`, `aws`, `ditto`, `sys`.
     pub decode: String,
     /// The entity that a message is of; captures are filled in. Not needed where the payload names it.
     #[serde(default)]

@@ -114,12 +114,13 @@ impl Topics {
 impl Worker {
     /// For a source of checked settings.
     pub fn new(settings: &Settings, feed: &Feed) -> Self {
+        let shared = payload::Shared::default();
         let routes: Vec<Route> = settings
             .subscribe
             .iter()
             .filter_map(|subscription| {
                 let pattern = Pattern::parse(&subscription.filter).ok()?;
-                let decoder = payload::find(subscription).ok()?;
+                let decoder = payload::find_with(subscription, &shared).ok()?;
                 Some(Route {
                     pattern,
                     subscription: subscription.clone(),
@@ -428,7 +429,7 @@ fn discover(
 }
 
 /// An entity of which only name and kind are known.
-pub(super) fn plain(name: &EntityName, kind: EntityKind) -> Entity {
+pub(in crate::ingest) fn plain(name: &EntityName, kind: EntityKind) -> Entity {
     Entity {
         name: name.clone(),
         kind,

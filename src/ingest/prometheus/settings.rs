@@ -48,6 +48,29 @@ pub struct ScrapeSettings {
     pub http: HttpSettings,
 }
 
+impl ScrapeSettings {
+    /// The part of a Prometheus scrape config that is the same here.
+    pub(super) fn of_native(config: &super::native::ScrapeConfig) -> Self {
+        Self {
+            job: config.job_name.clone(),
+            interval: Span(config.interval()),
+            timeout: Span(config.timeout()),
+            targets: Vec::new(),
+            file_sd: Vec::new(),
+            path: config.metrics_path.clone(),
+            kind: default_kind(),
+            entity: None,
+            sample_limit: if config.sample_limit > 0 {
+                config.sample_limit
+            } else {
+                default_sample_limit()
+            },
+            body_size_limit: config.body_limit().unwrap_or_else(default_body_limit),
+            http: config.http(),
+        }
+    }
+}
+
 const fn default_interval() -> Span {
     Span::secs(5)
 }
