@@ -155,7 +155,7 @@ pub async fn publish(port: u16, topic: &str, payload: Vec<u8>, retain: bool) {
     Publisher::new(port).publish(topic, payload, retain).await;
 }
 
-/// Publishes these numbers as `n` of `pump` by QoS 0, as fast as the broker takes them, from a thread of its own.
+/// Publishes these numbers as `n` of `pump` by `QoS` 0, as fast as the broker takes them, from a thread of its own.
 pub fn flood(port: u16, numbers: std::ops::Range<u32>) {
     use std::io::{Read as _, Write as _};
     std::thread::spawn(move || {
