@@ -157,7 +157,7 @@ impl Server {
             Err(failed) => wrong(failed.error),
             Ok(answer) if !answer.status.is_success() => wrong(format!("it answers {}", answer.status)),
             Ok(answer) if !answer.content_type.trim().starts_with("application/json") => {
-                wrong(format!("it answers '{}' and not JSON", answer.content_type))
+                wrong(format!("it answers '{}' and not JSON", answer.content_type));
             }
             Ok(answer) => match serde_json::from_slice(&answer.body) {
                 Ok(groups) => self.groups = groups,

@@ -124,7 +124,7 @@ fn templates_do_what_jinja_does_and_end() {
     );
 }
 
-/// Zigbee2MQTT announces its devices to Home Assistant as well; they are not to be known twice.
+/// `Zigbee2MQTT` announces its devices to Home Assistant as well; they are not to be known twice.
 #[test]
 fn what_another_convention_reads_is_left_to_it() {
     let mut bench = Bench::new("{filter: '#', decode: auto}");
