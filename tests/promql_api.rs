@@ -43,7 +43,7 @@ fn store() -> Fixture {
     store
 }
 
-/// The same series as OpenMetrics, from which promtool makes blocks.
+/// The same series as `OpenMetrics`, from which promtool makes blocks.
 fn open_metrics() -> String {
     let mut text = String::new();
     for (labels, points) in store().series() {
@@ -256,13 +256,14 @@ async fn answers_are_those_of_a_real_prometheus() {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let mut engine = engine(&format!("rules: {{interval: 1s}}"), &[("rules.yml", rules)]);
+    let mut engine = engine("rules: {interval: 1s}", &[("rules.yml", rules)]);
     let mut effects = Effects::default();
     engine.handle(Input::Tick(Timestamp::from_secs(START)), &mut effects);
+    let alerts = ask(port, "alerts", &[]).await;
     let book = engine.rules().read();
     let groups = &book.as_ref().unwrap().groups;
     shape("rules", &answer::rules(groups, &Params::default()), &theirs);
-    shape("alerts", &answer::alerts(groups), &ask(port, "alerts", &[]).await);
+    shape("alerts", &answer::alerts(groups), &alerts);
 }
 
 /// Times and paths differ by nature.
