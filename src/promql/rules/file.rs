@@ -1,9 +1,8 @@
 //! The YAML of a rule file, checked as Prometheus checks it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
-use serde::de::{self, Deserializer, Visitor};
+use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 
 use super::super::number::duration;
@@ -36,39 +35,8 @@ pub(super) struct Scalar(pub(super) String);
 
 impl<'de> Deserialize<'de> for Scalar {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl Visitor<'_> for Any {
-            type Value = Scalar;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
-                Ok(Scalar(text.to_owned()))
-            }
-
-            fn visit_bool<E>(self, value: bool) -> Result<Scalar, E> {
-                Ok(Scalar(value.to_string()))
-            }
-
-            fn visit_i64<E>(self, value: i64) -> Result<Scalar, E> {
-                Ok(Scalar(value.to_string()))
-            }
-
-            fn visit_u64<E>(self, value: u64) -> Result<Scalar, E> {
-                Ok(Scalar(value.to_string()))
-            }
-
-            fn visit_f64<E>(self, value: f64) -> Result<Scalar, E> {
-                Ok(Scalar(value.to_string()))
-            }
-
-            fn visit_unit<E>(self) -> Result<Scalar, E> {
-                Ok(Scalar(String::new()))
-            }
-        }
-        deserializer.deserialize_any(Any)
+        // Asked for a text, the reader gives a plain `y`, `010` or `1.0` as it is written, as Go does.
+        Ok(Self(Option::<String>::deserialize(deserializer)?.unwrap_or_default()))
     }
 }
 
@@ -313,10 +281,13 @@ mod tests {
 
     #[test]
     fn numbers_need_no_quotes() {
-        let text = "groups:\n- name: g\n  interval: 15s\n  limit: 3\n  rules:\n  - record: a\n    expr: 1\n    labels: {n: 1, b: true}\n";
+        let text = "groups:\n- name: g\n  interval: 15s\n  limit: 3\n  rules:\n  - record: a\n    expr: 1\n    labels: {n: 010, b: true, o: y, s: 1.0, v: }\n";
         let read = RuleFile::parse("f.yml", text).unwrap();
         let labels: Vec<_> = read.groups[0].rules[0].labels().collect();
-        assert_eq!(labels, [("b", "true"), ("n", "1")]);
+        assert_eq!(
+            labels,
+            [("b", "true"), ("n", "010"), ("o", "y"), ("s", "1.0"), ("v", "")]
+        );
         assert_eq!(read.groups[0].interval, Some(Spelled(15_000)));
     }
 }
