@@ -229,7 +229,7 @@ impl Script {
             && reach_of(shown.key.kind).is_some()
             && self.culprits.contains(&shown.key.entity)
             && before < at
-            && at - before <= SEEN_LATE
+            && at.saturating_sub(before) <= SEEN_LATE
     }
 
     /// When the first of the others came to fall.
