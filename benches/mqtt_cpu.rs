@@ -1,7 +1,9 @@
 //! CPU time (user + system, from /proc) per JSON message: the agent with its MQTT source, decoding and detecting, beside `mosquitto_sub`
 //! that only prints to /dev/null.
 //!
-//! `cargo bench --bench mqtt_cpu -- [--seconds 8] [--rounds 3] [--rate 25000]`. Needs mosquitto and mosquitto-clients. One real broker; the two take
+//! With `--memory` instead: resident bytes of the agent per series above its idle self, 10,000 devices of 10 signals each.
+//!
+//! `cargo bench --bench mqtt_cpu -- [--seconds 8] [--rounds 3] [--rate 25000] [--memory]`. Needs mosquitto and mosquitto-clients. One real broker; the two take
 //! turns as its only subscriber. Messages are 130 bytes of JSON with 6 numbers from 10,000 topics, as in the measurements that the bar of
 //! one third was taken from. Every topic has been seen before the clock starts. Everything that the agent does in that time counts.
 
@@ -43,7 +45,11 @@ fn main() {
     std::fs::write(dir.path().join("mosquitto.conf"), config).expect("a config");
     let _broker = start(dir.path(), "mosquitto", &["-c", "mosquitto.conf"]);
     until("mosquitto listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-    let mut publisher = Publisher::new(port);
+    if std::env::args().any(|arg| arg == "--memory") {
+        memory(dir.path(), port);
+        return;
+    }
+    let mut publisher = Publisher::new(port, telemetry);
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 1..=rounds {
         let agent = measure(&Agent::start(dir.path(), port), &mut publisher, rate, seconds);
@@ -59,6 +65,26 @@ fn main() {
     println!("  ratio                             {:.3} (bar: 0.333)", ours / theirs);
 }
 
+/// What 100,000 series add to the resident memory of an agent that has nothing to do.
+fn memory(dir: &Path, port: u16) {
+    let agent = Agent::start(dir, port);
+    std::thread::sleep(Duration::from_secs(2));
+    let idle = agent.process.resident();
+    let mut publisher = Publisher::new(port, ten_signals);
+    let sent = publisher.send(6 * TOPICS, 5000);
+    settle(&agent, sent as u64);
+    std::thread::sleep(Duration::from_secs(2));
+    let loaded = agent.process.resident();
+    let series = 10 * TOPICS;
+    println!("resident memory, {TOPICS} devices of 10 signals, each seen 6 times:");
+    println!("  idle                              {:.1} MB", idle / 1e6);
+    println!("  loaded                            {:.1} MB", loaded / 1e6);
+    println!(
+        "  per series above idle             {:.0} bytes (bar: 320)",
+        (loaded - idle) / series as f64
+    );
+}
+
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
@@ -72,7 +98,7 @@ fn free_port() -> u16 {
 fn until(what: &str, mut so: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !so() {
-        assert!(begin.elapsed() < Duration::from_secs(30), "waited in vain until {what}");
+        assert!(begin.elapsed() < Duration::from_secs(60), "waited in vain until {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -94,6 +120,17 @@ impl Running {
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks = |n: usize| fields[n].parse::<f64>().expect("a number of ticks");
         (ticks(11) + ticks(12)) / TICKS_PER_S
+    }
+
+    /// Bytes in memory.
+    fn resident(&self) -> f64 {
+        let pages = std::fs::read_to_string(format!("/proc/{}/statm", self.0.id())).expect("a running process");
+        let pages: f64 = pages
+            .split_whitespace()
+            .nth(1)
+            .and_then(|n| n.parse().ok())
+            .expect("pages");
+        pages * 4096.0
     }
 }
 
@@ -207,19 +244,23 @@ fn measure(subscriber: &dyn Subscriber, publisher: &mut Publisher, rate: usize, 
     cpu * 1e6 / sent as f64
 }
 
-/// Waits until everything has been taken in; of a subscriber that cannot tell, until it rests.
+/// Waits until everything has been taken in; of a subscriber that cannot tell, until it rests for a while.
 fn settle(subscriber: &dyn Subscriber, count: u64) {
     if subscriber.taken().is_some() {
-        until("every message has been taken in", || subscriber.taken() == Some(count));
+        // What the broker still had for the one before may come on top.
+        until("every message has been taken in", || {
+            subscriber.taken().is_some_and(|taken| taken >= count)
+        });
         return;
     }
-    let mut last = -1.0;
+    let (mut last, mut rested) = (-1.0, 0);
     until("the subscriber rests", || {
         std::thread::sleep(Duration::from_millis(300));
         let cpu = subscriber.process().cpu();
         let rests = (cpu - last).abs() < 1.0 / TICKS_PER_S;
+        rested = if rests { rested + 1 } else { 0 };
         last = cpu;
-        rests
+        rested >= 3
     });
 }
 
@@ -237,7 +278,7 @@ struct Block {
 }
 
 impl Publisher {
-    fn new(port: u16) -> Self {
+    fn new(port: u16, payload: fn(usize, &mut fastrand::Rng) -> String) -> Self {
         let mut socket = TcpStream::connect(("127.0.0.1", port)).expect("the broker");
         socket.set_nodelay(true).expect("a socket");
         // CONNECT of MQTT 3.1.1: clean session, keep-alive 300 s, client id "bench".
@@ -252,7 +293,7 @@ impl Publisher {
         rng.shuffle(&mut order);
         let blocks = order
             .chunks(BLOCK)
-            .map(|devices| Block::new(devices, &mut rng))
+            .map(|devices| Block::new(devices, payload, &mut rng))
             .collect();
         Self {
             socket,
@@ -281,23 +322,37 @@ impl Publisher {
     }
 }
 
+/// 130 bytes with 6 numbers; the time stands where [`Block`] expects it.
+fn telemetry(device: usize, rng: &mut fastrand::Rng) -> String {
+    format!(
+        "{{\"ts\":1700000000000,\"dev\":\"dev-{device:06}\",\"seq\":{},\"temp\":{:.2},\"hum\":{:.1},\"rssi\":{},\"batt\":{:.3},\"vib\":{:.5},\"ok\":true}}",
+        rng.u32(0..BLOCK as u32),
+        15.0 + 10.0 * rng.f64(),
+        30.0 + 40.0 * rng.f64(),
+        -40 - rng.i32(0..50),
+        3.0 + rng.f64(),
+        rng.f64() * 0.1,
+    )
+}
+
+/// 10 numbers.
+fn ten_signals(_: usize, rng: &mut fastrand::Rng) -> String {
+    let mut text = String::from("{\"ts\":1700000000000");
+    for signal in 0..10 {
+        text += &format!(",\"signal-{signal}\":{:.2}", 20.0 + 10.0 * rng.f64());
+    }
+    text + "}"
+}
+
 impl Block {
-    fn new(devices: &[usize], rng: &mut fastrand::Rng) -> Self {
+    fn new(devices: &[usize], payload: fn(usize, &mut fastrand::Rng) -> String, rng: &mut fastrand::Rng) -> Self {
         let mut block = Self {
             bytes: Vec::new(),
             times: Vec::new(),
         };
         for device in devices {
             let topic = format!("site/s{:02}/dev-{device:06}/telemetry", device % 40);
-            let payload = format!(
-                "{{\"ts\":1700000000000,\"dev\":\"dev-{device:06}\",\"seq\":{},\"temp\":{:.2},\"hum\":{:.1},\"rssi\":{},\"batt\":{:.3},\"vib\":{:.5},\"ok\":true}}",
-                rng.u32(0..BLOCK as u32),
-                15.0 + 10.0 * rng.f64(),
-                30.0 + 40.0 * rng.f64(),
-                -40 - rng.i32(0..50),
-                3.0 + rng.f64(),
-                rng.f64() * 0.1,
-            );
+            let payload = payload(*device, rng);
             let length = 2 + topic.len() + payload.len();
             let (low, high) = ((length & 0x7f) as u8, (length >> 7) as u8);
             block.bytes.push(0x30);

@@ -54,6 +54,14 @@ pub struct ByService {
     pub service: String,
 }
 
+/// By how far the learned detectors have come with it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByState {
+    /// Of series: `learning`, `watched` (for jumps), `closely`, `beyond` the closely watched, `compared` with peers. Of entities: `learning`,
+    /// `judged`, `beyond`.
+    pub state: &'static str,
+}
+
 /// All counters. Cloning shares them.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
@@ -77,6 +85,10 @@ pub struct Metrics {
     pub plans_ended: Family<ByOutcome, Counter>,
     /// Series that are held.
     pub series: Gauge,
+    /// What the learned detectors look at, and what they have no place for: `learning`, `watched`, `closely`, `beyond`, `compared`.
+    pub learned_series: Family<ByState, Gauge>,
+    /// Entities whose signals are judged together, and those for which there is no place: `learning`, `judged`, `beyond`.
+    pub learned_entities: Family<ByState, Gauge>,
     /// Incidents that are open.
     pub incidents_open: Gauge,
     /// Plans that run.
@@ -91,6 +103,12 @@ pub struct Metrics {
     pub service_away: Family<ByService, Gauge>,
     /// 1 while the service is out of Jurymast's hands and needs a person.
     pub service_needs_person: Family<ByService, Gauge>,
+    /// Parts of the services that this agent leads, where several agents share them.
+    pub leads: Gauge,
+    /// Single failures that would hit a service and that a plan made ahead covers. Counted once all plans are made.
+    pub failures_covered: Gauge,
+    /// Single failures that would hit a service and that no plan covers: `/api/contingencies` says why. To be alerted upon.
+    pub failures_uncovered: Gauge,
     /// When the engine last did anything, in seconds since 1970. To be alerted upon: it moves every 50 ms.
     pub engine_time: Gauge<f64, AtomicU64>,
 }
@@ -113,6 +131,16 @@ impl Metrics {
         registry.register("plans_started", "Plans that were started", self.plans_started.clone());
         registry.register("plans_ended", "Plans that ended", self.plans_ended.clone());
         registry.register("series", "Series that are held", self.series.clone());
+        registry.register(
+            "learned_series",
+            "What the learned detectors look at",
+            self.learned_series.clone(),
+        );
+        registry.register(
+            "learned_entities",
+            "Entities whose signals are judged together",
+            self.learned_entities.clone(),
+        );
         registry.register("incidents_open", "Incidents that are open", self.incidents_open.clone());
         registry.register("plans_running", "Plans that run", self.plans_running.clone());
         registry.register("held", "1 while all acting is on hold", self.held.clone());
@@ -127,6 +155,21 @@ impl Metrics {
             "service_needs_person",
             "1 while the service needs a person",
             self.service_needs_person.clone(),
+        );
+        registry.register(
+            "leads",
+            "Parts of the services that this agent leads",
+            self.leads.clone(),
+        );
+        registry.register(
+            "failures_covered",
+            "Single failures that a plan covers",
+            self.failures_covered.clone(),
+        );
+        registry.register(
+            "failures_uncovered",
+            "Single failures that no plan covers",
+            self.failures_uncovered.clone(),
         );
         registry.register(
             "engine_time_seconds",

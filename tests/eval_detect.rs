@@ -116,3 +116,53 @@ fn plain_faults_of_a_device_are_found() {
         "{report:#}"
     );
 }
+
+/// A server of six signals that follow one load, over five days, a minute apart.
+fn server(seed: u64) -> Vec<set::Series> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut load = 0.0;
+    let mut signals: Vec<set::Series> = (0..6)
+        .map(|signal| set::Series {
+            device: format!("server-{seed}"),
+            signal: format!("s{signal}"),
+            rows: Vec::new(),
+        })
+        .collect();
+    for n in 0..8000_u32 {
+        let turn = f64::from(n % 1440) / 1440.0 * std::f64::consts::TAU;
+        load = 0.9 * load + rng.f64() - 0.5;
+        for (place, signal) in signals.iter_mut().enumerate() {
+            let part = 1.0 + place as f64;
+            signal.rows.push(Row {
+                at: Timestamp::from_secs(1_767_225_600 + i64::from(n) * 60),
+                value: 20.0 * part + part * (load + turn.sin()) + 0.3 * part * (rng.f64() - 0.5),
+                label: None,
+            });
+        }
+    }
+    signals
+}
+
+/// What only shows beside the other signals of the device: usual values that no longer fit.
+#[test]
+fn faults_between_signals_are_found_in_their_company() {
+    let kinds = [Kind::CorrelationBreak, Kind::Bias, Kind::Drift, Kind::Spike];
+    let servers: Vec<set::Series> = (0..2).flat_map(server).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let written = set::write(&servers, &kinds, 6, 3, folder.path()).unwrap();
+    assert_eq!(written.files, 6 * kinds.len());
+    assert!(folder.path().join("server-0").join(csv::COMPANY).is_file());
+    let report = serde_json::to_value(csv::run(folder.path()).unwrap()).unwrap();
+    for kind in kinds {
+        let figures = &report[format!("kind_{}", kind.name())];
+        assert_eq!(
+            (&figures["anomalies"], &figures["found"]),
+            (&6.into(), &6.into()),
+            "{report:#}"
+        );
+    }
+    assert!(
+        report["false_alarms_per_series_day"].as_f64().unwrap() <= 0.05,
+        "{report:#}"
+    );
+}

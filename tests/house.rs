@@ -12,12 +12,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("diagnose", &["detect", "store", "model"]),
     ("decide", &["diagnose", "detect", "store", "model"]),
     ("plan", &["decide", "diagnose", "detect", "store", "model"]),
-    ("engine", &["plan", "decide", "diagnose", "detect", "store", "model"]),
+    ("promql", &["store", "model"]),
+    (
+        "engine",
+        &["promql", "plan", "decide", "diagnose", "detect", "store", "model"],
+    ),
     // Leaves that the whole shell shares.
     ("clock", &["model"]),
     ("metrics", &[]),
     ("secret", &[]),
     ("net", &["secret"]),
+    ("client", &["model", "secret", "net"]),
     // The shell: on the engine and the model, never on one another; they meet in the agent.
     ("ingest", SHELL),
     ("act", SHELL),
@@ -30,11 +35,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 const SHELL: &[&str] = &[
-    "engine", "plan", "decide", "diagnose", "detect", "store", "model", "clock", "metrics", "secret", "net",
+    "engine", "promql", "plan", "decide", "diagnose", "detect", "store", "model", "clock", "metrics", "secret", "net",
+    "client",
 ];
 
 const ANY_ROOM: &[&str] = &[
     "engine",
+    "promql",
     "plan",
     "decide",
     "diagnose",
@@ -45,6 +52,7 @@ const ANY_ROOM: &[&str] = &[
     "metrics",
     "secret",
     "net",
+    "client",
     "ingest",
     "act",
     "coordinate",
@@ -53,7 +61,9 @@ const ANY_ROOM: &[&str] = &[
     "api",
 ];
 
-const CORE: &[&str] = &["model", "store", "detect", "diagnose", "decide", "plan", "engine"];
+const CORE: &[&str] = &[
+    "model", "store", "detect", "diagnose", "decide", "plan", "promql", "engine",
+];
 
 /// What would make a decision depend on something that no recording holds.
 const IMPURE: &[&str] = &[
@@ -154,7 +164,9 @@ fn the_core_is_pure() {
 
 #[test]
 fn every_room_is_known_and_says_what_it_is_for() {
-    let top = ["lib", "main", "agent", "cli", "demo", "sim", "bench", "eval", "inject"];
+    let top = [
+        "lib", "main", "agent", "cli", "demo", "sim", "bench", "eval", "inject", "train",
+    ];
     let mut strangers = Vec::new();
     for (room, path, code) in rooms() {
         let known = top.contains(&room.as_str()) || MAY_USE.iter().any(|(name, _)| *name == room);

@@ -36,6 +36,7 @@ fn writer() {
             named: [format!("node-{epoch}").as_str().into()].into(),
             taken_back: None,
             handed_over: None,
+            begun: Vec::new(),
         });
         journal.append(&service).unwrap();
         journal.append(&Record::Epoch { epoch }).unwrap();

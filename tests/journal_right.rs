@@ -59,7 +59,7 @@ async fn carried_out(phases: &[Phase]) -> (Outcome, Vec<String>, State) {
     let (inbox, mut heard) = tokio::sync::mpsc::channel(64);
     let right = Arc::new(AtomicBool::new(true));
     let asked = Arc::clone(&right);
-    let may_act = move || {
+    let may_act = move |_: &jurymast::model::ServiceName| {
         if asked.load(Ordering::SeqCst) {
             Ok(())
         } else {
@@ -67,7 +67,7 @@ async fn carried_out(phases: &[Phase]) -> (Outcome, Vec<String>, State) {
         }
     };
     let prober = Arc::new(Prober::new());
-    let (conductor, _) = Conductor::start(&dir.path().join("data"), prober, Box::new(may_act), inbox).unwrap();
+    let (conductor, _) = Conductor::start(&dir.path().join("data"), prober, Box::new(may_act), None, inbox).unwrap();
     conductor.run(plan(&effects, phases));
     let mut slept = false;
     let outcome = loop {

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use harness::{Server, find, free_port, skipped};
 use jurymast::config::Loaded;
 use jurymast::net::install_crypto;
-use listening::{Listening, publish, source};
+use listening::{Listening, flood, publish, source};
 
 /// Started by root, the broker would become another user, who may not read the keys.
 const CERTIFICATES: &str = "user root\ncafile ca.pem\ncertfile server.pem\nkeyfile server.key\n";
@@ -111,7 +111,7 @@ async fn messages_come_over_tls_with_the_broker_s_certificate_alone() {
     install_crypto();
     let (dir, port, plain) = (tempfile::tempdir().unwrap(), free_port(), free_port());
     make_certificates(dir.path());
-    let lines = format!("{CERTIFICATES}listener {plain} 127.0.0.1\nallow_anonymous true");
+    let lines = format!("{CERTIFICATES}max_queued_messages 0\nlistener {plain} 127.0.0.1\nallow_anonymous true");
     let _broker = Server::mosquitto(dir.path(), port, &lines);
     let tls = format!("{{ca_file: '{}'}}", dir.path().join("ca.pem").display());
     let mut listening = Listening::start(&over_tls(port, "localhost", &tls));
@@ -126,6 +126,14 @@ async fn messages_come_over_tls_with_the_broker_s_certificate_alone() {
         .await;
         listening.until(|said| said == format!("pump/n={n}")).await;
     }
+    // And in a flood, which is read in another way than single messages are.
+    flood(plain, 1000..21_000);
+    let said = listening.all_until(|said| said == "pump/n=20999").await;
+    let got = said.into_iter().filter(|said| said.starts_with("pump/n="));
+    assert!(
+        got.eq((1000..21_000).map(|n| format!("pump/n={n}"))),
+        "all, in their order"
+    );
 }
 
 #[tokio::test]

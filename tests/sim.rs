@@ -22,6 +22,9 @@ fn every_law_holds_in_worlds_where_everything_goes_wrong() {
         ("messages twice", sum.twice),
         ("messages late", sum.late),
         ("writes that failed", sum.writes_failed),
+        ("agents that stood still", sum.stood_still),
+        ("takeovers", sum.taken_over),
+        ("writes refused by the store", sum.refused),
     ] {
         assert!(count > 0, "no {what} in {sum:?}");
     }
@@ -29,7 +32,7 @@ fn every_law_holds_in_worlds_where_everything_goes_wrong() {
 
 #[test]
 fn one_seed_is_one_run() {
-    for seed in [1, 7] {
+    for seed in [1, 2, 6] {
         assert_eq!(run(seed, None).unwrap(), run(seed, None).unwrap());
     }
     assert_ne!(run(1, None).unwrap().digest, run(7, None).unwrap().digest);
@@ -48,6 +51,14 @@ fn a_rule_that_is_broken_on_purpose_is_noticed() {
             Mutant::LeaseNotChecked => &["no step without the lease"],
             Mutant::PermitIgnored => &["no move when a gate refuses"],
             Mutant::RepeatedBlindly => &["each effect exactly once"],
+            // A plan that is over is found again, or an entry of it in the midst of another.
+            Mutant::RepeatedWrites => &[
+                "each effect exactly once",
+                "never two actives",
+                "no effect without its record",
+                "tokens only grow",
+                "what is called done is done",
+            ],
         };
         let broken = (0..WORLDS).find_map(|seed| run(seed, Some(mutant)).err());
         let broken = broken.unwrap_or_else(|| panic!("{mutant:?} is not noticed in {WORLDS} worlds"));
@@ -55,4 +66,4 @@ fn a_rule_that_is_broken_on_purpose_is_noticed() {
     }
 }
 
-const WORLDS: u64 = 500;
+const WORLDS: u64 = 1000;

@@ -2,18 +2,9 @@
 //! payloads, each with its topic and its length before it.
 #![no_main]
 
-use jurymast::ingest::mqtt::payload::{Context, Memo, find};
+use jurymast::ingest::mqtt::payload::{Context, Memo, find, names};
 use jurymast::model::{Batch, Catalog, Timestamp};
 use libfuzzer_sys::fuzz_target;
-
-const NAMES: [&str; 6] = [
-    "scalar",
-    "json",
-    "sparkplug",
-    "thingsboard",
-    "thingsboard-gateway",
-    "presence",
-];
 
 const MAPPINGS: [&str; 3] = [
     "{}",
@@ -21,7 +12,7 @@ const MAPPINGS: [&str; 3] = [
     "{signals: {x: '$.a[0].b', y: '$..c'}}",
 ];
 
-const TOPICS: [&str; 8] = [
+const TOPICS: [&str; 24] = [
     "a/temp",
     "spBv1.0/g/NBIRTH/n",
     "spBv1.0/g/DBIRTH/n/d",
@@ -30,17 +21,34 @@ const TOPICS: [&str; 8] = [
     "spBv1.0/STATE/h",
     "v1/gateway/telemetry",
     "v1/gateway/connect",
+    "homeassistant/sensor/a/t/config",
+    "homeassistant/device/a/config",
+    "a/state",
+    "tele/a/STATE",
+    "stat/a/STATUS3",
+    "tasmota/discovery/x/config",
+    "zigbee2mqtt/a",
+    "zigbee2mqtt/bridge/devices",
+    "homie/5/a/$description",
+    "homie/a/n/p",
+    "application/1/device/2/event/up",
+    "v3/a@b/devices/c/up",
+    "$aws/things/a/shadow/update/accepted",
+    "$aws/events/presence/disconnected/c",
+    "$SYS/brokers/n/clients/c/disconnected",
+    "$SYS/broker/uptime",
 ];
 
 fuzz_target!(|data: &[u8]| {
     let Some((pick, mut rest)) = data.split_first() else {
         return;
     };
+    let names: Vec<&str> = names().collect();
     let (name, mapping) = (
-        usize::from(*pick) % NAMES.len(),
-        usize::from(*pick) / NAMES.len() % MAPPINGS.len(),
+        usize::from(*pick) % names.len(),
+        usize::from(*pick) / names.len() % MAPPINGS.len(),
     );
-    let yaml = format!("{{filter: '#', decode: {}, json: {}}}", NAMES[name], MAPPINGS[mapping]);
+    let yaml = format!("{{filter: '#', decode: {}, json: {}}}", names[name], MAPPINGS[mapping]);
     let subscription = serde_saphyr::from_str(&yaml).expect("a subscription");
     let mut decoder = find(&subscription).expect("a decoder");
     let catalog = Catalog::new();

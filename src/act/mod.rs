@@ -7,12 +7,15 @@
 
 mod conductor;
 pub mod executor;
+mod intents;
 pub mod journal;
+pub mod keeper;
 pub mod probe;
 pub mod runner;
 
 pub use conductor::{Conductor, Recovered, Right, StartError};
 pub use executor::Executors;
+pub use intents::{Intent, Intents, NotWritten};
 pub use journal::Journal;
 pub use probe::Prober;
 

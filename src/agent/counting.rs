@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::api::Snapshot;
 use crate::engine::{PlanEvent, Record};
-use crate::metrics::{ByDecision, ByKind, ByOutcome, ByService, Metrics};
+use crate::metrics::{ByDecision, ByKind, ByOutcome, ByService, ByState, Metrics};
 use crate::model::plan::Outcome;
 use crate::model::symptom::Finding;
 
@@ -58,13 +58,39 @@ pub fn show(metrics: &Metrics, picture: &Snapshot) {
     let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     let open = picture.incidents.iter().filter(|incident| incident.is_open()).count();
     metrics.series.set(number(picture.series));
+    let learned = picture.learned;
+    for (state, count) in [
+        ("learning", learned.learning),
+        ("watched", learned.watched),
+        ("closely", learned.closely),
+        ("beyond", learned.beyond),
+        ("compared", learned.peers),
+    ] {
+        let gauge = metrics.learned_series.get_or_create(&ByState { state });
+        gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+    for (state, count) in [
+        ("learning", learned.entities_learning),
+        ("judged", learned.entities),
+        ("beyond", learned.entities_beyond),
+    ] {
+        let gauge = metrics.learned_entities.get_or_create(&ByState { state });
+        gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
     metrics.incidents_open.set(number(open));
     metrics.plans_running.set(number(picture.plans.len()));
     metrics.held.set(i64::from(picture.held));
     metrics.acting.set(i64::from(picture.acting));
-    metrics
-        .epoch
-        .set(i64::try_from(picture.lease.epoch).unwrap_or(i64::MAX));
+    let shared = picture.leases.iter().map(|share| share.lease.epoch);
+    let epoch = shared.clone().max().unwrap_or(picture.lease.epoch);
+    metrics.epoch.set(i64::try_from(epoch).unwrap_or(i64::MAX));
+    metrics.leads.set(number(shared.filter(|epoch| *epoch > 0).count()));
+    if let Some(coverage) = picture.coverage {
+        metrics.failures_covered.set(number(coverage.covered));
+        metrics
+            .failures_uncovered
+            .set(number(coverage.failures - coverage.covered));
+    }
     metrics.engine_time.set(picture.now.nanos() as f64 / 1e9);
     for service in &picture.services {
         let by = ByService {

@@ -17,8 +17,9 @@ use crate::notify::Notifier;
 
 use super::confirmed::Confirmations;
 use super::explaining::Explained;
+use super::full::Full;
 use super::snapshot::snapshot;
-use super::{counting, probing};
+use super::{counting, probing, sharing};
 
 /// Decisions that the page shows.
 const RECENT: usize = 200;
@@ -29,6 +30,7 @@ const PICTURE_EVERY: Duration = Duration::from_millis(200);
 /// Everything that effects are handed to.
 pub struct Dispatcher {
     pub conductor: Option<Conductor>,
+    pub sharing: Option<sharing::Handle>,
     pub prober: Arc<Prober>,
     pub agent: EntityName,
     pub inbox: mpsc::Sender<Input>,
@@ -39,13 +41,28 @@ pub struct Dispatcher {
     pub metrics: Metrics,
     pub recent: VecDeque<Arc<Record>>,
     pub painted: Option<Instant>,
+    pub full: Full,
     pub explained: Explained,
     pub confirmations: Confirmations,
 }
 
 impl Dispatcher {
-    /// Keeps an input for the capsule.
-    pub fn record_input(&mut self, input: &Input) {
+    /// Keeps an input for the capsule. What has no name, because the catalog was full, is taken out of it.
+    pub fn record_input(&mut self, input: &mut Input) {
+        match input {
+            Input::Batch(batch) => self.full.admit(batch),
+            Input::Event(event) => {
+                if let Some(sharing) = &self.sharing {
+                    sharing.sights.note(event);
+                }
+            }
+            Input::Operator(word) => {
+                if let Some(conductor) = &self.conductor {
+                    sharing::remember(conductor, self.sharing.as_ref(), word);
+                }
+            }
+            _ => {}
+        }
         if let Some(recording) = &mut self.recording {
             recording.input(input);
         }
@@ -124,10 +141,16 @@ impl Dispatcher {
         let due = self.painted.is_none_or(|painted| painted.elapsed() >= PICTURE_EVERY);
         if due || news {
             self.painted = Some(Instant::now());
-            let picture = snapshot(engine, &mut self.explained, &self.recent, self.conductor.is_some());
+            let trouble = self.trouble();
+            let acting = self.conductor.is_some();
+            let picture = snapshot(engine, &mut self.explained, &self.recent, acting, trouble);
             counting::show(&self.metrics, &picture);
             self.picture.publish(picture);
         }
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.sharing.as_ref().and_then(sharing::Handle::trouble)
     }
 
     fn later(&self, input: Input) {

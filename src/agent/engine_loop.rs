@@ -56,8 +56,8 @@ pub async fn run(
             burst.push(Input::Operator(OperatorCommand::Unready { span: RECOVER, reason }));
         }
         burst.push(Input::Tick(now));
-        for input in burst.drain(..) {
-            dispatcher.record_input(&input);
+        for mut input in burst.drain(..) {
+            dispatcher.record_input(&mut input);
             engine.handle(input, &mut effects);
         }
         dispatcher.carry_out(engine, &mut effects);

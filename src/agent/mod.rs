@@ -4,15 +4,19 @@
 //! inbox; one loop hands each input to the engine and its effects to whoever carries them out. Replay drives the same engine
 //! without any of this.
 
+mod acting;
 pub mod confirmed;
 mod counting;
 mod effects;
 mod engine_loop;
 mod explaining;
+mod full;
 mod parallel;
 mod probing;
 mod recording;
 mod setup;
+mod sharing;
+mod sights;
 mod snapshot;
 mod sources;
 
@@ -25,21 +29,23 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::act::journal::{Record as JournalRecord, ServiceRecord, State as JournalState};
-use crate::act::{Conductor, Prober};
+use crate::act::Prober;
 use crate::api::{self, Hooks, Picture};
 use crate::config::Loaded;
-use crate::coordinate::solo;
-use crate::engine::{Engine, Input, PlanEvent, Record, SetupError};
+use crate::engine::{Engine, Input, Record, RuleDesk, SetupError};
 use crate::ingest::Feed;
 use crate::ingest::alertmanager::{self, Desk};
+use crate::ingest::push;
 use crate::metrics::Metrics;
-use crate::model::{Catalog, Service};
+use crate::model::Catalog;
 use crate::notify::Notifier;
 
 use effects::Dispatcher;
+use full::Full;
 
+pub use acting::{restored, restored_one};
 pub use parallel::Threads;
+pub use recording::source as recording_source;
 pub use setup::engine_setup;
 
 /// Inputs that may wait for the engine. A full inbox makes sources wait, and a waiting source stops reading from its peer.
@@ -117,42 +123,15 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         recording::begin(&loaded, record, &catalog, &metrics).map_err(|e| start("recording")(e.to_string()))?;
     // Held until the last plan has come to its end, beyond `stop`.
     let held = CancellationToken::new();
-    let conductor = if observe_only {
-        None
+    let acting = if observe_only {
+        acting::Acting::default()
     } else {
-        let dir = config.agent.data_dir.clone();
-        let right = solo::Right::default();
-        let may_act = right.clone();
-        let (conductor, recovered) = Conductor::start(
-            &dir,
-            Arc::clone(&prober),
-            Box::new(move || may_act.check()),
-            inbox.clone(),
-        )
-        .map_err(|error| start("the journal")(error.to_string()))?;
-        let epoch = recovered.state.epoch + 1;
-        conductor
-            .note(&JournalRecord::Epoch { epoch })
-            .map_err(|error| start("the journal")(error.to_string()))?;
-        if recovered.torn > 0 {
-            tracing::warn!(
-                bytes = recovered.torn,
-                "the journal's last record was cut off by a crash and is dropped"
-            );
-        }
-        conductor.know(&config.services, engine.topology());
-        recovered_inputs(&recovered.state, &config.services, &inbox).await;
-        let lock = conductor.lock();
-        let holder = solo::Holder {
-            epoch,
-            right,
-            ours: move || lock.still_ours(),
+        let shell = acting::Shell {
+            prober: Arc::clone(&prober),
             inbox: inbox.clone(),
+            held: held.clone(),
         };
-        holder.renew().await;
-        tokio::spawn(holder.hold(held.clone()));
-        conductor.resume(&recovered.state);
-        Some(conductor)
+        acting::start(&config, &config.topology(), shell).await?
     };
     let services = config.services.iter().map(|service| service.name.clone()).collect();
     let told = config.notify.clone();
@@ -182,15 +161,18 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         stop: stop.child_token(),
         ..feed.clone()
     };
+    let pushed = push::Desk::open(config.sources.push.clone(), of_alerts.clone());
     let desk = Desk::open(config.sources.alerts.clone(), of_alerts);
     let hooks = hooks(
         &loaded,
         config_path,
         desk,
+        pushed,
         inbox.clone(),
         reloads,
         registry,
         picture.clone(),
+        engine.rules().clone(),
     );
     let port = api::serve(&config.api.listen, hooks, stop.child_token())
         .await
@@ -201,7 +183,8 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let mut dispatcher = Dispatcher {
-        conductor,
+        conductor: acting.conductor,
+        sharing: acting.sharing,
         prober: Arc::clone(&prober),
         agent: config.agent.name.clone(),
         inbox,
@@ -212,6 +195,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         metrics,
         recent: VecDeque::new(),
         painted: None,
+        full: Full::new(feed.catalog.clone(), &feed.metrics),
         explained: explaining::Explained::default(),
         confirmations: confirmed::Confirmations::of(&config.agent.data_dir),
     };
@@ -231,6 +215,9 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         feed.stop.cancel();
         feed.stop = stop.child_token();
         sources::start(&loaded.config, &feed, &prober);
+        if let Some(sharing) = &dispatcher.sharing {
+            sharing.reloaded(&loaded.config);
+        }
         if let Some(notifier) = &dispatcher.notifier {
             notifier.serves(loaded.config.services.iter().map(|s| s.name.clone()).collect());
         }
@@ -246,6 +233,10 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
     feed.stop.cancel();
     drain(&mut dispatcher, &mut engine, &mut waiting).await;
     held.cancel();
+    if let Some(sharing) = acting.sharing_task {
+        // What is held is given back, so that another agent need not wait.
+        let _ = sharing.await;
+    }
     if let Some(notifier) = dispatcher.notifier.take() {
         notifier.finish().await;
     }
@@ -276,44 +267,17 @@ async fn drain(dispatcher: &mut Dispatcher, engine: &mut Engine, waiting: &mut m
     }
 }
 
-/// What the journal knows of services, for the engine.
-async fn recovered_inputs(state: &JournalState, services: &[Service], inbox: &mpsc::Sender<Input>) {
-    for event in restored(state, services) {
-        send(inbox, Input::Plan(event)).await;
-    }
-}
-
-/// What the engine is told of services after a start. The simulator tells its engine the same.
-pub fn restored(state: &JournalState, services: &[Service]) -> Vec<PlanEvent> {
-    let of = |record: &ServiceRecord| {
-        let home = services
-            .iter()
-            .find(|service| service.name == record.service)
-            .map(|service| service.active.clone());
-        let running = state.open.values().find(|(plan, _)| plan.service == record.service);
-        Some(PlanEvent::Restored {
-            service: record.service.clone(),
-            // A service that no plan has moved yet runs at home; what plans have named is to be sealed all the same.
-            active: record.active.clone().or(home)?,
-            moved: record.moved,
-            named: record.named.iter().cloned().collect(),
-            running: running.map(|(plan, _)| plan.id.clone()),
-            taken_back: record.taken_back,
-            handed_over: record.handed_over.clone(),
-        })
-    };
-    state.services.values().filter_map(of).collect()
-}
-
 /// What the API may ask of the agent.
 fn hooks(
     loaded: &Loaded,
     path: Option<PathBuf>,
     desk: Desk,
+    pushed: push::Desk,
     inbox: mpsc::Sender<Input>,
     reloads: mpsc::Sender<Loaded>,
     registry: Registry,
     picture: Picture,
+    rules: RuleDesk,
 ) -> Hooks {
     let turned = |turned: alertmanager::Turned| match turned {
         alertmanager::Turned::Bad(why) => api::TurnedAway::Bad(why),
@@ -324,11 +288,21 @@ fn hooks(
         command: Box::new(move |command| inbox.try_send(Input::Operator(command)).is_ok()),
         webhook: Box::new(move |body| webhooks.webhook(body).map_err(turned)),
         alerts: Box::new(move |body| desk.alerts(body).map_err(turned)),
+        push: Box::new(move |path, content_type, encoding, body| {
+            let answer = pushed.take(&push::Request {
+                path,
+                content_type,
+                encoding,
+                body,
+            });
+            (answer.status, answer.headers, answer.body)
+        }),
         reload: Box::new(move || reload(path.as_deref(), &reloads)),
         registry,
         token: loaded.token.clone(),
         alerts_token: loaded.alerts_token.clone(),
         picture,
+        rules,
     }
 }
 

@@ -17,6 +17,12 @@ pub fn source(loaded: &Loaded) -> Source {
     for (name, text) in &loaded.playbook_files {
         files.push((format!("rules/playbooks/{name}"), text.clone()));
     }
+    for (name, text) in &loaded.model_files {
+        files.push((format!("models/{name}"), text.clone()));
+    }
+    for (name, text) in &loaded.alert_files {
+        files.push((format!("rules/alerts/{name}"), text.clone()));
+    }
     Source {
         files,
         recorded_from: loaded.config.agent.name.to_string(),

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::detect::Parallel;
 use crate::diagnose::Library;
-use crate::engine::Setup;
+use crate::engine::{RuleSettings, Setup};
 use crate::model::Catalog;
 use crate::plan::Playbooks;
+use crate::promql::Labels;
+use crate::promql::history::Origins;
+use crate::promql::rules::RuleFile;
 
 /// What an engine for that config is made of. Run and replay make theirs here, so that they are the same.
 pub fn engine_setup(
@@ -27,7 +30,36 @@ pub fn engine_setup(
         diagnose: config.diagnose.clone(),
         library,
         playbooks,
+        rules: rules(config),
         shards: config.agent.shards,
         parallel,
     }
+}
+
+/// The Prometheus rules of a config that has been checked.
+fn rules(config: &Config) -> RuleSettings {
+    let files = config.rules.alert_files.iter();
+    RuleSettings {
+        files: files
+            .map(|(name, text)| (name.clone(), RuleFile::parse(name, text).unwrap_or_default()))
+            .collect(),
+        interval: config.rules.interval,
+        keep: config.rules.history,
+        entity_labels: config.rules.entity_labels.clone(),
+        origins: origins(config),
+    }
+}
+
+/// `job` and `instance` of what is scraped by a list in the config, as Prometheus would label it. An entity that two jobs scrape has those of the first.
+fn origins(config: &Config) -> Origins {
+    let mut origins = Origins::new();
+    for source in &config.sources.scrape {
+        for (entity, instance) in source.listed() {
+            let labels: Labels = [("job", source.job.as_str()), ("instance", instance.as_str())]
+                .into_iter()
+                .collect();
+            origins.entry(entity).or_insert(labels);
+        }
+    }
+    origins
 }

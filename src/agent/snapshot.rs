@@ -1,20 +1,30 @@
 //! The engine as the page and the commands see it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::api::{EntityView, Health, ServiceView, Snapshot};
-use crate::detect::Vitals;
+use crate::detect::{Chart, Vitals};
 use crate::engine::{Engine, Record};
-use crate::model::{EntityName, Severity};
+use crate::model::{EntityName, Incident, IncidentId, Severity};
 
 use super::explaining::Explained;
 
 /// Entities that are shown one by one; of a larger fleet only those that are not well.
 const SHOWN: usize = 2000;
 
+/// Signals of one incident that are drawn, the earliest to show anything, and incidents of which they are.
+const DRAWN: usize = 8;
+const DRAWN_OF: usize = 16;
+
 /// A picture of the engine as it stands.
-pub fn snapshot(engine: &Engine, explained: &mut Explained, recent: &VecDeque<Arc<Record>>, acting: bool) -> Snapshot {
+pub fn snapshot(
+    engine: &Engine,
+    explained: &mut Explained,
+    recent: &VecDeque<Arc<Record>>,
+    acting: bool,
+    trouble: Option<String>,
+) -> Snapshot {
     let mut symptoms: BTreeMap<EntityName, Vec<(Severity, String)>> = BTreeMap::new();
     for incident in engine.incidents().filter(|incident| incident.is_open()) {
         for symptom in &incident.symptoms {
@@ -26,10 +36,13 @@ pub fn snapshot(engine: &Engine, explained: &mut Explained, recent: &VecDeque<Ar
         }
     }
     let many = engine.topology().entities().len() > SHOWN;
-    let entities = engine
-        .topology()
+    let topology = engine.topology();
+    let (all, ill) = if many { (0, usize::MAX) } else { (usize::MAX, 0) };
+    let not_well = symptoms.keys().filter_map(|name| topology.entity(name.as_str()));
+    let entities = topology
         .entities()
-        .filter(|entity| !many || symptoms.contains_key(&entity.name))
+        .take(all)
+        .chain(not_well.take(ill))
         .map(|entity| {
             let own = symptoms.get(&entity.name);
             let vital = engine.detection().vital(entity.name.as_str());
@@ -60,13 +73,26 @@ pub fn snapshot(engine: &Engine, explained: &mut Explained, recent: &VecDeque<Ar
             state: state.clone(),
         })
         .collect();
+    let newest = {
+        let mut newest: Vec<&Incident> = engine.incidents().collect();
+        newest.sort_by_key(|incident| (incident.is_open(), incident.id));
+        newest.into_iter().rev().take(DRAWN_OF)
+    };
+    let charts = newest.flat_map(|incident| drawn(engine, incident)).collect();
     Snapshot {
         now: engine.now(),
         agent: engine.agent().clone(),
         acting,
         held: engine.held(),
         lease: engine.lease(),
+        leases: engine.shares().cloned().collect(),
+        cannot_lead: trouble,
+        coverage: engine.planned_ahead().then(|| engine.contingencies().coverage()),
+        uncovered: engine.uncovered(),
+        contingencies: engine.contingencies(),
         series: engine.detection().series_count(),
+        learned: engine.detection().learned(),
+        charts,
         topology_version: engine.topology().version(),
         entities,
         services,
@@ -77,4 +103,20 @@ pub fn snapshot(engine: &Engine, explained: &mut Explained, recent: &VecDeque<Ar
         plans: engine.plans().cloned().collect(),
         recent: recent.iter().cloned().collect(),
     }
+}
+
+/// Pictures of the signals of an incident.
+fn drawn(engine: &Engine, incident: &Incident) -> Vec<(IncidentId, Chart)> {
+    let mut symptoms: Vec<_> = incident.symptoms.iter().chain(&incident.past).collect();
+    symptoms.sort_by_key(|symptom| (symptom.onset, &symptom.key));
+    let mut signals: Vec<_> = symptoms
+        .iter()
+        .map(|symptom| (&symptom.key.entity, &symptom.key.signal))
+        .collect();
+    let mut known = BTreeSet::new();
+    signals.retain(|signal| known.insert(*signal));
+    let charts = signals
+        .iter()
+        .filter_map(|(entity, signal)| engine.detection().chart(entity, signal));
+    charts.take(DRAWN).map(|chart| (incident.id, chart.clone())).collect()
 }

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use super::probing::{self, Standing};
 use crate::act::Prober;
 use crate::config::Config;
+use crate::ingest::backup::BackupSource;
 use crate::ingest::mqtt::MqttSource;
 use crate::ingest::prometheus::{QuerySource, ScrapeSource};
+use crate::ingest::push::SyslogSource;
+use crate::ingest::replication::ReplicationSource;
 use crate::ingest::{Feed, Source};
 use crate::model::{Check, Entity, EntityKind};
 
@@ -20,8 +23,20 @@ pub fn start(config: &Config, feed: &Feed, prober: &Arc<Prober>) {
     for settings in &config.sources.scrape {
         sources.push(Box::new(ScrapeSource::new(settings.clone())));
     }
+    for settings in &config.sources.scrape_configs {
+        sources.push(Box::new(ScrapeSource::native(settings.clone())));
+    }
     for settings in &config.sources.query {
         sources.push(Box::new(QuerySource::new(settings.clone())));
+    }
+    for settings in &config.sources.replication {
+        sources.push(Box::new(ReplicationSource::new(settings.clone())));
+    }
+    for settings in &config.sources.backup {
+        sources.push(Box::new(BackupSource::new(settings.clone())));
+    }
+    for settings in &config.sources.syslog {
+        sources.push(Box::new(SyslogSource::new(settings.clone())));
     }
     for source in sources {
         tracing::debug!(source = source.name(), "starting");

@@ -4,6 +4,7 @@
 
 mod acting;
 mod picture;
+mod prometheus;
 mod routes;
 
 pub use picture::{EntityView, Health, Picture, ServiceView, Snapshot};

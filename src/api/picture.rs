@@ -6,11 +6,13 @@ use arc_swap::ArcSwap;
 use serde::Serialize;
 
 use crate::decide::ServiceState;
+use crate::detect::{Chart, Learned};
 use crate::diagnose::Explanation;
-use crate::engine::Record;
+use crate::engine::{Record, Uncovered};
 use crate::model::{
-    EntityKind, EntityName, FaultName, Incident, IncidentId, Lease, Plan, ServiceName, Timestamp, Verdict,
+    EntityKind, EntityName, FaultName, Incident, IncidentId, Lease, Plan, ServiceName, Share, Timestamp, Verdict,
 };
+use crate::plan::contingency::{Contingencies, Coverage};
 
 /// The engine as it stood at one moment.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -25,8 +27,21 @@ pub struct Snapshot {
     pub held: bool,
     /// Its right to act.
     pub lease: Lease,
+    /// The same for each part of the services, where several agents share them.
+    pub leases: Vec<Share>,
+    /// What keeps it from leading any part, if anything.
+    pub cannot_lead: Option<String>,
+    /// How many single failures are covered by a plan; nothing while plans are being made.
+    pub coverage: Option<Coverage>,
+    /// Those that are not, and why.
+    pub uncovered: Vec<Uncovered>,
+    /// All plans that were made ahead: `/api/contingencies`.
+    #[serde(skip)]
+    pub contingencies: Arc<Contingencies>,
     /// Series that are held.
     pub series: usize,
+    /// How much of the fleet the learned detectors look at.
+    pub learned: Learned,
     /// Version of the graph.
     pub topology_version: u64,
     /// What there is; of a large fleet only what is not well.
@@ -37,6 +52,9 @@ pub struct Snapshot {
     pub incidents: Vec<Incident>,
     /// Each incident in plain sentences.
     pub explanations: Vec<(IncidentId, Explanation)>,
+    /// Pictures of the signals that have symptoms, by incident. Shown with the incident, not with everything.
+    #[serde(skip)]
+    pub charts: Vec<(IncidentId, Chart)>,
     /// The verdicts that stand.
     pub verdicts: Vec<Verdict>,
     /// The faults that have a pattern.

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::acting::{may_act, may_tell};
 use super::picture::Picture;
 use crate::clock::wall_clock;
-use crate::engine::OperatorCommand;
+use crate::engine::{OperatorCommand, RuleDesk};
 use crate::model::{Decision, EntityName, FaultName, IncidentId, PlanId, ServiceName, Span, Timestamp, Verdict};
 use crate::secret::Secret;
 
@@ -37,6 +37,8 @@ pub struct Hooks {
     pub webhook: Box<dyn Fn(&[u8]) -> Result<usize, TurnedAway> + Send + Sync>,
     /// Takes alerts posted as to an Alertmanager.
     pub alerts: Box<dyn Fn(&[u8]) -> Result<usize, TurnedAway> + Send + Sync>,
+    /// Takes what is pushed: path, content type, content encoding and body. Status, headers and body of the answer.
+    pub push: Box<dyn Fn(&str, &str, &str, &[u8]) -> (u16, Vec<(&'static str, String)>, Vec<u8>) + Send + Sync>,
     /// Reads the config again. `Err` says why the old one stays.
     pub reload: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// What `/metrics` shows.
@@ -47,6 +49,8 @@ pub struct Hooks {
     pub alerts_token: Option<Secret>,
     /// What there is to see.
     pub picture: Picture,
+    /// The Prometheus rules at work and what queries find.
+    pub rules: RuleDesk,
 }
 
 /// Why alerts were not taken; each with a sentence for the sender.
@@ -114,6 +118,7 @@ fn routes(hooks: Arc<Hooks>) -> Router {
         .route("/-/reload", post(reload))
         .route("/metrics", get(metrics))
         .route("/api/status", get(status))
+        .route("/api/contingencies", get(contingencies))
         .route("/api/incidents", get(incidents))
         .route("/api/incidents/{id}", get(incident))
         .route("/api/incidents/{id}/approve", post(approve))
@@ -124,6 +129,10 @@ fn routes(hooks: Arc<Hooks>) -> Router {
         .route("/api/hold", post(hold))
         .route("/webhook/alertmanager", post(webhook))
         .route("/api/v2/alerts", post(alerts))
+        .nest("/api/v1", super::prometheus::routes())
+        .route("/api/v1/write", post(push))
+        .route("/v1/metrics", post(push))
+        .route("/loki/api/v1/push", post(push))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(hooks)
 }
@@ -174,6 +183,17 @@ async fn status(State(hooks): Shared) -> Response {
     Json(hooks.picture.latest().as_ref()).into_response()
 }
 
+/// What would become of whom, for each single failure.
+async fn contingencies(State(hooks): Shared) -> Response {
+    let picture = hooks.picture.latest();
+    Json(json!({
+        "coverage": picture.coverage,
+        "uncovered": picture.uncovered,
+        "contingencies": picture.contingencies.plans,
+    }))
+    .into_response()
+}
+
 async fn incidents(State(hooks): Shared) -> Response {
     Json(&hooks.picture.latest().incidents).into_response()
 }
@@ -197,8 +217,10 @@ async fn incident(State(hooks): Shared, Path(id): Path<u64>) -> Answer {
         .iter()
         .filter(|verdict| verdict.incident == id)
         .collect();
+    let of_incident = picture.charts.iter().filter(|(other, _)| *other == id);
+    let charts: Vec<_> = of_incident.map(|(_, chart)| chart).collect();
     Ok(Json(
-        json!({"incident": incident, "explanation": explanation, "verdicts": verdicts}),
+        json!({"incident": incident, "explanation": explanation, "verdicts": verdicts, "charts": charts}),
     ))
 }
 
@@ -350,4 +372,40 @@ async fn alerts(State(hooks): Shared, headers: HeaderMap, bytes: Bytes) -> Resul
     // As Alertmanager answers: 200 and nothing.
     (hooks.alerts)(&bytes)?;
     Ok(())
+}
+
+/// Telemetry that others push. Reading it takes a while, so it is done where waiting does no harm.
+async fn push(State(hooks): Shared, uri: axum::http::Uri, headers: HeaderMap, bytes: Bytes) -> Response {
+    if let Err(refused) = may_tell(&headers, hooks.alerts_token.as_ref()) {
+        return refused.into_response();
+    }
+    let read = tokio::task::spawn_blocking(move || {
+        let text = |name| {
+            headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+        };
+        (hooks.push)(
+            uri.path(),
+            text(header::CONTENT_TYPE),
+            text(header::CONTENT_ENCODING),
+            &bytes,
+        )
+    });
+    let Ok((status, pairs, body)) = read.await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let mut answer = (
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        body,
+    )
+        .into_response();
+    answer.headers_mut().remove(header::CONTENT_TYPE);
+    for (name, value) in pairs {
+        if let Ok(value) = value.parse() {
+            answer.headers_mut().insert(name, value);
+        }
+    }
+    answer
 }

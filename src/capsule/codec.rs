@@ -62,6 +62,7 @@ impl Encoder {
             Input::Plan(event) => line(out, &json!({"p": event})),
             Input::Operator(command) => line(out, &json!({"o": command})),
             Input::Lease(lease) => line(out, &json!({"l": lease})),
+            Input::Share(share) => line(out, &json!({"h": share})),
             Input::Tick(now) => {
                 let _ = writeln!(out, "{{\"t\":{}}}", now.nanos());
             }
@@ -135,7 +136,7 @@ impl Decoder {
                     .find(|key| key != "s" && key != "t");
                 return Err(LineError::Unknown(extra.unwrap_or(last)));
             }
-            None => return Err(LineError::Shape("none of n, t, p, o, l, s is there".into())),
+            None => return Err(LineError::Shape("none of n, t, p, o, l, h, s is there".into())),
         };
         match key.as_str() {
             "n" => {
@@ -152,6 +153,7 @@ impl Decoder {
             "p" => whole(&value).map(|event| Some(Input::Plan(event))),
             "o" => whole(&value).map(|command| Some(Input::Operator(command))),
             "l" => whole(&value).map(|lease| Some(Input::Lease(lease))),
+            "h" => whole(&value).map(|share| Some(Input::Share(share))),
             "s" => {
                 let Value::Array(samples) = value else {
                     return Err(LineError::Shape("'s' is a list".into()));

@@ -74,6 +74,10 @@ pub struct Capsule {
     pub patterns: Vec<(String, String)>,
     /// Playbooks beside the built-in ones: name and text.
     pub playbooks: Vec<(String, String)>,
+    /// Trained models: name and text.
+    pub models: Vec<(String, String)>,
+    /// Prometheus rules: name and text.
+    pub alerts: Vec<(String, String)>,
     /// The decision log as it was recorded.
     pub decisions: String,
 }
@@ -102,6 +106,8 @@ impl Capsule {
             config: read("jurymast.yml")?,
             patterns: rules(&dir.join("rules/patterns"))?,
             playbooks: rules(&dir.join("rules/playbooks"))?,
+            models: rules(&dir.join("models"))?,
+            alerts: rules(&dir.join("rules/alerts"))?,
             decisions: read("decisions.jsonl")?,
             dir: dir.to_owned(),
         })

@@ -43,6 +43,7 @@ pub struct Recorder {
     begins: Option<Timestamp>,
     ends: Option<Timestamp>,
     dropped: u64,
+    waits: bool,
 }
 
 fn wrong(path: &Path) -> impl Fn(io::Error) -> RecorderError {
@@ -93,7 +94,15 @@ impl Recorder {
             begins: None,
             ends: None,
             dropped: 0,
+            waits: false,
         })
+    }
+
+    /// Waits for the disk rather than leave anything out: for recordings that are made from files.
+    #[must_use]
+    pub const fn waiting(mut self) -> Self {
+        self.waits = true;
+        self
     }
 
     /// Records an input, before the engine gets it.
@@ -118,7 +127,14 @@ impl Recorder {
 
     /// What comes behind a line that was not kept is not kept either: what there is then replays rightly up to its end.
     fn send(&mut self, line: Line) -> bool {
-        let kept = self.dropped == 0 && self.lines.as_ref().is_some_and(|lines| lines.try_send(line).is_ok());
+        let send = |lines: &SyncSender<Line>| {
+            if self.waits {
+                lines.send(line).is_ok()
+            } else {
+                lines.try_send(line).is_ok()
+            }
+        };
+        let kept = self.dropped == 0 && self.lines.as_ref().is_some_and(send);
         self.dropped += u64::from(!kept);
         kept
     }

@@ -10,6 +10,8 @@ use crate::act::Prober;
 use crate::act::journal::Journal;
 use crate::clock::wall_clock;
 use crate::config::Loaded;
+use crate::ingest::prometheus::Target;
+use crate::ingest::prometheus::native::Discovery;
 use crate::model::service::ProbeSpec;
 use crate::model::{Entity, EntityKind, Reach, Span};
 
@@ -117,7 +119,8 @@ fn journal(loaded: &Loaded) -> Result<String, (bool, String)> {
     ))
 }
 
-async fn reach(loaded: &Loaded) -> Vec<(String, Result<String, (bool, String)>)> {
+/// What everything outside says when it is tried: what it is, and what came of it; `true` if it is wrong.
+pub(super) async fn reach(loaded: &Loaded) -> Vec<(String, Result<String, (bool, String)>)> {
     let prober = Prober::new();
     let config = &loaded.config;
     let mut all = Vec::new();
@@ -146,6 +149,17 @@ async fn reach(loaded: &Loaded) -> Vec<(String, Result<String, (bool, String)>)>
                 .await;
             all.push((format!("broker {}", source.name), verdict(reach)));
         }
+    }
+    for (job, url) in scraped(loaded).await {
+        let spec = ProbeSpec {
+            uses: "http".into(),
+            with: [("url".to_owned(), url.clone().into())].into_iter().collect(),
+            ..tcp.clone()
+        };
+        all.push((
+            format!("target {url} of {job}"),
+            verdict(prober.probe(&spec, &entity(&job, "")).await),
+        ));
     }
     for source in &config.sources.query {
         let spec = ProbeSpec {
@@ -181,5 +195,31 @@ async fn reach(loaded: &Loaded) -> Vec<(String, Result<String, (bool, String)>)>
             all.push((format!("proxy of {}", service.name), result));
         }
     }
+    all
+}
+
+/// Targets that are tried; of a fleet, the first.
+const TARGETS_MAX: usize = 50;
+
+/// Whom the scrapes would ask: job and URL. What needs credentials of its own is tried without and says so by its answer.
+async fn scraped(loaded: &Loaded) -> Vec<(String, String)> {
+    let sources = &loaded.config.sources;
+    let mut all = Vec::new();
+    for source in &sources.scrape {
+        for target in &source.targets {
+            let (Target::Address(address) | Target::Named { address, .. }) = target;
+            let url = if address.contains("://") {
+                address.clone()
+            } else {
+                format!("http://{address}{}", source.path)
+            };
+            all.push((source.job.clone(), url));
+        }
+    }
+    for source in &sources.scrape_configs {
+        let (targets, _) = Discovery::new(source).targets().await;
+        all.extend(targets.into_iter().map(|target| (source.job_name.clone(), target.url)));
+    }
+    all.truncate(TARGETS_MAX);
     all
 }

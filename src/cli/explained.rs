@@ -5,6 +5,8 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::explain::sparkline;
+use super::operate::list;
 use super::replay;
 use crate::capsule::Capsule;
 use crate::diagnose::Explanation;
@@ -17,6 +19,10 @@ pub fn page(answer: &Value) -> Result<String, String> {
     let explanation = Option::<Explanation>::deserialize(&answer["explanation"]).map_err(wrong)?;
     let verdicts = Vec::<Verdict>::deserialize(&answer["verdicts"]).map_err(wrong)?;
     let mut text = explanation.map_or_else(String::new, |explanation| explanation.to_string());
+    let signals: Vec<String> = list(answer, "charts").filter_map(sparkline).collect();
+    if !signals.is_empty() {
+        text += &format!("\nsignals:\n{}", signals.join("\n"));
+    }
     text += "\nverdicts:\n";
     for verdict in &verdicts {
         text += &judged(verdict);

@@ -1,7 +1,6 @@
 //! `jurymast inject`: faults of devices, put into recorded telemetry, to see which of them would be found.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde_json::json;
 
@@ -33,15 +32,7 @@ pub struct Args {
 
 /// Reads, breaks and writes.
 pub fn run(args: &Args, output: Output) -> Outcome {
-    let interval = Duration::try_from_secs_f64(args.interval)
-        .ok()
-        .filter(|interval| !interval.is_zero())
-        .ok_or_else(|| {
-            format!(
-                "--interval {} is no time between rows: write seconds, such as 60",
-                args.interval
-            )
-        })?;
+    let interval = super::train::seconds(args.interval)?;
     let mut series = Vec::new();
     for path in &args.paths {
         series.extend(set::read(path, interval).map_err(|error| error.to_string())?);

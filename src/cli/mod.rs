@@ -2,12 +2,19 @@
 //!
 //! Exit codes: 0 good, 1 ran and found bad, 2 could not run.
 
+mod audit;
+mod backtest;
 mod check;
 mod client;
 mod demo;
+mod discover;
 mod doctor;
+mod drill;
 mod eval;
+mod exec;
+mod explain;
 mod explained;
+mod import;
 mod inject;
 mod learn;
 mod operate;
@@ -19,6 +26,7 @@ mod run;
 mod sim;
 mod stage;
 mod test;
+mod train;
 
 pub use reference::reference;
 
@@ -59,6 +67,10 @@ enum Command {
     Demo(demo::Args),
     /// Replay recorded incidents and compare every decision.
     Replay(replay::Args),
+    /// Make a recording of what others have recorded: dumps of metrics, logs of MQTT, tables.
+    Import(import::Args),
+    /// Replay recordings under another config or other rules, and show what would have been decided otherwise.
+    Backtest(backtest::Args),
     /// Watch without acting, and record everything that the engine is fed.
     Record(record::Args),
     /// Check a config, rules or recorded incidents.
@@ -72,7 +84,7 @@ enum Command {
     /// The incidents that a running agent knows.
     Incidents(client::Args),
     /// Why an incident was judged as it was.
-    Explain(operate::Explain),
+    Explain(explain::Explain),
     /// Say yes to a verdict that asks.
     Approve(operate::Approve),
     /// Say that an incident was what it was taken for, or what else it was, to be learned from.
@@ -87,10 +99,22 @@ enum Command {
     Maintenance(operate::Maintenance),
     /// Stop all acting, or release it.
     Hold(operate::Hold),
+    /// Has anybody changed what an agent has written into its journal?
+    #[command(subcommand)]
+    Audit(audit::What),
+    /// On a target host: run a command unless its token is stale.
+    ///
+    /// Remembers the highest token of each service on disk, before the command begins. Exit code: the command's own; 75 if nothing was done because
+    /// the token is stale; 3 if the same command was begun before and nobody knows how it ended.
+    Exec(exec::Args),
     /// Run the engine and its plans in simulated worlds that go wrong, and see that every law holds.
     Sim(sim::Args),
+    /// Listen on a broker for a minute and write a commented config to start with.
+    Discover(discover::Args),
     /// Find out why things might not work here.
     Doctor(doctor::Args),
+    /// Would a move work? Looks at all that a plan needs, and changes nothing.
+    Drill(drill::Args),
     /// What if this is lost? Who goes where, what is missed, what one more standby would buy.
     Plan(plan::Args),
     /// Score what ships on labelled data.
@@ -98,6 +122,8 @@ enum Command {
     Eval(eval::What),
     /// Put faults of devices into recorded telemetry, with labels.
     Inject(inject::Args),
+    /// Learn what is normal for a class of devices from recordings, as a model to run with.
+    Train(train::Args),
     /// Print the config's JSON schema.
     Schema,
     /// Write the manual pages into a folder.
@@ -120,6 +146,8 @@ pub enum Ended {
     Good,
     /// It ran and found something bad: 1.
     Bad,
+    /// A program that it ran has ended so.
+    Code(i32),
 }
 
 /// A sentence for a person: the command could not run.
@@ -135,12 +163,14 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Demo(args) => demo::run(&args, cli.output),
         Command::Replay(args) => replay::run(&args, cli.output),
+        Command::Import(args) => import::run(&args, cli.output),
+        Command::Backtest(args) => backtest::run(&args, cli.output),
         Command::Record(args) => record::run(&args),
         Command::Check(what) => check::run(&what, cli.output),
         Command::Test(what) => test::run(&what, cli.output),
         Command::Status(args) => operate::status(&args, cli.output),
         Command::Incidents(args) => operate::incidents(&args, cli.output),
-        Command::Explain(args) => operate::explain(&args, cli.output),
+        Command::Explain(args) => explain::run(&args, cli.output),
         Command::Approve(args) => operate::approve(&args, cli.output),
         Command::Confirm(args) => learn::confirm(&args, cli.output),
         Command::Learn(args) => learn::learn(&args, cli.output),
@@ -148,11 +178,16 @@ pub fn main() -> ExitCode {
         Command::Failback(args) => operate::failback(&args, cli.output),
         Command::Maintenance(args) => operate::maintenance(&args, cli.output),
         Command::Hold(args) => operate::hold(&args, cli.output),
+        Command::Audit(what) => audit::run(&what, cli.output),
+        Command::Exec(args) => exec::run(&args, cli.output),
         Command::Sim(args) => sim::run(&args, cli.output),
+        Command::Discover(args) => discover::run(&args, cli.output),
         Command::Doctor(args) => doctor::run(&args, cli.output),
+        Command::Drill(args) => drill::run(&args, cli.output),
         Command::Plan(args) => plan::run(&args, cli.output),
         Command::Eval(what) => eval::run(&what, cli.output),
         Command::Inject(args) => inject::run(&args, cli.output),
+        Command::Train(args) => train::run(&args, cli.output),
         Command::Schema => {
             println!("{:#}", crate::config::json_schema());
             Ok(Ended::Good)
@@ -167,6 +202,7 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(Ended::Good) => ExitCode::SUCCESS,
         Ok(Ended::Bad) => ExitCode::from(1),
+        Ok(Ended::Code(code)) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
         Err(error) => {
             eprintln!("{}: {error}", if colour() { "\x1b[31merror\x1b[0m" } else { "error" });
             ExitCode::from(2)

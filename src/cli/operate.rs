@@ -2,20 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Ended, Outcome, Output, client, explained, table};
+use super::{Ended, Outcome, Output, client, table};
 use crate::model::Span;
-
-/// Arguments of `explain`.
-#[derive(clap::Args)]
-pub struct Explain {
-    /// Which incident.
-    id: u64,
-    /// Of a recorded incident instead of a running agent: as it stood when it was decided about.
-    #[arg(long, value_name = "DIR")]
-    capsule: Option<std::path::PathBuf>,
-    #[command(flatten)]
-    agent: client::Args,
-}
 
 /// Arguments of `approve`.
 #[derive(clap::Args)]
@@ -75,11 +63,11 @@ pub struct Hold {
     agent: client::Args,
 }
 
-fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+pub fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or("-")
 }
 
-fn list<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
+pub fn list<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
     value[name].as_array().into_iter().flatten()
 }
 
@@ -90,6 +78,30 @@ fn said(answer: &Value, output: Output, words: &str) -> Ended {
         println!("{words}");
     }
     Ended::Good
+}
+
+/// What the learned detectors look at, and what they do not.
+fn learned(learned: &Value) -> String {
+    let count = |name: &str| learned[name].as_u64().unwrap_or(0);
+    let mut text = format!(
+        "learned: {} series watched, {} of them closely, {} still being learned; {} entities judged jointly, {} being learned; {} series compared with peers",
+        count("watched"),
+        count("closely"),
+        count("learning"),
+        count("entities"),
+        count("entities_learning"),
+        count("peers"),
+    );
+    if count("beyond") > 0 {
+        text += &format!("; {} series beyond detect.anomaly.max_series", count("beyond"));
+    }
+    if count("entities_beyond") > 0 {
+        text += &format!(
+            "; {} entities beyond detect.joint.max_signals",
+            count("entities_beyond")
+        );
+    }
+    text
 }
 
 /// `jurymast status`.
@@ -110,6 +122,7 @@ pub fn status(agent: &client::Args, output: Output) -> Outcome {
         list(&status, "plans").count(),
         if status["held"] == json!(true) { ", ON HOLD" } else { "" },
     );
+    println!("{}", learned(&status["learned"]));
     let rows: Vec<Vec<String>> = list(&status, "services")
         .map(|service| {
             let standbys: Vec<&str> = list(service, "standbys").filter_map(Value::as_str).collect();
@@ -184,20 +197,6 @@ pub fn incidents(agent: &client::Args, output: Output) -> Outcome {
             &["ID", "STATE", "ONSET", "CAUSE", "ENTITY", "P", "VERDICT", "GATE"],
             &rows,
         );
-    }
-    Ok(Ended::Good)
-}
-
-/// `jurymast explain`.
-pub fn explain(args: &Explain, output: Output) -> Outcome {
-    let answer = match &args.capsule {
-        Some(dir) => explained::of_capsule(dir, args.id)?,
-        None => args.agent.get(&format!("/api/incidents/{}", args.id))?,
-    };
-    if output == Output::Json {
-        println!("{answer:#}");
-    } else {
-        print!("{}", explained::page(&answer)?);
     }
     Ok(Ended::Good)
 }

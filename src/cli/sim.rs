@@ -60,7 +60,8 @@ pub fn run(args: &Args, output: Output) -> Outcome {
     } else {
         println!(
             "{count} worlds, every law held: {} events, {} plans ({} done, {} taken back, {} handed over, {} resumed after a crash), {} crashes of the agent,\n\
-             messages: {} lost, {} twice, {} late; {} writes failed",
+             messages: {} lost, {} twice, {} late; {} writes failed\n\
+             several agents: stood still {} times, took over {} times, {} writes refused to those who no longer led; {:.0} agent-hours simulated",
             sum.events,
             sum.plans,
             sum.done,
@@ -72,6 +73,10 @@ pub fn run(args: &Args, output: Output) -> Outcome {
             sum.twice,
             sum.late,
             sum.writes_failed,
+            sum.stood_still,
+            sum.taken_over,
+            sum.refused,
+            sum.agent_seconds as f64 / 3600.0,
         );
     }
     Ok(Ended::Good)

@@ -14,6 +14,19 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
     for source in &config.sources.mqtt {
         errors.extend(source.check().err().map(|error| error.to_string()));
     }
+    for source in &config.sources.replication {
+        errors.extend(source.check().err());
+    }
+    for source in &config.sources.backup {
+        errors.extend(source.check().err());
+    }
+    errors.extend(config.coordinate.check().err());
+    for source in &config.sources.scrape_configs {
+        errors.extend(source.check().err());
+    }
+    for source in &config.sources.syslog {
+        errors.extend(source.address().err());
+    }
     names(config, errors);
     let topology = config.topology();
     let known: BTreeSet<String> = topology.entities().map(|entity| entity.name.to_string()).collect();
@@ -57,6 +70,13 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
     let executors = Executors::new();
     for service in &config.services {
         let mut wrong = |problem: String| errors.push(format!("service '{}': {problem}", service.name));
+        if service.confirm > 1 && config.coordinate.etcd.is_none() {
+            wrong(format!(
+                "confirm is {}, but this agent is the only vantage point: it would never be moved; 1 is the most (several agents share \
+                 what they see by coordinate.etcd)",
+                service.confirm
+            ));
+        }
         check_service(service, &topology, playbooks, &prober, &executors, &mut wrong);
         warn(service, &topology, playbooks, warnings);
     }
@@ -87,7 +107,24 @@ fn names(config: &Config, errors: &mut Vec<String>) {
     let mqtt = config.sources.mqtt.iter().map(|source| source.name.clone());
     let scrape = config.sources.scrape.iter().map(|source| source.job.clone());
     let query = config.sources.query.iter().map(|source| source.name.clone());
-    twice("source", mqtt.chain(scrape).chain(query).collect());
+    let backup = config.sources.backup.iter().map(|source| source.name.clone());
+    let replication = config.sources.replication.iter().map(|source| source.name.clone());
+    let native = config
+        .sources
+        .scrape_configs
+        .iter()
+        .map(|source| source.job_name.clone());
+    let syslog = config.sources.syslog.iter().map(|source| source.name.clone());
+    twice(
+        "source",
+        mqtt.chain(scrape)
+            .chain(native)
+            .chain(query)
+            .chain(replication)
+            .chain(backup)
+            .chain(syslog)
+            .collect(),
+    );
 }
 
 fn check_service(
@@ -119,12 +156,6 @@ fn check_service(
         wrong(format!(
             "it has an rpo of {rpo}, but standby '{}' has no lag_signal to hold against it",
             standby.entity
-        ));
-    }
-    if service.confirm > 1 {
-        wrong(format!(
-            "confirm is {}, but this agent is the only vantage point: it would never be moved; 1 is the most",
-            service.confirm
         ));
     }
     // What is wrong with the probe itself is wrong for each instance, and said once.

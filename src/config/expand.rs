@@ -1,4 +1,4 @@
-//! `${NAME}` and `${NAME:-default}` in the config's text, from the environment. `$$` stands for a dollar sign.
+//! `${NAME}` and `${NAME:-default}` in the config's text, from the environment. `$$` stands for a dollar sign; `${1}`, as relabelling has it, for itself.
 
 /// Replaces variables, comments left alone. `Err` is the byte place and the name of the first that is not set.
 pub fn expand(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<String, (usize, String)> {
@@ -35,6 +35,11 @@ fn expand_line(
             out.push('$');
             continue;
         };
+        if !inside.is_empty() && inside.bytes().all(|byte| byte.is_ascii_digit()) {
+            out.push_str(&format!("${{{inside}}}"));
+            rest = after;
+            continue;
+        }
         let (name, default) = match inside.split_once(":-") {
             Some((name, default)) => (name, Some(default)),
             None => (inside, None),

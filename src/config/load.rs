@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::check;
+use super::confd;
 use super::expand::expand;
 use super::schema::Config;
+use crate::detect::trained::{Model, Models};
 use crate::diagnose::Library;
 use crate::model::hint::meant;
 use crate::model::{Entity, EntityKind, Topology, TopologyChange};
 use crate::plan::Playbooks;
+use crate::promql::rules::{RuleFile, holds_unit_tests};
 use crate::secret::{self, Secret};
 
 /// A config that can be carried out.
@@ -28,6 +31,10 @@ pub struct Loaded {
     pub playbooks: Arc<Playbooks>,
     /// Their files beside the built-in ones, for capsules.
     pub playbook_files: Vec<(String, String)>,
+    /// The trained models that it uses, for capsules: name and text.
+    pub model_files: Vec<(String, String)>,
+    /// The files of Prometheus rules, for capsules.
+    pub alert_files: Vec<(String, String)>,
     /// What was taken out of these texts, each with what stands there instead; it must not be recorded either.
     pub secrets: Vec<(String, String)>,
     /// The token that acting needs.
@@ -169,7 +176,15 @@ impl Loaded {
             .parent()
             .filter(|dir| !dir.as_os_str().is_empty())
             .unwrap_or(Path::new("."));
-        Self::of(&text, &file, dir, |name| std::env::var(name).ok())
+        let variable = |name: &str| std::env::var(name).ok();
+        match confd::merged(path, &text, &variable)? {
+            None => Self::of(&text, &file, dir, variable),
+            // What is wrong with the whole has no line of its own.
+            Some(merged) => Self::of(&merged, &file, dir, |_| None).map_err(|mut errors| {
+                errors.errors.iter_mut().for_each(|error| error.place = None);
+                errors
+            }),
+        }
     }
 
     /// From a text, relative paths seen from `dir`.
@@ -201,8 +216,27 @@ impl Loaded {
         let recorded = super::redact::redact(&expanded, &config, &mut secrets);
         make_whole(&mut config, dir);
         let mut errors = Vec::new();
-        let pattern_files = read_files(&config.rules.patterns, &mut errors);
-        let playbook_files = read_files(&config.rules.playbooks, &mut errors);
+        let pattern_files = read_files(&config.rules.patterns, RULES, &mut errors);
+        let playbook_files = read_files(&config.rules.playbooks, RULES, &mut errors);
+        let model_files = read_files(&config.models, MODELS, &mut errors);
+        match models(&model_files) {
+            Ok(models) => config.detect.models = Arc::new(models),
+            Err(error) => errors.push(format!("models: {error}")),
+        }
+        config.rules.alert_files = read_files(&config.rules.alerts, RULES, &mut errors);
+        // Unit tests may lie beside the rules that they test.
+        config.rules.alert_files.retain(|(_, text)| !holds_unit_tests(text));
+        for (name, text) in &config.rules.alert_files {
+            if let Err(wrong) = RuleFile::parse(name, text) {
+                errors.extend(wrong.iter().map(|error| format!("rules.alerts: {error}")));
+            }
+        }
+        for file in &config.sources.prometheus_files {
+            match crate::ingest::prometheus::native::PrometheusFile::read(file) {
+                Ok(configs) => config.sources.scrape_configs.extend(configs),
+                Err(error) => errors.push(format!("sources.prometheus_files: {error}")),
+            }
+        }
         let library = if config.rules.patterns.is_empty() {
             Library::builtin()
         } else {
@@ -236,6 +270,7 @@ impl Loaded {
                 .collect();
             return Err(fail(errors, &expanded));
         }
+        let alert_files = redacted(config.rules.alert_files.clone(), &mut secrets);
         Ok(Self {
             config,
             text: recorded,
@@ -243,6 +278,8 @@ impl Loaded {
             pattern_files: redacted(pattern_files, &mut secrets),
             playbooks: Arc::new(playbooks),
             playbook_files: redacted(playbook_files, &mut secrets),
+            model_files,
+            alert_files,
             secrets,
             token,
             alerts_token,
@@ -267,7 +304,18 @@ fn make_whole(config: &mut Config, dir: &Path) {
     paths.extend(config.api.alerts_token_file.as_mut());
     paths.extend(config.rules.patterns.iter_mut());
     paths.extend(config.rules.playbooks.iter_mut());
+    paths.extend(config.models.iter_mut());
+    paths.extend(config.rules.alerts.iter_mut());
     paths.extend(config.record.as_mut().map(|record| &mut record.dir));
+    if let Some(etcd) = &mut config.coordinate.etcd {
+        paths.extend(etcd.password_file.as_mut());
+        let tls = &mut etcd.tls;
+        paths.extend(
+            [&mut tls.ca_file, &mut tls.cert_file, &mut tls.key_file]
+                .into_iter()
+                .flatten(),
+        );
+    }
     for source in &mut config.sources.mqtt {
         paths.extend(source.password_file.as_mut());
         let tls = &mut source.tls;
@@ -280,6 +328,10 @@ fn make_whole(config: &mut Config, dir: &Path) {
     for source in &mut config.sources.scrape {
         paths.extend(source.file_sd.iter_mut());
         paths.extend(http_paths(&mut source.http));
+    }
+    paths.extend(config.sources.prometheus_files.iter_mut());
+    for source in &mut config.sources.scrape_configs {
+        paths.extend(source.paths());
     }
     for source in &mut config.sources.query {
         paths.extend(http_paths(&mut source.http));
@@ -304,7 +356,18 @@ fn http_paths(http: &mut crate::ingest::prometheus::HttpSettings) -> Vec<&mut Pa
     paths
 }
 
-fn read_files(paths: &[PathBuf], errors: &mut Vec<String>) -> Vec<(String, String)> {
+/// How files of rules end, and those of models.
+const RULES: &[&str] = &["yml", "yaml"];
+const MODELS: &[&str] = &["json"];
+
+/// Trained models from the texts of their files; the first that does not fit is told.
+pub fn models(files: &[(String, String)]) -> Result<Models, String> {
+    let read = |(name, text): &(String, String)| Model::read(text).map_err(|error| format!("{name}: {error}"));
+    let models: Result<Vec<Model>, String> = files.iter().map(read).collect();
+    Models::of(models?).map_err(|error| error.to_string())
+}
+
+fn read_files(paths: &[PathBuf], endings: &[&str], errors: &mut Vec<String>) -> Vec<(String, String)> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
@@ -312,11 +375,14 @@ fn read_files(paths: &[PathBuf], errors: &mut Vec<String>) -> Vec<(String, Strin
                 .into_iter()
                 .flatten()
                 .filter_map(|entry| Some(entry.ok()?.path()))
-                .filter(|file| file.extension().is_some_and(|ext| ext == "yml" || ext == "yaml"))
+                .filter(|file| {
+                    file.extension()
+                        .is_some_and(|ext| endings.iter().any(|ending| ext == *ending))
+                })
                 .collect();
             inside.sort();
             if inside.is_empty() {
-                errors.push(format!("{}: no .yml file in that folder", path.display()));
+                errors.push(format!("{}: no .{} file in that folder", path.display(), endings[0]));
             }
             files.extend(inside);
         } else {

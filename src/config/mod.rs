@@ -4,14 +4,17 @@
 //! unknown key is an error.
 
 mod check;
+mod confd;
 mod expand;
+mod fences;
 mod load;
 mod pages;
 mod redact;
 mod reference;
 mod schema;
 
-pub use load::{ConfigError, ConfigErrors, Loaded};
+pub use fences::fences;
+pub use load::{ConfigError, ConfigErrors, Loaded, models};
 pub use pages::{metrics_reference, patterns_reference};
 pub use reference::reference;
 pub use schema::{Agent, Api, Config, EdgeSpec, Record, Rules, Sources, TopologySpec};

@@ -97,7 +97,14 @@ fn inline(config: &Config) -> Vec<&Secret> {
         secrets.extend(http.bearer_token.as_ref());
         secrets.extend(http.basic_auth.as_ref().and_then(|auth| auth.password.as_ref()));
     }
+    secrets.extend(
+        sources
+            .scrape_configs
+            .iter()
+            .flat_map(crate::ingest::prometheus::native::ScrapeConfig::secrets),
+    );
     secrets.extend(sources.mqtt.iter().filter_map(|source| source.password.as_ref()));
+    secrets.extend(config.coordinate.etcd.iter().filter_map(|etcd| etcd.password.as_ref()));
     secrets
 }
 

@@ -7,9 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::Policy;
 use crate::ingest::alertmanager::AlertSettings;
+use crate::ingest::backup::BackupSettings;
+use crate::ingest::push::{PushSettings, SyslogSettings};
+use crate::ingest::replication::ReplicationSettings;
 use crate::ingest::{mqtt, prometheus};
-use crate::model::{EdgeKind, Entity, EntityName, Service};
-use crate::{detect, diagnose, notify};
+use crate::model::{EdgeKind, Entity, EntityName, Service, Span};
+use crate::{coordinate, detect, diagnose, notify};
 
 /// The whole config.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -27,12 +30,16 @@ pub struct Config {
     pub services: Vec<Service>,
     /// What detectors look for.
     pub detect: detect::Settings,
+    /// Trained models (`jurymast train`): files, or folders of them. What does not fit is refused with the reason.
+    pub models: Vec<PathBuf>,
     /// How causes are weighed.
     pub diagnose: diagnose::Settings,
     /// When Jurymast may act.
     pub policy: Policy,
     /// Patterns and playbooks beside those that come with the binary.
     pub rules: Rules,
+    /// How several agents agree on who acts.
+    pub coordinate: coordinate::Settings,
     /// Who is told.
     pub notify: notify::Settings,
     /// Recording of everything that the engine is fed.
@@ -47,6 +54,8 @@ impl Config {
             ("agent.data_dir", self.agent.data_dir == running.agent.data_dir),
             ("api", self.api == running.api),
             ("sources.alerts", self.sources.alerts == running.sources.alerts),
+            ("coordinate", self.coordinate == running.coordinate),
+            ("sources.push", self.sources.push == running.sources.push),
             ("notify", self.notify == running.notify),
             ("record", self.record == running.record),
         ];
@@ -109,10 +118,22 @@ pub struct Sources {
     pub mqtt: Vec<mqtt::Settings>,
     /// Targets in Prometheus' format.
     pub scrape: Vec<prometheus::ScrapeSettings>,
+    /// Scrape configs as Prometheus has them.
+    pub scrape_configs: Vec<prometheus::native::ScrapeConfig>,
+    /// Config files of Prometheus, of which `scrape_configs` and `scrape_config_files` are scraped as well.
+    pub prometheus_files: Vec<PathBuf>,
     /// Prometheus servers that are asked.
     pub query: Vec<prometheus::QuerySettings>,
+    /// Replicated databases, whose standbys may lag.
+    pub replication: Vec<ReplicationSettings>,
+    /// Repositories of backups.
+    pub backup: Vec<BackupSettings>,
     /// Alerts that are sent to us.
     pub alerts: AlertSettings,
+    /// Metrics and logs that are pushed to us over HTTP.
+    pub push: PushSettings,
+    /// Places where syslog messages come in.
+    pub syslog: Vec<SyslogSettings>,
 }
 
 /// What there is, and how it hangs together.
@@ -137,14 +158,40 @@ pub struct EdgeSpec {
     pub to: EntityName,
 }
 
-/// Patterns and playbooks beside those that come with the binary.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+/// Patterns and playbooks beside those that come with the binary, and Prometheus rules.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rules {
     /// Files or folders of fault patterns. Given any, those of the binary are not used.
     pub patterns: Vec<PathBuf>,
     /// Files or folders of playbooks. They replace those of the binary of the same name.
     pub playbooks: Vec<PathBuf>,
+    /// Files or folders of Prometheus rules, alerting and recording, as they are. An alert that fires is a symptom `alert` of its entity.
+    pub alerts: Vec<PathBuf>,
+    /// How often groups of Prometheus rules are evaluated that state no `interval`.
+    pub interval: Span,
+    /// Every series is kept for so long, for queries by PromQL (Grafana). Without it only what rules look back at is kept, and only that is found.
+    pub history: Span,
+    /// Labels that name the entity of an alert, the first that is there counts.
+    pub entity_labels: Vec<String>,
+    /// The files of `alerts`: name and text.
+    #[serde(skip)]
+    pub alert_files: Vec<(String, String)>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        let labels = ["entity", "device", "instance", "pod", "host", "node", "job"];
+        Self {
+            patterns: Vec::new(),
+            playbooks: Vec::new(),
+            alerts: Vec::new(),
+            interval: Span::secs(15),
+            history: Span::secs(0),
+            entity_labels: labels.map(String::from).to_vec(),
+            alert_files: Vec::new(),
+        }
+    }
 }
 
 /// Recording of everything that the engine is fed.

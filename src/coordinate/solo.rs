@@ -22,6 +22,15 @@ const RENEWED: Duration = Duration::from_secs(1);
 /// Acting ends before the lease does: a command that was sent at the last moment has the rest of the time to arrive.
 const ACTS: Duration = Duration::from_secs(4);
 
+/// The epoch after that one. Without any the clock gives the first: a journal that was lost must not make epochs begin anew, because whoever
+/// has seen higher ones would refuse them all.
+pub fn next_epoch(known: u64) -> u64 {
+    if known > 0 {
+        return known + 1;
+    }
+    u64::try_from(wall_clock().nanos() / 1_000_000_000).unwrap_or(1).max(1)
+}
+
 /// Whether this process may act, at this very moment. Cloning shares it.
 #[derive(Debug, Clone, Default)]
 pub struct Right {
@@ -49,7 +58,12 @@ impl Right {
     }
 
     fn renew(&self, sent: Duration) {
-        let until = u64::try_from((sent + ACTS).as_nanos()).unwrap_or(u64::MAX);
+        self.renew_for(sent, ACTS);
+    }
+
+    /// Acting goes on for so long after a renewal was sent.
+    pub(super) fn renew_for(&self, sent: Duration, acts: Duration) {
+        let until = u64::try_from((sent + acts).as_nanos()).unwrap_or(u64::MAX);
         self.until.store(until, Ordering::SeqCst);
     }
 }

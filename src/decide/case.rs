@@ -270,6 +270,7 @@ pub(super) mod fixture {
                 detector: "reachability".into(),
             }],
             past: Vec::new(),
+            links: Vec::new(),
             hypotheses: vec![Hypothesis {
                 fault: "service-crashed".into(),
                 entity: "ingest-a".into(),

@@ -83,6 +83,14 @@ impl Senses {
             .max_by_key(|look| look.at)
     }
 
+    /// The latest probe of an entity by one vantage point.
+    pub fn own_probe(&self, entity: &str, vantage: &EntityName) -> Option<&Look> {
+        self.looks(entity)
+            .filter(|(check, by, _)| *check == Check::Probe && *by == vantage)
+            .map(|(.., look)| look)
+            .next()
+    }
+
     /// Of the entities that `vantage` tried to reach within `max_age`, leaving out those that `related` names: how many
     /// proved by any answer at all that the network works, and how many there are.
     pub fn answering(

@@ -74,6 +74,11 @@ impl Ledger {
         self.moves.push(made);
     }
 
+    /// Forgets the moves of a service, to be told them anew.
+    pub fn forget(&mut self, service: &ServiceName) {
+        self.moves.retain(|made| made.service != *service);
+    }
+
     /// How many moves the window holds that `which` picks.
     pub fn count(&self, now: Timestamp, window: Duration, which: impl Fn(&Move) -> bool) -> usize {
         self.moves

@@ -1,4 +1,4 @@
-//! State by index, with a slot only for those that need one.
+//! State by index: with a slot only for those that need one, or for a moment only.
 
 use crate::model::Sample;
 use crate::store::Paged;
@@ -55,5 +55,85 @@ impl<T> Slots<T> {
     pub fn touch(&self, samples: &[(u32, Sample)], read: impl Fn(&T) -> u64) -> u64 {
         let states = samples.iter().filter_map(|(series, _)| self.get(*series as usize));
         states.fold(0, |sum, state| sum ^ read(state))
+    }
+}
+
+/// The latest sample of each series of a batch. A small table beside the batch, because asking each series itself would fetch a line of
+/// memory that is gone again when its sample is worked on.
+#[derive(Debug, Default)]
+pub struct Latest {
+    /// One more than the place of the series' latest sample; 0 is free. At most half of it is in use.
+    places: Vec<u32>,
+}
+
+impl Latest {
+    /// True if the samples of each series stand in the order of `rank`, whatever is between them.
+    pub fn each_in_order<R: Ord>(&mut self, samples: &[(u32, Sample)], rank: impl Fn(&Sample) -> R) -> bool {
+        let size = (samples.len() * 2).next_power_of_two();
+        let Ok(mask) = u32::try_from(size - 1) else {
+            return false;
+        };
+        self.places.clear();
+        self.places.resize(size, 0);
+        for (place, (series, sample)) in (1..).zip(samples) {
+            let mut slot = series.wrapping_mul(0x9e37_79b1).rotate_left(15) & mask;
+            loop {
+                let before = &mut self.places[slot as usize];
+                match (*before as usize).checked_sub(1).map(|at| &samples[at]) {
+                    Some((other, _)) if other != series => slot = (slot + 1) & mask,
+                    Some((_, earlier)) if rank(earlier) > rank(sample) => return false,
+                    _ => {
+                        *before = place;
+                        break;
+                    }
+                }
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{SeriesId, Timestamp};
+
+    #[test]
+    fn only_a_series_that_is_out_of_order_counts() {
+        let sample = |series: u32, at: i64| {
+            let at = Timestamp::from_secs(at);
+            let sample = Sample {
+                series: SeriesId(series),
+                retained: false,
+                at,
+                seen: at,
+                value: 0.0,
+            };
+            (series, sample)
+        };
+        let mut latest = Latest::default();
+        let mut in_order = |samples: &[(u32, Sample)]| latest.each_in_order(samples, |sample| sample.at);
+        assert!(in_order(&[]));
+        assert!(in_order(&[
+            sample(1, 5),
+            sample(2, 4),
+            sample(3, 3),
+            sample(1, 5),
+            sample(2, 6)
+        ]));
+        assert!(!in_order(&[sample(1, 5), sample(2, 4), sample(1, 4)]));
+        assert!(in_order(&[sample(1, 4)]), "nothing is left of the batch before");
+        // Many series, whose slots collide, against the plain way.
+        let mut rng = fastrand::Rng::with_seed(1);
+        for _ in 0..2000 {
+            let count = rng.usize(0..40);
+            let samples: Vec<_> = (0..count).map(|_| sample(rng.u32(0..12), rng.i64(0..30))).collect();
+            let mut last = [i64::MIN; 12];
+            let expected = samples.iter().all(|(series, sample)| {
+                let before = std::mem::replace(&mut last[*series as usize], sample.at.nanos());
+                before <= sample.at.nanos()
+            });
+            assert_eq!(in_order(&samples), expected);
+        }
     }
 }

@@ -6,10 +6,12 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 
 use crate::model::symptom::Finding;
-use crate::model::{Batch, Catalog, EntityId, Event, Sample, SeriesId, Timestamp, Topology};
+use crate::model::{Batch, Catalog, EntityId, EntityName, Event, Sample, SeriesId, SignalName, Timestamp, Topology};
 use crate::store::Counts;
 
-use super::{Settings, SettingsError, Shard, Vital, Vitals};
+use super::peers::Fleet;
+use super::trace::{Album, Chart};
+use super::{Ask, Learned, Settings, SettingsError, Shard, Vital, Vitals};
 
 /// How shards are worked on. They do not depend on one another, so any order, and all at once, gives the same.
 pub trait Parallel {
@@ -52,6 +54,14 @@ const HASHER: FixedState = FixedState::with_seed(0x7368_6172);
 /// and nothing would be detected any more.
 const AHEAD_MAX: Duration = Duration::from_secs(60);
 
+/// Samples whose places are fetched together, see the shard.
+const CHUNK: usize = 64;
+/// Entities that are learned together within one tick, so that a fleet which ripens at once does not hold up the engine.
+const FITS_A_TICK: u64 = 2;
+
+/// Pictures grow this often.
+const GROW_EVERY: Duration = Duration::from_millis(200);
+
 /// Shards beyond this bring nothing.
 const SHARDS_MAX: usize = 256;
 
@@ -65,6 +75,13 @@ pub struct Detection {
     events: Vec<Event>,
     topology_version: u64,
     ahead: u64,
+    fleet: Fleet,
+    album: Album,
+    grown: Timestamp,
+    /// Places that may be given away, that are, and how often there was none: of single signals, of signals judged jointly.
+    places: [u64; 2],
+    given: [u64; 2],
+    denied: [u64; 2],
 }
 
 impl Detection {
@@ -82,6 +99,12 @@ impl Detection {
             events: Vec::new(),
             topology_version: u64::MAX,
             ahead: 0,
+            fleet: Fleet::new(&settings.peers, settings.false_alarms.per_device),
+            album: Album::default(),
+            grown: Timestamp::EPOCH,
+            places: [settings.anomaly.max_series, settings.joint.max_signals],
+            given: [0; 2],
+            denied: [0; 2],
         })
     }
 
@@ -109,15 +132,25 @@ impl Detection {
             }
         }
         let samples = std::mem::take(&mut self.samples);
-        for sample in &samples {
-            let place = self.place_series(sample.series, topology);
-            let mut sample = *sample;
-            if sample.at > sample.seen + AHEAD_MAX {
-                sample.at = sample.seen;
-                self.ahead += 1;
-            }
-            if let Some(shard) = self.shards.get_mut(usize::from(place.shard)) {
-                shard.take(place.series, place.entity, sample);
+        for chunk in samples.chunks(CHUNK) {
+            let places = chunk.iter().filter_map(|sample| self.series.get(sample.series.index()));
+            std::hint::black_box(places.fold(0, |sum, place| sum ^ place.series));
+            for sample in chunk {
+                let place = self.place_series(sample.series, topology);
+                let mut sample = *sample;
+                let stamped = sample.at;
+                if sample.at > sample.seen + AHEAD_MAX {
+                    sample.at = sample.seen;
+                    self.ahead += 1;
+                }
+                if let Some(shard) = self.shards.get_mut(usize::from(place.shard)) {
+                    shard.take(place.series, place.entity, sample, stamped);
+                }
+                let catalog = &self.catalog;
+                self.fleet.take(&sample, topology, || {
+                    let (entity, signal) = catalog.parts(sample.series)?;
+                    Some((catalog.entity_name(entity), catalog.signal_name(signal)))
+                });
             }
         }
         self.samples = samples;
@@ -125,7 +158,9 @@ impl Detection {
         for event in std::mem::take(&mut self.events) {
             let id = self.catalog.entity(event.entity.as_str());
             let (shard, entity) = self.place_entity(id, topology);
-            self.shards[usize::from(shard)].events.push((entity, event));
+            if let Some(shard) = self.shards.get_mut(usize::from(shard)) {
+                shard.events.push((entity, event));
+            }
         }
         for shard in &mut self.shards {
             shard.now = now;
@@ -135,12 +170,98 @@ impl Detection {
         for shard in &mut self.shards {
             shard.take_findings(&mut findings);
         }
+        self.fleet.tick(now, &mut findings);
         // Stable: what one detector says of one symptom within a tick stays in its order.
         findings.sort_by(|a, b| a.key().cmp(b.key()));
+        self.give_places();
+        self.take_pictures(now, &findings);
         findings
     }
 
+    /// Gives away what detectors ask for, by name: neither shards nor who came first within the tick say who gets a place.
+    fn give_places(&mut self) {
+        let mut asks: Vec<(EntityName, SignalName, Ask, usize)> = Vec::new();
+        let mut of_shard = Vec::new();
+        for (number, shard) in self.shards.iter_mut().enumerate() {
+            shard.take_asks(&mut of_shard);
+            asks.extend(
+                of_shard
+                    .drain(..)
+                    .map(|(entity, signal, ask)| (entity, signal, ask, number)),
+            );
+        }
+        asks.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+        asks.dedup_by(|a, b| a.0 == b.0 && a.2 == b.2);
+        let mut fits = 0;
+        for (_, _, ask, shard) in asks {
+            let granted = match ask {
+                Ask::Series(_) => self.give(0, 1),
+                Ask::Entity(_, signals) => self.give(1, signals as u64),
+                Ask::Fit(_) => {
+                    fits += 1;
+                    fits <= FITS_A_TICK
+                }
+            };
+            if granted && let Some(shard) = self.shards.get_mut(shard) {
+                shard.grant(ask);
+            }
+        }
+    }
+
+    fn give(&mut self, what: usize, places: u64) -> bool {
+        let room = self.given[what].saturating_add(places) <= self.places[what];
+        if room {
+            self.given[what] += places;
+        } else {
+            self.denied[what] += 1;
+        }
+        room
+    }
+
+    /// Of each signal with a new symptom a picture is taken; those of signals that have one grow.
+    fn take_pictures(&mut self, now: Timestamp, findings: &[Finding]) {
+        let mut album = std::mem::take(&mut self.album);
+        if now.since(self.grown) >= GROW_EVERY {
+            self.grown = now;
+            album.grow(|entity, signal| {
+                let (shard, series) = self.find(entity, signal)?;
+                Some(shard.points(series).into_iter())
+            });
+        }
+        for finding in findings {
+            let key = finding.key();
+            match finding {
+                Finding::Raised(symptom) => {
+                    if let Some((shard, series)) = self.find(key.entity.as_str(), key.signal.as_str()) {
+                        let of = (key.entity.clone(), key.signal.clone());
+                        let points = shard.points(series).into_iter();
+                        album.open(of, symptom.onset, now, shard.outlook(series), points);
+                    }
+                }
+                Finding::Cleared { .. } => album.close(&key.entity, &key.signal),
+            }
+        }
+        self.album = album;
+    }
+
+    /// How much of the fleet the learned detectors look at.
+    pub fn learned(&self) -> Learned {
+        let mut all = Learned {
+            beyond: self.denied[0],
+            entities_beyond: self.denied[1],
+            peers: self.fleet.members(),
+            ..Learned::default()
+        };
+        for shard in &self.shards {
+            all += shard.learned();
+        }
+        all
+    }
+
     fn place_entity(&mut self, id: EntityId, topology: &Topology) -> Place {
+        if id == EntityId::REFUSED {
+            return NOWHERE;
+        }
         if let Some(place) = self.entities.get(id.index()).filter(|place| **place != NOWHERE) {
             return *place;
         }
@@ -160,7 +281,10 @@ impl Detection {
             return *place;
         }
         let Some((entity, signal)) = self.catalog.parts(id) else {
-            debug_assert!(false, "a sample of a series that the catalog does not know");
+            debug_assert!(
+                id == SeriesId::REFUSED,
+                "a sample of a series that the catalog does not know"
+            );
             return UNPLACED;
         };
         if self.series.len() <= id.index() {
@@ -227,5 +351,9 @@ impl Vitals for Detection {
         place
             .and_then(|(shard, index)| Some(self.shards.get(usize::from(*shard))?.vital_of(*index)))
             .unwrap_or_default()
+    }
+
+    fn chart(&self, entity: &EntityName, signal: &SignalName) -> Option<&Chart> {
+        self.album.chart(entity, signal)
     }
 }

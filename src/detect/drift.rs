@@ -127,6 +127,10 @@ impl Detector for Drift {
         }
     }
 
+    fn touch(&self, samples: &[(u32, Sample)]) -> u64 {
+        self.watches.touch(samples, |watch| watch.seen.into())
+    }
+
     fn ended(&mut self, series: usize, at: Timestamp, out: &mut Scribe<'_>) {
         if let Some(watch) = self.watches.get_mut(series)
             && std::mem::take(&mut watch.raised)

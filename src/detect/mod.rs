@@ -10,12 +10,17 @@ mod absence;
 mod alert;
 mod anomaly;
 mod bad_payload;
+mod budget;
+mod clock;
 mod columns;
 mod detection;
 mod drift;
 mod flapping;
+pub mod gated;
+mod joint;
 mod learned;
 pub mod multivariate;
+mod peers;
 mod presence;
 mod rate;
 mod reachability;
@@ -27,15 +32,69 @@ mod settings;
 mod shard;
 mod stuck;
 mod threshold;
+mod trace;
+pub mod trained;
 pub mod univariate;
 
+pub use anomaly::strength_as_surprise;
+pub use budget::{Frequency, FrequencyError};
 pub use detection::{Detection, Parallel, Sequential};
 pub use scope::Scope;
 pub use scribe::Scribe;
 pub use settings::{Settings, SettingsError};
 pub use shard::{EntityMeta, Shard, Vital, Vitals};
+pub use trace::{Chart, Point};
+
+use serde::Serialize;
 
 use crate::model::{Event, Sample, Timestamp};
+
+use trace::{Outlook, Ring};
+
+/// A detector asks for state that is dear. Places are bounded and given away by name, whatever the shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// A close watch of that series.
+    Series(u32),
+    /// A joint watch of that entity, of so many signals.
+    Entity(u32, usize),
+    /// To learn from what was gathered of that entity, which takes a moment. Asked again each row until it is granted.
+    Fit(u32),
+}
+
+/// How much of the fleet the learned detectors look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Learned {
+    /// Series of which the usual is being learned: nothing is said of them yet.
+    pub learning: u64,
+    /// Series that are watched for jumps.
+    pub watched: u64,
+    /// Those among them that are watched closely: value, time of day, shift, noise.
+    pub closely: u64,
+    /// Series for which there was no place among the closely watched (`detect.anomaly.max_series`).
+    pub beyond: u64,
+    /// Entities whose signals are judged together.
+    pub entities: u64,
+    /// Entities whose signals are being learned together.
+    pub entities_learning: u64,
+    /// Entities for which there was no place (`detect.joint.max_signals`).
+    pub entities_beyond: u64,
+    /// Series that are compared with those of their group.
+    pub peers: u64,
+}
+
+impl std::ops::AddAssign for Learned {
+    fn add_assign(&mut self, more: Self) {
+        self.learning += more.learning;
+        self.watched += more.watched;
+        self.closely += more.closely;
+        self.beyond += more.beyond;
+        self.entities += more.entities;
+        self.entities_learning += more.entities_learning;
+        self.entities_beyond += more.entities_beyond;
+        self.peers += more.peers;
+    }
+}
 
 /// Turns telemetry and events into symptoms. O(1) per sample; state bounded by the number of series and entities.
 pub trait Detector: Send {
@@ -63,6 +122,12 @@ pub trait Detector: Send {
         let _ = (heard, out);
     }
 
+    /// How far arrival lay behind the device's own time, in nanoseconds, for messages of the tick at hand that carry a time of
+    /// their own: when, of which entity. Those of one entity are in the order of their arrival.
+    fn lagged(&mut self, lags: &[(Timestamp, u32, i64)], out: &mut Scribe<'_>) {
+        let _ = (lags, out);
+    }
+
     /// Something happened to an entity.
     fn event(&mut self, entity: usize, event: &Event, out: &mut Scribe<'_>) {
         let _ = (entity, event, out);
@@ -76,6 +141,33 @@ pub trait Detector: Send {
     /// Time has come this far: for what time alone reveals.
     fn tick(&mut self, now: Timestamp, out: &mut Scribe<'_>) {
         let _ = (now, out);
+    }
+
+    /// What it asks for since the last tick.
+    fn asks(&mut self, asks: &mut Vec<Ask>) {
+        let _ = asks;
+    }
+
+    /// What it asked for is granted.
+    fn grant(&mut self, ask: Ask) {
+        let _ = ask;
+    }
+
+    /// The last values of a series, if it keeps them.
+    fn trace(&self, series: usize) -> Option<&Ring> {
+        let _ = series;
+        None
+    }
+
+    /// What it knows of a series beyond its values.
+    fn outlook(&self, series: usize) -> Option<Outlook> {
+        let _ = series;
+        None
+    }
+
+    /// How much it looks at.
+    fn learned(&self) -> Learned {
+        Learned::default()
     }
 }
 
@@ -95,9 +187,14 @@ fn registry(settings: &Settings) -> Vec<Box<dyn Detector>> {
         Box::new(flapping::Flapping::new(&settings.flapping)),
         Box::new(sequence::Sequence::default()),
         Box::new(alert::Alert),
+        Box::new(clock::Clock::new(&settings.clock)),
+        Box::new(joint::Joint::new(&settings.joint)),
+        Box::new(trained::range::TrainedRange::new(&settings.models)),
     ]
 }
 
+#[cfg(test)]
+mod learned_tests;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

@@ -67,7 +67,7 @@ impl Detector for Restarted {
         };
         let before = start.replace(sample.value);
         if before.is_some_and(|before| sample.value > before + JITTER_S) {
-            let entity = out.series[series].entity as usize;
+            let entity = out.entity_of(series);
             self.note(
                 entity,
                 sample.at,

@@ -1,10 +1,11 @@
 //! Where detectors write their findings.
 
 use crate::model::symptom::Finding;
-use crate::model::{Catalog, EntityName, Evidence, Severity, Symptom, SymptomKey, SymptomKind, Timestamp};
+use crate::model::{Catalog, EntityName, Evidence, Severity, SignalName, Symptom, SymptomKey, SymptomKind, Timestamp};
 
 use super::EntityMeta;
-use super::shard::Series;
+use super::budget::Ledger;
+use crate::store::{Columns, Tag};
 
 /// Collects findings of one shard and knows the names behind its indices.
 pub struct Scribe<'a> {
@@ -12,8 +13,10 @@ pub struct Scribe<'a> {
     pub now: Timestamp,
     pub(super) catalog: &'a Catalog,
     pub(super) entities: &'a [EntityMeta],
-    pub(super) series: &'a [Series],
+    pub(super) store: &'a mut Columns,
     pub(super) findings: &'a mut Vec<Finding>,
+    /// What each entity has spent of its false alarms.
+    pub(super) ledger: &'a mut Ledger,
 }
 
 /// A finding without its names.
@@ -38,9 +41,19 @@ impl Scribe<'_> {
         &self.entities[entity]
     }
 
+    /// The index of the entity whose series that is.
+    pub fn entity_of(&self, series: usize) -> usize {
+        self.store.tag(series).entity as usize
+    }
+
+    /// Of what signal it is.
+    pub fn signal_of(&self, series: usize) -> SignalName {
+        self.catalog.signal_name(self.store.tag(series).signal)
+    }
+
     /// A symptom of one signal.
     pub fn raise_series(&mut self, series: usize, draft: Draft) {
-        let Series { entity, signal, .. } = self.series[series];
+        let Tag { entity, signal, .. } = self.store.tag(series);
         let signal = self.catalog.signal_name(signal);
         let key = SymptomKey {
             entity: self.name(entity as usize),
@@ -52,7 +65,7 @@ impl Scribe<'_> {
 
     /// The symptom of one signal is over.
     pub fn clear_series(&mut self, series: usize, kind: SymptomKind, at: Timestamp) {
-        let Series { entity, signal, .. } = self.series[series];
+        let Tag { entity, signal, .. } = self.store.tag(series);
         let signal = self.catalog.signal_name(signal);
         self.findings.push(Finding::Cleared {
             key: SymptomKey {

@@ -1,11 +1,14 @@
 //! The rules of the detectors, as they stand in the config under `detect`.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{EntityKind, Severity, Span, SymptomKind};
 
-use super::Scope;
+use super::trained::Models;
+use super::{Frequency, Scope};
 
 /// What is looked for. Threshold and rate rules are stated; everything else is learned and needs no numbers.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -24,12 +27,23 @@ pub struct Settings {
     pub stuck: LearnedSettings,
     /// Signals that creep away.
     pub drift: LearnedSettings,
-    /// Signals that jump away.
-    pub anomaly: LearnedSettings,
+    /// Signals that leave what is usual for them.
+    pub anomaly: AnomalySettings,
+    /// Signals of one device that no longer fit together.
+    pub joint: JointSettings,
+    /// Devices that go their own way, apart from their group.
+    pub peers: PeersSettings,
+    /// Clocks that are wrong.
+    pub clock: ClockSettings,
+    /// How often learned detectors may be wrong. Their thresholds follow from it.
+    pub false_alarms: FalseAlarms,
     /// Payloads that cannot be read.
     pub bad_payload: BadPayloadSettings,
     /// Entities that go up and down.
     pub flapping: FlappingSettings,
+    /// What was trained beforehand: the files that the config names under `models`.
+    #[serde(skip)]
+    pub models: Arc<Models>,
 }
 
 /// A static bound with hysteresis and hold.
@@ -158,6 +172,120 @@ impl Default for LearnedSettings {
     }
 }
 
+/// How often learned detectors may be wrong.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FalseAlarms {
+    /// So many false alarms may a device cost, over all of its signals, such as `1/month`, `2/week`, `1/day` or `3/12h`. The more a device
+    /// is judged in that time, the stranger something has to be to be told; a device that has had its share needs to be stranger yet.
+    pub per_device: Frequency,
+}
+
+/// Signals that leave what is usual for them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AnomalySettings {
+    /// Look for it.
+    pub enabled: bool,
+    /// For the signals of these kinds of entity. Gauges of services jump and rest by nature, and have alerting rules of their own.
+    pub kinds: Vec<EntityKind>,
+    /// Samples to learn from before a jump is told. What is watched closely is learned for a day or 1500 samples more.
+    pub warm_up: u32,
+    /// So many series are watched closely: value, time of day, shape of the day, shift, noise. About 2 kB each. The others are watched for
+    /// jumps only, and counted in `status` and `/metrics`.
+    pub max_series: u64,
+    /// How bad.
+    pub severity: Severity,
+}
+
+impl Default for AnomalySettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            kinds: vec![EntityKind::Device, EntityKind::Gateway],
+            warm_up: 100,
+            max_series: 10_000,
+            severity: Severity::Warning,
+        }
+    }
+}
+
+/// Signals of one device that no longer fit together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct JointSettings {
+    /// Look for it.
+    pub enabled: bool,
+    /// For entities of these kinds that have two signals or more, and at most 64.
+    pub kinds: Vec<EntityKind>,
+    /// Rows to learn from before a word is said. `100..=10000`.
+    pub learn_rows: u32,
+    /// Entities are judged this way until they have so many signals together; the others are counted in `status` and `/metrics`. While it
+    /// is learned, a signal costs 5 kB with the default `learn_rows`.
+    pub max_signals: u64,
+    /// How bad.
+    pub severity: Severity,
+}
+
+impl Default for JointSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            kinds: vec![EntityKind::Device, EntityKind::Gateway],
+            learn_rows: 600,
+            max_signals: 5000,
+            severity: Severity::Warning,
+        }
+    }
+}
+
+/// Devices that go their own way. Compared are those that the topology puts into one `group`, else those behind one gateway.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PeersSettings {
+    /// Look for it.
+    pub enabled: bool,
+    /// For entities of these kinds.
+    pub kinds: Vec<EntityKind>,
+    /// So many series are compared, at most 256 of one group.
+    pub max_series: u64,
+    /// How bad.
+    pub severity: Severity,
+}
+
+impl Default for PeersSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            kinds: vec![EntityKind::Device],
+            max_series: 10_000,
+            severity: Severity::Warning,
+        }
+    }
+}
+
+/// Clocks that are wrong, of entities whose messages carry a time of their own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClockSettings {
+    /// Look for it.
+    pub enabled: bool,
+    /// Off by less than this is nothing, however steady the clock was.
+    pub min_shift: Span,
+    /// How bad.
+    pub severity: Severity,
+}
+
+impl Default for ClockSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            min_shift: Span::secs(5),
+            severity: Severity::Warning,
+        }
+    }
+}
+
 /// When unreadable payloads are more than a note.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -253,6 +381,12 @@ impl Settings {
                     wanted: "at least 1",
                 });
             }
+        }
+        if !(100..=10_000).contains(&self.joint.learn_rows) {
+            return Err(SettingsError::Number {
+                place: "detect.joint.learn_rows".into(),
+                wanted: "between 100 and 10000",
+            });
         }
         Ok(())
     }

@@ -4,13 +4,15 @@ use crate::model::event::Presence;
 use crate::model::sample::is_stale;
 use crate::model::symptom::Finding;
 use crate::model::{
-    Catalog, EntityKind, EntityName, Event, EventKind, Reach, Sample, SignalId, Span, Timestamp, Topology,
+    Catalog, EntityKind, EntityName, Event, EventKind, Reach, Sample, SignalId, SignalName, Span, Timestamp, Topology,
 };
-use crate::store::{Columns, Counts, Pushed};
+use crate::store::{Columns, Counts, Pushed, Tag};
 
-use super::columns::Slots;
+use super::budget::Ledger;
+use super::columns::{Latest, Slots};
 use super::scribe::Scribe;
-use super::{Detector, Settings, registry};
+use super::trace::{Chart, Outlook, Point};
+use super::{Ask, Detector, Learned, Settings, registry};
 
 /// What detectors may know of an entity.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +42,12 @@ pub struct Vital {
 pub trait Vitals {
     /// Of that entity; nothing known is the default.
     fn vital(&self, entity: &str) -> Vital;
+
+    /// The picture of a signal around a symptom of it, if one was taken.
+    fn chart(&self, entity: &EntityName, signal: &SignalName) -> Option<&Chart> {
+        let _ = (entity, signal);
+        None
+    }
 }
 
 /// See the module.
@@ -51,7 +59,6 @@ pub struct Shard {
     speech: Vec<Timestamp>,
     /// Of those that anybody tried to reach or spoke for: few of the many.
     vitals: Slots<Vital>,
-    series: Vec<Series>,
     detectors: Vec<Box<dyn Detector>>,
     samples: Vec<(u32, Sample)>,
     pub(super) events: Vec<(u32, Event)>,
@@ -59,19 +66,10 @@ pub struct Shard {
     findings: Vec<Finding>,
     /// Who spoke in the tick at hand, and when.
     heard: Vec<(Timestamp, u32)>,
-}
-
-/// What every sample asks of its series: four to a line of cache.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Series {
-    /// Whose.
-    pub(super) entity: u32,
-    /// Of what signal.
-    pub(super) signal: SignalId,
-    /// One more than the place of its latest sample in the tick at hand.
-    latest: u32,
-    /// A bit for each detector that wants its samples.
-    wants: u16,
+    latest: Latest,
+    /// How late whose messages were by their own time.
+    lags: Vec<(Timestamp, u32, i64)>,
+    ledger: Ledger,
 }
 
 /// Has never spoken.
@@ -91,13 +89,15 @@ impl Shard {
             entities: Vec::new(),
             speech: Vec::new(),
             vitals: Slots::default(),
-            series: Vec::new(),
             detectors,
             samples: Vec::new(),
             events: Vec::new(),
             now: Timestamp::EPOCH,
             findings: Vec::new(),
             heard: Vec::new(),
+            latest: Latest::default(),
+            lags: Vec::new(),
+            ledger: Ledger::new(settings.false_alarms.per_device),
         }
     }
 
@@ -126,20 +126,14 @@ impl Shard {
     }
 
     pub(super) fn add_series(&mut self, entity: u32, signal: SignalId) -> u32 {
-        let index = self.store.add();
+        let index = self.store.len();
         let name = self.catalog.signal_name(signal);
         let meta = &self.entities[entity as usize];
         let mut wants = 0;
         for (bit, detector) in self.detectors.iter_mut().enumerate() {
             wants |= u16::from(detector.attach(index, name.as_str(), meta)) << bit;
         }
-        let series = Series {
-            entity,
-            signal,
-            latest: 0,
-            wants,
-        };
-        self.series.push(series);
+        self.store.add(Tag { entity, signal, wants });
         u32::try_from(index).unwrap_or(u32::MAX)
     }
 
@@ -151,14 +145,13 @@ impl Shard {
             now: self.now,
             catalog: &self.catalog,
             entities: &self.entities,
-            series: &self.series,
+            store: &mut self.store,
             findings: &mut self.findings,
+            ledger: &mut self.ledger,
         };
         for chunk in self.samples.chunks(CHUNK) {
-            let mut touched = 0;
-            for (series, _) in chunk {
-                touched ^= self.store.touch(*series as usize);
-            }
+            let lines = chunk.iter().map(|(series, _)| scribe.store.touch(*series as usize));
+            let mut touched = lines.fold(0, |sum, read| sum ^ read);
             for detector in &self.detectors {
                 touched ^= detector.touch(chunk);
             }
@@ -166,7 +159,7 @@ impl Shard {
             for (series, sample) in chunk {
                 let series = *series as usize;
                 scribe.now = sample.seen;
-                let before = match self.store.push(series, sample) {
+                let before = match scribe.store.push(series, sample) {
                     Pushed::New { before } => before,
                     Pushed::Ended => {
                         for detector in &mut self.detectors {
@@ -176,7 +169,7 @@ impl Shard {
                     }
                     Pushed::Dropped => continue,
                 };
-                let mut wants = self.series[series].wants;
+                let mut wants = scribe.store.tag(series).wants;
                 while wants != 0 {
                     let bit = wants.trailing_zeros() as usize;
                     wants &= wants - 1;
@@ -205,14 +198,19 @@ impl Shard {
         for detector in &mut self.detectors {
             detector.tick(self.now, &mut scribe);
         }
+        self.ledger.settle();
     }
 
-    /// Takes in a sample of the tick at hand. A late or repeated sample is a sign of life as well; a retained one is not, and the
+    /// Takes in a sample of the tick at hand; `stamped` is the device's own time, believed or not. A late or repeated sample is a sign of life as well; a retained one is not, and the
     /// end of a series is none.
-    pub(super) fn take(&mut self, series: u32, entity: u32, sample: Sample) {
+    pub(super) fn take(&mut self, series: u32, entity: u32, sample: Sample, stamped: Timestamp) {
         // The signals of one message say one thing.
         if !sample.retained && !is_stale(sample.value) && self.heard.last() != Some(&(sample.seen, entity)) {
             self.heard.push((sample.seen, entity));
+            let lag = sample.seen.nanos().saturating_sub(stamped.nanos());
+            if lag != 0 {
+                self.lags.push((sample.seen, entity, lag));
+            }
         }
         self.samples.push((series, sample));
     }
@@ -233,33 +231,29 @@ impl Shard {
             now: self.now,
             catalog: &self.catalog,
             entities: &self.entities,
-            series: &self.series,
+            store: &mut self.store,
             findings: &mut self.findings,
+            ledger: &mut self.ledger,
         };
         for detector in &mut self.detectors {
             detector.spoke(&self.heard, &mut scribe);
         }
         self.heard.clear();
+        if !self.lags.is_empty() {
+            self.lags.sort_unstable();
+            for detector in &mut self.detectors {
+                detector.lagged(&self.lags, &mut scribe);
+            }
+            self.lags.clear();
+        }
     }
 
     /// Puts what arrived into an order that does not depend on arrival: the samples of each series by their time, events
     /// by entity and time. Series do not look at one another, so only a series that is out of order is worth a sort.
     fn put_in_order(&mut self) {
         let rank = |sample: &Sample| (sample.at, sample.seen, sample.retained, sample.value.to_bits());
-        let mut ordered = true;
-        if self.samples.len() > 1 {
-            for place in 0..self.samples.len() {
-                let (series, sample) = self.samples[place];
-                let latest = &mut self.series[series as usize].latest;
-                if *latest > 0 && rank(&self.samples[*latest as usize - 1].1) > rank(&sample) {
-                    ordered = false;
-                }
-                *latest = u32::try_from(place + 1).unwrap_or(u32::MAX);
-            }
-            for (series, _) in &self.samples {
-                self.series[*series as usize].latest = 0;
-            }
-        }
+        let by_rank = |a: &(u32, Sample), b: &(u32, Sample)| rank(&a.1) <= rank(&b.1);
+        let ordered = self.samples.is_sorted_by(by_rank) || self.latest.each_in_order(&self.samples, rank);
         if !ordered {
             self.samples.sort_by_key(|(_, sample)| rank(sample));
         }
@@ -273,6 +267,56 @@ impl Shard {
                 )
             });
         }
+    }
+
+    /// What its detectors ask for, with the names by which places are given away.
+    pub(super) fn take_asks(&mut self, into: &mut Vec<(EntityName, SignalName, Ask)>) {
+        let mut asks = Vec::new();
+        for detector in &mut self.detectors {
+            detector.asks(&mut asks);
+        }
+        for ask in asks {
+            let (entity, signal) = match ask {
+                Ask::Series(series) => {
+                    let tag = self.store.tag(series as usize);
+                    (tag.entity, self.catalog.signal_name(tag.signal))
+                }
+                Ask::Entity(entity, _) | Ask::Fit(entity) => (entity, SignalName::default()),
+            };
+            into.push((self.entities[entity as usize].name.clone(), signal, ask));
+        }
+    }
+
+    pub(super) fn grant(&mut self, ask: Ask) {
+        for detector in &mut self.detectors {
+            detector.grant(ask);
+        }
+    }
+
+    pub(super) fn learned(&self) -> Learned {
+        let mut all = Learned::default();
+        for detector in &self.detectors {
+            all += detector.learned();
+        }
+        all
+    }
+
+    /// The last values of a series: those that a detector keeps, else the few of the store.
+    pub(super) fn points(&self, series: usize) -> Vec<Point> {
+        if let Some(ring) = self.detectors.iter().find_map(|detector| detector.trace(series)) {
+            return ring.points().collect();
+        }
+        let point = |(at, value)| Point {
+            at,
+            value: value as f32,
+            surprise: 0.0,
+        };
+        self.store.window(series).map(point).collect()
+    }
+
+    pub(super) fn outlook(&self, series: usize) -> Outlook {
+        let known = self.detectors.iter().find_map(|detector| detector.outlook(series));
+        known.unwrap_or_default()
     }
 
     pub(super) fn take_findings(&mut self, into: &mut Vec<Finding>) {

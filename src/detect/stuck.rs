@@ -96,7 +96,14 @@ impl Detector for Stuck {
         }
         match bound {
             Some(bound) if repeat && !watch.raised && u32::from(watch.run) >= bound => {
+                // Once in a million runs is too often for a device that is judged more than a million times.
+                let entity = out.entity_of(series);
+                let bar = out.ledger.bar(entity, sample.at.since(then).as_secs_f32(), out.now);
+                if f64::from(watch.run) * -f64::from(watch.repeats).max(P_MIN).ln() < f64::from(bar) {
+                    return;
+                }
                 watch.raised = true;
+                out.ledger.spend(entity, out.now);
                 let draft = Draft {
                     kind: SymptomKind::Stuck,
                     severity: self.settings.severity,
@@ -123,6 +130,10 @@ impl Detector for Stuck {
             }
             _ => {}
         }
+    }
+
+    fn touch(&self, samples: &[(u32, Sample)]) -> u64 {
+        self.watches.touch(samples, |watch| watch.seen.into())
     }
 
     fn ended(&mut self, series: usize, at: Timestamp, out: &mut Scribe<'_>) {

@@ -6,20 +6,22 @@ use crate::model::symptom::Finding;
 use crate::model::{Batch, Catalog, Check, Entity, EntityKind, EventKind, Reach, Span, Topology, TopologyChange};
 
 /// Feeds detectors as the engine would, and keeps what they found.
-struct Bench {
-    catalog: Catalog,
-    detection: Detection,
-    topology: Topology,
-    now: Timestamp,
-    found: Vec<String>,
+pub struct Bench {
+    pub catalog: Catalog,
+    pub detection: Detection,
+    pub topology: Topology,
+    pub now: Timestamp,
+    pub found: Vec<String>,
+    /// The latest words of each symptom.
+    pub texts: std::collections::BTreeMap<String, String>,
 }
 
 impl Bench {
-    fn new(yaml: &str) -> Self {
+    pub fn new(yaml: &str) -> Self {
         Self::sharded(yaml, 1)
     }
 
-    fn sharded(yaml: &str, shards: usize) -> Self {
+    pub fn sharded(yaml: &str, shards: usize) -> Self {
         let settings: Settings = serde_saphyr::from_str(yaml).unwrap();
         let catalog = Catalog::new();
         let detection = Detection::new(&settings, catalog.clone(), shards).unwrap();
@@ -29,10 +31,11 @@ impl Bench {
             topology: Topology::new(),
             now: Timestamp::from_secs(1000),
             found: Vec::new(),
+            texts: std::collections::BTreeMap::new(),
         }
     }
 
-    fn entity(mut self, name: &str, kind: EntityKind, period: Option<Span>) -> Self {
+    pub fn entity(mut self, name: &str, kind: EntityKind, period: Option<Span>) -> Self {
         let entity = Entity {
             name: name.into(),
             kind,
@@ -44,7 +47,7 @@ impl Bench {
         self
     }
 
-    fn sample(&self, entity: &str, signal: &str, value: f64) -> Sample {
+    pub fn sample(&self, entity: &str, signal: &str, value: f64) -> Sample {
         Sample {
             series: self.catalog.series(entity, signal),
             retained: false,
@@ -54,9 +57,15 @@ impl Bench {
         }
     }
 
-    fn feed(&mut self, batch: Batch) {
+    pub fn feed(&mut self, batch: Batch) {
         self.detection.batch(batch);
         let findings = self.detection.tick(self.now, &self.topology, &Sequential);
+        for finding in &findings {
+            if let Finding::Raised(symptom) = finding {
+                let text = format!("{} {}", symptom.score, symptom.evidence.text);
+                self.texts.insert(symptom.key.to_string(), text);
+            }
+        }
         self.found.extend(findings.iter().map(|finding| match finding {
             Finding::Raised(symptom) => format!("+ {}", symptom.key),
             Finding::Cleared { key, .. } => format!("- {key}"),
@@ -64,7 +73,7 @@ impl Bench {
     }
 
     /// One value per second.
-    fn values(&mut self, entity: &str, signal: &str, values: impl IntoIterator<Item = f64>) {
+    pub fn values(&mut self, entity: &str, signal: &str, values: impl IntoIterator<Item = f64>) {
         for value in values {
             self.now = self.now + Span::secs(1).0;
             let sample = self.sample(entity, signal, value);
@@ -75,7 +84,7 @@ impl Bench {
         }
     }
 
-    fn wait(&mut self, span: Span) {
+    pub fn wait(&mut self, span: Span) {
         self.now = self.now + span.0;
         self.feed(Batch::default());
     }
@@ -108,7 +117,7 @@ impl Bench {
 }
 
 /// Noise without a random source: the digits of a linear congruence.
-fn noise(n: u32) -> f64 {
+pub fn noise(n: u32) -> f64 {
     f64::from(n.wrapping_mul(1_103_515_245).wrapping_add(12_345) >> 16 & 0x7fff) / 32_768.0
 }
 

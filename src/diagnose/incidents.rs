@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::detect::Vitals;
+use crate::model::incident::Link;
 use crate::model::symptom::Finding;
 use crate::model::{EntityName, Incident, IncidentId, Symptom, SymptomKey, Timestamp, Topology};
 
 use super::group::{Group, groups};
+use super::links::links;
 use super::pattern::Library;
 use super::scene::{Scene, Siblings};
 use super::settings::Settings;
@@ -25,6 +27,13 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 const LOOK_AGAIN_LATER: Duration = Duration::from_secs(2);
 const YOUNG: Duration = Duration::from_secs(30);
 
+/// Symptoms of other incidents that began so near are looked at for links, and so many of them.
+const NEAR: Duration = Duration::from_secs(10);
+const OTHERS: usize = 32;
+
+/// How often incidents begin is counted over this many seconds at least.
+const RATE_OVER_S: f64 = 60.0;
+
 /// Groups symptoms into incidents and names their causes. See [`crate::diagnose`].
 pub struct Diagnosis {
     settings: Settings,
@@ -37,6 +46,8 @@ pub struct Diagnosis {
     incidents: BTreeMap<IncidentId, Incident>,
     next: u64,
     inferred: Timestamp,
+    /// When it first looked: how often incidents begin is counted from here.
+    began: Option<Timestamp>,
 }
 
 impl Diagnosis {
@@ -53,6 +64,7 @@ impl Diagnosis {
             incidents: BTreeMap::new(),
             next: 1,
             inferred: Timestamp::EPOCH,
+            began: None,
         }
     }
 
@@ -92,12 +104,14 @@ impl Diagnosis {
         vitals: &dyn Vitals,
     ) -> Vec<Incident> {
         let mut touched = BTreeSet::new();
+        self.began.get_or_insert(now);
         for finding in findings {
             self.apply(finding, now, &mut touched);
         }
         if !findings.is_empty() || self.due(now) {
             self.inferred = now;
             self.regroup(now, topology, vitals, &mut touched);
+            self.relink(now, vitals, &mut touched);
         }
         self.close(now, &mut touched);
         touched
@@ -215,6 +229,46 @@ impl Diagnosis {
         self.belongs = belongs;
     }
 
+    /// What began together and what ran ahead, of the incidents that are open. Told again only where that has changed.
+    fn relink(&mut self, now: Timestamp, vitals: &dyn Vitals, touched: &mut BTreeSet<IncidentId>) {
+        let secs = self.began.map_or(0.0, |began| now.since(began).as_secs_f64());
+        let rate = self.next as f64 / secs.max(RATE_OVER_S);
+        let mut fresh = Vec::new();
+        for incident in self.incidents.values().filter(|incident| incident.is_open()) {
+            // What is over keeps the links that it had.
+            if incident.symptoms.is_empty() {
+                continue;
+            }
+            let of_others = |symptom: &&Symptom| {
+                let of = self.belongs.get(&symptom.key).is_some_and(|id| *id != incident.id);
+                let near = symptom.onset >= incident.onset - NEAR && symptom.onset <= incident.onset + NEAR;
+                of && near
+            };
+            let others: Vec<&Symptom> = self
+                .standing
+                .values()
+                .flatten()
+                .filter(of_others)
+                .take(OTHERS)
+                .collect();
+            let found = links(incident, &others, rate, vitals);
+            let gist = |links: &[Link]| -> Vec<(SymptomKey, SymptomKey, i64)> {
+                let rounded = |link: &Link| (link.first.clone(), link.then.clone(), (link.lag_s * 2.0).round() as i64);
+                links.iter().map(rounded).collect::<BTreeSet<_>>().into_iter().collect()
+            };
+            if gist(&found) != gist(&incident.links) {
+                fresh.push((incident.id, found));
+            }
+        }
+        for (id, links) in fresh {
+            if let Some(incident) = self.incidents.get_mut(&id) {
+                incident.links = links;
+                incident.updated = now;
+                touched.insert(id);
+            }
+        }
+    }
+
     /// The number for a group: that of the oldest open incident that it continues, or a new one. A group without any known
     /// symptom continues an incident whose symptoms are all over but which still waits to be closed, if it sits at the same place.
     fn claim(&mut self, group: &Group, claimed: &BTreeSet<IncidentId>, topology: &Topology) -> IncidentId {
@@ -267,6 +321,7 @@ impl Diagnosis {
             topology_version: topology.version(),
             symptoms: Vec::new(),
             past: Vec::new(),
+            links: Vec::new(),
             hypotheses: Vec::new(),
         });
         let gist = |hypotheses: &[crate::model::Hypothesis]| -> Vec<(String, String, i64)> {

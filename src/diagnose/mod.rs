@@ -18,6 +18,7 @@ mod group;
 mod incidents;
 mod infer;
 mod learn;
+mod links;
 mod pattern;
 mod rank;
 mod scene;

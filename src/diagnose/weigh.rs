@@ -197,6 +197,10 @@ impl<'a> Weighed<'a> {
                 | SymptomKind::Stuck
                 | SymptomKind::Drift
                 | SymptomKind::Anomaly
+                | SymptomKind::Unit
+                | SymptomKind::Joint
+                | SymptomKind::Decoupled
+                | SymptomKind::Apart
                 | SymptomKind::Alert
         );
         let signal = &symptom.key.signal;

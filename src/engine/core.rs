@@ -9,11 +9,12 @@ use crate::detect::{self, Detection, Parallel};
 use crate::diagnose::{self, Diagnosis, Library};
 use crate::model::{
     Batch, Catalog, EntityName, Event, EventKind, Incident, IncidentId, Lease, Plan, PlanId, Service, ServiceName,
-    Timestamp, Topology, TopologyChange, Verdict,
+    Share, Timestamp, Topology, TopologyChange, Verdict,
 };
 use crate::plan::Playbooks;
 
-use super::{Effects, Input, Notification, PlanEvent, Record, settling};
+use super::ahead::Ahead;
+use super::{Effects, Input, Notification, PlanEvent, Record, RuleDesk, RuleSettings, settling};
 
 /// What an engine is made of.
 pub struct Setup {
@@ -37,6 +38,8 @@ pub struct Setup {
     pub playbooks: Arc<Playbooks>,
     /// How many parts the detectors' state is split into. Decisions do not depend on it.
     pub shards: usize,
+    /// Prometheus rules.
+    pub rules: RuleSettings,
     /// How the parts are worked on. Decisions do not depend on it.
     pub parallel: Box<dyn Parallel + Send>,
 }
@@ -47,6 +50,9 @@ pub enum SetupError {
     /// The detectors' rules contradict themselves.
     #[error(transparent)]
     Detect(#[from] detect::SettingsError),
+    /// A Prometheus rule cannot be carried out.
+    #[error("rules.alerts: {0}")]
+    Rules(String),
 }
 
 /// The pure core. See [`crate::engine`].
@@ -56,6 +62,8 @@ pub struct Engine {
     pub(super) topology: Topology,
     pub(super) policy: Policy,
     pub(super) detection: Detection,
+    pub(super) rules: RuleDesk,
+    catalog: Catalog,
     pub(super) diagnosis: Diagnosis,
     pub(super) senses: Senses,
     pub(super) services: BTreeMap<ServiceName, Service>,
@@ -63,6 +71,8 @@ pub struct Engine {
     pub(super) playbooks: Arc<Playbooks>,
     pub(super) ledger: Ledger,
     pub(super) lease: Lease,
+    pub(super) shares: BTreeMap<String, Share>,
+    pub(super) ahead: Ahead,
     pub(super) held: bool,
     pub(super) unready: Option<(Timestamp, String)>,
     pub(super) approved: BTreeSet<(IncidentId, ServiceName)>,
@@ -76,7 +86,7 @@ pub struct Engine {
     parallel: Box<dyn Parallel + Send>,
     detect_settings: detect::Settings,
     shards: usize,
-    changed: bool,
+    pub(super) changed: bool,
     reviewed: Timestamp,
 }
 
@@ -96,7 +106,9 @@ impl Engine {
             .map(|service| (service.name.clone(), ServiceState::new(service.active.clone())))
             .collect();
         Ok(Self {
+            catalog: setup.catalog.clone(),
             detection: Detection::new(&setup.detect, setup.catalog, setup.shards)?,
+            rules: RuleDesk::new(setup.rules).map_err(SetupError::Rules)?,
             diagnosis: Diagnosis::new(
                 setup.diagnose,
                 setup.library,
@@ -121,6 +133,8 @@ impl Engine {
                 seq: 0,
                 until: Timestamp::EPOCH,
             },
+            shares: BTreeMap::new(),
+            ahead: Ahead::default(),
             held: false,
             unready: None,
             approved: BTreeSet::new(),
@@ -162,8 +176,11 @@ impl Engine {
                 *state = known;
             }
         }
+        next.rules = next.rules.succeed(&self.rules);
         next.now = self.now;
         next.lease = self.lease;
+        std::mem::swap(&mut next.shares, &mut self.shares);
+        std::mem::swap(&mut next.ahead, &mut self.ahead);
         next.held = self.held;
         next.unready = self.unready.take();
         next.probe_seq = self.probe_seq;
@@ -193,11 +210,19 @@ impl Engine {
                 self.changed = true;
             }
             Input::Lease(lease) => self.renew(lease),
+            Input::Share(share) => self.share(share, effects),
             Input::Tick(now) => self.tick(now, effects),
         }
     }
 
-    fn take(&mut self, batch: Batch) {
+    fn take(&mut self, mut batch: Batch) {
+        // What others see confirms or denies; symptoms are what this agent sees itself.
+        let foreign = |event: &Event| matches!(&event.kind, EventKind::Reach { vantage, .. } if *vantage != self.agent);
+        if batch.events.iter().any(foreign) {
+            let (others, own) = batch.events.into_iter().partition(foreign);
+            batch.events = own;
+            self.pending.extend::<Vec<Event>>(others);
+        }
         let lasting = |event: &&Event| {
             matches!(
                 event.kind,
@@ -205,22 +230,22 @@ impl Engine {
             )
         };
         self.pending.extend(batch.events.iter().filter(lasting).cloned());
+        self.rules.take(&batch.samples, &self.catalog);
         self.detection.batch(batch);
-    }
-
-    fn renew(&mut self, lease: Lease) {
-        let seq = if lease.epoch == self.lease.epoch {
-            lease.seq.max(self.lease.seq)
-        } else {
-            lease.seq
-        };
-        self.lease = Lease { seq, ..lease };
     }
 
     fn tick(&mut self, now: Timestamp, effects: &mut Effects) {
         // A clock that was set back must not make the past happen again.
         self.now = self.now.max(now);
         self.take_in_pending();
+        let mut alarms = Vec::new();
+        self.rules.tick(self.now, &mut alarms);
+        if !alarms.is_empty() {
+            self.detection.batch(Batch {
+                samples: Vec::new(),
+                events: alarms,
+            });
+        }
         let findings = self.detection.tick(self.now, &self.topology, &*self.parallel);
         let incidents = self
             .diagnosis
@@ -251,6 +276,7 @@ impl Engine {
         for (plan, step, committed) in std::mem::take(&mut self.asks) {
             self.answer(plan, step, committed, effects);
         }
+        self.plan_ahead(effects);
     }
 
     /// What was seen since the last tick, in an order that does not depend on the order of arrival.
@@ -304,7 +330,9 @@ impl Engine {
                 running,
                 taken_back,
                 handed_over,
+                begun,
             } => {
+                self.begun_before(&service, begun);
                 if let Some(state) = self.states.get_mut(&service) {
                     state.active = active;
                     state.moved = moved;

@@ -156,4 +156,6 @@ pub enum NotificationKind {
     Approval,
     /// A plan that started, or how it ended.
     Plan,
+    /// A failure that has not happened yet, and that no plan covers.
+    Coverage,
 }

@@ -7,7 +7,7 @@ use super::Engine;
 
 impl Facts for Engine {
     fn serves(&self, instance: &EntityName) -> Result<(), String> {
-        let Some(look) = self.senses.latest_probe(instance.as_str()) else {
+        let Some(look) = self.senses.own_probe(instance.as_str(), &self.agent) else {
             return Err("nobody has probed it yet".into());
         };
         let age = Span(self.now.since(look.at));

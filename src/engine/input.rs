@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::plan::Outcome;
-use crate::model::{Batch, EntityName, Event, FaultName, IncidentId, Lease, PlanId, ServiceName, Span, Timestamp};
+use crate::model::{
+    Batch, EntityName, Event, FaultName, IncidentId, Lease, PlanId, ServiceName, Share, Span, Timestamp,
+};
 
 /// One input. The same inputs in the same order give the same effects, byte for byte.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +21,8 @@ pub enum Input {
     Operator(OperatorCommand),
     /// Whether, and until when, this agent may act.
     Lease(Lease),
+    /// The same where several agents share the services: for one part of them.
+    Share(Share),
     /// Time has come this far: detect, diagnose, decide.
     Tick(Timestamp),
 }
@@ -86,6 +90,9 @@ pub enum PlanEvent {
         /// A plan left it in a state that a person must look at.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         handed_over: Option<String>,
+        /// The latest failovers that were begun, by whomever: when, and away from where.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        begun: Vec<(Timestamp, EntityName)>,
     },
 }
 

@@ -3,10 +3,13 @@
 //! In: [`Input`]s in one order. Out: [`Effects`]. Never: a thread, a socket, a file, a random source, a clock. Live run,
 //! replay, demo and simulation drive the same engine; only the shell around it differs.
 
+mod ahead;
+mod alarms;
 mod core;
 mod effects;
 mod facts;
 mod input;
+mod leases;
 mod operator;
 mod planning;
 mod review;
@@ -14,6 +17,8 @@ mod settling;
 mod telling;
 mod view;
 
+pub use ahead::Uncovered;
+pub use alarms::{RuleBook, RuleDesk, RuleSettings};
 pub use core::{Engine, Setup, SetupError};
 pub use effects::{Effects, Notification, NotificationKind, Permit, ProbeRequest, Record};
 pub use input::{Input, OperatorCommand, PlanEvent};

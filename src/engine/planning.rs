@@ -59,7 +59,8 @@ impl Engine {
         if to == state.active {
             return Err(format!("{} runs on {to} already", service.name));
         }
-        if self.lease.epoch == 0 || self.now >= self.lease.until {
+        let lease = self.lease_of(&service.name);
+        if lease.epoch == 0 || self.now >= lease.until {
             return Err("this agent holds no lease".into());
         }
         if let Some(reason) = plan::choose(&service, &state.active, &self.topology, self).refusal(&to) {
@@ -87,9 +88,10 @@ impl Engine {
         to: &EntityName,
         why: &str,
     ) -> Result<Plan, Refusal> {
+        let lease = self.lease_of(&service.name);
         let token = Token {
-            epoch: self.lease.epoch,
-            seq: self.lease.seq + 1,
+            epoch: lease.epoch,
+            seq: lease.seq + 1,
         };
         let mut named: Vec<EntityName> = state.named.iter().cloned().collect();
         let steps = |from: &EntityName, to: &EntityName, named: &[EntityName]| {
@@ -142,7 +144,7 @@ impl Engine {
 
     fn launch(&mut self, plan: Plan, effects: &mut Effects) -> PlanId {
         let id = plan.id.clone();
-        self.lease.seq = plan.token.seq;
+        self.used(&plan.service, plan.token);
         if let Some(state) = self.states.get_mut(&plan.service) {
             state.running = Some(id.clone());
             state.named.insert(plan.to.clone());

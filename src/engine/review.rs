@@ -6,6 +6,7 @@ use crate::model::{
     Verdict,
 };
 use crate::plan;
+use crate::plan::fleet::Fleet;
 
 use super::{Effects, Engine, Permit, ProbeRequest, Record};
 
@@ -38,6 +39,7 @@ impl Engine {
         }
         self.verdicts.retain(|(id, _), _| is_open(id));
         self.approved.retain(|(id, _)| is_open(id));
+        let fleet = self.fleet_at_fault(&open);
         for incident in &open {
             let touched: Vec<Service> = self
                 .services
@@ -55,16 +57,16 @@ impl Engine {
                 self.pass(verdict(incident, None, Some(refusal), costs, self.now), effects);
             }
             for service in &touched {
-                self.judge(incident, service, effects);
+                self.judge(incident, service, fleet.as_ref(), effects);
             }
         }
     }
 
-    fn judge(&mut self, incident: &Incident, service: &Service, effects: &mut Effects) {
+    fn judge(&mut self, incident: &Incident, service: &Service, fleet: Option<&Fleet>, effects: &mut Effects) {
         let Some(state) = self.states.get(&service.name).cloned() else {
             return;
         };
-        let target = self.target(service, &state);
+        let target = self.target(service, &state, self.planned(incident, service, fleet));
         let refusal = decide::judge(&self.case(incident, service, &state, &target)).err();
         if refusal
             .as_ref()
@@ -103,7 +105,7 @@ impl Engine {
             policy: &self.policy,
             senses: &self.senses,
             ledger: &self.ledger,
-            lease: self.lease,
+            lease: self.lease_of(&service.name),
             target,
             fenced: self.playbooks.is_fenced(&service.playbook),
             approved: self.approved.contains(&(incident.id, service.name.clone())),
@@ -112,10 +114,12 @@ impl Engine {
         }
     }
 
-    pub(super) fn target(&self, service: &Service, state: &ServiceState) -> Target {
+    /// What was planned ahead, if it is fit by itself now; else the best by itself.
+    fn target(&self, service: &Service, state: &ServiceState, planned: Option<EntityName>) -> Target {
         let choice = plan::choose(service, &state.active, &self.topology, self);
-        match choice.ranked.first() {
-            Some((best, _)) => Target::Found(best.clone()),
+        let planned = planned.filter(|to| choice.refusal(to).is_none());
+        match planned.or_else(|| choice.ranked.first().map(|(best, _)| best.clone())) {
+            Some(best) => Target::Found(best),
             None => Target::None(
                 choice
                     .rejected
@@ -140,7 +144,7 @@ impl Engine {
         let asked = self.probe_sent.get(instance).is_some_and(|at| recent(*at));
         let known = self
             .senses
-            .latest_probe(instance.as_str())
+            .own_probe(instance.as_str(), &self.agent)
             .is_some_and(|look| recent(look.at));
         if asked || known {
             return;
@@ -207,8 +211,10 @@ impl Engine {
     }
 
     fn step_refusal(&self, id: &PlanId, committed: bool) -> Option<Refusal> {
+        let of = self.states.iter().find(|(_, state)| state.running.as_ref() == Some(id));
+        let held = of.map_or(self.lease, |(service, _)| self.lease_of(service));
         let lease = || {
-            (self.lease.epoch == 0 || self.now >= self.lease.until).then(|| Refusal {
+            (held.epoch == 0 || self.now >= held.until).then(|| Refusal {
                 gate: "lease".into(),
                 decision: Decision::Hold,
                 reason: "this agent holds no lease".into(),

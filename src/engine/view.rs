@@ -5,7 +5,7 @@ use crate::detect::Detection;
 use crate::diagnose::{Explanation, Testimony};
 use crate::model::{EntityName, FaultName, Incident, IncidentId, Lease, Service, Timestamp, Topology};
 
-use super::Engine;
+use super::{Engine, RuleDesk};
 
 impl Engine {
     /// The time of the last tick.
@@ -21,6 +21,11 @@ impl Engine {
     /// The graph.
     pub const fn topology(&self) -> &Topology {
         &self.topology
+    }
+
+    /// The Prometheus rules at work and what they look back at.
+    pub const fn rules(&self) -> &RuleDesk {
+        &self.rules
     }
 
     /// The store and the detectors.

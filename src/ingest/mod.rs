@@ -4,8 +4,12 @@
 //! judgement of what they mean. Bad input is counted, reported with its place and dropped alone.
 
 pub mod alertmanager;
+pub mod backup;
 pub mod mqtt;
 pub mod prometheus;
+pub mod push;
+pub mod recorded;
+pub mod replication;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -103,8 +103,13 @@ const TRIES: usize = 20;
 /// Rows of a block that a broken correlation moves.
 const BLOCK: usize = 20;
 
-/// Puts one fault somewhere into `rows`; false if there is no room for it or it would change nothing.
-pub fn inject(rows: &mut Vec<Row>, kind: Kind, rng: &mut Rng) -> bool {
+/// A correlation breaks that was there: at least so strong, and by so much weaker then.
+const RELATED: f64 = 0.5;
+const WEAKER: f64 = 0.3;
+
+/// Puts one fault somewhere into `rows`; false if there is no room for it or it would change nothing. `company` are the other
+/// signals of the device, row by row, if any are known.
+pub fn inject(rows: &mut Vec<Row>, company: &[&[f64]], kind: Kind, rng: &mut Rng) -> bool {
     let (first, last) = (
         (rows.len() as f64 * FIRST) as usize,
         (rows.len() as f64 * LAST) as usize,
@@ -118,7 +123,7 @@ pub fn inject(rows: &mut Vec<Row>, kind: Kind, rng: &mut Rng) -> bool {
         let start = rng.usize(first..last - length);
         let mut faulty = rows.clone();
         apply(&mut faulty, kind, start, length, rng);
-        if touched(rows, &faulty, kind, start, length) {
+        if touched(rows, &faulty, company, kind, start..start + length) {
             *rows = faulty;
             return true;
         }
@@ -126,16 +131,38 @@ pub fn inject(rows: &mut Vec<Row>, kind: Kind, rng: &mut Rng) -> bool {
     false
 }
 
-/// A held or shuffled stretch of a signal that stood still anyway is no fault.
-fn touched(before: &[Row], after: &[Row], kind: Kind, start: usize, length: usize) -> bool {
-    let moved = |range: std::ops::Range<usize>| {
-        let rows = before[range.clone()].iter().zip(&after[range]);
-        rows.filter(|(a, b)| a.value.to_bits() != b.value.to_bits()).count()
+/// A held or shuffled stretch of a signal that stood still anyway is no fault, and one that moved with no other breaks no
+/// correlation.
+fn touched(before: &[Row], after: &[Row], company: &[&[f64]], kind: Kind, range: std::ops::Range<usize>) -> bool {
+    let moved = || {
+        let rows = before[range.clone()].iter().zip(&after[range.clone()]);
+        rows.filter(|(a, b)| a.value.to_bits() != b.value.to_bits()).count() * 2 > range.len()
+    };
+    let broken = || {
+        let values = |rows: &[Row]| rows[range.clone()].iter().map(|row| row.value).collect::<Vec<_>>();
+        let (was, is) = (values(before), values(after));
+        company
+            .iter()
+            .filter_map(|other| other.get(range.clone()))
+            .any(|other| {
+                let then = correlation(&was, other);
+                then.abs() >= RELATED && correlation(&is, other) * then.signum() <= then.abs() - WEAKER
+            })
     };
     match kind {
-        Kind::Stuck | Kind::CorrelationBreak => moved(start..start + length) * 2 > length,
+        Kind::Stuck => moved(),
+        Kind::CorrelationBreak => moved() && (company.is_empty() || broken()),
         _ => true,
     }
+}
+
+/// Pearson's, 0 of what stands still.
+fn correlation(a: &[f64], b: &[f64]) -> f64 {
+    let count = a.len().max(1) as f64;
+    let (mean_a, mean_b) = (a.iter().sum::<f64>() / count, b.iter().sum::<f64>() / count);
+    let product = a.iter().zip(b).map(|(a, b)| (a - mean_a) * (b - mean_b)).sum::<f64>() / count;
+    let spread = deviation(a.iter().copied()) * deviation(b.iter().copied());
+    if spread > 0.0 { product / spread } else { 0.0 }
 }
 
 fn apply(rows: &mut Vec<Row>, kind: Kind, start: usize, length: usize, rng: &mut Rng) {
@@ -256,7 +283,7 @@ mod tests {
 
     fn faulty(kind: Kind) -> Vec<Row> {
         let mut with = rows(6000);
-        assert!(inject(&mut with, kind, &mut Rng::with_seed(7)), "{kind:?}");
+        assert!(inject(&mut with, &[], kind, &mut Rng::with_seed(7)), "{kind:?}");
         with
     }
 
@@ -311,8 +338,26 @@ mod tests {
         for row in &mut still {
             row.value = 4.0;
         }
-        assert!(!inject(&mut still, Kind::Stuck, &mut Rng::with_seed(1)));
-        assert!(!inject(&mut rows(3), Kind::Bias, &mut Rng::with_seed(1)));
-        assert!(!inject(&mut Vec::new(), Kind::Bias, &mut Rng::with_seed(1)));
+        assert!(!inject(&mut still, &[], Kind::Stuck, &mut Rng::with_seed(1)));
+        assert!(!inject(&mut rows(3), &[], Kind::Bias, &mut Rng::with_seed(1)));
+        assert!(!inject(&mut Vec::new(), &[], Kind::Bias, &mut Rng::with_seed(1)));
+    }
+
+    #[test]
+    fn a_correlation_breaks_only_where_there_is_one() {
+        let with = rows(6000);
+        let related: Vec<f64> = with.iter().map(|row| 3.0 - row.value).collect();
+        let mut rng = Rng::with_seed(2);
+        let alien: Vec<f64> = with.iter().map(|_| rng.f64()).collect();
+        let inject = |company: &[&[f64]]| {
+            super::inject(
+                &mut with.clone(),
+                company,
+                Kind::CorrelationBreak,
+                &mut Rng::with_seed(1),
+            )
+        };
+        assert!(inject(&[&related]) && inject(&[&alien, &related]) && inject(&[]));
+        assert!(!inject(&[&alien]));
     }
 }

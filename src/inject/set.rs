@@ -1,8 +1,10 @@
-//! Recorded sets: read from any table, written as `DEVICE/SIGNAL.KIND.csv` with `timestamp,value,label`.
+//! Recorded sets: read from any table, written as `DEVICE/SIGNAL.KIND.csv` with `timestamp,value,label`, and beside them once
+//! `DEVICE/_device.csv.gz` with all signals of the device as they were: what the faulty one has for company.
 //!
 //! A table of `timestamp,value[,label]` is one series; of any other, each column of numbers is one, and a column called
 //! `timestamp`, `datetime` or `time` is its time. Without one, rows are taken to be an interval apart.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -11,7 +13,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::fault::{Kind, Row, inject};
-use crate::eval::detect::{EvalError, table};
+use crate::eval::detect::{EvalError, csv, table};
 use crate::model::Timestamp;
 
 /// One recorded signal of a device.
@@ -169,6 +171,8 @@ pub struct Written {
 /// Writes `each` faulty series of each kind below `out`, drawn by `seed`; a series may be drawn for several kinds.
 pub fn write(series: &[Series], kinds: &[Kind], each: usize, seed: u64, out: &Path) -> Result<Written, InjectError> {
     let lively: Vec<&Series> = series.iter().filter(|series| series.is_lively()).collect();
+    let devices = devices(series);
+    let mut broken = BTreeSet::new();
     let mut rng = Rng::with_seed(seed);
     let mut files = 0;
     for kind in kinds {
@@ -180,9 +184,17 @@ pub fn write(series: &[Series], kinds: &[Kind], each: usize, seed: u64, out: &Pa
                 break;
             }
             let mut rows = series.rows.clone();
-            if !inject(&mut rows, *kind, &mut rng) {
+            let company: Vec<&[f64]> = devices
+                .get(&series.device)
+                .into_iter()
+                .flatten()
+                .filter(|(signal, _)| *signal != series.signal)
+                .map(|(_, values)| values.as_slice())
+                .collect();
+            if !inject(&mut rows, &company, *kind, &mut rng) {
                 continue;
             }
+            broken.insert(&series.device);
             let path = out
                 .join(&series.device)
                 .join(format!("{}.{}.csv", series.signal, kind.name()));
@@ -194,10 +206,49 @@ pub fn write(series: &[Series], kinds: &[Kind], each: usize, seed: u64, out: &Pa
     if files == 0 {
         return Err(InjectError::Nothing(out.to_owned()));
     }
+    for device in broken {
+        let times = series.iter().find(|series| series.device == *device);
+        if let Some((signals, times)) = devices.get(device).zip(times) {
+            let path = out.join(device).join(csv::COMPANY);
+            write_company(&path, signals, &times.rows).map_err(|source| InjectError::Write { path, source })?;
+        }
+    }
     Ok(Written {
         files,
         left_out: series.len() - lively.len(),
     })
+}
+
+/// Of each device with several signals, those that move at all, by name.
+fn devices(series: &[Series]) -> BTreeMap<String, Vec<(String, Vec<f64>)>> {
+    let mut devices: BTreeMap<String, Vec<(String, Vec<f64>)>> = BTreeMap::new();
+    for one in series {
+        let values: Vec<f64> = one.rows.iter().map(|row| row.value).collect();
+        if values.windows(2).any(|pair| pair[0].to_bits() != pair[1].to_bits()) {
+            let signals = devices.entry(one.device.clone()).or_default();
+            signals.push((one.signal.clone(), values));
+        }
+    }
+    devices.retain(|_, signals| {
+        let rows = signals.first().map_or(0, |(_, values)| values.len());
+        signals.len() > 1 && signals.iter().all(|(_, values)| values.len() == rows)
+    });
+    devices
+}
+
+fn write_company(path: &Path, signals: &[(String, Vec<f64>)], times: &[Row]) -> io::Result<()> {
+    let file = io::BufWriter::new(fs::File::create(path)?);
+    let mut file = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+    let names: Vec<&str> = signals.iter().map(|(name, _)| name.as_str()).collect();
+    writeln!(file, "timestamp,{}", names.join(","))?;
+    for (place, row) in times.iter().enumerate() {
+        write!(file, "{}", row.at)?;
+        for (_, values) in signals {
+            write!(file, ",{}", values.get(place).copied().unwrap_or(f64::NAN))?;
+        }
+        writeln!(file)?;
+    }
+    file.finish()?.flush()
 }
 
 fn write_file(path: &Path, rows: &[Row]) -> io::Result<()> {

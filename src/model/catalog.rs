@@ -1,16 +1,26 @@
 //! Interning: each entity, signal and series gets a small number once, so that the hot path never touches text.
 //!
+//! A catalog has room for a stated number of names. A name beyond that gets a number that stands for none, and the refusal is counted:
+//! what was known goes on, and nothing grows without end because one publisher invents names.
+//!
 //! Numbers are handed out in order of first sight and differ from run to run; nothing that a decision depends on, and
 //! nothing that is written down, may be ordered by them. Decoders keep the numbers of what they have seen before, so the
 //! lock is taken for new names only.
 
 use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
 use super::{EntityName, SignalName};
+
+/// Series that a catalog has room for. An agent that watches as many needs some 600 MB for them.
+pub const SERIES_MAX: usize = 2_000_000;
+
+/// Bytes of names that a catalog has room for, for each series.
+const NAME_BYTES: usize = 64;
 
 /// The number of an entity in its [`Catalog`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +35,9 @@ pub struct SignalId(pub u32);
 pub struct SeriesId(pub u32);
 
 impl EntityId {
+    /// No entity: the catalog was full.
+    pub const REFUSED: Self = Self(u32::MAX);
+
     /// As an index into a column.
     pub const fn index(self) -> usize {
         self.0 as usize
@@ -32,6 +45,9 @@ impl EntityId {
 }
 
 impl SignalId {
+    /// No signal: the catalog was full.
+    pub const REFUSED: Self = Self(u32::MAX);
+
     /// As an index into a column.
     pub const fn index(self) -> usize {
         self.0 as usize
@@ -39,6 +55,9 @@ impl SignalId {
 }
 
 impl SeriesId {
+    /// No series: the catalog was full. Nothing can be known of what is sent in its name.
+    pub const REFUSED: Self = Self(u32::MAX);
+
     /// As an index into a column.
     pub const fn index(self) -> usize {
         self.0 as usize
@@ -46,9 +65,17 @@ impl SeriesId {
 }
 
 /// The shared, append-only register of names. Cloning shares it.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Catalog {
     inner: Arc<RwLock<Inner>>,
+    refused: Arc<AtomicU64>,
+    room: usize,
+}
+
+impl Default for Catalog {
+    fn default() -> Self {
+        Self::with_room(SERIES_MAX)
+    }
 }
 
 #[derive(Default)]
@@ -62,8 +89,9 @@ struct Inner {
 /// Texts by number, and numbers by text.
 #[derive(Default)]
 struct Texts {
-    texts: Vec<Arc<str>>,
+    list: Vec<Arc<str>>,
     index: HashTable<u32>,
+    bytes: usize,
 }
 
 /// Seeded alike in every run: the table's order is never observed, and a fixed seed keeps memory use comparable.
@@ -76,63 +104,94 @@ fn pair_hash((entity, signal): (EntityId, SignalId)) -> u64 {
 impl Texts {
     fn find(&self, text: &str) -> Option<u32> {
         let hash = HASHER.hash_one(text);
-        self.index.find(hash, |&id| &*self.texts[id as usize] == text).copied()
+        self.index.find(hash, |&id| &*self.list[id as usize] == text).copied()
     }
 
     fn intern(&mut self, text: &str) -> u32 {
         if let Some(id) = self.find(text) {
             return id;
         }
-        let id = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
-        self.texts.push(text.into());
-        let texts = &self.texts;
+        let id = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
+        self.bytes += text.len();
+        self.list.push(text.into());
+        let list = &self.list;
         self.index.insert_unique(HASHER.hash_one(text), id, |&other| {
-            HASHER.hash_one(&*texts[other as usize])
+            HASHER.hash_one(&*list[other as usize])
         });
         id
     }
 }
 
 impl Catalog {
-    /// An empty catalog.
+    /// An empty catalog with room for [`SERIES_MAX`].
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty catalog with room for so many series, and as many entities and names of signals.
+    pub fn with_room(series: usize) -> Self {
+        Self {
+            inner: Arc::default(),
+            refused: Arc::default(),
+            room: series.min(u32::MAX as usize - 1),
+        }
+    }
+
+    /// How many series it has room for.
+    pub const fn room(&self) -> usize {
+        self.room
+    }
+
+    /// How often something was asked for that there was no room for.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    fn refuse(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Inner> {
         self.inner.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of the entity of that name, new if need be.
+    /// The number of a text, new if need be and there is room.
+    fn intern(&self, text: &str, of: fn(&mut Inner) -> &mut Texts) -> Option<u32> {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let bytes = inner.entities.bytes + inner.signals.bytes + text.len();
+        let texts = of(&mut inner);
+        if texts.list.len() >= self.room || bytes > self.room.saturating_mul(NAME_BYTES) {
+            let known = texts.find(text);
+            drop(inner);
+            if known.is_none() {
+                self.refuse();
+            }
+            return known;
+        }
+        Some(texts.intern(text))
+    }
+
+    /// The number of the entity of that name, new if need be; [`EntityId::REFUSED`] if there is no room for it.
     pub fn entity(&self, name: &str) -> EntityId {
-        if let Some(id) = self.read().entities.find(name) {
-            return EntityId(id);
-        }
-        EntityId(
-            self.inner
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .entities
-                .intern(name),
-        )
+        let known = self.read().entities.find(name);
+        known
+            .or_else(|| self.intern(name, |inner| &mut inner.entities))
+            .map_or(EntityId::REFUSED, EntityId)
     }
 
-    /// The number of the signal of that name, new if need be.
+    /// The number of the signal of that name, new if need be; [`SignalId::REFUSED`] if there is no room for it.
     pub fn signal(&self, name: &str) -> SignalId {
-        if let Some(id) = self.read().signals.find(name) {
-            return SignalId(id);
-        }
-        SignalId(
-            self.inner
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .signals
-                .intern(name),
-        )
+        let known = self.read().signals.find(name);
+        known
+            .or_else(|| self.intern(name, |inner| &mut inner.signals))
+            .map_or(SignalId::REFUSED, SignalId)
     }
 
-    /// The number of the series, new if need be.
+    /// The number of the series, new if need be; [`SeriesId::REFUSED`] if there is no room for it.
     pub fn series_of(&self, entity: EntityId, signal: SignalId) -> SeriesId {
+        if entity == EntityId::REFUSED || signal == SignalId::REFUSED {
+            return SeriesId::REFUSED;
+        }
         let pair = (entity, signal);
         let hash = pair_hash(pair);
         let find = |inner: &Inner| {
@@ -148,6 +207,11 @@ impl Catalog {
         if let Some(id) = find(&inner) {
             return SeriesId(id);
         }
+        if inner.series.len() >= self.room {
+            drop(inner);
+            self.refuse();
+            return SeriesId::REFUSED;
+        }
         let id = u32::try_from(inner.series.len()).unwrap_or(u32::MAX);
         inner.series.push(pair);
         let Inner {
@@ -157,7 +221,7 @@ impl Catalog {
         SeriesId(id)
     }
 
-    /// The number of the series of that entity and signal, new if need be.
+    /// The number of the series of that entity and signal, new if need be; [`SeriesId::REFUSED`] if there is no room for it.
     pub fn series(&self, entity: &str, signal: &str) -> SeriesId {
         self.series_of(self.entity(entity), self.signal(signal))
     }
@@ -190,7 +254,7 @@ impl Catalog {
     pub fn entity_name(&self, entity: EntityId) -> EntityName {
         self.read()
             .entities
-            .texts
+            .list
             .get(entity.index())
             .map_or_else(|| "".into(), |text| EntityName::from(Arc::clone(text)))
     }
@@ -199,7 +263,7 @@ impl Catalog {
     pub fn signal_name(&self, signal: SignalId) -> SignalName {
         self.read()
             .signals
-            .texts
+            .list
             .get(signal.index())
             .map_or_else(|| "".into(), |text| SignalName::from(Arc::clone(text)))
     }
@@ -211,7 +275,7 @@ impl Catalog {
 
     /// How many entities there are.
     pub fn entity_count(&self) -> usize {
-        self.read().entities.texts.len()
+        self.read().entities.list.len()
     }
 }
 
@@ -230,5 +294,32 @@ mod tests {
         assert_eq!(catalog.entity_name(entity).as_str(), "pump-2");
         assert_eq!(catalog.signal_name(signal).as_str(), "pressure");
         assert_eq!((catalog.series_count(), catalog.entity_count()), (2, 2));
+    }
+
+    #[test]
+    fn beyond_its_room_nothing_new_gets_a_number_and_what_is_known_keeps_its_own() {
+        let catalog = Catalog::with_room(2);
+        let known = catalog.series("a", "x");
+        catalog.series("b", "x");
+        assert_eq!(catalog.refused(), 0);
+        for n in 0..10 {
+            assert_eq!(catalog.series("a", &format!("new-{n}")), SeriesId::REFUSED);
+        }
+        assert_eq!(catalog.entity("c"), EntityId::REFUSED);
+        assert_eq!(catalog.series("c", "x"), SeriesId::REFUSED);
+        assert_eq!(catalog.series("a", "x"), known);
+        assert_eq!((catalog.series_count(), catalog.entity_count()), (2, 2));
+        assert_eq!(catalog.refused(), 12);
+        assert_eq!(catalog.entity_name(EntityId::REFUSED).as_str(), "");
+        assert_eq!(catalog.parts(SeriesId::REFUSED), None);
+    }
+
+    #[test]
+    fn names_are_bounded_by_their_length_as_well() {
+        let catalog = Catalog::with_room(100);
+        let long = "x".repeat(5000);
+        assert_ne!(catalog.series(&long, "t"), SeriesId::REFUSED);
+        assert_eq!(catalog.series(&format!("{long}y"), "t"), SeriesId::REFUSED);
+        assert_ne!(catalog.series("short", "t"), SeriesId::REFUSED);
     }
 }

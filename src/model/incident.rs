@@ -40,8 +40,53 @@ pub struct Incident {
     /// Symptoms that stood and are over, by key, latest state; bounded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub past: Vec<Symptom>,
+    /// What began together with what, or ran ahead of it, surest first; bounded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
     /// What may have caused them, most probable first; probabilities, with "something else", add up to 1.
     pub hypotheses: Vec<Hypothesis>,
+}
+
+/// Two symptoms of which one follows the other. Evidence for diagnosis, never a cause.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Link {
+    /// What came first.
+    pub first: SymptomKey,
+    /// What followed; of another incident, if it is none of this one's.
+    pub then: SymptomKey,
+    /// By how many seconds.
+    pub lag_s: f64,
+    /// One less the chance that this is none, `0..=1`.
+    pub confidence: f64,
+    /// What tells so.
+    pub by: By,
+}
+
+/// What a link is told by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// They began so shortly after one another.
+    Onset,
+    /// The changes of one follow those of the other.
+    Course,
+}
+
+impl std::fmt::Display for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (first, then) = (&self.first, &self.then);
+        // Shorter than a sample's time is no order.
+        if self.lag_s < 0.05 {
+            write!(f, "{first} and {then} together")?;
+        } else {
+            write!(f, "{first}, then {then} {:.1}s later", self.lag_s)?;
+        }
+        let by = match self.by {
+            By::Onset => "by their onsets",
+            By::Course => "by the course of both signals",
+        };
+        write!(f, " ({:.1} % sure, {by})", self.confidence * 100.0)
+    }
 }
 
 impl Incident {

@@ -25,7 +25,7 @@ pub use event::{Check, Event, EventKind, Reach};
 pub use glob::Glob;
 pub use incident::{Hypothesis, Incident, IncidentId};
 pub use name::{EntityName, FaultName, ServiceName, SignalName};
-pub use plan::{Alternative, Lease, Plan, PlanId, PlanKind, Step, Token};
+pub use plan::{Alternative, Lease, Plan, PlanId, PlanKind, Share, Step, Token};
 pub use sample::{Batch, Sample};
 pub use service::{Service, Standby};
 pub use symptom::{Evidence, Severity, Symptom, SymptomKey, SymptomKind};

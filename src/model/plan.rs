@@ -1,5 +1,6 @@
 //! A move, step by step.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -33,6 +34,17 @@ pub struct Lease {
     pub seq: u64,
     /// Acting stops at this time unless it is renewed.
     pub until: Timestamp,
+}
+
+/// The lease of one part of the topology, where several agents share the services.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Share {
+    /// The part's name.
+    pub part: String,
+    /// Its services: only of these is anything moved by this lease.
+    pub services: BTreeSet<ServiceName>,
+    /// The lease; epoch 0 once it is another agent's.
+    pub lease: Lease,
 }
 
 /// The name of a plan: `SERVICE-EPOCH-SEQ`.
@@ -164,7 +176,7 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Action {
-    /// Which executor: `exec`, `http`, `mqtt`, `haproxy`, or `probe` for a verification.
+    /// Which executor, as `docs/executors.md` lists them, or `probe` for a verification.
     pub uses: String,
     /// Its parameters.
     #[serde(default)]

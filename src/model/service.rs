@@ -117,7 +117,7 @@ pub enum Approval {
     Ask,
 }
 
-/// How to find out whether something serves. `uses` names a kind of probe: `tcp`, `http`, `mqtt`.
+/// How to find out whether something serves. `uses` names a kind of probe: `tcp`, `http`, `mqtt`, `postgres`, `redis`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProbeSpec {

@@ -37,6 +37,16 @@ pub enum SymptomKind {
     Drift,
     /// A signal that shifted or jumped against its own past.
     Anomaly,
+    /// A level that jumped to where it would stand in another unit.
+    Unit,
+    /// Signals of one entity that no longer fit together; the signal is the one most to blame.
+    Joint,
+    /// A signal that no longer moves with those that it used to move with.
+    Decoupled,
+    /// A device that goes its own way, apart from the median of its group.
+    Apart,
+    /// A clock that is wrong: device time against arrival.
+    Clock,
     /// Payloads that cannot be read.
     BadPayload,
     /// It started anew.

@@ -1,7 +1,7 @@
 //! Texts with variables in braces.
 
 /// Fills `{name}` in by `value`. `{{` and `}}` stand for braces. `Err` is the name of the first variable without a value.
-pub fn fill<'a>(text: &str, value: impl Fn(&str) -> Option<&'a str>) -> Result<String, String> {
+pub fn fill<'a>(text: &'a str, value: impl Fn(&'a str) -> Option<&'a str>) -> Result<String, String> {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(['{', '}']) {

@@ -64,6 +64,7 @@ pub fn labels(notification: &Notification, agent: &str) -> BTreeMap<String, Stri
     let (name, severity) = match notification.kind {
         NotificationKind::Incident => ("JurymastIncident", notification.severity),
         NotificationKind::Approval => ("JurymastApprovalNeeded", notification.severity),
+        NotificationKind::Coverage => ("JurymastUncovered", notification.severity),
         // Its severity differs between its start and its end.
         NotificationKind::Plan => ("JurymastPlan", Severity::Critical),
     };
@@ -86,6 +87,7 @@ pub fn labels(notification: &Notification, agent: &str) -> BTreeMap<String, Stri
     match notification.kind {
         NotificationKind::Incident => labels.extend([("cause", label), ("entity", entity)]),
         NotificationKind::Plan => labels.extend([("plan", label), ("entity", entity)]),
+        NotificationKind::Coverage => labels.extend([("kind", label), ("entity", entity)]),
         // The gate that asks and the entity that is suspected may be others once nobody needs to be asked any more.
         NotificationKind::Approval => {}
     }

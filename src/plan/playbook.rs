@@ -1,6 +1,7 @@
 //! Playbooks: remedies as step templates, read from YAML. Variables in braces are filled in from the plan, the service and the
 //! entities: `{from}`, `{to}`, `{service}`, `{epoch}`, `{seq}`, `{token}`, `{plan}`, `{to.ATTRIBUTE}`, `{from.ATTRIBUTE}`, `{NAME}` of the
-//! service's `vars`; in a step for each named node also `{node}` and `{node.ATTRIBUTE}`. `{a|b}` takes the first that there is.
+//! service's `vars`; in a step for each named node also `{node}` and `{node.ATTRIBUTE}`. `{a|b}` takes the first that there is, and `{a|'text'}` that text
+//! where there is no `a`.
 
 mod fill;
 
@@ -24,6 +25,9 @@ pub struct Playbook {
     pub name: String,
     /// One sentence for a person.
     pub summary: String,
+    /// The manager that owns the service and is asked to switch: it fences by its own means.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manager: Option<String>,
     /// In order; phases must not go backwards.
     pub steps: Vec<Template>,
 }
@@ -157,6 +161,58 @@ const BUILTIN: &[(&str, &str)] = &[
         "exec-scripts.yml",
         include_str!("../../rules/playbooks/exec-scripts.yml"),
     ),
+    (
+        "postgres-promote.yml",
+        include_str!("../../rules/playbooks/postgres-promote.yml"),
+    ),
+    (
+        "postgres-haproxy.yml",
+        include_str!("../../rules/playbooks/postgres-haproxy.yml"),
+    ),
+    (
+        "redis-haproxy.yml",
+        include_str!("../../rules/playbooks/redis-haproxy.yml"),
+    ),
+    (
+        "redis-sentinel.yml",
+        include_str!("../../rules/playbooks/redis-sentinel.yml"),
+    ),
+    (
+        "mariadb-haproxy.yml",
+        include_str!("../../rules/playbooks/mariadb-haproxy.yml"),
+    ),
+    (
+        "patroni-switchover.yml",
+        include_str!("../../rules/playbooks/patroni-switchover.yml"),
+    ),
+    (
+        "pacemaker-move.yml",
+        include_str!("../../rules/playbooks/pacemaker-move.yml"),
+    ),
+    (
+        "restic-restore.yml",
+        include_str!("../../rules/playbooks/restic-restore.yml"),
+    ),
+    (
+        "borg-restore.yml",
+        include_str!("../../rules/playbooks/borg-restore.yml"),
+    ),
+    (
+        "haproxy-withdraw.yml",
+        include_str!("../../rules/playbooks/haproxy-withdraw.yml"),
+    ),
+    (
+        "kubernetes-switch.yml",
+        include_str!("../../rules/playbooks/kubernetes-switch.yml"),
+    ),
+    (
+        "systemd-haproxy.yml",
+        include_str!("../../rules/playbooks/systemd-haproxy.yml"),
+    ),
+    (
+        "broker-redirect.yml",
+        include_str!("../../rules/playbooks/broker-redirect.yml"),
+    ),
 ];
 
 /// All playbooks, by name.
@@ -232,10 +288,11 @@ impl Playbooks {
         })
     }
 
-    /// Does it take the old active's power first?
+    /// Does it take the old active's power first, itself or by a manager?
     pub fn is_fenced(&self, name: &str) -> bool {
-        self.get(name)
-            .is_ok_and(|playbook| playbook.steps.iter().any(|step| step.phase == Phase::Fence))
+        self.get(name).is_ok_and(|playbook| {
+            playbook.manager.is_some() || playbook.steps.iter().any(|step| step.phase == Phase::Fence)
+        })
     }
 
     /// The steps that move `service` from `from` to `to`.
@@ -350,7 +407,13 @@ mod tests {
             let has = move |playbook: &&Playbook| playbook.steps.iter().any(|step| step.phase == phase);
             playbooks.iter().filter(has).count()
         };
-        assert_eq!(with(Phase::Seal), BUILTIN.len());
+        let managed = playbooks.iter().filter(|playbook| playbook.manager.is_some()).count();
+        // Where all serve at once there is no second one to keep out.
+        let all_active = playbooks
+            .iter()
+            .filter(|playbook| playbook.name == "haproxy-withdraw")
+            .count();
+        assert_eq!(with(Phase::Seal), BUILTIN.len() - managed - all_active);
         assert!(with(Phase::Announce) >= 1);
     }
 

@@ -7,12 +7,13 @@ use super::Mutant;
 use super::law::{LEASE, REFUSED, TOKENS};
 use super::plant::OTHERS;
 use super::world::{Answer, Ev, World};
-use crate::act::journal::Record;
+use crate::act::journal::{Record, ServiceRecord, State};
 use crate::act::runner::{Applied, Event, Runner};
 use crate::engine::{Effects, Engine, Input, Permit};
-use crate::model::{Check, Event as Seen, EventKind, Lease, Plan, PlanId, Reach, Timestamp};
+use crate::model::{Check, Event as Seen, EventKind, Lease, Plan, PlanId, Reach, Service, ServiceName, Timestamp};
 
 mod carry;
+mod share;
 mod start;
 
 pub use carry::Wire;
@@ -34,6 +35,14 @@ pub struct Agent {
     /// Plans that have something to do now.
     ready: VecDeque<PlanId>,
     calls: u64,
+    /// As the config states them.
+    services: Vec<Service>,
+    /// What the store and the entries written since then tell.
+    known: State,
+    /// What was written last of each service.
+    last: BTreeMap<ServiceName, (PlanId, u64)>,
+    /// What the engine has heard of services from the store.
+    heard: BTreeMap<ServiceName, (ServiceRecord, Option<PlanId>)>,
 }
 
 /// A plan under way.
@@ -47,11 +56,13 @@ struct Live {
     /// The step that the gates have last said yes to, and when.
     granted: Option<(usize, Timestamp)>,
     begun_here: bool,
+    put_began: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 enum Waits {
     No,
+    Store(u64, Box<Record>),
     Disk(Box<Record>),
     Call(u64),
 }
@@ -74,6 +85,7 @@ impl Live {
             late: false,
             granted: None,
             begun_here,
+            put_began: None,
         }
     }
 
@@ -86,7 +98,7 @@ impl World {
     fn take_on(&mut self, runner: Runner, begun_here: bool) {
         let (id, deadline) = (runner.plan().id.clone(), runner.plan().deadline);
         let life = self.life;
-        let wait = deadline.since(self.now);
+        let wait = deadline.since(self.clock(self.now));
         let plan = id.clone();
         self.after(wait, Ev::Deadline { life, plan });
         if let Some(agent) = &mut self.agent {
@@ -115,7 +127,16 @@ impl World {
             Ev::Again {
                 plan, step, committed, ..
             } => self.ask_again(&plan, step, committed),
-            Ev::Look { .. } | Ev::ToGate { .. } | Ev::Fault | Ev::Heal(_) | Ev::Start | Ev::Die { .. } => {}
+            Ev::Beat { .. } => self.beat(),
+            Ev::FromStore { answer, .. } => self.told_by_store(*answer),
+            Ev::PutAgain { plan, call, .. } => self.put_again(&plan, call),
+            Ev::Look { .. }
+            | Ev::ToGate { .. }
+            | Ev::ToStore { .. }
+            | Ev::Fault
+            | Ev::Heal(_)
+            | Ev::Start { .. }
+            | Ev::Die { .. } => {}
         }
         self.settle();
     }
@@ -127,7 +148,7 @@ impl World {
         let believed = match self.mutant {
             Some(Mutant::LeaseNotChecked) => Timestamp::MAX,
             _ if self.lease_lost => return,
-            _ => self.lease_until,
+            _ => self.clock(self.lease_until),
         };
         let Some(epoch) = self.agent.as_ref().map(|agent| agent.epoch) else {
             return;
@@ -148,10 +169,11 @@ impl World {
         if !reach.is_good() {
             self.note(|| format!("{target} is seen: {reach:?}"));
         }
+        let at = self.clock(self.now);
         self.feed(Input::Event(Seen {
             entity: target.into(),
-            at: self.now,
-            seen: self.now,
+            at,
+            seen: at,
             kind: EventKind::Reach {
                 vantage: "agent".into(),
                 check,
@@ -179,7 +201,9 @@ impl World {
             self.after(Duration::from_secs(1), Ev::Written { life, plan, began });
             return;
         }
-        self.recorded(&record);
+        if self.store.is_none() {
+            self.recorded(&record);
+        }
         if let Some(agent) = &mut self.agent
             && let Some(live) = agent.runners.get_mut(plan)
         {
@@ -226,8 +250,9 @@ impl World {
 
     fn tick(&mut self) {
         let mut effects = Effects::default();
+        let now = self.clock(self.now);
         if let Some(agent) = &mut self.agent {
-            agent.engine.handle(Input::Tick(self.now), &mut effects);
+            agent.engine.handle(Input::Tick(now), &mut effects);
         }
         self.heed(effects);
     }
@@ -235,9 +260,10 @@ impl World {
     /// Hands the engine an input, and the tick that follows.
     pub fn feed(&mut self, input: Input) {
         let mut effects = Effects::default();
+        let now = self.clock(self.now);
         if let Some(agent) = &mut self.agent {
             agent.engine.handle(input, &mut effects);
-            agent.engine.handle(Input::Tick(self.now), &mut effects);
+            agent.engine.handle(Input::Tick(now), &mut effects);
         }
         self.heed(effects);
     }
@@ -271,7 +297,7 @@ impl World {
             let what = format!("{} was started on hold", plan.id);
             self.memory.notice(REFUSED, what);
         }
-        if self.now >= self.lease_until {
+        if !self.truly_leads() {
             self.memory.notice(LEASE, format!("{} was started without it", plan.id));
         }
         let highest = self.memory.plans.values().max().copied().unwrap_or_default();
@@ -284,7 +310,7 @@ impl World {
     }
 
     fn permitted(&mut self, permit: Permit) {
-        let (now, held, ends) = (self.now, self.held, self.lease_until);
+        let (now, held, leads) = (self.now, self.held, self.truly_leads());
         let mutant = self.mutant;
         let Some(agent) = &mut self.agent else { return };
         let Some(live) = agent.runners.get_mut(&permit.plan) else {
@@ -297,7 +323,7 @@ impl World {
         let mut wrong = None;
         if refusal.is_none() {
             live.granted = Some((permit.step, now));
-            if now >= ends {
+            if !leads {
                 wrong = Some((LEASE, format!("{} step {} was allowed", permit.plan, permit.step)));
             } else if held && live.begun_here && !live.runner.is_committed() {
                 wrong = Some((
@@ -335,7 +361,7 @@ impl World {
 
     /// The next command or event of a plan. False if it must wait.
     fn go_on(&mut self, id: &PlanId) -> bool {
-        let now = self.now;
+        let now = self.clock(self.now);
         let Some(live) = self.agent.as_mut().and_then(|agent| agent.runners.get_mut(id)) else {
             return false;
         };

@@ -19,13 +19,15 @@ pub enum Mutant {
     PermitIgnored,
     /// After a crash a step is repeated without a look at its effect.
     RepeatedBlindly,
+    /// The store carries out a write once more that it was sent twice, whatever was written since.
+    RepeatedWrites,
     /// An agent that starts anew does not count its epoch up.
     EpochNotCounted,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NoFence,
         Self::NoSeal,
         Self::SealOnlyLower,
@@ -34,6 +36,7 @@ impl Mutant {
         Self::LeaseNotChecked,
         Self::PermitIgnored,
         Self::RepeatedBlindly,
+        Self::RepeatedWrites,
         Self::EpochNotCounted,
     ];
 }

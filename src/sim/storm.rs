@@ -18,12 +18,24 @@ pub enum Fault {
     Instance(String, Ill),
     Host(&'static str),
     Cut(String),
-    CutOff,
+    CutOff(usize),
     Lease,
-    Disk,
+    Disk(usize),
     Hold,
     Front,
-    Agent,
+    Agent(usize),
+    /// It stands still, and goes on later with what it knew.
+    Stop(usize),
+}
+
+impl Fault {
+    /// The agent that it befalls.
+    const fn seat(&self) -> Option<usize> {
+        match self {
+            Self::CutOff(seat) | Self::Disk(seat) | Self::Agent(seat) | Self::Stop(seat) => Some(*seat),
+            _ => None,
+        }
+    }
 }
 
 impl World {
@@ -40,18 +52,24 @@ impl World {
             .filter(|_| self.rng.u32(0..3) > 0)
             .unwrap_or_else(|| instances[any].clone());
         let ill = [Ill::Dead, Ill::Failing, Ill::Hung, Ill::Failing][self.rng.usize(0..4)];
-        let fault = match self.rng.u32(0..16) {
+        let seat = self.rng.usize(0..self.seats.len());
+        let fault = match self.rng.u32(0..18) {
             0..=6 => Fault::Instance(instance, ill),
             7 => Fault::Host(plant::host(&instance)),
             8 => Fault::Cut(instance),
-            9 => Fault::CutOff,
+            9 => Fault::CutOff(seat),
             10 => Fault::Lease,
-            11 => Fault::Disk,
+            11 => Fault::Disk(seat),
             12 => Fault::Hold,
             13 | 14 => Fault::Front,
-            _ => Fault::Agent,
+            15 | 16 => Fault::Stop(seat),
+            _ => Fault::Agent(seat),
         };
         self.note(|| format!("fault: {fault:?}"));
+        if let Some(seat) = fault.seat() {
+            self.sit(seat);
+        }
+        let lasts = self.ms(500, 15_000);
         match &fault {
             Fault::Instance(name, ill) => {
                 self.ill.insert(name.clone(), *ill);
@@ -62,9 +80,13 @@ impl World {
             Fault::Cut(name) => {
                 self.cut.insert(name.clone());
             }
-            Fault::CutOff => self.cut_off = true,
-            Fault::Lease => self.lease_lost = true,
-            Fault::Disk => self.disk.broken = true,
+            Fault::CutOff(_) => self.cut_off = true,
+            Fault::Lease => self.lose_store(true),
+            Fault::Disk(_) => self.disk.broken = true,
+            Fault::Stop(_) => {
+                self.stats.stood_still += 1;
+                self.asleep = self.now + lasts;
+            }
             Fault::Hold => self.hold(true),
             Fault::Front => {
                 let mutant = self.mutant;
@@ -76,9 +98,8 @@ impl World {
                     }
                 }
             }
-            Fault::Agent => self.crash(),
+            Fault::Agent(_) => self.crash(),
         }
-        let lasts = self.ms(500, 15_000);
         self.after(lasts, Ev::Heal(fault));
         let next = self.ms(500, 8_000);
         self.after(next, Ev::Fault);
@@ -87,6 +108,9 @@ impl World {
     /// It is over.
     pub fn heal(&mut self, fault: &Fault) {
         self.note(|| format!("over: {fault:?}"));
+        if let Some(seat) = fault.seat() {
+            self.sit(seat);
+        }
         match fault {
             Fault::Instance(name, _) => {
                 if self.ill.remove(name) == Some(Ill::Dead) {
@@ -109,11 +133,11 @@ impl World {
             Fault::Cut(name) => {
                 self.cut.remove(name);
             }
-            Fault::CutOff => self.cut_off = false,
-            Fault::Lease => self.lease_lost = false,
-            Fault::Disk => self.disk.broken = false,
+            Fault::CutOff(_) => self.cut_off = false,
+            Fault::Lease => self.lose_store(false),
+            Fault::Disk(_) => self.disk.broken = false,
             Fault::Hold => self.hold(false),
-            Fault::Front | Fault::Agent => {}
+            Fault::Front | Fault::Agent(_) | Fault::Stop(_) => {}
         }
     }
 
@@ -130,8 +154,18 @@ impl World {
 
     fn hold(&mut self, on: bool) {
         self.held = on;
-        if self.agent.is_some() {
-            self.feed(Input::Operator(OperatorCommand::Hold { on, by: "sim".into() }));
+        self.each(|world| {
+            if world.agent.is_some() {
+                world.feed(Input::Operator(OperatorCommand::Hold { on, by: "sim".into() }));
+            }
+        });
+    }
+
+    /// One agent by itself loses its lock; several lose their store.
+    fn lose_store(&mut self, lost: bool) {
+        match &mut self.store {
+            Some(store) => store.down = lost,
+            None => self.lease_lost = lost,
         }
     }
 
@@ -141,9 +175,11 @@ impl World {
         self.ill.clear();
         self.hosts_down.clear();
         self.cut.clear();
-        self.cut_off = false;
-        self.lease_lost = false;
-        self.disk.broken = false;
+        self.lose_store(false);
+        self.each(|world| {
+            world.cut_off = false;
+            world.disk.broken = false;
+        });
         self.hold(false);
     }
 
@@ -156,8 +192,11 @@ impl World {
         self.note(|| "the agent dies".into());
         let share = self.rng.f64();
         self.disk.crash(share);
-        self.life += 1;
-        let wait = self.ms(50, 6_000);
-        self.after(wait, Ev::Start);
+        self.new_life();
+        self.lead = None;
+        self.lease_until = crate::model::Timestamp::EPOCH;
+        self.asleep = crate::model::Timestamp::EPOCH;
+        let (wait, seat) = (self.ms(50, 6_000), self.seat);
+        self.after(wait, Ev::Start { seat });
     }
 }

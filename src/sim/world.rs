@@ -10,12 +10,14 @@ use super::Mutant;
 use super::agent::Agent;
 use super::disk::Disk;
 use super::law::{Broken, ENDS, Memory};
-use super::plant::{self, OTHERS, Service};
+use super::plant::{self, Service};
+use super::seat::Seat;
+use super::store::{Ask, Store, Told};
 use super::storm::{Fault, Ill};
 use super::target::Gate;
 use crate::act::runner::{Applied, Effect};
 use crate::model::hash::{FNV, fnv1a};
-use crate::model::{PlanId, Reach, Span, Timestamp};
+use crate::model::{PlanId, Reach, Timestamp};
 
 /// When the virtual clock begins.
 const BEGIN: Timestamp = Timestamp::from_secs(1_000_000);
@@ -56,6 +58,14 @@ pub struct Stats {
     pub late: u64,
     /// Writes that failed.
     pub writes_failed: u64,
+    /// Times that an agent stood still and went on later.
+    pub stood_still: u64,
+    /// Times that another agent took over.
+    pub taken_over: u64,
+    /// Entries that the store refused because another agent led.
+    pub refused: u64,
+    /// Simulated seconds, over all agents.
+    pub agent_seconds: u64,
     /// A digest of every event: two runs of one seed have the same.
     pub digest: u64,
 }
@@ -75,6 +85,10 @@ impl Stats {
             (&mut self.twice, other.twice),
             (&mut self.late, other.late),
             (&mut self.writes_failed, other.writes_failed),
+            (&mut self.stood_still, other.stood_still),
+            (&mut self.taken_over, other.taken_over),
+            (&mut self.refused, other.refused),
+            (&mut self.agent_seconds, other.agent_seconds),
         ] {
             *sum += count;
         }
@@ -128,9 +142,31 @@ pub enum Ev {
         step: usize,
         committed: bool,
     },
+    /// A request arrives at the store.
+    ToStore {
+        life: u32,
+        ask: Box<Ask>,
+    },
+    /// Its answer arrives at the agent.
+    FromStore {
+        life: u32,
+        answer: Box<Told>,
+    },
+    /// Time for an agent among others to say that it lives.
+    Beat {
+        life: u32,
+    },
+    /// An entry that is not known to be in the store is sent once more.
+    PutAgain {
+        life: u32,
+        plan: PlanId,
+        call: u64,
+    },
     Fault,
     Heal(Fault),
-    Start,
+    Start {
+        seat: usize,
+    },
     Die {
         life: u32,
     },
@@ -159,7 +195,19 @@ pub struct World {
     pub ill: BTreeMap<String, Ill>,
     pub hosts_down: BTreeSet<&'static str>,
     pub cut: BTreeSet<String>,
+    /// The agent that is handled now reaches nothing.
     pub cut_off: bool,
+    /// … and stands still until then.
+    pub asleep: Timestamp,
+    /// … holds the lead that was made at that revision, as it believes.
+    pub lead: Option<u64>,
+    /// The other agents, each in its seat; the seat of the one that is handled now is empty.
+    pub seats: Vec<Seat>,
+    pub seat: usize,
+    /// The seat of each life.
+    pub lives: Vec<usize>,
+    /// Where several agents agree.
+    pub store: Option<Store>,
     pub storm: bool,
     pub lease_lost: bool,
     /// Until when the agent really holds the lease.
@@ -173,8 +221,14 @@ pub struct World {
     trace: VecDeque<String>,
 }
 
+/// One, two or three agents, by the seed.
+const fn agents(seed: u64) -> usize {
+    (seed % 3) as usize + 1
+}
+
 /// Runs the world of a seed. The digest in the answer is of every event.
 pub fn run(seed: u64, mutant: Option<Mutant>) -> Result<Stats, Box<Broken>> {
+    let agents = agents(seed);
     let services = plant::services();
     let mut gates: BTreeMap<String, Gate> = BTreeMap::new();
     for service in &services {
@@ -194,6 +248,12 @@ pub fn run(seed: u64, mutant: Option<Mutant>) -> Result<Stats, Box<Broken>> {
         hosts_down: BTreeSet::new(),
         cut: BTreeSet::new(),
         cut_off: false,
+        asleep: Timestamp::EPOCH,
+        lead: None,
+        seats: (0..agents).map(|_| Seat::default()).collect(),
+        seat: 0,
+        lives: vec![0],
+        store: (agents > 1).then(Store::default),
         storm: false,
         lease_lost: false,
         lease_until: Timestamp::EPOCH,
@@ -208,10 +268,19 @@ pub fn run(seed: u64, mutant: Option<Mutant>) -> Result<Stats, Box<Broken>> {
         },
         trace: VecDeque::new(),
     };
-    world.after(Duration::ZERO, Ev::Start);
+    for seat in 0..agents {
+        // Each is to have a life of its own from the beginning.
+        world.sit(seat);
+        world.new_life();
+        let wait = world.ms(0, 400);
+        world.after(if agents == 1 { Duration::ZERO } else { wait }, Ev::Start { seat });
+    }
     world.after(CALM, Ev::Fault);
     match world.until(BEGIN + CALM + STORM + AFTER) {
-        Ok(()) => Ok(world.stats),
+        Ok(()) => {
+            world.stats.agent_seconds = (CALM + STORM + AFTER).as_secs() * agents as u64;
+            Ok(world.stats)
+        }
         Err((law, what)) => Err(Box::new(Broken {
             law,
             what,
@@ -228,6 +297,14 @@ impl World {
                 break;
             }
             self.now = at;
+            if let Some(life) = event.life() {
+                self.sit(self.lives.get(life as usize).copied().unwrap_or(0));
+                if self.asleep > at && !event.is_under_way() {
+                    // Heard when it wakes up, in the order in which it came.
+                    self.after(self.asleep.since(at), event);
+                    continue;
+                }
+            }
             self.stats.events += 1;
             if self.stats.events > EVENTS_MAX {
                 return Err((ENDS, "the world never comes to rest".into()));
@@ -242,12 +319,12 @@ impl World {
                 return Err(broken);
             }
         }
-        let left: Vec<String> = self
-            .agent
-            .iter()
-            .flat_map(Agent::plans)
-            .map(|plan| plan.id.to_string())
-            .collect();
+        let mut left: Vec<String> = Vec::new();
+        for seat in 0..self.seats.len() {
+            self.sit(seat);
+            let plans = self.agent.iter().flat_map(Agent::plans);
+            left.extend(plans.map(|plan| plan.id.to_string()));
+        }
         if left.is_empty() {
             Ok(())
         } else {
@@ -283,7 +360,11 @@ impl World {
         match event {
             Ev::Fault => self.fault(),
             Ev::Heal(fault) => self.heal(&fault),
-            Ev::Start => self.start_agent(),
+            Ev::Start { seat } => {
+                self.sit(seat);
+                self.start_agent();
+            }
+            Ev::ToStore { life, ask } => self.at_store(life, *ask),
             Ev::Die { life } => {
                 if life == self.life && self.storm {
                     self.crash();
@@ -301,126 +382,14 @@ impl World {
             | Ev::Written { life, .. }
             | Ev::Answer { life, .. }
             | Ev::Again { life, .. }
+            | Ev::FromStore { life, .. }
+            | Ev::Beat { life }
+            | Ev::PutAgain { life, .. }
             | Ev::Deadline { life, .. } => {
                 if life == self.life && self.agent.is_some() {
                     self.agent_hears(event);
                 }
             }
-        }
-    }
-
-    /// May that instance write now?
-    pub fn may_write(&self, name: &str) -> bool {
-        let own = self
-            .services
-            .iter()
-            .any(|service| service.own_gates && service.instances.iter().any(|i| i == name));
-        let alive = self.ill.get(name) != Some(&Ill::Dead) && !self.hosts_down.contains(plant::host(name));
-        self.gates.get(name).is_some_and(|gate| gate.open) && (alive || !own)
-    }
-
-    /// What somebody sees who tries to reach it.
-    fn reach(&self, target: &str) -> Reach {
-        if self.cut_off || self.cut.contains(target) {
-            return Reach::Unreachable;
-        }
-        if OTHERS.contains(&target) {
-            return Reach::Good { took: Span::millis(1) };
-        }
-        if self.hosts_down.contains(plant::host(target)) {
-            return Reach::Unreachable;
-        }
-        match self.ill.get(target) {
-            None => Reach::Good { took: Span::millis(1) },
-            Some(Ill::Dead) => Reach::Refused,
-            Some(Ill::Hung) => Reach::NoAnswer,
-            Some(Ill::Failing) => Reach::Failing { detail: "503".into() },
-        }
-    }
-
-    /// Does it serve, seen from the agent?
-    pub fn serves(&self, target: &str) -> bool {
-        self.reach(target).is_good()
-    }
-
-    /// What stands in the way to a gate: nothing, a refusal, or silence.
-    pub fn way_to_gate(&self, instance: &str) -> Result<(), Applied> {
-        let own = self
-            .services
-            .iter()
-            .any(|s| s.own_gates && s.instances.iter().any(|name| name == instance));
-        let silence = || Err(Applied::Unknown("no answer in time".into()));
-        if self.cut_off {
-            return silence();
-        }
-        match self.reach(instance) {
-            _ if !own => Ok(()),
-            Reach::Refused => Err(Applied::NoEffect("connection refused".into())),
-            Reach::Unreachable | Reach::NoAnswer => silence(),
-            _ => Ok(()),
-        }
-    }
-
-    fn look(&mut self, target: String, asked: Option<u64>) {
-        let reach = self.reach(&target);
-        let took = match reach {
-            Reach::Unreachable | Reach::NoAnswer => Duration::from_millis(300),
-            _ => self.ms(1, 20),
-        };
-        let life = self.life;
-        if asked.is_none() {
-            let again = Duration::from_secs(1);
-            let target = target.clone();
-            self.after(
-                again,
-                Ev::Look {
-                    life,
-                    target,
-                    asked: None,
-                },
-            );
-        }
-        self.after(
-            took,
-            Ev::Seen {
-                life,
-                target,
-                reach,
-                asked,
-            },
-        );
-    }
-
-    /// How a message fares: for each time that it arrives, after how long. `worst`: the network is at its worst.
-    pub fn fares(&mut self, worst: bool) -> Vec<Duration> {
-        let quick = self.ms(1, 30);
-        if !self.storm {
-            return vec![quick];
-        }
-        let late = if worst { 45 } else { 15 };
-        match self.rng.u32(0..100) {
-            0..=4 => {
-                self.stats.lost += 1;
-                Vec::new()
-            }
-            5..=9 => {
-                self.stats.twice += 1;
-                let other = self.ms(1, 20_000);
-                vec![quick, other]
-            }
-            share if share < 10 + late => {
-                self.stats.late += 1;
-                vec![self.ms(500, 20_000)]
-            }
-            _ => vec![quick],
-        }
-    }
-
-    /// The agent will die soon, unless it has died before.
-    pub fn doom(&mut self, one_in: u32) {
-        if self.storm && self.rng.u32(0..one_in) == 0 {
-            let (life, wait) = (self.life, self.ms(0, 300));
-            self.after(wait, Ev::Die { life });
         }
     }
 }

@@ -155,6 +155,29 @@ pub async fn publish(port: u16, topic: &str, payload: Vec<u8>, retain: bool) {
     Publisher::new(port).publish(topic, payload, retain).await;
 }
 
+/// Publishes these numbers as `n` of `pump` by `QoS` 0, as fast as the broker takes them, from a thread of its own.
+pub fn flood(port: u16, numbers: std::ops::Range<u32>) {
+    use std::io::{Read as _, Write as _};
+    std::thread::spawn(move || {
+        let mut socket = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        // CONNECT of MQTT 3.1.1: clean session, keep-alive 300 s, client id "flood".
+        socket
+            .write_all(b"\x10\x11\x00\x04MQTT\x04\x02\x01\x2c\x00\x05flood")
+            .unwrap();
+        socket.read_exact(&mut [0; 4]).unwrap();
+        let mut bytes = Vec::new();
+        for n in numbers {
+            let (topic, payload) = ("plant/pump/telemetry", format!("{{\"n\": {n}}}"));
+            bytes.extend([0x30, (2 + topic.len() + payload.len()) as u8, 0, topic.len() as u8]);
+            bytes.extend(topic.bytes().chain(payload.bytes()));
+        }
+        socket.write_all(&bytes).unwrap();
+        // DISCONNECT, and wait until the broker has read all of it.
+        socket.write_all(&[0xe0, 0]).unwrap();
+        let _ = socket.read(&mut [0; 4]);
+    });
+}
+
 /// A source of telemetry and presence, with these further settings.
 pub fn source(port: u16, more: &str) -> String {
     format!(

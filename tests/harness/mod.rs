@@ -2,6 +2,10 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of the harness")]
 
+pub mod deed;
+pub mod postgres;
+
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -53,11 +57,28 @@ pub fn free_port() -> u16 {
         .port()
 }
 
+/// The body of a good answer of an HTTP server of this machine.
+pub fn get(port: u16, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream
+        .write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
+        .ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    (head.split_whitespace().nth(1) == Some("200")).then(|| body.to_owned())
+}
+
 /// Waits until something is so.
-pub fn wait(what: &str, mut so: impl FnMut() -> bool) {
+pub fn wait(what: &str, so: impl FnMut() -> bool) {
+    wait_up_to(PATIENCE, what, so);
+}
+
+/// Waits until something is so that takes its time, such as a database that is rewound.
+pub fn wait_up_to(patience: Duration, what: &str, mut so: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !so() {
-        assert!(begin.elapsed() < PATIENCE, "waited in vain until {what}");
+        assert!(begin.elapsed() < patience, "waited in vain until {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

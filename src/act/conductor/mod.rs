@@ -1,6 +1,7 @@
 //! The conductor: does what runners command. One task for each plan; one journal for all.
 
 mod steps;
+mod written;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,16 +9,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::executor::Executors;
+use super::intents::Intents;
 use super::journal::{Journal, JournalError, Lock, Record, State};
 use super::probe::Prober;
 use super::runner::{Applied, Command, Event, Runner, Told};
 use crate::clock::wall_clock;
-use crate::engine::{Input, Permit, PlanEvent};
+use crate::engine::{Input, OperatorCommand, Permit, PlanEvent};
 use crate::model::service::ProbeSpec;
-use crate::model::{Entity, EntityName, Plan, PlanId, Service, ServiceName, Topology};
+use crate::model::{Entity, EntityName, Plan, PlanId, Service, ServiceName, Timestamp, Topology};
 
 /// A plan's task is told of at most so many permits and aborts that it has not yet heeded.
 const NEWS: usize = 16;
@@ -34,8 +37,11 @@ const UNDO_ASKS: Duration = Duration::from_millis(250);
 /// After a no that may turn into a yes.
 const ASKS_AGAIN: Duration = Duration::from_secs(1);
 
-/// Whether this process may act at this very moment; asked right before each effect.
-pub type Right = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
+/// A program that another agent has started is dead so long after its time at the latest.
+const PROGRAM_DIES: Duration = Duration::from_secs(1);
+
+/// Whether this process may act for a service at this very moment; asked right before each effect.
+pub type Right = Box<dyn Fn(&ServiceName) -> Result<(), String> + Send + Sync>;
 
 /// Carries out plans. Cloning shares it.
 #[derive(Clone)]
@@ -48,8 +54,9 @@ struct Shared {
     executors: Executors,
     prober: Arc<Prober>,
     right: Right,
+    intents: Option<Arc<dyn Intents>>,
     inbox: mpsc::Sender<Input>,
-    running: Mutex<HashMap<PlanId, mpsc::Sender<News>>>,
+    running: Mutex<HashMap<PlanId, Running>>,
     world: Mutex<World>,
     tasks: TaskTracker,
 }
@@ -59,6 +66,16 @@ struct Shared {
 struct World {
     probes: HashMap<ServiceName, ProbeSpec>,
     entities: HashMap<EntityName, Entity>,
+}
+
+/// A plan under way.
+struct Running {
+    service: ServiceName,
+    news: mpsc::Sender<News>,
+    /// Ends its task wherever it stands: the plan is another agent's.
+    leave: CancellationToken,
+    /// Cancelled once the task has ended.
+    over: CancellationToken,
 }
 
 enum News {
@@ -88,6 +105,7 @@ impl Conductor {
         dir: &Path,
         prober: Arc<Prober>,
         right: Right,
+        intents: Option<Arc<dyn Intents>>,
         inbox: mpsc::Sender<Input>,
     ) -> Result<(Self, Recovered), StartError> {
         let opened = Journal::open(dir, wall_clock())?;
@@ -96,6 +114,7 @@ impl Conductor {
             executors: Executors::in_dir(dir),
             prober,
             right,
+            intents,
             inbox,
             running: Mutex::default(),
             world: Mutex::default(),
@@ -135,9 +154,19 @@ impl Conductor {
         journal.unwrap_or_else(PoisonError::into_inner).lock()
     }
 
+    /// Puts an operator's word on disk that outlives the agent. False if it says what is known already.
+    pub fn remember(&self, word: &OperatorCommand) -> Result<bool, JournalError> {
+        let mut journal = self.shared.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        if journal.state().knows(word) {
+            return Ok(false);
+        }
+        let (at, word) = (wall_clock(), word.clone());
+        journal.append(&Record::Word { at, word }).map(|()| true)
+    }
+
     /// Carries out a new plan.
     pub fn run(&self, plan: Plan) {
-        self.launch(Runner::new(plan));
+        self.launch(Runner::new(plan), Duration::ZERO);
     }
 
     /// Goes on with plans that a crash had interrupted.
@@ -145,35 +174,125 @@ impl Conductor {
         for (plan, entries) in state.open.values() {
             if let Some(runner) = Runner::restore(plan.clone(), entries) {
                 tracing::warn!(plan = %plan.id, "resuming a plan that was interrupted");
-                self.launch(runner);
+                self.launch(runner, Duration::ZERO);
             }
         }
     }
 
-    fn launch(&self, runner: Runner) {
+    /// Takes over services as another agent has left them: what the shared store tells of them replaces what the journal here tells. Their open plans are
+    /// in the answer, to be gone on with by [`Conductor::go_on`] once the engine knows of them.
+    pub fn adopt(&self, epoch: u64, services: &[ServiceName], records: &[Record]) -> Result<State, JournalError> {
+        let told = State::read(records);
+        let mut journal = self.shared.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut news = vec![Record::Epoch { epoch }];
+        let open = journal.state().open.values();
+        let left = open.filter(|(plan, _)| services.contains(&plan.service));
+        news.extend(left.map(|(plan, _)| Record::Left {
+            at: wall_clock(),
+            plan: plan.id.clone(),
+        }));
+        let known = &journal.state().services;
+        // The last record of a service is the one that counts; entries of its open plan come behind it.
+        news.extend(
+            records
+                .iter()
+                .filter(|record| match record {
+                    Record::Service(record) => known.get(&record.service) != Some(record),
+                    _ => true,
+                })
+                .cloned(),
+        );
+        for record in &news {
+            journal.append(record)?;
+        }
+        Ok(told)
+    }
+
+    /// Goes on with plans that another agent had under way. `interrupted`: when it put its last record down.
+    pub fn go_on(&self, state: &State, interrupted: &HashMap<PlanId, Timestamp>) {
+        for (plan, entries) in state.open.values() {
+            let Some(runner) = Runner::restore(plan.clone(), entries) else {
+                continue;
+            };
+            // A program that the other agent has started there cannot be asked whether it still runs; but it is killed when its time is over.
+            let program = runner.interrupted().filter(|step| step.action.uses == "exec");
+            let wait = program.map_or(Duration::ZERO, |step| {
+                let passed = interrupted
+                    .get(&plan.id)
+                    .map_or(Duration::ZERO, |at| wall_clock().since(*at));
+                (step.timeout.0 + PROGRAM_DIES).saturating_sub(passed)
+            });
+            tracing::warn!(plan = %plan.id, ?wait, "going on with a plan of another agent");
+            self.launch(runner, wait);
+        }
+    }
+
+    /// Drops plans of these services wherever they stand: another agent goes on with them. Returns once nothing of them is under way here.
+    pub async fn leave(&self, services: &[ServiceName]) {
+        let left: Vec<(PlanId, CancellationToken)> = self
+            .running()
+            .iter()
+            .filter(|(_, running)| services.contains(&running.service))
+            .map(|(id, running)| {
+                running.leave.cancel();
+                (id.clone(), running.over.clone())
+            })
+            .collect();
+        for (plan, over) in left {
+            over.cancelled().await;
+            tracing::warn!(%plan, "left to whoever leads now");
+            let shared = Arc::clone(&self.shared);
+            let noted = tokio::task::spawn_blocking(move || {
+                let at = wall_clock();
+                let mut journal = shared.journal.lock().unwrap_or_else(PoisonError::into_inner);
+                journal.append(&Record::Left { at, plan })
+            });
+            if let Ok(Err(error)) = noted.await {
+                tracing::warn!(%error, "that a plan was left could not be written down; the shared store knows");
+            }
+        }
+    }
+
+    fn launch(&self, runner: Runner, wait: Duration) {
         let (news, inbox) = mpsc::channel(NEWS);
+        let (leave, over) = (CancellationToken::new(), CancellationToken::new());
         let id = runner.plan().id.clone();
-        self.running().insert(id.clone(), news);
+        let running = Running {
+            service: runner.plan().service.clone(),
+            news,
+            leave: leave.clone(),
+            over: over.clone(),
+        };
+        self.running().insert(id.clone(), running);
         let shared = Arc::clone(&self.shared);
         self.shared.tasks.spawn(async move {
-            conduct(&shared, runner, inbox).await;
+            let work = async {
+                tokio::time::sleep(wait).await;
+                conduct(&shared, runner, inbox).await;
+            };
+            tokio::select! {
+                biased;
+                () = leave.cancelled() => {}
+                () = work => {}
+            }
             shared
                 .running
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .remove(&id);
+            over.cancel();
         });
     }
 
-    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<PlanId, mpsc::Sender<News>>> {
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<PlanId, Running>> {
         self.shared.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands a permit to the plan that asked for it.
     pub fn permit(&self, permit: Permit) {
-        if let Some(news) = self.running().get(&permit.plan) {
+        if let Some(running) = self.running().get(&permit.plan) {
             // A task that has ended or is flooded asks again after a restart; nothing is done without the permit.
-            let _ = news.try_send(News::Permit(permit));
+            let _ = running.news.try_send(News::Permit(permit));
         }
     }
 
@@ -181,7 +300,7 @@ impl Conductor {
     pub fn abort(&self, plan: &PlanId, reason: String) -> bool {
         self.running()
             .get(plan)
-            .is_some_and(|news| news.try_send(News::Abort(reason)).is_ok())
+            .is_some_and(|running| running.news.try_send(News::Abort(reason)).is_ok())
     }
 
     /// Waits for running plans to end, for at most so long. What has not ended by then is gone on with at the next start.
@@ -202,13 +321,20 @@ async fn conduct(shared: &Arc<Shared>, mut runner: Runner, mut news: mpsc::Recei
         for command in std::mem::take(&mut commands) {
             let begin = Instant::now();
             if matches!(command, Command::Apply { .. })
-                && let Err(why) = (shared.right)()
+                && let Err(why) = (shared.right)(&runner.plan().service)
             {
                 // The gates said yes when there was still a right to act.
                 event = Some(Event::Permit(Some(why)));
                 continue;
             }
-            if let Some(next) = carry_out(shared, &runner, command).await {
+            let next = match carry_out(shared, &runner, command).await {
+                Ok(next) => next,
+                Err(Yielded(why)) => {
+                    tracing::warn!(plan = %runner.plan().id, "not gone on with here: {why}");
+                    return;
+                }
+            };
+            if let Some(next) = next {
                 if next == Event::Journaled && begin.elapsed() > JOURNAL_LATE {
                     let reason = "the journal could not be written in time".to_owned();
                     late_commands.extend(runner.handle(Event::Abort(reason)));
@@ -246,38 +372,26 @@ async fn conduct(shared: &Arc<Shared>, mut runner: Runner, mut news: mpsc::Recei
         }
     }
     for command in commands {
-        carry_out(shared, &runner, command).await;
+        if let Err(Yielded(why)) = carry_out(shared, &runner, command).await {
+            tracing::warn!(plan = %runner.plan().id, "{why}");
+        }
     }
 }
 
-async fn carry_out(shared: &Arc<Shared>, runner: &Runner, command: Command) -> Option<Event> {
+/// The plan is another agent's now: whatever stands here is dropped, without taking anything back.
+struct Yielded(String);
+
+async fn carry_out(shared: &Arc<Shared>, runner: &Runner, command: Command) -> Result<Option<Event>, Yielded> {
     let plan = runner.plan();
-    match command {
+    Ok(match command {
         Command::Journal(entry) => {
             let record = Record::Plan {
                 at: wall_clock(),
                 entry,
             };
-            // Nothing goes on before the disk has it: a journal that cannot be written stops the plan here, and the operator
-            // finds the reason in the log again and again.
-            loop {
-                let (shared, record) = (Arc::clone(shared), record.clone());
-                let written = tokio::task::spawn_blocking(move || {
-                    shared
-                        .journal
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .append(&record)
-                });
-                match written.await {
-                    Ok(Ok(())) => return Some(Event::Journaled),
-                    Ok(Err(error)) => {
-                        tracing::error!(plan = %plan.id, %error, "cannot write the journal; nothing is done");
-                    }
-                    Err(error) => tracing::error!(plan = %plan.id, %error, "cannot write the journal; nothing is done"),
-                }
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
+            written::share(shared, plan, &record).await?;
+            written::keep(shared, plan, &record).await;
+            Some(Event::Journaled)
         }
         Command::Ask { step, committed, again } => {
             if again {
@@ -298,7 +412,7 @@ async fn carry_out(shared: &Arc<Shared>, runner: &Runner, command: Command) -> O
         Command::Observe { candidate, step } => {
             Some(Event::Observed(steps::observe(shared, runner, candidate, step).await))
         }
-        Command::Undo { step } => Some(Event::Applied(match right_again(shared).await {
+        Command::Undo { step } => Some(Event::Applied(match right_again(shared, &plan.service).await {
             Ok(()) => steps::undo(shared, runner, step).await,
             Err(why) => Applied::NoEffect(why),
         })),
@@ -310,7 +424,7 @@ async fn carry_out(shared: &Arc<Shared>, runner: &Runner, command: Command) -> O
             tell(shared, told.at(plan, wall_clock())).await;
             None
         }
-    }
+    })
 }
 
 async fn tell(shared: &Shared, event: PlanEvent) {
@@ -319,10 +433,10 @@ async fn tell(shared: &Shared, event: PlanEvent) {
 }
 
 /// Taking back cannot be left undone because of a pause: it waits for the right to act.
-async fn right_again(shared: &Shared) -> Result<(), String> {
+async fn right_again(shared: &Shared, service: &ServiceName) -> Result<(), String> {
     let begin = Instant::now();
     loop {
-        match (shared.right)() {
+        match (shared.right)(service) {
             Err(_) if begin.elapsed() < UNDO_PATIENCE => tokio::time::sleep(UNDO_ASKS).await,
             answer => return answer,
         }

@@ -1,48 +1,28 @@
-//! Exec: a program of the user's own, by its argument list, never through a shell.
+//! Exec: a program of the user's own, by its argument list, never through a shell. The contract is docs/executors.md.
 //!
-//! It gets nothing of our environment but `PATH`, the variables `JURYMAST_PLAN`, `JURYMAST_TOKEN`, `JURYMAST_EPOCH`, `JURYMAST_SEQ` and
-//! `JURYMAST_KEY`, and the same as one JSON object on its stdin. Exit code 0 is success; 75 (`EX_TEMPFAIL`) says that nothing was done and a further try is
-//! welcome; anything else leaves open what has happened. It is killed when its time is over.
-//!
-//! A program outlives an agent that is killed, and may have its effect after the next agent has looked for it. So its stdin is a file that
-//! stays locked for as long as it runs: the next agent waits for the lock before it looks. What a program leaves running behind it must not
-//! keep its stdin.
+//! It gets nothing of our environment but `PATH`, `HOME` and `TZ`, the variables `JURYMAST_PLAN`, `JURYMAST_TOKEN`, `JURYMAST_EPOCH`,
+//! `JURYMAST_SEQ` and `JURYMAST_KEY`, and the same as one JSON object on its stdin. Exit code 0 is success; 75 (`EX_TEMPFAIL`) says that nothing was done and a
+//! further try is welcome; anything else leaves open what has happened. A last line of JSON on stdout may say it more exactly than the code 0. It is killed
+//! when its time is over. Its stdin is a ticket (see [`Tickets`]).
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::path::PathBuf;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{ChildStderr, Command};
-use tokio::time::{Instant, timeout};
 
+use super::ticket::Tickets;
+use super::tool::{Tools, said_of};
 use super::{Call, Executor, TokenClass, parameters};
 use crate::act::BoxFuture;
 use crate::act::runner::{Applied, Effect};
-
-/// Of what a program says on stderr, so much of the end is kept.
-const OUTPUT_MAX: usize = 16 * 1024;
-
-/// A program that has ended may have left another behind that holds its stderr; its last words are waited for no longer.
-const LAST_WORDS: Duration = Duration::from_millis(200);
-
-/// How often the lock of a program of an earlier run is tried, and how much longer than the program may take.
-const LOCK_ASKS: Duration = Duration::from_millis(20);
-const LOCK_GRACE: Duration = Duration::from_secs(1);
+use crate::client::program::{Ended, Program, Stdin};
 
 /// `EX_TEMPFAIL` of sysexits.h.
 const NOTHING_DONE: i32 = 75;
 
 /// See the module.
 pub struct Exec {
-    /// Where the stdin of running programs is.
-    dir: Option<PathBuf>,
+    tools: Tools,
 }
 
 /// Parameters.
@@ -55,26 +35,40 @@ struct With {
     observe: Vec<String>,
 }
 
-enum Ran {
-    Exited(i32, String),
-    NotStarted(String),
-    Killed(String),
+/// The last line of stdout, where it is JSON.
+#[derive(Debug, Deserialize)]
+struct Said {
+    result: Word,
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    /// The effect is there.
+    Done,
+    There,
+    /// It certainly is not.
+    NoEffect,
+    NotThere,
+    /// Nobody can tell.
+    Unknown,
+}
+
+impl Said {
+    fn of(out: &str) -> Option<Self> {
+        let line = out.lines().rev().find(|line| !line.trim().is_empty())?;
+        serde_json::from_str(line).ok()
+    }
 }
 
 impl Exec {
     /// Without a folder programs run all the same, but nobody can wait for those of an earlier run.
     pub const fn new(dir: Option<PathBuf>) -> Self {
-        Self { dir }
-    }
-
-    fn ticket(&self, key: &str) -> Option<PathBuf> {
-        let name: String = key
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
-            .collect();
-        // Two keys may look alike once they are file names.
-        let name = format!("{name}-{:08x}", crc32fast::hash(key.as_bytes()));
-        Some(self.dir.as_ref()?.join(name))
+        Self {
+            tools: Tools::new(Tickets::new(dir)),
+        }
     }
 
     async fn apply_once(&self, call: &Call<'_>) -> Applied {
@@ -82,134 +76,36 @@ impl Exec {
             Ok(with) => with,
             Err(error) => return Applied::NoEffect(error),
         };
-        let ticket = self.ticket(call.key);
-        let stdin = match ticket.as_deref().map(|path| locked(path, &text(&with.argv, call))) {
-            None => None,
-            Some(Ok(file)) => Some(file),
-            Some(Err(why)) => return Applied::NoEffect(why),
-        };
-        let ran = run(&with.argv, call, stdin).await;
-        if let Some(ticket) = ticket {
-            let _ = std::fs::remove_file(ticket);
+        let ended = self.tools.run(call, &with.argv, &text("apply", &with.argv, call)).await;
+        match ended {
+            Ended::Exited { code: 0, out, .. } => match Said::of(&out) {
+                None => Applied::Done,
+                Some(said) => match said.result {
+                    Word::Done | Word::There => Applied::Done,
+                    Word::NoEffect | Word::NotThere => Applied::NoEffect(said.message),
+                    Word::Unknown => Applied::Unknown(said.message),
+                },
+            },
+            Ended::Exited {
+                code: NOTHING_DONE,
+                said,
+                ..
+            } => Applied::NoEffect(said),
+            Ended::NotStarted(why) => Applied::NoEffect(why),
+            Ended::Exited { code, said, .. } => Applied::Unknown(format!("exit code {code}: {said}")),
+            Ended::Killed(why) => Applied::Unknown(why),
         }
-        match ran {
-            Ran::Exited(0, _) => Applied::Done,
-            Ran::Exited(NOTHING_DONE, said) | Ran::NotStarted(said) => Applied::NoEffect(said),
-            Ran::Exited(code, said) => Applied::Unknown(format!("exit code {code}: {said}")),
-            Ran::Killed(why) => Applied::Unknown(why),
-        }
     }
 }
 
-/// A file with that text, to be read from its beginning, locked until the last process that has it open ends.
-fn locked(path: &Path, text: &str) -> Result<File, String> {
-    let error = |error: io::Error| format!("{}: {error}", path.display());
-    if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir).map_err(error)?;
-    }
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(path)
-        .map_err(error)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err("the program of an earlier try still runs".into()),
-        Err(TryLockError::Error(e)) => return Err(error(e)),
-    }
-    file.set_len(0)
-        .and_then(|()| file.write_all(text.as_bytes()))
-        .and_then(|()| file.seek(SeekFrom::Start(0)))
-        .map_err(error)?;
-    Ok(file)
-}
-
-fn text(argv: &[String], call: &Call<'_>) -> String {
+fn text(what: &str, argv: &[String], call: &Call<'_>) -> String {
     let token = call.token;
-    json!({"plan": call.plan, "epoch": token.epoch, "seq": token.seq, "key": call.key, "argv": argv}).to_string()
-}
-
-async fn run(argv: &[String], call: &Call<'_>, stdin: Option<File>) -> Ran {
-    let Some((program, args)) = argv.split_first() else {
-        return Ran::NotStarted("argv is empty".into());
-    };
-    let token = call.token;
-    let mut command = Command::new(program);
-    command
-        .args(args)
-        .env_clear()
-        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
-        .env("JURYMAST_PLAN", call.plan.to_string())
-        .env("JURYMAST_TOKEN", token.to_string())
-        .env("JURYMAST_EPOCH", token.epoch.to_string())
-        .env("JURYMAST_SEQ", token.seq.to_string())
-        .env("JURYMAST_KEY", call.key)
-        .stdin(stdin.map_or_else(Stdio::piped, Stdio::from))
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true);
-    let spawned = command.spawn();
-    // The command keeps the program's stdin open, and with it the lock.
-    drop(command);
-    let mut child = match spawned {
-        Ok(child) => child,
-        Err(error) => return Ran::NotStarted(format!("{program}: {error}")),
-    };
-    let group = child.id();
-    let said = Arc::new(Mutex::new(Vec::new()));
-    let drain = child
-        .stderr
-        .take()
-        .map(|stderr| tokio::spawn(keep_end(stderr, Arc::clone(&said))));
-    if let Some(mut stdin) = child.stdin.take() {
-        let text = text(argv, call);
-        // A program that does not read its stdin is in its right.
-        tokio::spawn(async move { stdin.write_all(text.as_bytes()).await });
-    }
-    let ended = timeout(call.timeout, child.wait()).await;
-    if ended.is_err() {
-        kill_group(group);
-        let _ = child.wait().await;
-    }
-    // The task goes on reading if it must: whoever was left behind would die of a pipe that nobody reads.
-    if let Some(drain) = drain {
-        let _ = timeout(LAST_WORDS, drain).await;
-    }
-    let said = String::from_utf8_lossy(&said.lock().unwrap_or_else(PoisonError::into_inner))
-        .trim()
-        .to_owned();
-    match ended {
-        Ok(Ok(status)) => match status.code() {
-            Some(code) => Ran::Exited(code, said),
-            None => Ran::Killed(format!("{program} was killed by a signal: {said}")),
-        },
-        Ok(Err(error)) => Ran::Killed(format!("{program}: {error}")),
-        Err(_) => Ran::Killed(format!("{program} was killed after {:?}: {said}", call.timeout)),
-    }
-}
-
-/// Reads all that there is and keeps the end of it.
-async fn keep_end(mut stderr: ChildStderr, said: Arc<Mutex<Vec<u8>>>) {
-    let mut piece = [0; 4096];
-    while let Ok(read @ 1..) = stderr.read(&mut piece).await {
-        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
-        said.extend_from_slice(piece.get(..read).unwrap_or_default());
-        let over = said.len().saturating_sub(OUTPUT_MAX);
-        said.drain(..over);
-    }
-}
-
-/// Ends the program with whatever it has started. It has not been waited for yet, so the number is still its own.
-fn kill_group(group: Option<u32>) {
-    let group = group
-        .and_then(|group| i32::try_from(group).ok())
-        .and_then(Pid::from_raw);
-    if let Some(group) = group {
-        let _ = kill_process_group(group, Signal::KILL);
-    }
+    let timeout_ms = u64::try_from(call.timeout.as_millis()).unwrap_or(u64::MAX);
+    json!({
+        "do": what, "plan": call.plan, "epoch": token.epoch, "seq": token.seq, "key": call.key, "argv": argv,
+        "timeout_ms": timeout_ms,
+    })
+    .to_string()
 }
 
 impl Executor for Exec {
@@ -242,43 +138,42 @@ impl Executor for Exec {
             if with.observe.is_empty() {
                 return Effect::Unknown;
             }
-            match run(&with.observe, call, None).await {
-                Ran::Exited(0, _) => Effect::There,
-                Ran::Exited(1, _) => Effect::NotThere,
+            let program = Program {
+                argv: &with.observe,
+                env: said_of(call).into(),
+                pass: &[],
+                stdin: Stdin::Text(text("observe", &with.observe, call)),
+                limit: call.timeout,
+            };
+            match program.run().await {
+                Ended::Exited { code: 0, out, .. } => match Said::of(&out) {
+                    None => Effect::There,
+                    Some(said) => match said.result {
+                        Word::Done | Word::There => Effect::There,
+                        Word::NoEffect | Word::NotThere => Effect::NotThere,
+                        Word::Unknown => Effect::Unknown,
+                    },
+                },
+                Ended::Exited { code: 1, .. } => Effect::NotThere,
                 _ => Effect::Unknown,
             }
         })
     }
 
     fn settle<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Result<(), String>> {
-        Box::pin(async move {
-            let Some(path) = self.ticket(call.key) else {
-                return Ok(());
-            };
-            let Ok(file) = File::open(&path) else { return Ok(()) };
-            let deadline = Instant::now() + call.timeout + LOCK_GRACE;
-            loop {
-                match file.try_lock() {
-                    Ok(()) => break,
-                    Err(TryLockError::WouldBlock) if Instant::now() < deadline => tokio::time::sleep(LOCK_ASKS).await,
-                    Err(error) => {
-                        return Err(format!(
-                            "a program that an earlier run of this agent has started still runs, or left its stdin to \
-                             another one ({}: {error})",
-                            path.display()
-                        ));
-                    }
-                }
-            }
-            let _ = std::fs::remove_file(&path);
-            Ok(())
-        })
+        Box::pin(self.tools.settle(call))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use rustix::process::{Pid, Signal};
+
+    use super::super::ticket::locked;
     use super::*;
+    use crate::client::program::SAID_MAX;
     use crate::model::{PlanId, Token};
 
     fn with(script: &str) -> Map<String, Value> {
@@ -320,17 +215,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_last_line_on_stdout_may_say_what_came_of_it() {
+        let exec = Exec::new(None);
+        let said = |line: &str| format!("echo working; echo '{line}'");
+        let no = apply(&exec, &said(r#"{"result": "no_effect", "message": "busy"}"#), LONG).await;
+        assert_eq!(no, Applied::NoEffect("busy".into()));
+        let unknown = apply(&exec, &said(r#"{"result": "unknown"}"#), LONG).await;
+        assert_eq!(unknown, Applied::Unknown(String::new()));
+        assert_eq!(apply(&exec, &said(r#"{"result": "done"}"#), LONG).await, Applied::Done);
+        assert_eq!(apply(&exec, "echo '{\"other\": 1}'", LONG).await, Applied::Done);
+        // A bad end is not talked away.
+        let bad = apply(&exec, "echo '{\"result\": \"done\"}'; exit 3", LONG).await;
+        assert!(matches!(bad, Applied::Unknown(_)), "{bad:?}");
+    }
+
+    #[tokio::test]
     async fn a_program_that_says_much_lives_and_its_end_is_kept() {
         let exec = Exec::new(None);
         let script = "i=0; while [ $i -lt 3000 ]; do echo 'a line that is of no use to anyone at all' >&2 || exit 3; i=$((i+1)); done; echo last >&2; exit 75";
         let Applied::NoEffect(said) = apply(&exec, script, LONG).await else {
             panic!("it was not told to do anything else");
         };
-        assert!(
-            said.len() <= OUTPUT_MAX && said.ends_with("last"),
-            "{} bytes",
-            said.len()
-        );
+        assert!(said.len() <= SAID_MAX && said.ends_with("last"), "{} bytes", said.len());
     }
 
     #[tokio::test]
@@ -349,7 +255,9 @@ mod tests {
     async fn a_program_of_an_earlier_run_is_waited_for() {
         let dir = tempfile::tempdir().unwrap();
         let exec = Exec::new(Some(dir.path().to_owned()));
-        let path = exec.ticket("svc-3-1/0/0/3.1").unwrap();
+        let path = Tickets::new(Some(dir.path().to_owned()))
+            .path("svc-3-1/0/0/3.1")
+            .unwrap();
         let stdin = locked(&path, "{}").unwrap();
         let mut orphan = std::process::Command::new("sleep")
             .arg("0.3")

@@ -37,7 +37,11 @@ struct With {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum State {
+    /// Also `failback`, so that a playbook may say `{kind}`: it stays in where another one comes back.
+    #[serde(alias = "failback")]
     Ready,
+    /// Also `failover`.
+    #[serde(alias = "failover")]
     Drain,
     Maint,
 }

@@ -2,13 +2,22 @@
 //!
 //! A new one is one file and one line in [`Executors::new`].
 
+mod api;
+mod backup;
+mod command;
 mod exec;
 mod haproxy;
 mod http;
+mod mariadb;
 mod mqtt;
+mod postgres;
+mod redis;
+mod sentinel;
+mod ticket;
+mod tool;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +26,7 @@ use serde_json::{Map, Value};
 
 use super::BoxFuture;
 use super::runner::{Applied, Effect};
+use crate::client::backup::Kind;
 use crate::model::{PlanId, Token};
 
 /// Does one kind of effect.
@@ -51,6 +61,10 @@ pub enum TokenClass {
     /// We compare it with what the target keeps for us right before the command; two agents at the very same moment are
     /// kept apart by the journal alone.
     Compared,
+    /// The manager that owns the service counts its own epochs, and asks nobody else's.
+    Manager,
+    /// Nowhere: only the journal and the fence stand before it. On a host of one's own `jurymast exec` refuses it there.
+    Nowhere,
 }
 
 /// One call of an executor.
@@ -107,21 +121,32 @@ impl Default for Executors {
 impl Executors {
     /// All that there are, to find out whether they could follow a playbook.
     pub fn new() -> Self {
-        Self::with(exec::Exec::new(None))
+        Self::with(None)
     }
 
     /// All that there are. What must outlast this process is kept in `dir`.
     pub fn in_dir(dir: &Path) -> Self {
-        Self::with(exec::Exec::new(Some(dir.join("exec"))))
+        Self::with(Some(dir.join("exec")))
     }
 
-    fn with(exec: exec::Exec) -> Self {
-        let all: [Box<dyn Executor>; 4] = [
-            Box::new(exec),
+    fn with(dir: Option<PathBuf>) -> Self {
+        let tools = tool::Tools::new(ticket::Tickets::new(dir.clone()));
+        let mut all: Vec<Box<dyn Executor>> = vec![
+            Box::new(exec::Exec::new(dir)),
             Box::new(http::Http::new()),
             Box::new(mqtt::Mqtt),
             Box::new(haproxy::Haproxy),
+            Box::new(postgres::Postgres::new(tools.clone())),
+            Box::new(mariadb::Mariadb::new(tools.clone())),
+            Box::new(backup::Backup::new(Kind::Restic, tools.clone())),
+            Box::new(backup::Backup::new(Kind::Borg, tools.clone())),
+            Box::new(command::Compare(tools.clone())),
+            Box::new(command::Dns(tools.clone())),
+            Box::new(redis::Redis),
+            Box::new(sentinel::Sentinel),
         ];
+        all.extend(command::all(&tools));
+        all.extend(api::all());
         Self {
             by_name: Arc::new(all.into_iter().map(|executor| (executor.name(), executor)).collect()),
         }

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::audit::Audit;
 use super::{DecodeError, Record, State, decode, encode};
 use crate::clock::wall_clock;
 use crate::model::Timestamp;
@@ -67,6 +68,7 @@ pub struct Journal {
     /// The file is rewritten beyond this.
     limit: u64,
     lock: Arc<Lock>,
+    audit: Audit,
 }
 
 /// The lock that keeps other agents out, as long as the folder is still there.
@@ -155,6 +157,7 @@ impl Journal {
         }
         file.seek(SeekFrom::Start(length)).map_err(io_error(&path))?;
         let state = State::read(&decoded.records);
+        let audit = Audit::open(dir).map_err(io_error(&dir.join("audit")))?;
         let mut journal = Self {
             dir: dir.to_owned(),
             path,
@@ -167,6 +170,7 @@ impl Journal {
             compact_at: COMPACT_AT,
             limit: COMPACT_AT,
             lock,
+            audit,
         };
         if length > COMPACT_AT {
             journal.compact(now)?;
@@ -192,6 +196,11 @@ impl Journal {
         self.length == 0
     }
 
+    /// What all records tell together.
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
     /// The lock that keeps other agents out.
     pub fn lock(&self) -> Arc<Lock> {
         Arc::clone(&self.lock)
@@ -213,6 +222,10 @@ impl Journal {
                 .and_then(|()| self.file.seek(SeekFrom::Start(self.length)))
                 .map_err(|e| error(&self.path, e))?;
             self.broken = false;
+        }
+        // First, so that nothing is done that is not in it.
+        if let Err(error) = self.audit.add(wall_clock(), record) {
+            tracing::warn!(%error, "the audit log could not be written");
         }
         self.buffer.clear();
         encode(record, &mut self.buffer).map_err(|e| error(&self.path, io::Error::other(e)))?;

@@ -5,10 +5,12 @@
 //! A record that was cut off by a crash at the very end is dropped and reported; damage before the end is refused with its
 //! place, because what follows cannot be trusted.
 
+mod audit;
 mod decode;
 mod file;
 mod state;
 
+pub use audit::{AuditError, Verified, verify};
 pub use decode::{DecodeError, Decoded, decode, encode};
 pub use file::{Journal, JournalError, Lock, Opened};
 pub use state::{Record, ServiceRecord, State};

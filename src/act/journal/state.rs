@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::act::runner::Entry;
+use crate::engine::OperatorCommand;
 use crate::model::plan::Outcome;
-use crate::model::{EntityName, Plan, PlanId, ServiceName, Timestamp};
+use crate::model::{EntityName, Plan, PlanId, PlanKind, ServiceName, Timestamp};
 
 /// A record on disk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,8 +23,22 @@ pub enum Record {
         /// Which.
         seq: u64,
     },
-    /// Where a service runs, when older records were left out.
+    /// Where a service runs, when older records were left out, or as another agent has left it.
     Service(ServiceRecord),
+    /// An operator's word that outlives the agent: a hold, a maintenance.
+    Word {
+        /// When.
+        at: Timestamp,
+        /// What was said.
+        word: OperatorCommand,
+    },
+    /// A plan is no longer this agent's: another one goes on with it.
+    Left {
+        /// When.
+        at: Timestamp,
+        /// Which plan.
+        plan: PlanId,
+    },
     /// An entry of a plan.
     Plan {
         /// When.
@@ -51,6 +66,27 @@ pub struct ServiceRecord {
     /// A plan left it in a state that a person must look at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handed_over: Option<String>,
+    /// The latest failovers that were begun: when, and away from where. Budgets count them, whoever began them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub begun: Vec<(Timestamp, EntityName)>,
+}
+
+impl ServiceRecord {
+    /// More than any budget of one service; older ones are forgotten first.
+    const BEGUN_MAX: usize = 64;
+
+    /// Of a service that no plan has named yet.
+    pub fn new(service: ServiceName) -> Self {
+        Self {
+            service,
+            active: None,
+            moved: None,
+            named: BTreeSet::new(),
+            taken_back: None,
+            handed_over: None,
+            begun: Vec::new(),
+        }
+    }
 }
 
 /// Everything that a journal tells.
@@ -64,6 +100,8 @@ pub struct State {
     pub services: BTreeMap<ServiceName, ServiceRecord>,
     /// Plans that are not over, with their entries.
     pub open: BTreeMap<PlanId, (Plan, Vec<Entry>)>,
+    /// Operators' words that still count, in their order.
+    pub words: Vec<(Timestamp, OperatorCommand)>,
 }
 
 impl State {
@@ -80,20 +118,65 @@ impl State {
     pub fn apply(&mut self, record: &Record) {
         match record {
             Record::Epoch { epoch } => {
-                self.epoch = *epoch;
-                self.seq = 0;
+                // Leads of several parts have epochs of their own; what counts is the highest.
+                if *epoch > self.epoch {
+                    self.epoch = *epoch;
+                    self.seq = 0;
+                }
             }
             Record::Seq { seq } => self.seq = self.seq.max(*seq),
             Record::Service(record) => {
                 self.services.insert(record.service.clone(), record.clone());
             }
             Record::Plan { at, entry } => self.plan(*at, entry),
+            Record::Word { at, word } => {
+                self.words.retain(|(_, other)| !supersedes(word, other));
+                self.words.push((*at, word.clone()));
+            }
+            Record::Left { plan, .. } => {
+                self.open.remove(plan);
+            }
         }
+    }
+
+    /// Does that word say what is known already?
+    pub fn knows(&self, word: &OperatorCommand) -> bool {
+        self.words.iter().any(|(_, known)| same(known, word))
+    }
+
+    /// The number of that entry among those of its plan, and how the plan's service stands once the entry is written, if that changes.
+    pub fn after(&self, record: &Record) -> (u64, Option<ServiceRecord>) {
+        let Record::Plan { entry, .. } = record else {
+            return (0, None);
+        };
+        let id = entry.of();
+        let known = self.open.get(id);
+        let number = known.map_or(0, |(_, entries)| entries.len() as u64 + 1);
+        let service = match (entry, known) {
+            (Entry::Plan { plan }, _) => &plan.service,
+            (Entry::End { .. }, Some((plan, _))) => &plan.service,
+            _ => return (number, None),
+        };
+        let mut then = Self {
+            epoch: self.epoch,
+            seq: self.seq,
+            services: self
+                .services
+                .get(service)
+                .map(|known| (service.clone(), known.clone()))
+                .into_iter()
+                .collect(),
+            open: known.map(|known| (id.clone(), known.clone())).into_iter().collect(),
+            words: Vec::new(),
+        };
+        then.apply(record);
+        (number, then.services.remove(service))
     }
 
     fn plan(&mut self, at: Timestamp, entry: &Entry) {
         let id = match entry {
             Entry::Plan { plan } => {
+                let is_new = !self.open.contains_key(&plan.id);
                 self.seq = self.seq.max(if plan.token.epoch == self.epoch {
                     plan.token.seq
                 } else {
@@ -102,14 +185,15 @@ impl State {
                 let known = self
                     .services
                     .entry(plan.service.clone())
-                    .or_insert_with(|| ServiceRecord {
-                        service: plan.service.clone(),
-                        active: None,
-                        moved: None,
-                        named: BTreeSet::new(),
-                        taken_back: None,
-                        handed_over: None,
-                    });
+                    .or_insert_with(|| ServiceRecord::new(plan.service.clone()));
+                // A plan that others have begun, and that is told again here, counts once.
+                let made = (plan.made, plan.from.clone());
+                if plan.kind == PlanKind::Failover && is_new && !known.begun.contains(&made) {
+                    if known.begun.len() >= ServiceRecord::BEGUN_MAX {
+                        known.begun.remove(0);
+                    }
+                    known.begun.push(made);
+                }
                 known.named.insert(plan.to.clone());
                 known
                     .named
@@ -120,13 +204,7 @@ impl State {
                     .or_insert_with(|| (plan.as_ref().clone(), Vec::new()));
                 return;
             }
-            Entry::Intent { plan, .. }
-            | Entry::Done { plan, .. }
-            | Entry::TakingBack { plan, .. }
-            | Entry::UndoIntent { plan, .. }
-            | Entry::Undone { plan, .. }
-            | Entry::Candidate { plan, .. }
-            | Entry::End { plan, .. } => plan,
+            entry => entry.of(),
         };
         if let Entry::End { outcome, .. } = entry {
             let Some((plan, _)) = self.open.remove(id) else { return };
@@ -157,6 +235,11 @@ impl State {
             records.push(Record::Seq { seq: self.seq });
         }
         records.extend(self.services.values().cloned().map(Record::Service));
+        let words = self.words.iter().filter(|(_, word)| still_counts(word, now));
+        records.extend(words.map(|(at, word)| Record::Word {
+            at: *at,
+            word: word.clone(),
+        }));
         for (plan, entries) in self.open.values() {
             records.push(Record::Plan {
                 at: now,
@@ -170,6 +253,41 @@ impl State {
             }));
         }
         records
+    }
+}
+
+/// Does the older word say nothing any more once the newer one is said?
+fn supersedes(newer: &OperatorCommand, older: &OperatorCommand) -> bool {
+    match (newer, older) {
+        (OperatorCommand::Hold { .. }, OperatorCommand::Hold { .. }) => true,
+        (OperatorCommand::Maintenance { service: of, .. }, OperatorCommand::Maintenance { service, .. }) => {
+            of.is_none() || of == service
+        }
+        _ => false,
+    }
+}
+
+/// The same, by whomever.
+fn same(a: &OperatorCommand, b: &OperatorCommand) -> bool {
+    match (a, b) {
+        (OperatorCommand::Hold { on: a, .. }, OperatorCommand::Hold { on: b, .. }) => a == b,
+        (
+            OperatorCommand::Maintenance {
+                service: a,
+                until: ends,
+                ..
+            },
+            OperatorCommand::Maintenance { service: b, until, .. },
+        ) => (a, ends) == (b, until),
+        _ => false,
+    }
+}
+
+fn still_counts(word: &OperatorCommand, now: Timestamp) -> bool {
+    match word {
+        OperatorCommand::Hold { on, .. } => *on,
+        OperatorCommand::Maintenance { until, .. } => *until > now,
+        _ => false,
     }
 }
 
@@ -221,6 +339,14 @@ mod tests {
             let reason = "r".to_owned();
             let mut note = |entry| records.push(Record::Plan { at, entry });
             note(Entry::Plan { plan: Box::new(plan) });
+            if *restarts {
+                let word = OperatorCommand::Hold {
+                    on: *how == 1,
+                    by: "p".into(),
+                };
+                records.push(Record::Word { at, word });
+            }
+            let mut note = |entry| records.push(Record::Plan { at, entry });
             note(Entry::Intent {
                 plan: id.clone(),
                 candidate: 0,
@@ -247,7 +373,13 @@ mod tests {
             let state = State::read(&records);
             let left = state.compact(Timestamp::from_secs(99));
             prop_assert!(left.len() <= records.len() + state.services.len() + 1);
-            prop_assert_eq!(State::read(&left), state);
+            let mut told = State::read(&left);
+            // A released hold is as good as none.
+            let mut state = state;
+            for state in [&mut told, &mut state] {
+                state.words.retain(|(_, word)| matches!(word, OperatorCommand::Hold { on: true, .. }));
+            }
+            prop_assert_eq!(told, state);
         }
     }
 }

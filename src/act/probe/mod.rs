@@ -5,6 +5,8 @@
 
 mod http;
 mod mqtt;
+mod postgres;
+mod redis;
 mod tcp;
 
 use std::collections::BTreeMap;
@@ -43,7 +45,13 @@ impl Default for Prober {
 impl Prober {
     /// All that there are.
     pub fn new() -> Self {
-        let all: [Box<dyn Probe>; 3] = [Box::new(tcp::Tcp), Box::new(http::Http::new()), Box::new(mqtt::Mqtt)];
+        let all: [Box<dyn Probe>; 5] = [
+            Box::new(tcp::Tcp),
+            Box::new(http::Http::new()),
+            Box::new(mqtt::Mqtt),
+            Box::new(postgres::Postgres),
+            Box::new(redis::Redis),
+        ];
         Self {
             by_name: all.into_iter().map(|probe| (probe.name(), probe)).collect(),
         }

@@ -175,6 +175,18 @@ impl Runner {
         matches!(self.stage, Stage::Asking { .. }) && self.step == step
     }
 
+    /// The step that was under way when its agent ended, forward or back.
+    pub fn interrupted(&self) -> Option<&Step> {
+        match &self.stage {
+            Stage::Looking { interrupted: true, .. } => self.steps().get(self.step),
+            Stage::Back {
+                at: Back::Looking { interrupted: true, .. },
+                ..
+            } => self.step_of(0, *self.undo.last()?),
+            _ => None,
+        }
+    }
+
     /// The commit point is behind.
     pub const fn is_committed(&self) -> bool {
         self.committed
@@ -422,6 +434,8 @@ impl Runner {
     }
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

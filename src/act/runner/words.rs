@@ -73,6 +73,22 @@ pub enum Entry {
     },
 }
 
+impl Entry {
+    /// The plan that it belongs to.
+    pub fn of(&self) -> &PlanId {
+        match self {
+            Self::Plan { plan } => &plan.id,
+            Self::Intent { plan, .. }
+            | Self::Done { plan, .. }
+            | Self::TakingBack { plan, .. }
+            | Self::UndoIntent { plan, .. }
+            | Self::Undone { plan, .. }
+            | Self::Candidate { plan, .. }
+            | Self::End { plan, .. } => plan,
+        }
+    }
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {

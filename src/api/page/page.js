@@ -58,11 +58,16 @@ function incidents(s) {
     });
     const told = (s.explanations.find(([id]) => id === i.id) || [0, null])[1];
     const more = told ? el("details", "", el("summary", "", `evidence: ${told.seen.length} symptoms`),
+      el("div", "charts", ...(charts.get(i.id) || []).map(chart)),
       el("ul", "", ...told.seen.slice(0, 40).map((line) => el("li", "", line))),
+      ...(told.links.length ? [el("p", "", "began together"), el("ul", "", ...told.links.map((line) => el("li", "", line)))] : []),
       ...told.causes.slice(0, 3).map((c) => el("div", "", el("p", "", c.headline), el("ul", "", ...c.speaks_for.map((t) => el("li", "", "+ " + t)), ...c.speaks_against.slice(0, 8).map((t) => el("li", "soft", "− " + t)), ...(c.paths || []).map((t) => el("li", "soft", t))))),
       ...details(told), top ? button("this was it", () => act(`/api/incidents/${i.id}/confirm`)) : null) : null;
     if (more && openDetails.has(i.id)) more.open = true;
-    if (more) more.addEventListener("toggle", () => more.open ? openDetails.add(i.id) : openDetails.delete(i.id));
+    if (more) more.addEventListener("toggle", () => {
+      if (!more.open) { openDetails.delete(i.id); charts.delete(i.id); return; }
+      if (!openDetails.has(i.id)) { openDetails.add(i.id); draw(); }
+    });
     return el("div", "card " + (i.closed ? "" : "bad"), el("div", "row", el("h3", "", `#${i.id} ${top ? top.fault + " at " + top.entity : ""}`),
       el("span", "soft", `since ${clock(i.onset)}${i.closed ? ", closed " + clock(i.closed) : ""}`)), ...(i.closed ? [] : bars), ...verdicts, more);
   };
@@ -77,6 +82,43 @@ function details(told) {
 }
 const costs = (v) => v.costs && v.costs.length ? el("span", "soft", " · expected costs: " + v.costs.map((c) => `${c.remedy} ${c.cost.toFixed(1)}`).join(", ")) : null;
 const openDetails = new Set();
+function ahead(s) {
+  const c = s.coverage;
+  $("ahead-section").hidden = !c || !c.failures;
+  if (!c) return;
+  $("ahead").replaceChildren(el("p", "", `${c.covered} of ${c.failures} single failures are covered by a plan`),
+    ...(s.uncovered.length ? [el("ul", "", ...s.uncovered.slice(0, 40).map((u) => el("li", "", el("strong", "", u.failure), ` (${u.kind}): ${u.why}`)))] : []));
+}
+// Signals of the incidents whose evidence is open.
+const charts = new Map();
+async function look() {
+  await Promise.all([...openDetails].map(async (id) => {
+    const answer = await fetch(`/api/incidents/${id}`);
+    if (answer.ok) charts.set(id, (await answer.json()).charts || []); else { charts.delete(id); openDetails.delete(id); }
+  }));
+}
+const svg = (tag, attributes) => {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  return node;
+};
+const short = (value) => Number(value.toPrecision(5)).toString();
+function chart(c) {
+  const wide = 320, high = 72, left = 2, times = c.points.map((p) => Date.parse(p.at)), values = c.points.map((p) => p.value);
+  const onset = Date.parse(c.onset), from = times[0] ?? onset, to = Math.max(times[times.length - 1] ?? onset, from + 1);
+  const band = c.band || [], all = values.concat(band.filter(() => values.length));
+  const least = Math.min(...all), most = Math.max(...all), reach = most - least || 1;
+  const x = (t) => left + (t - from) / (to - from) * (wide - 2 * left), y = (v) => high - 4 - (v - least) / reach * (high - 8);
+  const strongest = Math.max(0, ...c.points.map((p) => p.surprise));
+  const told = c.bar && strongest ? `surprise up to ${strongest.toFixed(1)}, told from ${c.bar.toFixed(1)} on` : "";
+  const words = `${c.entity} ${c.signal}: ${short(Math.min(...values))} to ${short(Math.max(...values))}${c.rate ? " a second" : ""}` + (band.length ? `, usual is ${short(band[0])} to ${short(band[1])}` : "");
+  const image = svg("svg", { viewBox: `0 0 ${wide} ${high}`, role: "img", "aria-label": `${words}. ${told} Began ${clock(c.onset)}.` });
+  if (band.length) image.append(svg("rect", { class: "band", x: 0, width: wide, y: y(band[1]), height: Math.max(1, y(band[0]) - y(band[1])) }));
+  if (onset >= from && onset <= to) image.append(svg("line", { class: "onset", x1: x(onset), x2: x(onset), y1: 0, y2: high }));
+  image.append(svg("polyline", { class: "value", points: c.points.map((p, n) => `${x(times[n]).toFixed(1)},${y(p.value).toFixed(1)}`).join(" ") }));
+  c.points.forEach((p, n) => { if (c.bar && p.surprise >= c.bar) image.append(svg("circle", { class: "strange", cx: x(times[n]), cy: y(p.value), r: 2.5 })); });
+  return el("figure", "chart", image, el("figcaption", "soft", el("strong", "", `${c.entity} ${c.signal}`), ` ${words.slice(words.indexOf(":") + 2)}; began ${clock(c.onset)}${told ? "; " + told : ""}`));
+}
 function entities(s) {
   const kinds = [...new Set(s.entities.map((e) => e.kind))];
   $("entities").replaceChildren(...kinds.map((kind) => {
@@ -109,8 +151,11 @@ async function draw() {
   const stale = Date.now() - Date.parse(s.now) > 5000;
   $("state").textContent = stale ? "the engine stands still" : s.held ? "on hold" : s.plans.length ? "moving" : open ? `${open} open` : "all well";
   document.title = (open ? `(${open}) ` : "") + "Jurymast";
-  $("facts").textContent = `${s.agent} · ${s.acting ? (s.lease.epoch ? "epoch " + s.lease.epoch : "no lease") : "only watching"} · ${s.entities.length} entities · ${s.series} series · ${clock(s.now)}`;
-  services(s); plans(s); incidents(s); entities(s);
+  const lead = s.cannot_lead ? "cannot lead: " + s.cannot_lead : s.leases.some((l) => l.lease.epoch) ? s.leases.filter((l) => l.lease.epoch).map((l) => `leads ${l.part}, epoch ${l.lease.epoch}`).join(", ") : s.lease.epoch ? "epoch " + s.lease.epoch : s.leases.length ? "another agent leads" : "no lease";
+  const learned = `${s.learned.watched} watched${s.learned.learning ? `, ${s.learned.learning} being learned` : ""}${s.learned.beyond ? `, ${s.learned.beyond} beyond the closely watched` : ""}`;
+  $("facts").textContent = `${s.agent} · ${s.acting ? lead : "only watching"} · ${s.entities.length} entities · ${s.series} series, ${learned} · ${clock(s.now)}`;
+  try { await look(); } catch { charts.clear(); }
+  services(s); plans(s); incidents(s); ahead(s); entities(s);
   $("log").replaceChildren(...s.recent.slice(-60).reverse().map((r) => el("li", "", el("time", "", clock(r.at || (r.verdict && r.verdict.at))), line(r))));
 }
 draw();

@@ -3,11 +3,11 @@
 //! `--config` and `--rules` ask what would have been decided otherwise; `--report` writes it all down as one page.
 
 mod accept;
-mod changes;
+pub(super) mod changes;
 mod chart;
 mod judge;
 mod page;
-mod rerun;
+pub(super) mod rerun;
 
 use std::path::PathBuf;
 use std::time::Instant;

@@ -18,6 +18,10 @@ const ROOT_FREEDOM: f64 = 7.549_834_435_270_75;
 /// Standard errors by which a pair is taken for broken.
 const BROKEN: f64 = 5.0;
 
+/// A correlation that has changed by less than this is not broken, however sure the change is: near one, a little noise more is
+/// many standard errors.
+const CHANGED_MIN: f64 = 0.3;
+
 /// Broken pairs that name the channel that they share.
 const PAIRS_MIN: u32 = 2;
 
@@ -168,6 +172,9 @@ impl Correlations {
         } else {
             0.0
         };
+        if (now - before).abs() < CHANGED_MIN {
+            return 0.0;
+        }
         let transform = |r: f64| r.clamp(-CORRELATION_MAX, CORRELATION_MAX).atanh();
         (transform(now) - transform(before)).abs() * ROOT_FREEDOM
     }

@@ -6,12 +6,15 @@
 //! * [`Learner`] takes the learning rows and makes a [`Watch`] of them.
 //! * [`Watch`] scores row by row: residual (PCA), shift (MEWMA) and the channel furthest off, each as the surprise that it is.
 //! * [`Correlations`] names the channel that no longer moves with the others.
+//! * [`Company`] judges each channel by what the others do not account for.
 //! * [`Peers`] parts the fault of one device from what all of its group show.
 
+mod company;
 mod correlation;
 mod learner;
 mod linalg;
 mod model;
+mod peaks;
 mod peers;
 mod scale;
 mod tail;
@@ -22,9 +25,11 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use company::Company;
 pub use correlation::{Break, Correlations};
 pub use learner::{LearnError, Learner};
 pub use linalg::{Eigen, Symmetric};
+pub use peaks::Peaks;
 pub use peers::{Peers, Standing};
 pub use watch::{Reading, Share, Watch};
 

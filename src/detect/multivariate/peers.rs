@@ -89,6 +89,13 @@ impl Peers {
         }
     }
 
+    /// There are so many devices now; the newcomers come last.
+    pub fn grow(&mut self, devices: usize) {
+        if devices > self.devices.len() {
+            self.devices.resize(devices, Follower::default());
+        }
+    }
+
     /// Takes in the values of one tick, by device; one that is missing is not finite. `None` if fewer than three spoke.
     pub fn observe(&mut self, values: &[f64]) -> Option<Standing> {
         if values.len() != self.devices.len() {

@@ -46,4 +46,4 @@ pub use silence::Silence;
 pub use stillness::Stillness;
 pub use tail::Tail;
 pub use terms::{TERMS, Term};
-pub use watch::{Finding, Watch};
+pub use watch::{Finding, Look, Watch};

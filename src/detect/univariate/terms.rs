@@ -47,12 +47,20 @@ impl Term {
 
 /// A distance in units as a part of a score: straight for small ones, by orders of magnitude for large ones.
 pub fn by_distance(distance: f32) -> f32 {
-    if distance > 0.0 { (4.0 * distance).ln_1p() } else { 0.0 }
+    if distance > 0.0 {
+        (1.0 + 4.0 * distance).ln()
+    } else {
+        0.0
+    }
 }
 
 /// A surprise (minus the log of a probability) as a part of a score.
 pub fn by_surprise(surprise: f32) -> f32 {
-    if surprise > 0.0 { 0.3 * surprise.ln_1p() } else { 0.0 }
+    if surprise > 0.0 {
+        0.3 * (1.0 + surprise).ln()
+    } else {
+        0.0
+    }
 }
 
 #[cfg(test)]

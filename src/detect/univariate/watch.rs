@@ -27,6 +27,11 @@ const RHYTHM_SECS: f32 = 2.0 * LEARN_SECS;
 const BEYOND_DOUBT: f32 = 1.5;
 const WHEN_YOUNG: f32 = 6.0;
 
+/// What a series' own past finds strange has to be confirmed by those beside it, if they are known: at least so far has it to
+/// stand alone, in alarms, within about so many samples.
+const CONFIRMED: f32 = 0.55;
+const CONFIRMED_SAMPLES: f32 = 64.0;
+
 /// Samples without any finding that end an alarm.
 const QUIET: u8 = 12;
 
@@ -45,11 +50,28 @@ pub enum Finding {
     Shift,
     /// It is too noisy, or too smooth.
     Noise,
+    /// It no longer moves with the other signals of its entity.
+    Alone,
 }
+
+/// What was strangest about a sample's value, whether or not it is enough to be told.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Look {
+    /// In thresholds: from 1 on it is a finding.
+    pub strength: f32,
+    /// Which finding it would be.
+    pub finding: Finding,
+}
+
+const PLAIN: Look = Look {
+    strength: 0.0,
+    finding: Finding::Shift,
+};
 
 /// See the module.
 #[derive(Debug, Clone)]
 pub struct Watch {
+    look: Look,
     order: Order,
     silence: Silence,
     stillness: Stillness,
@@ -64,11 +86,14 @@ pub struct Watch {
     learned_secs: f32,
     seen: u32,
     quiet: u8,
+    /// How far it stood alone lately.
+    alone: Option<f32>,
 }
 
 impl Default for Watch {
     fn default() -> Self {
         Self {
+            look: PLAIN,
             order: Order::default(),
             silence: Silence::default(),
             stillness: Stillness::default(),
@@ -82,6 +107,7 @@ impl Default for Watch {
             learned_secs: 0.0,
             seen: 0,
             quiet: QUIET,
+            alone: None,
         }
     }
 }
@@ -89,7 +115,17 @@ impl Default for Watch {
 impl Watch {
     /// Looks at the next sample; the answer is the finding with which an alarm rises.
     pub fn observe(&mut self, at: Timestamp, value: f64) -> Option<Finding> {
+        self.observe_among(at, value, None)
+    }
+
+    /// The same of a signal that has company: `alone` is how far it stands alone, in alarms
+    /// (see [`crate::detect::multivariate::Company`]), if that is known.
+    pub fn observe_among(&mut self, at: Timestamp, value: f64, alone: Option<f32>) -> Option<Finding> {
+        self.look = PLAIN;
+        let held = self.alone.map(|held| held * (1.0 - 1.0 / CONFIRMED_SAMPLES));
+        self.alone = alone.map_or(held, |alone| Some(held.map_or(alone, |held| held.max(alone))));
         let found = self.find(at, value);
+        let found = found.or((alone >= Some(1.0)).then_some(Finding::Alone));
         let raised = found.filter(|_| self.quiet >= QUIET);
         self.quiet = if found.is_some() {
             0
@@ -97,6 +133,11 @@ impl Watch {
             self.quiet.saturating_add(1).min(QUIET)
         };
         raised
+    }
+
+    /// What was strangest about the value of the latest sample.
+    pub const fn look(&self) -> Look {
+        self.look
     }
 
     /// How long the series may be silent from now on, in seconds; nothing while that is being learned.
@@ -140,8 +181,22 @@ impl Watch {
         });
         let noise = place.map_or(0.0, |place| self.roughness.push(place, secs, learning));
         let first = silence.or(stuck);
-        if learning {
+        if learning || self.alone.is_some_and(|alone| alone < CONFIRMED) {
             return first;
+        }
+        let looks = [
+            (
+                judgement.score / (BEYOND_DOUBT + WHEN_YOUNG / self.age()),
+                Finding::Value(judgement.term),
+            ),
+            (shift.max(rhythmic_shift), Finding::Shift),
+            (noise, Finding::Noise),
+        ];
+        for (score, finding) in looks {
+            let strength = score / Portfolio::threshold();
+            if strength > self.look.strength {
+                self.look = Look { strength, finding };
+            }
         }
         let enough = |score: f32, times: f32| score >= times * Portfolio::threshold();
         first

@@ -111,3 +111,28 @@ fn a_case_that_cannot_be_read_says_why() {
         assert!(error.contains(word), "{error}");
     }
 }
+
+/// A detector that learned what is usual is wrong now and then. Only a pattern that says of which signal it speaks may have a service moved for it.
+#[test]
+fn nothing_is_moved_for_a_learned_finding_of_just_any_signal() {
+    let learned = [
+        SymptomKind::Anomaly,
+        SymptomKind::Drift,
+        SymptomKind::Stuck,
+        SymptomKind::Unit,
+        SymptomKind::Joint,
+        SymptomKind::Decoupled,
+        SymptomKind::Apart,
+        SymptomKind::Clock,
+    ];
+    let library = Library::builtin();
+    let moving: Vec<_> = library.patterns().filter(|pattern| pattern.moving_helps).collect();
+    assert!(moving.len() > 10);
+    for pattern in moving {
+        let enough = pattern
+            .must
+            .iter()
+            .all(|must| must.signals.is_empty() && must.kinds.iter().any(|kind| learned.contains(kind)));
+        assert!(!enough, "{} rests on learned findings of any signal", pattern.name);
+    }
+}

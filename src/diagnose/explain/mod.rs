@@ -25,6 +25,9 @@ pub struct Explanation {
     pub headline: String,
     /// What was seen, in order of onset.
     pub seen: Vec<String>,
+    /// What began together with what, or ran ahead of it.
+    #[serde(default)]
+    pub links: Vec<String>,
     /// Each cause that was weighed, most probable first.
     pub causes: Vec<Cause>,
     /// What would be thought without a part of the evidence, what matters most first.
@@ -93,6 +96,7 @@ pub fn explain(incident: &Incident, topology: &Topology) -> Explanation {
     Explanation {
         headline,
         seen,
+        links: incident.links.iter().map(ToString::to_string).collect(),
         causes,
         without: Vec::new(),
         settle: Vec::new(),

@@ -16,6 +16,12 @@ impl fmt::Display for Explanation {
         if let Some(more) = self.seen.len().checked_sub(SEEN_MAX).filter(|more| *more > 0) {
             writeln!(f, "  and {more} more")?;
         }
+        if !self.links.is_empty() {
+            writeln!(f, "\nbegan together:")?;
+        }
+        for line in &self.links {
+            writeln!(f, "  {line}")?;
+        }
         writeln!(f, "\ncauses:")?;
         for cause in &self.causes {
             writeln!(f, "  {}", cause.headline)?;

@@ -2,13 +2,17 @@
 //!
 //! Rows stand in the order of their arrival, so that a late row and a wrong clock look as they do in life. Rows with the same
 //! label one after the other are one anomaly; no label, `0` and `0.0` are none.
+//!
+//! A file `_device.csv` beside them (`timestamp` and a column a signal) is the company of `SIGNAL.csv` and `SIGNAL.anything.csv`:
+//! what the other signals of the device did at the same time.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde_json::json;
 
+use super::company::{Device, Seat};
 use super::report::{Report, Tally, Window};
 use super::{EvalError, table};
 use crate::detect::univariate::Watch;
@@ -20,6 +24,10 @@ const AFTERMATH: usize = 12;
 /// Two rows never arrive at the same moment, in seconds.
 const APART: f64 = 1e-3;
 
+/// The other signals of a device, beside the files of its own ones.
+pub const COMPANY: &str = "_device.csv.gz";
+const COMPANIES: [&str; 2] = [COMPANY, "_device.csv"];
+
 struct Series {
     rows: Vec<(Timestamp, f64)>,
     /// Label, first and last row of each anomaly.
@@ -28,13 +36,16 @@ struct Series {
 
 /// Runs the watch over every file.
 pub fn run(folder: &Path) -> Result<Report, EvalError> {
-    let files = table::files(folder)?;
+    let mut files = table::files(folder)?;
+    files.retain(|path| !COMPANIES.iter().any(|name| path.ends_with(name)));
+    let mut device: Option<(PathBuf, Option<Device>)> = None;
     let mut all = Tally::default();
     let mut kinds: BTreeMap<String, Tally> = BTreeMap::new();
     for path in &files {
         let series = read(path)?;
+        let seat = seat(path, &mut device)?;
         let started = Instant::now();
-        let alarms = watch(&series.rows);
+        let alarms = watch(&series.rows, seat);
         let spent = started.elapsed().as_secs_f64();
         let clock = arrivals(&series.rows);
         let judged = clock
@@ -104,14 +115,36 @@ impl Alarm {
     }
 }
 
-fn watch(rows: &[(Timestamp, f64)]) -> Vec<Alarm> {
+/// The place of a file's signal among those of its device, if they are known. Files of one device come one after the other.
+fn seat<'a>(path: &Path, device: &'a mut Option<(PathBuf, Option<Device>)>) -> Result<Option<Seat<'a>>, EvalError> {
+    let folder = path.parent().unwrap_or(path);
+    if device.as_ref().is_none_or(|(known, _)| known != folder) {
+        let found = COMPANIES
+            .iter()
+            .map(|name| folder.join(name))
+            .find(|path| path.is_file());
+        *device = Some((folder.to_owned(), found.map(|path| Device::read(&path)).transpose()?));
+    }
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let signal = name
+        .as_deref()
+        .and_then(|name| name.split('.').next())
+        .unwrap_or_default();
+    Ok(device
+        .as_ref()
+        .and_then(|(_, device)| device.as_ref())
+        .and_then(|device| device.seat(signal)))
+}
+
+fn watch(rows: &[(Timestamp, f64)], mut seat: Option<Seat<'_>>) -> Vec<Alarm> {
     use crate::detect::univariate::Finding;
     let mut watch = Watch::default();
     let mut alarms = Vec::new();
     let mut latest = Timestamp::from_nanos(i64::MIN);
     for (row, (at, value)) in rows.iter().enumerate() {
         let patience = watch.patience_secs();
-        let raised = watch.observe(*at, *value);
+        let alone = seat.as_mut().and_then(|seat| seat.alone(*at, *value));
+        let raised = watch.observe_among(*at, *value, alone);
         if let Some(finding) = raised {
             // Whoever waits is told when the patience ends, not when the device comes back.
             let waited = patience.filter(|_| finding == Finding::Silence);
@@ -209,7 +242,7 @@ mod tests {
             .map(|n| (Timestamp::from_secs(n * 60), (n as f64 * 0.7).sin()))
             .collect();
         rows.push((Timestamp::from_secs(200 * 60 + 86_400), 0.0));
-        let alarms = watch(&rows);
+        let alarms = watch(&rows, None);
         assert_eq!(alarms.len(), 1);
         let told = alarms[0].secs(&arrivals(&rows));
         assert!((200.0 * 60.0..220.0 * 60.0).contains(&told), "{told}");

@@ -4,6 +4,7 @@
 //! run by the one default configuration at its one default threshold; a figure for which the threshold was picked on the set
 //! itself has `oracle` in its name.
 
+mod company;
 pub mod csv;
 pub mod machine;
 pub mod metrics;
@@ -11,6 +12,7 @@ pub mod nab;
 pub mod plain_pca;
 pub mod report;
 pub mod rows;
+mod second;
 pub mod skab;
 pub mod table;
 pub mod tep;

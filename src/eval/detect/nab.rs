@@ -11,7 +11,7 @@ use std::time::Instant;
 use crate::model::Timestamp;
 
 use super::report::{Report, Tally, Window};
-use super::{EvalError, table};
+use super::{EvalError, second, table};
 use crate::detect::univariate::Portfolio;
 
 /// Rows at the start of a file that are never scored: this share of it, and never more than so many.
@@ -23,10 +23,12 @@ pub fn run(folder: &Path) -> Result<Report, EvalError> {
     let files = read(folder)?;
     let mut tally = Tally::default();
     let mut scores = Vec::with_capacity(files.len());
+    let (mut twice, mut dear) = (Vec::with_capacity(files.len()), 0);
     for file in &files {
         let mut raised = Vec::new();
         let started = Instant::now();
         let mut portfolio = Portfolio::default();
+        let mut places = Vec::with_capacity(file.at.len());
         let judged: Vec<f64> = file
             .at
             .iter()
@@ -37,11 +39,15 @@ pub fn run(folder: &Path) -> Result<Report, EvalError> {
                 if judgement.raised && row >= file.probation() {
                     raised.push(secs(*at));
                 }
+                places.push(portfolio.place(*value));
                 f64::from(judgement.score)
             })
             .collect();
         tally.spent(judged.len() as u64, started.elapsed().as_secs_f64());
         tally.series(&raised, &file.windows(), file.judged_secs());
+        let (again, counts) = second::opinions(&places, &judged);
+        twice.push(again);
+        dear += counts.judged;
         scores.push(judged);
     }
     let mut report = Report::new("nab", tally.operator());
@@ -56,6 +62,13 @@ pub fn run(folder: &Path) -> Result<Report, EvalError> {
     }
     report.figure("windows_found_by_row", scored.windows);
     report.figure("false_rows", scored.outside);
+    let second = Scorer::new(&files, &twice).at(threshold);
+    for (profile, score) in PROFILES.iter().zip(second.scores) {
+        report.figure(&format!("second_opinion_{}", profile.name), score);
+    }
+    report.figure("second_opinion_false_rows", second.outside);
+    let rows: usize = files.iter().map(|file| file.values.len()).sum();
+    report.figure("second_opinion_share_of_rows", dear as f64 / rows.max(1) as f64);
     let mut folders: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (place, file) in files.iter().enumerate() {
         let folder = file.name.split('/').next().unwrap_or_default();

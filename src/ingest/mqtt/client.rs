@@ -1,52 +1,45 @@
-//! rumqttc for both versions, behind what a source needs of it.
+//! A session with a broker of either version: lets us in, cuts what comes, keeps us alive.
 
 use std::io;
+use std::time::Duration;
 
-use bytes::Bytes;
-use rumqttc::{TlsConfiguration, Transport, v5};
+use tokio::time::Instant;
 
+use super::frames::{Cut, Cutter, Frame, FrameError, Message};
+use super::link::{Address, Link, LinkError};
+use super::packets::{self, Answer, GOODBYE, Hello, PING};
 use super::settings::{Protocol, Settings, SettingsError};
 use crate::model::{EntityName, Reach, Span};
 use crate::net::TlsError;
 use crate::secret::{SecretError, resolve};
 
-/// Packets under way to the broker; we hardly send any.
-const REQUESTS: usize = 64;
+/// A connection attempt takes no longer than this, the broker's answer included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A connection attempt takes no longer than this.
-const CONNECT_TIMEOUT_S: u64 = 5;
+/// Packets handed on together.
+const GROUP: usize = 64;
 
 /// What a connection brings.
-pub enum Packet {
-    /// Connected; the session of before is gone, so everything must be subscribed to again.
-    Connected,
+pub enum Packet<'a> {
     /// A message.
-    Message {
-        /// On which topic.
-        topic: String,
-        /// What it holds.
-        payload: Bytes,
-        /// It was kept by the broker and is old.
-        retained: bool,
-    },
-    /// A subscription was refused: its place in the list of subscriptions.
-    Refused(Vec<usize>),
-    /// All subscriptions of the list were taken.
-    Subscribed,
-    /// Something else from the broker, of no interest but as a sign of life.
-    Other,
-    /// We have asked the broker whether it is there.
-    Asked,
-    /// Something else of our own. Says nothing of the broker.
-    Ours,
+    Message(Message<'a>),
+    /// A message, without its payload, in a packet of so many bytes. That is more than is taken.
+    TooLong(Message<'a>, usize),
+    /// A message on a topic that is no text, and the number by which it is acknowledged.
+    Nameless(Option<u16>),
+    /// The subscriptions are answered: the places of those that were refused in the list of what was asked, each with its reason.
+    Subscribed(Vec<(usize, String)>),
 }
 
 /// Why a connection ended.
+#[derive(Debug)]
 pub struct Lost {
     /// As a try to reach the broker.
     pub reach: Reach,
     /// In words.
     pub reason: String,
+    /// The broker broke the protocol.
+    pub broken: bool,
 }
 
 /// A client that cannot be made.
@@ -61,276 +54,276 @@ pub enum ClientError {
     /// Certificates.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// What does not fit into a packet.
+    #[error("{0}")]
+    Hello(String),
 }
 
-/// A connection of either version.
-pub enum Client {
-    /// MQTT 3.1.1.
-    V311(rumqttc::AsyncClient, Box<rumqttc::EventLoop>),
-    /// MQTT 5.
-    V5(v5::AsyncClient, Box<v5::EventLoop>),
+/// All that it takes to connect.
+pub struct Dial {
+    address: Address,
+    hello: Vec<u8>,
+    protocol: Protocol,
+    limit: usize,
+    ping_every: Duration,
 }
 
-impl Client {
-    /// Not connected yet: the first poll connects.
+/// A session.
+pub struct Client {
+    link: Link,
+    cutter: Cutter,
+    protocol: Protocol,
+    ping_every: Duration,
+    ping_at: Instant,
+    number: u16,
+}
+
+impl Dial {
+    /// By the settings, with the secrets and certificates as their files hold them now.
     pub fn new(settings: &Settings, agent: &EntityName) -> Result<Self, ClientError> {
         let (host, port, tls) = settings.address()?;
-        let id = settings
-            .client_id
-            .clone()
-            .unwrap_or_else(|| format!("{agent}-{}", settings.name));
         let password = resolve(settings.password.as_ref(), settings.password_file.as_deref())?;
-        let transport = if tls {
-            Transport::tls_with_config(TlsConfiguration::Rustls(settings.tls.client_config()?))
-        } else {
-            Transport::Tcp
+        let password = password.map_or_else(String::new, |password| password.expose().to_owned());
+        let ping_every = settings.ping_every();
+        let hello = Hello {
+            client_id: settings
+                .client_id
+                .clone()
+                .unwrap_or_else(|| format!("{agent}-{}", settings.name)),
+            login: settings.username.clone().zip(Some(password)),
+            keep_alive: ping_every,
         };
-        let keep_alive = settings.ping_every();
-        let user = settings
-            .username
-            .clone()
-            .zip(Some(password.map_or_else(String::new, |p| p.expose().to_owned())));
-        Ok(match settings.protocol {
-            Protocol::V311 => {
-                let mut options = rumqttc::MqttOptions::new(id, host, port);
-                options
-                    .set_keep_alive(keep_alive)
-                    .set_clean_session(true)
-                    .set_transport(transport);
-                options.set_max_packet_size(settings.max_payload, settings.max_payload);
-                if let Some((user, password)) = user {
-                    options.set_credentials(user, password);
-                }
-                let (client, mut events) = rumqttc::AsyncClient::new(options, REQUESTS);
-                let mut network = rumqttc::NetworkOptions::new();
-                network.set_connection_timeout(CONNECT_TIMEOUT_S).set_tcp_nodelay(true);
-                events.set_network_options(network);
-                Self::V311(client, Box::new(events))
-            }
-            Protocol::V5 => {
-                let mut options = v5::MqttOptions::new(id, host, port);
-                options
-                    .set_keep_alive(keep_alive)
-                    .set_clean_start(true)
-                    .set_transport(transport);
-                options.set_max_packet_size(u32::try_from(settings.max_payload).ok());
-                options.set_connection_timeout(CONNECT_TIMEOUT_S);
-                if let Some((user, password)) = user {
-                    options.set_credentials(user, password);
-                }
-                let (client, events) = v5::AsyncClient::new(options, REQUESTS);
-                Self::V5(client, Box::new(events))
-            }
+        Ok(Self {
+            address: Address {
+                host,
+                port,
+                tls: tls.then(|| settings.tls.client_config()).transpose()?,
+            },
+            hello: packets::connect(settings.protocol, &hello).map_err(ClientError::Hello)?,
+            protocol: settings.protocol,
+            limit: settings.max_payload,
+            ping_every,
         })
     }
 
-    /// Asks for subscriptions; the answer comes by [`Client::poll`].
-    pub async fn subscribe(&mut self, filters: &[(String, u8)]) -> Result<(), String> {
-        match self {
-            Self::V311(client, _) => {
-                let filters = filters.iter().map(|(path, qos)| rumqttc::SubscribeFilter {
-                    path: path.clone(),
-                    qos: if *qos == 0 {
-                        rumqttc::QoS::AtMostOnce
-                    } else {
-                        rumqttc::QoS::AtLeastOnce
-                    },
-                });
-                client.subscribe_many(filters).await.map_err(|e| e.to_string())
-            }
-            Self::V5(client, _) => {
-                let filters = filters.iter().map(|(path, qos)| {
-                    let qos = if *qos == 0 {
-                        v5::mqttbytes::QoS::AtMostOnce
-                    } else {
-                        v5::mqttbytes::QoS::AtLeastOnce
+    /// Connects and waits until the broker lets us in.
+    pub async fn connect(&self) -> Result<Client, Lost> {
+        let late = Instant::now() + CONNECT_TIMEOUT;
+        let link = tokio::time::timeout_at(late, Link::connect(&self.address))
+            .await
+            .map_err(|_| Lost {
+                reach: Reach::Unreachable,
+                reason: format!("no connection within {CONNECT_TIMEOUT:?}"),
+                broken: false,
+            })??;
+        let mut client = Client {
+            link,
+            cutter: Cutter::new(self.protocol, self.limit),
+            protocol: self.protocol,
+            ping_every: self.ping_every,
+            ping_at: Instant::now() + self.ping_every,
+            number: 0,
+        };
+        client.link.write(&self.hello)?;
+        tokio::time::timeout_at(late, client.enter()).await.map_err(|_| Lost {
+            reach: Reach::NoAnswer,
+            reason: format!("the broker took the connection and did not let us in within {CONNECT_TIMEOUT:?}"),
+            broken: false,
+        })??;
+        Ok(client)
+    }
+}
+
+impl Client {
+    async fn enter(&mut self) -> Result<(), Lost> {
+        loop {
+            self.link.pump()?;
+            match self.cutter.cut(self.link.input())? {
+                Cut::Frame(Frame::Other(frame), taken) => {
+                    let answer = packets::read(self.protocol, frame).map_err(|error| Lost::broken(&error))?;
+                    self.link.take(taken);
+                    return match answer {
+                        Answer::Welcome { keep_alive } => {
+                            if let Some(asked) = keep_alive {
+                                self.ping_every = self.ping_every.min(asked / 2).max(Duration::from_millis(500));
+                            }
+                            self.ping_at = Instant::now() + self.ping_every;
+                            Ok(())
+                        }
+                        Answer::Unwelcome(words, whose) => Err(Lost::of(whose.reach(words))),
+                        _ => Err(Lost::broken("something else came before the answer to CONNECT")),
                     };
-                    v5::mqttbytes::v5::Filter::new(path.clone(), qos)
-                });
-                client.subscribe_many(filters).await.map_err(|e| e.to_string())
+                }
+                Cut::Frame(..) | Cut::Skipped(_) => {
+                    return Err(Lost::broken("a message came before the answer to CONNECT"));
+                }
+                Cut::More(bytes) => self.link.make_room(bytes),
+            }
+            self.link.wait().await?;
+        }
+    }
+
+    /// Waits until something may have come. Safe to be dropped and called again.
+    pub async fn wait(&self) -> Result<(), Lost> {
+        Ok(self.link.wait().await?)
+    }
+
+    /// Takes in whatever has come, without waiting, and hands it on in groups. True if anything has come.
+    pub fn receive(&mut self, mut each: impl FnMut(&[Packet<'_>])) -> Result<bool, Lost> {
+        let came = self.link.pump()?;
+        loop {
+            let (mut group, mut taken) = (Vec::with_capacity(GROUP), 0);
+            let ended = loop {
+                let input = self.link.input().get(taken..).unwrap_or_default();
+                match self.cutter.cut(input) {
+                    Ok(Cut::Frame(frame, bytes)) => {
+                        taken += bytes;
+                        match self.packet(frame) {
+                            Ok(packet) => group.extend(packet),
+                            Err(lost) => break Some(Err(lost)),
+                        }
+                    }
+                    Ok(Cut::Skipped(bytes)) => taken += bytes,
+                    Ok(Cut::More(bytes)) => break Some(Ok(bytes)),
+                    Err(error) => break Some(Err(error.into())),
+                }
+                if group.len() == GROUP {
+                    break None;
+                }
+            };
+            // What came before the end of a session counts.
+            each(&group);
+            drop(group);
+            self.link.take(taken);
+            match ended {
+                None => {}
+                Some(Ok(bytes)) => {
+                    self.link.make_room(bytes);
+                    return Ok(came);
+                }
+                Some(Err(lost)) => return Err(lost),
             }
         }
     }
 
-    /// The next packet. Safe to be dropped and called again.
-    pub async fn poll(&mut self) -> Result<Packet, Lost> {
-        match self {
-            Self::V311(_, events) => match events.poll().await {
-                Ok(rumqttc::Event::Incoming(packet)) => Ok(of_v311(packet)),
-                Ok(rumqttc::Event::Outgoing(rumqttc::Outgoing::PingReq)) => Ok(Packet::Asked),
-                Ok(rumqttc::Event::Outgoing(_)) => Ok(Packet::Ours),
-                Err(error) => Err(lost_v311(&error)),
+    fn packet<'a>(&self, frame: Frame<'a>) -> Result<Option<Packet<'a>>, Lost> {
+        Ok(Some(match frame {
+            Frame::Message(message) => Packet::Message(message),
+            Frame::TooLong { message, bytes } => Packet::TooLong(message, bytes),
+            Frame::Nameless { ack } => Packet::Nameless(ack),
+            Frame::Other(frame) => match packets::read(self.protocol, frame).map_err(|error| Lost::broken(&error))? {
+                Answer::Subscribed(refused) => Packet::Subscribed(refused),
+                Answer::Unwelcome(words, whose) => return Err(Lost::of(whose.reach(words))),
+                Answer::Welcome { .. } => return Err(Lost::broken("it lets us in twice")),
+                Answer::Other => return Ok(None),
             },
-            Self::V5(_, events) => match events.poll().await {
-                Ok(v5::Event::Incoming(packet)) => Ok(of_v5(packet)),
-                Ok(v5::Event::Outgoing(rumqttc::Outgoing::PingReq)) => Ok(Packet::Asked),
-                Ok(v5::Event::Outgoing(_)) => Ok(Packet::Ours),
-                Err(error) => Err(lost_v5(&error)),
+        }))
+    }
+
+    /// Asks for subscriptions; the answer comes by [`Self::receive`].
+    pub fn subscribe(&mut self, filters: &[(String, u8)]) -> Result<(), Lost> {
+        self.number = self.number.checked_add(1).unwrap_or(1);
+        let bytes = packets::subscribe(self.protocol, self.number, filters).map_err(|error| {
+            Lost::of(Reach::Odd {
+                detail: format!("cannot subscribe: {error}"),
+            })
+        })?;
+        self.link.write(&bytes)?;
+        Ok(self.link.flush()?)
+    }
+
+    /// When the broker is to be asked next whether it is there.
+    pub const fn ping_at(&self) -> Instant {
+        self.ping_at
+    }
+
+    /// Asks it.
+    pub fn ping(&mut self) -> Result<(), Lost> {
+        self.ping_at = Instant::now() + self.ping_every;
+        self.link.write(&PING)?;
+        Ok(self.link.flush()?)
+    }
+
+    /// Takes messages off the broker's hands.
+    pub fn acknowledge(&mut self, numbers: &[u16]) -> Result<(), Lost> {
+        for number in numbers {
+            self.link.write(&packets::acknowledge(*number))?;
+        }
+        Ok(self.link.flush()?)
+    }
+
+    /// Naps between reads from now on, or is woken for each packet.
+    pub fn rest(&mut self, rest: bool) -> Result<(), Lost> {
+        Ok(self.link.rest(rest)?)
+    }
+
+    /// Says that the session is over, if that can be said at once.
+    pub fn leave(mut self) {
+        let _ = self.link.write(&GOODBYE).and_then(|()| self.link.flush());
+    }
+}
+
+impl Lost {
+    /// In words: what the reach says where it says something.
+    fn of(reach: Reach) -> Self {
+        let reason = match &reach {
+            Reach::Odd { detail } | Reach::Failing { detail } => detail.clone(),
+            other => format!("{other:?}"),
+        };
+        Self {
+            reach,
+            reason,
+            broken: false,
+        }
+    }
+
+    fn broken(what: &str) -> Self {
+        let detail = format!("the broker breaks the protocol: {what}");
+        Self {
+            broken: true,
+            ..Self::of(Reach::Odd { detail })
+        }
+    }
+}
+
+impl From<FrameError> for Lost {
+    fn from(error: FrameError) -> Self {
+        Self::broken(&error.to_string())
+    }
+}
+
+impl From<io::Error> for Lost {
+    fn from(error: io::Error) -> Self {
+        LinkError::from(error).into()
+    }
+}
+
+impl From<LinkError> for Lost {
+    fn from(error: LinkError) -> Self {
+        let reason = error.to_string();
+        let reach = match &error {
+            LinkError::Closed => Reach::Refused,
+            LinkError::Deaf => Reach::NoAnswer,
+            LinkError::Tls(_) => Reach::Odd { detail: reason.clone() },
+            LinkError::Io(error) => match error.kind() {
+                io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::BrokenPipe
+                | io::ErrorKind::UnexpectedEof => Reach::Refused,
+                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => Reach::Odd { detail: reason.clone() },
+                _ => Reach::Unreachable,
             },
+        };
+        Self {
+            reach,
+            reason,
+            broken: false,
         }
     }
-}
-
-fn of_v311(packet: rumqttc::Packet) -> Packet {
-    match packet {
-        rumqttc::Packet::ConnAck(_) => Packet::Connected,
-        rumqttc::Packet::Publish(publish) => Packet::Message {
-            topic: publish.topic,
-            payload: publish.payload,
-            retained: publish.retain,
-        },
-        rumqttc::Packet::SubAck(ack) => {
-            let failed = ack.return_codes.iter().enumerate();
-            suback(
-                failed
-                    .filter(|(_, code)| matches!(code, rumqttc::SubscribeReasonCode::Failure))
-                    .map(|(n, _)| n),
-            )
-        }
-        _ => Packet::Other,
-    }
-}
-
-fn of_v5(packet: v5::mqttbytes::v5::Packet) -> Packet {
-    use v5::mqttbytes::v5::{Packet as V5Packet, SubscribeReasonCode};
-    match packet {
-        V5Packet::ConnAck(_) => Packet::Connected,
-        V5Packet::Publish(publish) => Packet::Message {
-            topic: String::from_utf8_lossy(&publish.topic).into_owned(),
-            payload: publish.payload,
-            retained: publish.retain,
-        },
-        V5Packet::SubAck(ack) => {
-            let failed = ack.return_codes.iter().enumerate();
-            suback(
-                failed
-                    .filter(|(_, code)| !matches!(code, SubscribeReasonCode::Success(_)))
-                    .map(|(n, _)| n),
-            )
-        }
-        _ => Packet::Other,
-    }
-}
-
-/// What the broker says when it ends the session itself.
-fn goodbye_v5(code: v5::mqttbytes::v5::DisconnectReasonCode) -> Reach {
-    use v5::mqttbytes::v5::DisconnectReasonCode as Code;
-    let detail = format!("the broker said goodbye: {code:?}");
-    match code {
-        Code::ServerShuttingDown
-        | Code::ServerBusy
-        | Code::ServerMoved
-        | Code::UseAnotherServer
-        | Code::UnspecifiedError
-        | Code::ImplementationSpecificError
-        | Code::QuotaExceeded => Reach::Failing { detail },
-        // It is us whom it does not want: another client has our id, we may not be here, we were silent. It is well itself.
-        _ => Reach::Odd { detail },
-    }
-}
-
-fn suback(failed: impl Iterator<Item = usize>) -> Packet {
-    let failed: Vec<usize> = failed.collect();
-    if failed.is_empty() {
-        Packet::Subscribed
-    } else {
-        Packet::Refused(failed)
-    }
-}
-
-fn of_io(error: &io::Error) -> Reach {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused
-        | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::BrokenPipe
-        | io::ErrorKind::UnexpectedEof => Reach::Refused,
-        _ => Reach::Unreachable,
-    }
-}
-
-fn lost_v311(error: &rumqttc::ConnectionError) -> Lost {
-    use rumqttc::{ConnectionError as E, StateError as S};
-    let reach = match error {
-        E::Io(io) | E::MqttState(S::Io(io)) => of_io(io),
-        E::MqttState(S::ConnectionAborted) => Reach::Refused,
-        E::NetworkTimeout | E::FlushTimeout => Reach::Unreachable,
-        E::MqttState(S::AwaitPingResp) => Reach::NoAnswer,
-        E::ConnectionRefused(code) => refuses(&format!("{code:?}")),
-        E::MqttState(S::Deserialization(rumqttc::mqttbytes::Error::PayloadSizeLimitExceeded(size))) => too_long(*size),
-        other => Reach::Odd {
-            detail: other.to_string(),
-        },
-    };
-    of_reach(reach, error)
-}
-
-fn lost_v5(error: &v5::ConnectionError) -> Lost {
-    use v5::{ConnectionError as E, StateError as S};
-    let reach = match error {
-        E::Io(io) | E::MqttState(S::Io(io)) => of_io(io),
-        E::MqttState(S::ConnectionAborted) => Reach::Refused,
-        E::Timeout(_) => Reach::Unreachable,
-        E::MqttState(S::AwaitPingResp) => Reach::NoAnswer,
-        E::ConnectionRefused(code) => refuses(&format!("{code:?}")),
-        E::MqttState(S::ServerDisconnect { reason_code, .. }) => goodbye_v5(*reason_code),
-        E::MqttState(S::Deserialization(v5::mqttbytes::Error::PayloadSizeLimitExceeded { pkt_size, .. })) => {
-            too_long(*pkt_size)
-        }
-        other => Reach::Odd {
-            detail: other.to_string(),
-        },
-    };
-    of_reach(reach, error)
-}
-
-fn refuses(code: &str) -> Reach {
-    Reach::Odd {
-        detail: format!("the broker refuses us: {code}"),
-    }
-}
-
-fn too_long(bytes: usize) -> Reach {
-    Reach::Odd {
-        detail: format!(
-            "a packet of {bytes} bytes is longer than max_payload allows: it is lost and the session with it"
-        ),
-    }
-}
-
-/// In words: what the reach says where it says something, the client's own words elsewhere.
-fn of_reach(reach: Reach, error: &dyn std::error::Error) -> Lost {
-    let reason = match &reach {
-        Reach::Odd { detail } | Reach::Failing { detail } => detail.clone(),
-        _ => error.to_string(),
-    };
-    Lost { reach, reason }
 }
 
 /// A good session.
 pub const fn good() -> Reach {
     Reach::Good { took: Span::millis(0) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_broker_that_goes_is_told_from_one_that_does_not_want_us() {
-        use v5::mqttbytes::v5::DisconnectReasonCode as Code;
-        let lost = |reason_code| {
-            let state = v5::StateError::ServerDisconnect {
-                reason_code,
-                reason_string: None,
-            };
-            lost_v5(&v5::ConnectionError::MqttState(state))
-        };
-        assert!(matches!(lost(Code::ServerShuttingDown).reach, Reach::Failing { .. }));
-        for code in [Code::SessionTakenOver, Code::KeepAliveTimeout, Code::NotAuthorized] {
-            let lost = lost(code);
-            assert!(matches!(lost.reach, Reach::Odd { .. }), "{code:?}");
-            assert!(lost.reason.contains(&format!("{code:?}")), "{}", lost.reason);
-        }
-    }
 }

@@ -4,7 +4,10 @@
 //! subscription lost without being made again.
 
 mod client;
+pub mod frames;
+mod link;
 mod outbox;
+mod packets;
 mod pattern;
 pub mod payload;
 mod pulse;
@@ -12,7 +15,10 @@ mod sampler;
 mod session;
 mod settings;
 mod source;
+pub mod survey;
 mod worker;
 
+pub(in crate::ingest) use payload::{time_of_text, value_of_text};
 pub use settings::{Protocol, Settings, SettingsError, Subscription};
 pub use source::MqttSource;
+pub(in crate::ingest) use worker::{Worker, plain};

@@ -86,7 +86,12 @@ impl Outbox {
         if batch.is_empty() {
             return;
         }
-        let mut batch = std::mem::take(batch);
+        // The next one will be about as large.
+        let next = Batch {
+            samples: Vec::with_capacity(batch.samples.len()),
+            events: Vec::new(),
+        };
+        let mut batch = std::mem::replace(batch, next);
         if !self.is_waiting() {
             match self.inbox.try_send(Input::Batch(batch)) {
                 Err(TrySendError::Full(Input::Batch(back))) => batch = back,

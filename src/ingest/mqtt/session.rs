@@ -7,7 +7,7 @@ use std::time::Duration;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::Instant;
 
-use super::client::{Client, Lost, Packet, good};
+use super::client::{Client, Dial, Lost, Packet, good};
 use super::outbox::Outbox;
 use super::pulse::Pulse;
 use super::settings::Settings;
@@ -22,16 +22,12 @@ const SUBSCRIBE_WITHIN: Duration = Duration::from_secs(5);
 /// Subscriptions that the broker refused are asked for again this often: access lists get mended.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
-/// Longer than the client's own limit for a connection and its handshake.
-const CONNECT_WITHIN: Duration = Duration::from_secs(30);
-
 /// From so many messages per second on, reading waits a moment for more: a broker writes one packet at a time, and waking for each
 /// costs more than reading it (75 to 97 % of a busy reader's time is wake-ups).
 const BUSY_PER_S: f64 = 2000.0;
-const NAP: Duration = Duration::from_micros(900);
 
-/// Messages handed on at once.
-const BURST: usize = 512;
+/// A busy link is no longer busy below this.
+const CALM_PER_S: f64 = 1000.0;
 
 /// What a session needs of its source.
 pub struct Session<'a> {
@@ -57,80 +53,139 @@ struct Subscribing {
     again: Option<(Instant, Vec<usize>)>,
 }
 
+/// What ended a wait.
+enum Ready {
+    /// Something may have come.
+    Input,
+    /// It is time to look after something else.
+    Time,
+    /// We are to stop.
+    Stop,
+}
+
 impl Session<'_> {
     /// Runs a connection to its end. For how long it had stood, if it had.
-    pub async fn run(mut self, mut client: Client) -> Option<Duration> {
-        let mut since: Option<Instant> = None;
+    pub async fn run(mut self, dial: &Dial) -> Option<Duration> {
+        let mut batch = Batch::default();
+        let client = match self.connect(dial).await? {
+            Ok(client) => client,
+            Err(lost) => {
+                self.lost(lost, &mut batch);
+                return None;
+            }
+        };
+        let since = Instant::now();
+        tracing::info!(source = %self.settings.name, "connected");
+        if let Err(lost) = self.listen(client, &mut batch).await {
+            self.lost(lost, &mut batch);
+        }
+        Some(since.elapsed())
+    }
+
+    /// `None` if we are to stop. Meanwhile the outbox empties itself.
+    async fn connect(&mut self, dial: &Dial) -> Option<Result<Client, Lost>> {
+        let mut connecting = std::pin::pin!(dial.connect());
+        loop {
+            tokio::select! {
+                biased;
+                () = self.feed.stop.cancelled() => return None,
+                () = self.outbox.hand_on() => {}
+                client = &mut connecting => return Some(client),
+            }
+        }
+    }
+
+    /// Until the connection is lost, or we are to stop.
+    async fn listen(&mut self, mut client: Client, batch: &mut Batch) -> Result<(), Lost> {
         let mut subscribing = Subscribing {
             asked: Vec::new(),
             due: None,
             again: None,
         };
         let mut pulse = Pulse::new(self.settings.answer_within());
-        let mut batch = Batch::default();
-        let mut rate = Rate::new();
+        let (mut rate, mut acks) = (Rate::new(), Vec::new());
+        let mut seen = wall_clock();
+        let all = (0..self.worker.filters().len()).collect();
+        self.subscribe(&mut client, all, &mut subscribing)?;
         loop {
-            // A connection under way is left to the client's own time limit.
-            let connecting = since.is_none().then(|| Instant::now() + CONNECT_WITHIN);
             let again = subscribing.again.as_ref().map(|(at, _)| *at);
-            let wake = [connecting, subscribing.due, again, pulse.silent_at()];
-            let mut next = match self.wait(&mut client, wake.into_iter().flatten().min()).await {
-                Some(packet) => Some(packet),
-                None => self.woken(&mut client, &pulse, &mut subscribing).await.map(Err),
-            };
-            let mut messages = 0;
-            while let Some(packet) = next.take() {
-                if let Ok(Packet::Asked) = packet {
-                    pulse.ask(Instant::now());
-                } else if packet.is_ok() && !matches!(packet, Ok(Packet::Ours)) {
-                    pulse.hear();
+            let wake = [Some(client.ping_at()), subscribing.due, again, pulse.silent_at()];
+            let ready = self.wait(&client, wake.into_iter().flatten().min()).await?;
+            if matches!(ready, Ready::Stop) {
+                client.leave();
+                return Ok(());
+            }
+            let (mut messages, mut answers) = (0, Vec::new());
+            let (worker, taken) = (&mut *self.worker, &mut *batch);
+            // What is read at once came at once. Each message still has a time of its own, because values of one time are one value.
+            seen = wall_clock().max(seen + STEP);
+            let received = client.receive(|group| {
+                worker.touch(group.iter().filter_map(|packet| match packet {
+                    Packet::Message(message) => Some(message.topic),
+                    _ => None,
+                }));
+                for packet in group {
+                    let ack = match packet {
+                        Packet::Message(message) => {
+                            worker.message(message.topic, message.payload, message.retained, seen, taken);
+                            message.ack
+                        }
+                        Packet::TooLong(message, bytes) => {
+                            worker.too_long(message.topic, *bytes, seen, taken);
+                            message.ack
+                        }
+                        Packet::Nameless(ack) => {
+                            worker.nameless();
+                            *ack
+                        }
+                        Packet::Subscribed(refused) => {
+                            answers.push(refused.clone());
+                            continue;
+                        }
+                    };
+                    acks.extend(ack);
+                    messages += 1;
+                    seen = seen + STEP;
                 }
-                match packet {
-                    Ok(Packet::Message {
-                        topic,
-                        payload,
-                        retained,
-                    }) => {
-                        self.worker
-                            .message(&topic, &payload, retained, wall_clock(), &mut batch);
-                        messages += 1;
-                    }
-                    Ok(Packet::Connected) => {
-                        since = Some(Instant::now());
-                        tracing::info!(source = %self.settings.name, "connected");
-                        let all = (0..self.worker.filters().len()).collect();
-                        self.subscribe(&mut client, all, &mut subscribing).await;
-                    }
-                    Ok(Packet::Subscribed) => self.subscribed(&[], &mut subscribing, &mut batch),
-                    Ok(Packet::Refused(places)) => self.subscribed(&places, &mut subscribing, &mut batch),
-                    Ok(Packet::Other | Packet::Asked | Packet::Ours) => {}
-                    Err(lost) => {
-                        tracing::warn!(source = %self.settings.name, reason = %lost.reason, "connection lost");
-                        batch.events.push(self.reach(lost.reach));
-                        self.outbox.put(&mut batch);
-                        return since.map(|since| since.elapsed());
-                    }
-                }
-                if messages > 0 && messages < BURST {
-                    // Whatever has been read from the socket already is taken along; waiting is not.
-                    next = poll_ready(&mut client).await;
+            });
+            for refused in answers {
+                self.subscribed(refused, &mut subscribing, batch);
+            }
+            if matches!(received, Ok(true)) {
+                pulse.hear();
+                // Until it has answered what we want of it, a broker is not good to us.
+                if subscribing.due.is_none() && pulse.good(Instant::now()) {
+                    batch.events.push(self.reach(good()));
                 }
             }
-            // Until it has answered what we want of it, a broker is not good to us.
-            if since.is_some() && subscribing.due.is_none() && pulse.good(Instant::now()) {
-                batch.events.push(self.reach(good()));
+            self.outbox.put(batch);
+            received?;
+            // Only now: what we die with in our hands, the broker still has.
+            client.acknowledge(&acks)?;
+            acks.clear();
+            // After what has come: a process that stood still finds the time over and the answer there.
+            if matches!(ready, Ready::Time) {
+                self.woken(&mut client, &mut pulse, &mut subscribing)?;
             }
-            self.outbox.put(&mut batch);
-            if rate.note(messages) > BUSY_PER_S {
-                tokio::time::sleep(NAP).await;
+            if let Some(busy) = rate.note(messages) {
+                client.rest(busy)?;
             }
         }
     }
 
-    /// The next packet, or `None` when it is time to look after something else. Meanwhile the outbox empties itself.
-    async fn wait(&mut self, client: &mut Client, wake: Option<Instant>) -> Option<Result<Packet, Lost>> {
-        // One poll all the while: dropped half-way, a connection under way would begin anew.
-        let mut poll = std::pin::pin!(client.poll());
+    /// The connection is gone; that is news as well.
+    fn lost(&mut self, lost: Lost, batch: &mut Batch) {
+        tracing::warn!(source = %self.settings.name, reason = %lost.reason, "connection lost");
+        if lost.broken {
+            self.worker.count("protocol", 1);
+        }
+        batch.events.push(self.reach(lost.reach));
+        self.outbox.put(batch);
+    }
+
+    /// Until something may have come, or it is time to look after something else. Meanwhile the outbox empties itself.
+    async fn wait(&mut self, client: &Client, wake: Option<Instant>) -> Result<Ready, Lost> {
+        let mut input = std::pin::pin!(client.wait());
         let mut sleep = std::pin::pin!(async {
             match wake {
                 Some(wake) => tokio::time::sleep_until(wake).await,
@@ -140,21 +195,23 @@ impl Session<'_> {
         loop {
             tokio::select! {
                 biased;
-                // First, so that a broker that always has more cannot keep what was read from being handed on.
+                () = self.feed.stop.cancelled() => return Ok(Ready::Stop),
+                // Before what comes in, so that a broker that always has more cannot keep what was read from being handed on.
                 () = self.outbox.hand_on() => {}
-                packet = &mut poll => return Some(packet),
-                () = &mut sleep => return None,
+                () = &mut sleep => return Ok(Ready::Time),
+                come = &mut input => return come.map(|()| Ready::Input),
             }
         }
     }
 
     /// A time is over: what for?
-    async fn woken(&mut self, client: &mut Client, pulse: &Pulse, subscribing: &mut Subscribing) -> Option<Lost> {
+    fn woken(&mut self, client: &mut Client, pulse: &mut Pulse, subscribing: &mut Subscribing) -> Result<(), Lost> {
         let now = Instant::now();
         let no_answer = |reason: String| {
-            Some(Lost {
+            Err(Lost {
                 reach: Reach::NoAnswer,
                 reason,
+                broken: false,
             })
         };
         if subscribing.due.is_some_and(|due| due <= now) {
@@ -166,35 +223,45 @@ impl Session<'_> {
                 "the broker holds the connection and answers no ping for {within:?}"
             ));
         }
+        if client.ping_at() <= now {
+            client.ping()?;
+            pulse.ask(now);
+        }
         if let Some((at, _)) = &subscribing.again
             && *at <= now
             && let Some((_, places)) = subscribing.again.take()
         {
-            self.subscribe(client, places, subscribing).await;
+            self.subscribe(client, places, subscribing)?;
         }
-        None
+        Ok(())
     }
 
-    async fn subscribe(&mut self, client: &mut Client, places: Vec<usize>, subscribing: &mut Subscribing) {
+    fn subscribe(
+        &mut self,
+        client: &mut Client,
+        places: Vec<usize>,
+        subscribing: &mut Subscribing,
+    ) -> Result<(), Lost> {
         let all = self.worker.filters();
         let filters: Vec<(String, u8)> = places.iter().filter_map(|place| all.get(*place).cloned()).collect();
         subscribing.due = Some(Instant::now() + SUBSCRIBE_WITHIN);
         subscribing.asked = places;
-        // An answer that never comes tells the same as an error here.
-        if let Err(error) = client.subscribe(&filters).await {
-            tracing::error!(source = %self.settings.name, %error, "cannot subscribe");
-        }
+        client.subscribe(&filters)
     }
 
-    /// The broker has answered; `refused` are places in what it was asked.
-    fn subscribed(&mut self, refused: &[usize], subscribing: &mut Subscribing, batch: &mut Batch) {
+    /// The broker has answered; `refused` are places in what it was asked, with its reasons.
+    fn subscribed(&mut self, refused: Vec<(usize, String)>, subscribing: &mut Subscribing, batch: &mut Batch) {
         subscribing.due = None;
         let asked = std::mem::take(&mut subscribing.asked);
-        let refused: Vec<usize> = refused.iter().filter_map(|place| asked.get(*place).copied()).collect();
+        let refused = refused.into_iter();
+        let refused: Vec<(usize, String)> = refused
+            .filter_map(|(place, reason)| Some((*asked.get(place)?, reason)))
+            .collect();
         self.worker.refused(&refused, batch);
         self.up.set(i64::from(refused.len() < self.worker.filters().len()));
         if !refused.is_empty() {
-            subscribing.again = Some((Instant::now() + ASK_AGAIN, refused));
+            let places = refused.into_iter().map(|(place, _)| place).collect();
+            subscribing.again = Some((Instant::now() + ASK_AGAIN, places));
         }
     }
 
@@ -214,20 +281,14 @@ impl Session<'_> {
     }
 }
 
-/// The next packet, if one is there without waiting.
-async fn poll_ready(client: &mut Client) -> Option<Result<Packet, Lost>> {
-    tokio::select! {
-        biased;
-        packet = client.poll() => Some(packet),
-        () = std::future::ready(()) => None,
-    }
-}
+/// Between the times of two messages that were read at once.
+const STEP: Duration = Duration::from_nanos(1);
 
 /// Messages per second, over the last tenth of a second or so.
 struct Rate {
     since: Instant,
     count: usize,
-    per_s: f64,
+    busy: bool,
 }
 
 impl Rate {
@@ -235,21 +296,20 @@ impl Rate {
         Self {
             since: Instant::now(),
             count: 0,
-            per_s: 0.0,
+            busy: false,
         }
     }
 
-    fn note(&mut self, messages: usize) -> f64 {
+    /// Whether the link is busy, each time that this can be told anew.
+    fn note(&mut self, messages: usize) -> Option<bool> {
         self.count += messages;
         let passed = self.since.elapsed();
-        if passed >= Duration::from_millis(100) {
-            self.per_s = self.count as f64 / passed.as_secs_f64();
-            *self = Self {
-                since: Instant::now(),
-                count: 0,
-                per_s: self.per_s,
-            };
+        if passed < Duration::from_millis(100) {
+            return None;
         }
-        self.per_s
+        let per_s = self.count as f64 / passed.as_secs_f64();
+        self.busy = per_s > if self.busy { CALM_PER_S } else { BUSY_PER_S };
+        (self.since, self.count) = (Instant::now(), 0);
+        Some(self.busy)
     }
 }

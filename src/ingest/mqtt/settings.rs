@@ -44,18 +44,18 @@ pub struct Settings {
     #[serde(default)]
     pub tls: Tls,
     /// A broker of which nothing is heard for so many seconds, though it is asked, counts as silent. An idle one is asked twice in that
-    /// time. At least 1; with protocol 5 at least 5.
+    /// time. At least 1.
     #[serde(default = "default_keep_alive")]
     pub keep_alive_s: u16,
-    /// Packets up to so many bytes are taken. A larger one makes the connection drop.
+    /// Packets up to so many bytes are taken. A larger message is skipped, counted as `too_long` and told; the session stands.
     #[serde(default = "default_max_payload")]
     pub max_payload: usize,
     /// What is listened to.
     pub subscribe: Vec<Subscription>,
 }
 
-/// Below this the client library refuses to work with version 5.
-const KEEP_ALIVE_LEAST_V5_S: u16 = 5;
+/// In less than a second no broker can be asked and answer.
+const KEEP_ALIVE_LEAST_S: u16 = 1;
 
 /// A broker under load answers within this, however short a keep-alive is asked for.
 const ANSWER_WITHIN_LEAST: Duration = Duration::from_millis(500);
@@ -86,7 +86,8 @@ pub enum Protocol {
 pub struct Subscription {
     /// The topic filter. `{name}` matches one level and captures it; `+` and `#` are as usual.
     pub filter: String,
-    /// How payloads are read: `scalar`, `json`, `sparkplug`, `thingsboard`, `thingsboard-gateway`, `presence`.
+    /// How payloads are read: `auto` (found out for each topic), `scalar`, `json`, `presence`, `sparkplug`, `homeassistant`, `zigbee2mqtt`, `tasmota`, `homie`,
+    /// `thingsboard`, `thingsboard-gateway`, `senml`, `influx`, `chirpstack`, `ttn`, `opcua`, `aws`, `ditto`, `sys`.
     pub decode: String,
     /// The entity that a message is of; captures are filled in. Not needed where the payload names it.
     #[serde(default)]
@@ -138,7 +139,7 @@ pub enum SettingsError {
         url: String,
     },
     /// Too short a time of silence.
-    #[error("source '{name}': keep_alive_s is {got}; at least {least} is due with this protocol")]
+    #[error("source '{name}': keep_alive_s is {got}; at least {least} is due")]
     KeepAlive {
         /// Which source.
         name: String,
@@ -185,6 +186,10 @@ impl Settings {
             .rsplit_once(':')
             .unwrap_or((rest, if tls { "8883" } else { "1883" }));
         let port = port.parse().map_err(|_| wrong())?;
+        let host = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host);
         if host.is_empty() {
             Err(wrong())
         } else {
@@ -199,12 +204,7 @@ impl Settings {
 
     /// How often an idle broker is asked whether it is there.
     pub(super) fn ping_every(&self) -> Duration {
-        // The client library takes no less for version 5.
-        let least = match self.protocol {
-            Protocol::V311 => 1,
-            Protocol::V5 => KEEP_ALIVE_LEAST_V5_S,
-        };
-        Duration::from_secs((self.keep_alive_s / 2).max(least).into())
+        Duration::from_secs((self.keep_alive_s / 2).max(KEEP_ALIVE_LEAST_S).into())
     }
 
     /// How long it may take with the answer.
@@ -217,15 +217,11 @@ impl Settings {
     /// Finds what cannot be followed.
     pub fn check(&self) -> Result<(), SettingsError> {
         self.address()?;
-        let least = match self.protocol {
-            Protocol::V311 => 1,
-            Protocol::V5 => KEEP_ALIVE_LEAST_V5_S,
-        };
-        if self.keep_alive_s < least {
+        if self.keep_alive_s < KEEP_ALIVE_LEAST_S {
             return Err(SettingsError::KeepAlive {
                 name: self.name.clone(),
                 got: self.keep_alive_s,
-                least,
+                least: KEEP_ALIVE_LEAST_S,
             });
         }
         for subscription in &self.subscribe {

@@ -1,11 +1,12 @@
 //! From a message to samples: finds the subscription, the decoder and the numbers of what the topic names, each once per topic.
 
 use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+use std::sync::Arc;
 use std::time::Instant;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
-use hashbrown::hash_map::EntryRef;
+use hashbrown::HashTable;
 use prometheus_client::metrics::counter::Counter;
 
 use super::pattern::Pattern;
@@ -18,6 +19,7 @@ use crate::model::template;
 use crate::model::{
     Batch, Catalog, EdgeKind, Entity, EntityKind, EntityName, Event, EventKind, Timestamp, TopologyChange,
 };
+use crate::store::Paged;
 
 /// Topics remembered; beyond that all are forgotten and learned anew.
 const TOPICS_MAX: usize = 200_000;
@@ -32,7 +34,12 @@ pub struct Worker {
     samples: Counter,
     filters: Vec<(String, u8)>,
     routes: Vec<Route>,
-    topics: HashMap<Box<str>, Option<Known>, RandomState>,
+    topics: Topics,
+    /// Packets of more bytes are skipped.
+    limit: usize,
+    nameless: Sampler,
+    /// Of the topic learned last: most have the same.
+    signal: Arc<str>,
 }
 
 struct Route {
@@ -44,23 +51,76 @@ struct Route {
     noted: Sampler,
 }
 
-/// What is known of a topic.
+/// What is known of all topics. The table holds places only, so that a group of topics is found in little memory before what is known of
+/// each is fetched, together.
+#[derive(Default)]
+struct Topics {
+    hasher: RandomState,
+    table: HashTable<u32>,
+    known: Paged<Topic>,
+    near: Vec<u32>,
+}
+
+struct Topic {
+    text: Box<str>,
+    known: Option<Known>,
+}
+
+/// What is known of a topic that a subscription fits.
 struct Known {
     route: usize,
     entity: EntityName,
-    signal: String,
+    signal: Arc<str>,
     memo: Memo,
+}
+
+impl Topics {
+    fn find(&self, text: &str) -> Option<usize> {
+        let same = |place: &u32| *self.known[*place as usize].text == *text;
+        self.table
+            .find(self.hasher.hash_one(text), same)
+            .map(|place| *place as usize)
+    }
+
+    fn insert(&mut self, text: &str, known: Option<Known>) -> usize {
+        let place = self.known.len();
+        self.known.push(Topic {
+            text: text.into(),
+            known,
+        });
+        let Self {
+            hasher, table, known, ..
+        } = self;
+        let rehash = |place: &u32| hasher.hash_one(&*known[*place as usize].text);
+        table.insert_unique(hasher.hash_one(text), u32::try_from(place).unwrap_or(u32::MAX), rehash);
+        place
+    }
+
+    /// Topics come in random order, and waiting for memory one topic at a time costs more than reading what they bring.
+    fn touch<'a>(&mut self, texts: impl Iterator<Item = &'a str>) -> u64 {
+        self.near.clear();
+        // The first that may be it, for nearly always it is.
+        let likely = texts.filter_map(|text| self.table.find(self.hasher.hash_one(text), |_| true));
+        self.near.extend(likely);
+        let read = |place: &u32| {
+            let topic = &self.known[*place as usize];
+            let memo = topic.known.as_ref().map_or(0, |known| known.memo.touch());
+            memo ^ u64::from(topic.text.as_bytes().first().copied().unwrap_or_default())
+        };
+        self.near.iter().map(read).fold(0, |sum, read| sum ^ read)
+    }
 }
 
 impl Worker {
     /// For a source of checked settings.
     pub fn new(settings: &Settings, feed: &Feed) -> Self {
+        let shared = payload::Shared::default();
         let routes: Vec<Route> = settings
             .subscribe
             .iter()
             .filter_map(|subscription| {
                 let pattern = Pattern::parse(&subscription.filter).ok()?;
-                let decoder = payload::find(subscription).ok()?;
+                let decoder = payload::find_with(subscription, &shared).ok()?;
                 Some(Route {
                     pattern,
                     subscription: subscription.clone(),
@@ -85,7 +145,10 @@ impl Worker {
                 .map(|r| (r.pattern.filter().to_owned(), r.subscription.qos))
                 .collect(),
             routes,
-            topics: HashMap::default(),
+            topics: Topics::default(),
+            signal: "".into(),
+            limit: settings.max_payload,
+            nameless: Sampler::default(),
         }
     }
 
@@ -94,10 +157,13 @@ impl Worker {
         &self.filters
     }
 
-    /// The broker did not take those subscriptions.
-    pub fn refused(&mut self, places: &[usize], batch: &mut Batch) {
-        for (filter, _) in places.iter().filter_map(|place| self.filters.get(*place)) {
-            let error = format!("the broker refuses the subscription to {filter}: check its access list");
+    /// The broker did not take those subscriptions, for these reasons.
+    pub fn refused(&mut self, places: &[(usize, String)], batch: &mut Batch) {
+        let refused = places
+            .iter()
+            .filter_map(|(place, reason)| Some((&self.filters.get(*place)?.0, reason)));
+        for (filter, reason) in refused {
+            let error = format!("the broker refuses the subscription to {filter} ({reason}): check its access list");
             tracing::error!(source = %self.source, %error);
             let now = crate::clock::wall_clock();
             self.count("subscription_refused", 1);
@@ -113,19 +179,34 @@ impl Worker {
         }
     }
 
+    /// Fetches what will be asked of these topics, so that it is near when their messages are read.
+    pub fn touch<'a>(&mut self, topics: impl Iterator<Item = &'a str>) {
+        std::hint::black_box(self.topics.touch(topics));
+    }
+
+    /// The place of a topic, learned if it is new.
+    fn place(&mut self, topic: &str, now: Timestamp, batch: &mut Batch) -> usize {
+        if let Some(place) = self.topics.find(topic) {
+            return place;
+        }
+        if self.topics.known.len() >= TOPICS_MAX {
+            self.forget();
+        }
+        let mut known = learn(&self.routes, &self.broker, topic, now, batch);
+        if let Some(known) = &mut known {
+            if *known.signal == *self.signal {
+                known.signal = Arc::clone(&self.signal);
+            }
+            self.signal = Arc::clone(&known.signal);
+        }
+        self.topics.insert(topic, known)
+    }
+
     /// Takes a message in.
     pub fn message(&mut self, topic: &str, payload: &[u8], retained: bool, now: Timestamp, batch: &mut Batch) {
         self.messages.inc();
-        if self.topics.len() >= TOPICS_MAX && !self.topics.contains_key(topic) {
-            self.forget();
-        }
-        let known = match self.topics.entry_ref(topic) {
-            EntryRef::Occupied(known) => known.into_mut(),
-            EntryRef::Vacant(place) => {
-                let known = learn(&self.routes, &self.broker, topic, now, batch);
-                place.insert(known)
-            }
-        };
+        let place = self.place(topic, now, batch);
+        let known = self.topics.known.get_mut(place).and_then(|topic| topic.known.as_mut());
         let Some(known) = known else {
             self.count("no_route", 1);
             return;
@@ -160,6 +241,32 @@ impl Worker {
             }
         }
         self.samples.inc_by((batch.samples.len() - before.0) as u64);
+    }
+
+    /// A message in a packet of so many bytes, more than are taken: its payload was skipped.
+    pub fn too_long(&mut self, topic: &str, bytes: usize, now: Timestamp, batch: &mut Batch) {
+        self.messages.inc();
+        let place = self.place(topic, now, batch);
+        match self.topics.known.get(place) {
+            Some(Topic { known: Some(known), .. }) => {
+                let (route, entity) = (known.route, known.entity.clone());
+                let error = DecodeError::TooLong {
+                    bytes,
+                    limit: self.limit,
+                };
+                self.bad(topic, route, entity, &error, 1, now, batch);
+            }
+            _ => self.count("no_route", 1),
+        }
+    }
+
+    /// A message on a topic that is no text.
+    pub fn nameless(&mut self) {
+        self.messages.inc();
+        self.count("topic_utf8", 1);
+        if let Some(suppressed) = self.nameless.line(Instant::now()) {
+            tracing::warn!(source = %self.source, suppressed, "a message on a topic that is not UTF-8 was skipped");
+        }
     }
 
     /// What did not come through as it was sent is counted and said.
@@ -215,7 +322,8 @@ impl Worker {
         });
     }
 
-    fn count(&self, reason: &'static str, count: u64) {
+    /// Counts what could not be read.
+    pub fn count(&self, reason: &'static str, count: u64) {
         self.metrics
             .bad_input
             .get_or_create(&ByReason {
@@ -226,7 +334,7 @@ impl Worker {
     }
 
     fn forget(&mut self) {
-        self.topics.clear();
+        self.topics = Topics::default();
         let label = BySource {
             source: format!("{}:topics", self.source),
         };
@@ -262,7 +370,7 @@ fn learn(routes: &[Route], broker: &EntityName, topic: &str, now: Timestamp, bat
     Some(Known {
         route,
         entity,
-        signal,
+        signal: signal.into(),
         memo: Memo::default(),
     })
 }
@@ -321,7 +429,7 @@ fn discover(
 }
 
 /// An entity of which only name and kind are known.
-pub(super) fn plain(name: &EntityName, kind: EntityKind) -> Entity {
+pub(in crate::ingest) fn plain(name: &EntityName, kind: EntityKind) -> Entity {
     Entity {
         name: name.clone(),
         kind,

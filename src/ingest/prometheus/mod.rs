@@ -7,6 +7,7 @@ pub mod exposition;
 mod fetch;
 mod http;
 mod matrix;
+pub mod native;
 mod query;
 mod scrape;
 mod series;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::future::Future;
 use std::hash::BuildHasher;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::exposition::{Format, SeriesParts, parse};
 use super::fetch::{Failed, fetch, refused};
 use super::http::Client;
+use super::native::{Discovery, Labels, Relabel, ScrapeConfig, relabel};
 use super::series::SeriesCache;
 use super::settings::ScrapeSettings;
 use super::targets::{Files, Resolved, Target, resolve};
@@ -37,12 +39,33 @@ const OWN: [&str; 3] = ["up", "scrape_duration_seconds", "scrape_samples_scraped
 /// See the module.
 pub struct ScrapeSource {
     settings: ScrapeSettings,
+    native: Option<Arc<Native>>,
 }
+
+/// What a Prometheus scrape config says beyond the settings.
+struct Native {
+    config: ScrapeConfig,
+    rules: Vec<Relabel>,
+}
+
+/// Stands for a series that a rule has dropped.
+const DROPPED: SeriesId = SeriesId(u32::MAX);
 
 impl ScrapeSource {
     /// A source of checked settings.
     pub const fn new(settings: ScrapeSettings) -> Self {
-        Self { settings }
+        Self { settings, native: None }
+    }
+
+    /// A source of a checked scrape config of Prometheus.
+    pub fn native(config: ScrapeConfig) -> Self {
+        Self {
+            settings: ScrapeSettings::of_native(&config),
+            native: Some(Arc::new(Native {
+                rules: config.rules().map(|(_, rules)| rules).unwrap_or_default(),
+                config,
+            })),
+        }
     }
 }
 
@@ -55,12 +78,18 @@ impl Source for ScrapeSource {
         Box::pin(async move {
             let settings = self.settings;
             let mut files = Files::new(&settings.file_sd);
+            let mut discovery = self.native.as_ref().map(|native| Discovery::new(&native.config));
             let client = Client::new(&settings.http, settings.timeout.0);
             let mut told = Vec::new();
             let mut running: BTreeMap<Resolved, CancellationToken> = BTreeMap::new();
             loop {
-                let (listed, errors) = files.read(&settings.path);
-                let mut wanted: BTreeSet<Resolved> = listed.into_iter().collect();
+                let (mut wanted, errors) = match &mut discovery {
+                    Some(discovery) => discovery.targets().await,
+                    None => {
+                        let (listed, errors) = files.read(&settings.path);
+                        (listed.into_iter().collect::<BTreeSet<Resolved>>(), errors)
+                    }
+                };
                 for error in &errors {
                     if !told.contains(error) {
                         tracing::error!(job = %settings.job, %error, "a target file cannot be read");
@@ -87,7 +116,7 @@ impl Source for ScrapeSource {
                     running.entry(target).or_insert_with_key(|target| {
                         let stop = feed.stop.child_token();
                         tokio::spawn(scrape_again_and_again(
-                            Scraper::new(target.clone(), settings.clone(), feed.clone()),
+                            Scraper::new(target.clone(), settings.clone(), self.native.clone(), feed.clone()),
                             client.clone(),
                             stop.clone(),
                         ));
@@ -125,6 +154,7 @@ async fn scrape_again_and_again(mut scraper: Scraper, client: Client, stop: Canc
 struct Scraper {
     target: Resolved,
     settings: ScrapeSettings,
+    native: Option<Arc<Native>>,
     feed: Feed,
     cache: SeriesCache,
     /// Series of the last good scrape, to tell which have ended.
@@ -134,10 +164,11 @@ struct Scraper {
 }
 
 impl Scraper {
-    fn new(target: Resolved, settings: ScrapeSettings, feed: Feed) -> Self {
+    fn new(target: Resolved, settings: ScrapeSettings, native: Option<Arc<Native>>, feed: Feed) -> Self {
         Self {
             target,
             settings,
+            native,
             feed,
             cache: SeriesCache::default(),
             before: HashSet::default(),
@@ -231,25 +262,33 @@ impl Scraper {
 
     fn read(&mut self, body: &[u8], format: Format, at: Timestamp, batch: &mut Batch) -> Result<usize, Failed> {
         let seen = wall_clock();
-        let (target, settings, feed) = (&self.target, &self.settings, &self.feed);
+        let (target, settings, feed, native) = (&self.target, &self.settings, &self.feed, self.native.as_deref());
+        let own_times = native.is_none_or(|native| native.config.honor_timestamps);
         self.cache.begin();
         let mut now_here: HashSet<SeriesId, foldhash::fast::FixedState> = HashSet::default();
         now_here.reserve(self.before.len());
-        let (mut duplicates, mut found) = (0_u64, 0_usize);
+        let (mut duplicates, mut found, mut dropped) = (0_u64, 0_usize, 0_usize);
         let (cache, samples, limit) = (&mut self.cache, &mut batch.samples, settings.sample_limit);
         let parsed = parse(body, format, |line| {
             found += 1;
             // Names beyond the limit are not even learned.
-            if found > limit {
+            if found - dropped > limit {
                 return;
             }
-            let series = cache.get(line.series, |parts| number(&parts, target, settings, feed));
+            let series = cache.get(line.series, |parts| match native {
+                Some(native) => native.number(parts, target, feed),
+                None => number(&parts, target, settings, feed),
+            });
+            if series == DROPPED {
+                dropped += 1;
+                return;
+            }
             // The first counts, as in Prometheus.
             if !now_here.insert(series) {
                 duplicates += 1;
                 return;
             }
-            let at = line.at_ms.map_or(at, Timestamp::from_millis);
+            let at = line.at_ms.filter(|_| own_times).map_or(at, Timestamp::from_millis);
             samples.push(Sample {
                 series,
                 retained: false,
@@ -268,7 +307,7 @@ impl Scraper {
             tracing::warn!(job = %settings.job, target = %target.instance, "more series than are remembered: all are read anew");
         }
         parsed.map_err(|error| Failed::odd("exposition", error.to_string()))?;
-        if found > limit {
+        if found - dropped > limit {
             let error = format!("{found} samples, more than {limit} (sample_limit)");
             return Err(Failed::odd("sample_limit", error));
         }
@@ -333,5 +372,54 @@ fn number(parts: &SeriesParts, target: &Resolved, settings: &ScrapeSettings, fee
             feed.catalog.series(&entity, &parts.signal(&used))
         }
         None => feed.catalog.series(&target.entity, &parts.signal(&[])),
+    }
+}
+
+impl Native {
+    /// The number of a series that was never seen, with the labels of its target and after the rules.
+    fn number(&self, parts: SeriesParts, target: &Resolved, feed: &Feed) -> SeriesId {
+        let mut labels: Labels = parts.labels.into_iter().collect();
+        for (name, value) in &target.labels {
+            // What both say is the target's, and the series' own goes by another name; or the other way round.
+            match labels.get(name) {
+                Some(_) if self.config.honor_labels => {}
+                Some(_) => {
+                    let own = labels.insert(name.clone(), value.clone()).unwrap_or_default();
+                    let mut exported = format!("exported_{name}");
+                    while labels.contains_key(&exported) {
+                        exported = format!("exported_{exported}");
+                    }
+                    labels.insert(exported, own);
+                }
+                None => drop(labels.insert(name.clone(), value.clone())),
+            }
+        }
+        labels.insert("__name__".into(), parts.name);
+        if !relabel(&self.rules, &mut labels) {
+            return DROPPED;
+        }
+        let Some(name) = labels.remove("__name__") else {
+            return DROPPED;
+        };
+        labels.retain(|name, _| !name.starts_with("__"));
+        // Job and instance say what the entity's name and the source's say; a series of another instance is of another entity.
+        if labels.get("job")
+            == target
+                .labels
+                .iter()
+                .find(|(name, _)| name == "job")
+                .map(|(_, value)| value)
+        {
+            labels.remove("job");
+        }
+        let entity = match labels.remove("instance") {
+            Some(instance) if instance != target.instance => instance,
+            _ => target.entity.clone(),
+        };
+        let parts = SeriesParts {
+            name,
+            labels: labels.into_iter().collect(),
+        };
+        feed.catalog.series(&entity, &parts.signal(&[]))
     }
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::http::HttpSettings;
-use super::targets::Target;
+use super::targets::{Target, resolve};
 use crate::model::{EntityKind, Span};
 
 /// Targets that are scraped alike.
@@ -48,6 +48,29 @@ pub struct ScrapeSettings {
     pub http: HttpSettings,
 }
 
+impl ScrapeSettings {
+    /// The part of a Prometheus scrape config that is the same here.
+    pub(super) fn of_native(config: &super::native::ScrapeConfig) -> Self {
+        Self {
+            job: config.job_name.clone(),
+            interval: Span(config.interval()),
+            timeout: Span(config.timeout()),
+            targets: Vec::new(),
+            file_sd: Vec::new(),
+            path: config.metrics_path.clone(),
+            kind: default_kind(),
+            entity: None,
+            sample_limit: if config.sample_limit > 0 {
+                config.sample_limit
+            } else {
+                default_sample_limit()
+            },
+            body_size_limit: config.body_limit().unwrap_or_else(default_body_limit),
+            http: config.http(),
+        }
+    }
+}
+
 const fn default_interval() -> Span {
     Span::secs(5)
 }
@@ -65,4 +88,17 @@ const fn default_sample_limit() -> usize {
 }
 const fn default_body_limit() -> usize {
     64 << 20
+}
+
+impl ScrapeSettings {
+    /// The entity and the instance of each target that the config lists itself.
+    pub fn listed(&self) -> impl Iterator<Item = (String, String)> {
+        self.targets.iter().map(|target| {
+            let resolved = match target {
+                Target::Address(address) => resolve(address, None, &self.path),
+                Target::Named { address, entity } => resolve(address, Some(entity), &self.path),
+            };
+            (resolved.entity, resolved.instance)
+        })
+    }
 }

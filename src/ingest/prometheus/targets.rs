@@ -43,6 +43,8 @@ pub struct Resolved {
     pub instance: String,
     /// The entity that it is.
     pub entity: String,
+    /// Labels that its series have, by name.
+    pub labels: Vec<(String, String)>,
 }
 
 /// Files of targets, read again when they change. A file that cannot be read keeps what it said before.
@@ -77,6 +79,7 @@ pub fn resolve(address: &str, entity: Option<&str>, path: &str) -> Resolved {
         entity: entity.unwrap_or(&instance).to_owned(),
         url,
         instance,
+        labels: Vec::new(),
     }
 }
 
@@ -128,7 +131,8 @@ impl Files {
     }
 }
 
-fn expand(pattern: &Path) -> Vec<PathBuf> {
+/// Files that a path stands for, whose last part may hold `*`.
+pub fn expand(pattern: &Path) -> Vec<PathBuf> {
     let name = pattern
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())

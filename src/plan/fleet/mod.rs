@@ -7,9 +7,11 @@ mod answer;
 mod classes;
 mod compile;
 mod spec;
+mod standing;
 mod whatif;
 
 pub use answer::{Answer, Fate, Fates};
 pub use compile::{Case, Limits, Refused};
 pub use spec::{Cold, Domain, Fleet, FleetError, FleetService, Late, Latency, Node, Replica, Weights};
+pub use standing::{Standing, fleet_of, host};
 pub use whatif::{Point, Purchase, frontier, one_more};

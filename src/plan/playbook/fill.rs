@@ -113,11 +113,12 @@ impl Filler {
         })
     }
 
-    fn text(&self, text: &str) -> Result<String, String> {
+    fn text<'a>(&'a self, text: &'a str) -> Result<String, String> {
         crate::model::template::fill(text, |name| {
-            name.split('|')
-                .find_map(|name| self.values.get(name))
-                .map(String::as_str)
+            name.split('|').find_map(|name| {
+                let literal = name.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
+                literal.or_else(|| self.values.get(name).map(String::as_str))
+            })
         })
     }
 }

@@ -7,9 +7,9 @@ use crate::act::journal::Record;
 use crate::act::runner::{Applied, Command, Effect, Entry, Event, Told};
 use crate::engine::{Input, PlanEvent};
 use crate::model::plan::Outcome;
-use crate::model::{PlanId, Step, Token};
+use crate::model::{PlanId, Step, Timestamp, Token};
 use crate::sim::Mutant;
-use crate::sim::law::{ONCE, RECORD, REFUSED, TOKENS};
+use crate::sim::law::{LEASE, ONCE, RECORD, REFUSED, TOKENS};
 use crate::sim::target::Op;
 use crate::sim::world::{Answer, Ev, World};
 
@@ -54,7 +54,19 @@ impl World {
                     self.ask(id, step, committed);
                 }
             }
-            Command::Apply { candidate, step } => self.apply(id, candidate, step),
+            Command::Apply { candidate, step } => {
+                // As the conductor has it: the right to act is asked for right before each effect.
+                if self.now >= self.lease_until && self.mutant != Some(Mutant::LeaseNotChecked) {
+                    if let Some(live) = self.live(id) {
+                        live.event = Some(Event::Permit(Some("the lease was not renewed in time".into())));
+                    }
+                    return;
+                }
+                if !self.truly_leads() {
+                    self.memory.notice(LEASE, format!("{id} step {step} begins"));
+                }
+                self.apply(id, candidate, step);
+            }
             Command::Observe { candidate, step } => self.observe(id, candidate, step),
             Command::Undo { step } => {
                 self.note(|| format!("{id}: takes back step {step}"));
@@ -71,7 +83,7 @@ impl World {
                     let text = format!("{id}: {outcome:?}");
                     self.note(|| text);
                 }
-                let now = self.now;
+                let now = self.clock(self.now);
                 let Some(plan) = self.live(id).map(|live| live.runner.plan().clone()) else {
                     return;
                 };
@@ -93,7 +105,15 @@ impl World {
         }
     }
 
-    fn live(&mut self, id: &PlanId) -> Option<&mut Live> {
+    /// Is that intent where it must be before its effect?
+    fn intends(&self, plan: &PlanId, candidate: usize, step: usize, undo: bool) -> bool {
+        match &self.store {
+            Some(store) => store.intends(plan, candidate, step, undo),
+            None => self.disk.intends(plan, candidate, step, undo),
+        }
+    }
+
+    pub(super) fn live(&mut self, id: &PlanId) -> Option<&mut Live> {
         self.agent.as_mut()?.runners.get_mut(id)
     }
 
@@ -104,21 +124,33 @@ impl World {
 
     fn journal(&mut self, id: &PlanId, entry: Entry) {
         let intent = matches!(entry, Entry::Intent { .. });
-        let record = Record::Plan { at: self.now, entry };
-        self.disk.begin(id, &record);
+        let at = self.clock(self.now);
+        let record = Record::Plan { at, entry };
         if intent && self.mutant == Some(Mutant::JournalAfterEffect) {
             // Said to be safe at once; it stays where it is and is never waited for.
+            self.disk.begin(id, &record);
             if let Some(live) = self.live(id) {
                 live.event = Some(Event::Journaled);
             }
             return;
         }
+        if self.store.is_some() {
+            self.put(id, record);
+        } else {
+            let began = self.now;
+            self.write_down(id, record, began);
+        }
+    }
+
+    /// Puts a record on the own disk. `began`: when the entry was on its way first.
+    pub(super) fn write_down(&mut self, id: &PlanId, record: Record, began: Timestamp) {
+        self.disk.begin(id, &record);
         if let Some(live) = self.live(id) {
             live.waits = Waits::Disk(Box::new(record));
         }
         let slow = self.storm && self.rng.u32(0..20) == 0;
         let took = if slow { self.ms(100, 4_000) } else { self.ms(1, 5) };
-        let (life, plan, began) = (self.life, id.clone(), self.now);
+        let (life, plan) = (self.life, id.clone());
         self.after(took, Ev::Written { life, plan, began });
     }
 
@@ -156,7 +188,7 @@ impl World {
                     );
                     return;
                 }
-                if !self.disk.intends(id, candidate, index, false) {
+                if !self.intends(id, candidate, index, false) {
                     self.memory.notice(RECORD, format!("{id} step {index}, a program"));
                 }
                 let key = key(id, candidate, index, token);
@@ -217,7 +249,7 @@ impl World {
         );
     }
 
-    fn call(&mut self, id: &PlanId) -> Option<u64> {
+    pub(super) fn call(&mut self, id: &PlanId) -> Option<u64> {
         let agent = self.agent.as_mut()?;
         agent.calls += 1;
         let call = agent.calls;
@@ -313,7 +345,7 @@ impl World {
             Err(reason) => Applied::NoEffect(reason),
             Ok(false) => Applied::Done,
             Ok(true) => {
-                if !self.disk.intends(&wire.plan, wire.candidate, wire.step, wire.undo) {
+                if !self.intends(&wire.plan, wire.candidate, wire.step, wire.undo) {
                     let what = format!("{} step {} at {}", wire.plan, wire.step, wire.instance);
                     self.memory.notice(RECORD, what);
                 }

@@ -21,7 +21,8 @@ impl World {
     /// A new life: reads the journal, takes the next epoch, tells the engine, goes on with what was interrupted.
     pub fn start_agent(&mut self) {
         if self.disk.broken {
-            self.after(Duration::from_secs(1), Ev::Start);
+            let seat = self.seat;
+            self.after(Duration::from_secs(1), Ev::Start { seat });
             return;
         }
         let state = match self.disk.open() {
@@ -53,9 +54,13 @@ impl World {
             Ok(agent) => self.agent = Some(agent),
             Err(error) => return self.memory.notice(RECORD, error),
         }
-        self.recover(&state);
         let life = self.life;
-        self.after(Duration::ZERO, Ev::Renew { life });
+        if self.store.is_some() {
+            self.after(Duration::ZERO, Ev::Beat { life });
+        } else {
+            self.recover(&state);
+            self.after(Duration::ZERO, Ev::Renew { life });
+        }
         self.after(QUIET_TICK, Ev::Tick { life });
         let looked_at: Vec<String> = self.gates.keys().cloned().chain(OTHERS.map(String::from)).collect();
         for target in looked_at {
@@ -63,18 +68,22 @@ impl World {
             let asked = None;
             self.after(wait, Ev::Look { life, target, asked });
         }
+        if self.held {
+            // As the journal, or the store, has kept it.
+            let by = "sim".to_owned();
+            self.feed(Input::Operator(OperatorCommand::Hold { on: true, by }));
+        }
         self.settle();
     }
 
     fn recover(&mut self, state: &State) {
-        let services = plant::config().map(|(config, _)| config.services).unwrap_or_default();
+        let services = self
+            .agent
+            .iter()
+            .flat_map(|agent| agent.services.clone())
+            .collect::<Vec<_>>();
         for event in restored(state, &services) {
             self.feed(Input::Plan(event));
-        }
-        if self.held {
-            // An operator's word does not outlive the agent; the operator says it again.
-            let by = "sim".to_owned();
-            self.feed(Input::Operator(OperatorCommand::Hold { on: true, by }));
         }
         for (plan, entries) in state.open.values() {
             if let Some(runner) = Runner::restore(plan.clone(), entries) {
@@ -100,5 +109,9 @@ fn engine(epoch: u64) -> Result<Agent, String> {
         runners: BTreeMap::new(),
         ready: VecDeque::new(),
         calls: 0,
+        services: config.services,
+        known: State::default(),
+        last: BTreeMap::new(),
+        heard: BTreeMap::new(),
     })
 }

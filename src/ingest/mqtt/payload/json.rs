@@ -61,6 +61,16 @@ impl Json {
         })
     }
 
+    /// Without a mapping.
+    pub const fn plain() -> Self {
+        Self {
+            values: None,
+            time: None,
+            signals: Vec::new(),
+            shapes: None,
+        }
+    }
+
     fn time(&self, json: &Value) -> Result<Option<Timestamp>, DecodeError> {
         if let Some(path) = &self.time {
             return path.query(json).first().map(time::of_json).transpose();

@@ -1,21 +1,41 @@
 //! Payload conventions, one file each.
 //!
-//! A new one is one file and one line in [`find`].
+//! A new one is one file and one line in [`CONVENTIONS`].
 
+mod auto;
+mod aws;
+mod ditto;
+mod generic;
+mod homeassistant;
+mod homie;
+mod influx;
 mod json;
+mod lorawan;
+mod notes;
+mod opcua;
 mod presence;
 mod scalar;
+mod senml;
 mod shape;
 mod sparkplug;
+mod sys;
+mod tasmota;
+mod tell;
 mod thingsboard;
 mod time;
+mod zigbee2mqtt;
 
+use crate::model::hint::did_you_mean;
 use crate::model::{Batch, Catalog, EntityName, Sample, SeriesId, Timestamp};
 
 use super::settings::Subscription;
 
+pub use auto::{Auto, Convention};
+pub(super) use generic::entity_of;
 pub use json::Mapping;
+pub use notes::{DecodeError, Notes};
 pub use shape::Memo;
+pub(in crate::ingest) use time::of_text as time_of_text;
 
 /// Reads payloads of one subscription.
 pub trait Decoder: Send {
@@ -32,58 +52,6 @@ pub trait Decoder: Send {
     /// Whom a topic speaks for, where the convention itself says so.
     fn speaker(&self, _topic: &str) -> Option<EntityName> {
         None
-    }
-}
-
-/// What of a payload did not come through as it was sent, though the payload as a whole did.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Notes {
-    /// Integers beyond 2^53 whose last digits a double cannot hold.
-    pub digits_lost: u32,
-    /// Values of the past, sent later: they are not what is the case now, so detection does not see them.
-    pub historical: u32,
-    /// The payload was empty: a retained message was taken away. There is no value in it.
-    pub empty: u32,
-    /// Values whose time cannot be one; the time of arrival stands in.
-    pub odd_times: u32,
-    /// Messages of a session that is over: a will that came late.
-    pub stale: u32,
-    /// Times that a bound made the decoder forget what it had learned.
-    pub forgotten: u32,
-    /// Values left out, each for the fault beside it.
-    pub left_out: u32,
-    /// Why the first of those was left out.
-    pub fault: Option<DecodeError>,
-}
-
-impl Notes {
-    /// For an empty payload.
-    pub fn empty() -> Self {
-        Self {
-            empty: 1,
-            ..Self::default()
-        }
-    }
-
-    /// Takes in whether an integer came through whole.
-    fn integer(&mut self, exact: bool) {
-        self.digits_lost += u32::from(!exact);
-    }
-
-    /// By the words by which they are counted.
-    pub fn counts(&self) -> [(&'static str, u32); 7] {
-        [
-            ("digits_lost", self.digits_lost),
-            ("historical", self.historical),
-            ("empty", self.empty),
-            ("odd_time", self.odd_times),
-            ("stale", self.stale),
-            ("forgotten", self.forgotten),
-            (
-                self.fault.as_ref().map_or("left_out", DecodeError::reason),
-                self.left_out,
-            ),
-        ]
     }
 }
 
@@ -112,6 +80,11 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// True if the subscription or the topic says whose the message is.
+    pub(super) fn is_named(&self) -> bool {
+        self.entity != self.broker && self.entity.as_str() != self.topic
+    }
+
     /// A sample of the topic's entity.
     pub fn sample(&self, signal: &str, value: f64, at: Option<Timestamp>) -> Sample {
         self.sample_of(self.entity, signal, value, at)
@@ -134,88 +107,83 @@ impl Context<'_> {
     }
 }
 
-/// A payload that cannot be read.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum DecodeError {
-    /// Not text.
-    #[error("it is not UTF-8 text")]
-    Utf8,
-    /// Not JSON.
-    #[error("it is not JSON: {0}")]
-    Json(String),
-    /// Not the protobuf that it should be.
-    #[error("it is not a Sparkplug B payload: {0}")]
-    Protobuf(String),
-    /// Neither a number nor a switch word.
-    #[error("'{0}' is neither a number nor one of on, off, true, false")]
-    Scalar(String),
-    /// Nothing in it that could be a value.
-    #[error("it holds no value at {0}")]
-    NoValue(String),
-    /// A time whose unit cannot be told, or that is none.
-    #[error("{0} is not a time in s, ms, us or ns since 1970 of this century, nor RFC 3339")]
-    Time(String),
-    /// A word that says neither there nor gone.
-    #[error("'{0}' is in neither list of presence words (online, offline)")]
-    Presence(String),
-    /// A topic that does not fit the convention.
-    #[error("the topic does not fit the convention: {0}")]
-    Topic(String),
-    /// A Sparkplug metric by an alias that no birth has told.
-    #[error(
-        "alias {alias} of {node} is unknown: no birth was seen since we listen; its values are dropped until the next birth"
-    )]
-    UnknownAlias {
-        /// The edge node.
-        node: String,
-        /// The alias.
-        alias: u64,
-    },
-    /// More than is read.
-    #[error("it holds more than {0} values")]
-    TooMany(usize),
-}
-
-impl DecodeError {
-    /// One word, for counting.
-    pub const fn reason(&self) -> &'static str {
-        match self {
-            Self::Utf8 => "utf8",
-            Self::Json(_) => "json",
-            Self::Protobuf(_) => "protobuf",
-            Self::Scalar(_) => "scalar",
-            Self::NoValue(_) => "no_value",
-            Self::Time(_) => "time",
-            Self::Presence(_) => "presence",
-            Self::Topic(_) => "topic",
-            Self::UnknownAlias { .. } => "unknown_alias",
-            Self::TooMany(_) => "too_many",
-        }
-    }
-}
-
 /// Values taken from one payload.
 pub(super) const VALUES_MAX: usize = 10_000;
 
-/// The decoder that a subscription names. `Err` is a sentence for a person.
-pub fn find(subscription: &Subscription) -> Result<Box<dyn Decoder>, String> {
-    Ok(match subscription.decode.as_str() {
-        "scalar" => Box::new(scalar::Scalar),
-        "json" => Box::new(json::Json::new(&subscription.json)?),
-        "sparkplug" => Box::new(sparkplug::Sparkplug::default()),
-        "thingsboard" => Box::new(thingsboard::Device),
-        "thingsboard-gateway" => Box::new(thingsboard::Gateway::default()),
-        "presence" => Box::new(presence::PresenceWords::new(
+/// What the decoders of one source share.
+#[derive(Default)]
+pub struct Shared {
+    homeassistant: homeassistant::Shared,
+}
+
+/// Makes a decoder. `Err` is a sentence for a person.
+type Make = fn(&Subscription, &Shared) -> Result<Box<dyn Decoder>, String>;
+
+/// Every convention by its name.
+const CONVENTIONS: &[(&str, Make)] = &[
+    ("auto", |_, shared| Ok(Box::new(auto::Auto::new(shared)))),
+    ("scalar", |_, _| Ok(Box::new(scalar::Scalar))),
+    ("json", |subscription, _| {
+        Ok(Box::new(json::Json::new(&subscription.json)?))
+    }),
+    ("presence", |subscription, _| {
+        Ok(Box::new(presence::PresenceWords::new(
             &subscription.online,
             &subscription.offline,
-        )),
-        other => {
-            return Err(format!(
-                "no payload convention is called '{other}'; there are scalar, json, sparkplug, thingsboard, \
-                 thingsboard-gateway and presence"
-            ));
-        }
-    })
+        )))
+    }),
+    ("sparkplug", |_, _| Ok(Box::<sparkplug::Sparkplug>::default())),
+    ("homeassistant", |_, shared| {
+        Ok(Box::new(homeassistant::HomeAssistant::new(&shared.homeassistant)))
+    }),
+    ("zigbee2mqtt", |_, _| Ok(Box::<zigbee2mqtt::Zigbee2Mqtt>::default())),
+    ("tasmota", |_, _| Ok(Box::<tasmota::Tasmota>::default())),
+    ("homie", |_, _| Ok(Box::<homie::Homie>::default())),
+    ("thingsboard", |_, _| Ok(Box::new(thingsboard::Device))),
+    ("thingsboard-gateway", |_, _| Ok(Box::<thingsboard::Gateway>::default())),
+    ("senml", |_, _| Ok(Box::<senml::SenMl>::default())),
+    ("influx", |_, _| Ok(Box::<influx::Influx>::default())),
+    ("chirpstack", |_, _| Ok(Box::<lorawan::ChirpStack>::default())),
+    ("ttn", |_, _| Ok(Box::<lorawan::Ttn>::default())),
+    ("opcua", |_, _| Ok(Box::<opcua::OpcUa>::default())),
+    ("aws", |_, _| Ok(Box::<aws::Aws>::default())),
+    ("ditto", |_, _| Ok(Box::<ditto::Ditto>::default())),
+    ("sys", |_, _| Ok(Box::<sys::Sys>::default())),
+];
+
+/// The names of all conventions.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    CONVENTIONS.iter().map(|(name, _)| *name)
+}
+
+/// A number or a switch word.
+pub(in crate::ingest) fn value_of_text(text: &str) -> Result<f64, DecodeError> {
+    scalar::value(text).map(|(value, _)| value)
+}
+
+/// The reading of JSON without any mapping.
+pub fn plain_json() -> Box<dyn Decoder> {
+    Box::new(json::Json::plain())
+}
+
+/// The decoder that a subscription names. `Err` is a sentence for a person.
+pub fn find(subscription: &Subscription) -> Result<Box<dyn Decoder>, String> {
+    find_with(subscription, &Shared::default())
+}
+
+/// The same, with what the decoders of its source share.
+pub fn find_with(subscription: &Subscription, shared: &Shared) -> Result<Box<dyn Decoder>, String> {
+    let wanted = subscription.decode.as_str();
+    let Some((_, make)) = CONVENTIONS.iter().find(|(name, _)| *name == wanted) else {
+        let meant = did_you_mean(wanted, names());
+        let end = if meant.is_empty() { "." } else { "" };
+        let names: Vec<&str> = names().collect();
+        return Err(format!(
+            "no payload convention is called '{wanted}'{meant}{end} There are {}",
+            names.join(", ")
+        ));
+    };
+    make(subscription, shared)
 }
 
 #[cfg(test)]
@@ -289,6 +257,21 @@ pub(super) mod tests {
         (samples, errors, events)
     }
 
+    /// Events in short.
+    pub fn said(events: &[crate::model::Event]) -> Vec<String> {
+        use crate::model::{EventKind, TopologyChange};
+        let say = |event: &crate::model::Event| match &event.kind {
+            EventKind::Presence { presence, .. } => format!("{} {presence:?}", event.entity),
+            EventKind::Sequence { expected, got } => format!("{} {expected}!={got}", event.entity),
+            EventKind::Text { signal, text } => format!("{}/{signal}='{text}'", event.entity),
+            EventKind::Topology(TopologyChange::Entity { entity }) => format!("{} {:?}", entity.name, entity.kind),
+            EventKind::Topology(TopologyChange::Edge { from, to, .. }) => format!("{from} -> {to}"),
+            EventKind::Topology(TopologyChange::Period { entity, period }) => format!("{entity} period {period}"),
+            other => format!("{} {other:?}", event.entity),
+        };
+        events.iter().map(say).collect()
+    }
+
     #[test]
     fn digits_are_lost_beyond_2_to_the_53_only() {
         for integer in [0, -1, 1 << 53, -(1 << 53), (1 << 53) + 2, i128::from(u64::MAX) + 1] {
@@ -312,9 +295,18 @@ pub(super) mod tests {
             "spBv1.0/STATE/h",
             "v1/gateway/telemetry",
             "a",
+            "homeassistant/sensor/a/t/config",
+            "a/state",
+            "tele/a/STATE",
+            "homie/5/a/$description",
+            "$SYS/brokers/n/clients/c/disconnected",
+            "$aws/things/a/shadow/update/accepted",
+            "application/1/device/2/event/up",
+            "v3/a@b/devices/c/up",
+            "zigbee2mqtt/a",
         ];
         proptest::proptest!(|(
-            name in "(scalar|json|sparkplug|thingsboard|thingsboard-gateway|presence)",
+            name in proptest::sample::select(names().collect::<Vec<_>>()),
             payloads in proptest::collection::vec((0..topics.len(), payload()), 1..12),
         )| {
             let mut bench = Bench::new(&format!("{{filter: a, decode: {name}}}"));

@@ -11,26 +11,27 @@ const NO_NUMBERS: [&str; 3] = ["nan", "inf", "infinity"];
 
 /// A number or a switch word, and whether it holds all its digits.
 pub fn value(text: &str) -> Result<(f64, bool), DecodeError> {
+    read(text).ok_or_else(|| DecodeError::Scalar(text.trim().chars().take(64).collect()))
+}
+
+/// The same for a text that may well be neither.
+pub fn read(text: &str) -> Option<(f64, bool)> {
     let text = text.trim();
     let is = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
     if is(&["true", "on", "yes", "open"]) {
-        return Ok((1.0, true));
+        return Some((1.0, true));
     }
     if is(&["false", "off", "no", "closed"]) {
-        return Ok((0.0, true));
+        return Some((0.0, true));
     }
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     if NO_NUMBERS.iter().any(|word| unsigned.eq_ignore_ascii_case(word)) {
-        return Err(wrong(text));
+        return None;
     }
-    let number: f64 = text.parse().map_err(|_| wrong(text))?;
+    let number: f64 = text.parse().ok()?;
     // A number of that many digits that a device writes out is a counter or an identifier.
     let exact = number.abs() < 9e15 || text.parse().map_or(true, fits_double);
-    Ok((number, exact))
-}
-
-fn wrong(text: &str) -> DecodeError {
-    DecodeError::Scalar(text.chars().take(64).collect())
+    Some((number, exact))
 }
 
 impl Decoder for Scalar {

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use serde::Deserializer;
-use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor, value};
 
 use super::plan::{Clock, Leaf, Node, Shape};
+use super::skim::{Outline, Token};
 use super::{Got, hash};
 use crate::ingest::mqtt::payload::{Notes, fits_double, scalar, time};
 use crate::model::Timestamp;
@@ -19,25 +20,32 @@ pub struct Filled {
 }
 
 /// Fills `got` by slot. `None` if the text is not of that shape or holds no value.
-pub fn read(shape: &Shape, words: &[u64], text: &str, got: &mut Vec<Got>) -> Option<Filled> {
-    got.clear();
-    got.resize(shape.names.len(), Got::Nothing);
-    let mut filling = Filling {
-        words,
-        got,
-        at: None,
-        notes: Notes::default(),
+pub fn read(shape: &Shape, outline: Option<&Outline>, words: &[u64], text: &str, got: &mut Vec<Got>) -> Option<Filled> {
+    let mut fill = |fill: &dyn Fn(&mut Filling<'_>) -> Option<()>| {
+        got.clear();
+        got.resize(shape.names.len(), Got::Nothing);
+        let mut filling = Filling {
+            words,
+            got,
+            at: None,
+            notes: Notes::default(),
+        };
+        fill(&mut filling)?;
+        let Filling { got, at, notes, .. } = filling;
+        let found = got.iter().any(|got| *got != Got::Nothing);
+        found.then_some(Filled { at, notes })
     };
-    let mut json = serde_json::Deserializer::from_str(text);
-    let place = Place {
-        node: &shape.root,
-        filling: &mut filling,
-    };
-    place.deserialize(&mut json).ok()?;
-    json.end().ok()?;
-    let Filling { got, at, notes, .. } = filling;
-    let found = got.iter().any(|got| *got != Got::Nothing);
-    found.then_some(Filled { at, notes })
+    let skimmed = outline.and_then(|outline| {
+        fill(&|filling| outline.skim(text, |node, token| Place { node, filling }.meet(token).ok()))
+    });
+    skimmed.or_else(|| {
+        fill(&|filling| {
+            let mut json = serde_json::Deserializer::from_str(text);
+            let node = &shape.root;
+            Place { node, filling }.deserialize(&mut json).ok()?;
+            json.end().ok()
+        })
+    })
 }
 
 struct Filling<'a> {
@@ -60,6 +68,18 @@ impl<'de> DeserializeSeed<'de> for Place<'_, '_> {
         match self.node {
             Node::Any => deserializer.deserialize_ignored_any(IgnoredAny).map(drop),
             _ => deserializer.deserialize_any(self),
+        }
+    }
+}
+
+impl Place<'_, '_> {
+    fn meet(self, token: Token<'_>) -> Result<(), value::Error> {
+        match token {
+            Token::Text(text) => self.visit_str(text),
+            Token::Switch(on) => self.visit_bool(on),
+            Token::Null => self.visit_unit(),
+            Token::Whole(whole) => self.visit_i64(whole),
+            Token::Number(number) => self.visit_f64(number),
         }
     }
 }
@@ -143,7 +163,7 @@ impl<'de> Visitor<'de> for Place<'_, '_> {
         if leaf.slots.is_empty() {
             return Ok(());
         }
-        if let Ok((number, exact)) = scalar::value(text) {
+        if let Some((number, exact)) = scalar::read(text) {
             self.filling.number(leaf, number, exact);
             return Ok(());
         }

@@ -6,6 +6,7 @@
 
 mod fill;
 mod plan;
+mod skim;
 mod tree;
 
 use std::hash::BuildHasher;
@@ -17,6 +18,7 @@ use crate::model::{Batch, SeriesId};
 
 pub use plan::Target;
 use plan::{Name, Shape};
+use skim::Outline;
 
 /// Shapes that one subscription remembers. Payloads of any further shape are read by name.
 const SHAPES_MAX: usize = 256;
@@ -32,6 +34,16 @@ const MISSES_MAX: u8 = 32;
 pub struct Memo {
     kept: Vec<Kept>,
     misses: u8,
+}
+
+impl Memo {
+    /// Reads what the next payload will ask for, so that it is near when its turn comes.
+    pub fn touch(&self) -> u64 {
+        let kept = self.kept.first();
+        let series = kept.and_then(|kept| kept.series.first()).map_or(0, |series| series.0);
+        let word = kept.and_then(|kept| kept.words.first()).copied().unwrap_or_default();
+        u64::from(series) ^ word
+    }
 }
 
 struct Kept {
@@ -56,6 +68,8 @@ enum Got {
 pub struct Shapes {
     target: Target,
     known: Vec<Shape>,
+    /// Of each shape: how the text was written that it was learned from.
+    outlines: Vec<Option<Outline>>,
     /// By slot; reused from payload to payload.
     got: Vec<Got>,
     full: bool,
@@ -67,6 +81,7 @@ impl Shapes {
         Self {
             target,
             known: Vec::new(),
+            outlines: Vec::new(),
             got: Vec::new(),
             full: false,
         }
@@ -77,7 +92,8 @@ impl Shapes {
         for place in 0..memo.kept.len() {
             let kept = &mut memo.kept[place];
             let shape = self.known.get(kept.shape)?;
-            if let Some(filled) = fill::read(shape, &kept.words, text, &mut self.got) {
+            let outline = self.outlines.get(kept.shape).and_then(Option::as_ref);
+            if let Some(filled) = fill::read(shape, outline, &kept.words, text, &mut self.got) {
                 let found = self.got.iter_mut().zip(&kept.series).zip(&shape.names);
                 for (slot, ((got, series), name)) in found.enumerate() {
                     match std::mem::replace(got, Got::Nothing) {
@@ -117,6 +133,7 @@ impl Shapes {
             Some(place) => place,
             None if self.known.len() >= SHAPES_MAX => return !std::mem::replace(&mut self.full, true),
             None => {
+                self.outlines.push(Outline::of(&shape, text));
                 self.known.push(shape);
                 self.known.len() - 1
             }

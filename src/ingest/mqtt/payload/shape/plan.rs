@@ -57,7 +57,7 @@ pub enum Node {
 }
 
 /// What is taken from a leaf.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Leaf {
     /// What it has to do with time.
     pub clock: Clock,

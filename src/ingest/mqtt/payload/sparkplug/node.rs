@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 
 use super::Telling;
 use super::wire::{Metric, Payload};
-use crate::ingest::mqtt::payload::{DecodeError, Notes, time};
+use crate::ingest::mqtt::payload::{Notes, time};
 use crate::model::{Batch, EntityName, EventKind, Sample, SeriesId};
 
 /// An edge node.
@@ -118,13 +118,6 @@ impl Node {
                 (None, None) => notes.leave_out(telling.unknown(metric.alias)),
             }
         }
-    }
-}
-
-impl Notes {
-    fn leave_out(&mut self, fault: DecodeError) {
-        self.left_out += 1;
-        self.fault.get_or_insert(fault);
     }
 }
 

@@ -1,0 +1,199 @@
+//! A `PostgreSQL` server that follows: everything that the old primary wrote is there, and the old primary becomes a standby of the new one.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::host::{Host, Tried, Trouble, token_line};
+use super::{LOOKS, sql};
+use crate::act::runner::{Applied, Effect};
+use crate::client::psql::{self, Failed};
+
+/// A standby that has not begun to stream by then has to be rewound.
+const STREAMS_WITHIN: Duration = Duration::from_secs(3);
+
+impl Host<'_> {
+    /// Waits until the new primary has everything that the old one ever wrote.
+    pub async fn caught_up(&self) -> Applied {
+        if !self.with.planned() {
+            // A dead primary sends nothing any more; how much may be lost was judged by the lag.
+            return Applied::Done;
+        }
+        loop {
+            match self.has_caught_up().await {
+                Effect::There => return Applied::Done,
+                Effect::NotThere if Instant::now() < self.until => tokio::time::sleep(LOOKS).await,
+                _ => return Applied::NoEffect("the new primary lacks something that the old one has written".into()),
+            }
+        }
+    }
+
+    /// Has it everything?
+    pub async fn has_caught_up(&self) -> Effect {
+        let last = async {
+            let data = self
+                .must([&self.program("pg_controldata"), "-D", &self.with.data_dir])
+                .await?;
+            Ok::<_, Trouble>(last_record(&data))
+        };
+        let Ok(Some(last)) = last.await else {
+            return Effect::Unknown;
+        };
+        let sql = "SELECT coalesce(pg_last_wal_receive_lsn() > :'last'::pg_lsn, NOT pg_is_in_recovery());";
+        match psql::ask(&self.with.dsn, &[("last", &last)], sql, self.left())
+            .await
+            .as_deref()
+        {
+            Ok("t") => Effect::There,
+            Ok("f") => Effect::NotThere,
+            _ => Effect::Unknown,
+        }
+    }
+
+    /// Makes it a standby of the new primary.
+    pub async fn follow(&self) -> Applied {
+        match self.follow_on_host().await {
+            Ok(()) => Applied::Done,
+            Err(trouble) => trouble.into(),
+        }
+    }
+
+    async fn follow_on_host(&self) -> Tried<()> {
+        let conninfo = conninfo(&self.with.primary, &self.with.name);
+        let lines = format!(
+            "{}primary_conninfo = {}\n",
+            token_line(self.call.token),
+            conf(&conninfo)
+        );
+        if self.runs().await? && !self.is_zombie().await? {
+            let state = sql::state(&self.with.dsn, self.left()).await;
+            match state {
+                Ok(state) if !state.standby => {
+                    return Err(Trouble::NoEffect("it is a primary: it must be fenced first".into()));
+                }
+                _ => {}
+            }
+            self.mark().await?;
+            self.stop("fast").await?;
+        }
+        self.compare().await?;
+        self.mark().await?;
+        self.append(&lines).await?;
+        self.start().await?;
+        if self.streams(STREAMS_WITHIN).await {
+            return Ok(());
+        }
+        self.stop("fast").await?;
+        self.renew().await?;
+        self.mark().await?;
+        self.append(&lines).await?;
+        self.start().await?;
+        if self.streams(self.left()).await {
+            return Ok(());
+        }
+        Err(Trouble::Unknown("it does not stream from the new primary".into()))
+    }
+
+    /// What it has written beyond the point where the timelines part is undone; or all of it is copied anew.
+    async fn renew(&self) -> Tried<()> {
+        let data = format!("--target-pgdata={}", self.with.data_dir);
+        let source = format!("--source-server={}", self.with.primary);
+        let rewound = self.run([&self.program("pg_rewind"), &data, &source]).await?;
+        let Err(why) = rewound.good() else { return Ok(()) };
+        if !self.with.rebuild {
+            return Err(Trouble::Unknown(format!(
+                "it cannot be rewound ({why}); it stays fenced; `rebuild: true` would copy it anew"
+            )));
+        }
+        tracing::warn!(plan = %self.call.plan, %why, "cannot be rewound; it is copied anew, the old folder is put aside");
+        let aside = format!("{}.before-{}", self.with.data_dir, self.call.token);
+        self.must(["mv", "-T", &self.with.data_dir, &aside]).await?;
+        let copy = self.program("pg_basebackup");
+        let copied = self
+            .must([
+                &copy,
+                "-D",
+                &self.with.data_dir,
+                "-d",
+                &self.with.primary,
+                "-c",
+                "fast",
+                "-X",
+                "stream",
+            ])
+            .await;
+        copied.map(|_| ())
+    }
+
+    async fn streams(&self, within: Duration) -> bool {
+        let until = Instant::now() + within;
+        loop {
+            if sql::state(&self.with.dsn, self.left())
+                .await
+                .is_ok_and(|s| s.standby && s.streaming)
+            {
+                return true;
+            }
+            if Instant::now() >= until {
+                return false;
+            }
+            tokio::time::sleep(LOOKS).await;
+        }
+    }
+
+    /// Does it follow?
+    pub async fn follows(&self) -> Effect {
+        match sql::state(&self.with.dsn, self.left()).await {
+            Ok(state) if state.standby && state.streaming => Effect::There,
+            Ok(_) | Err(Failed::NoConnection(_)) => Effect::NotThere,
+            Err(_) => Effect::Unknown,
+        }
+    }
+}
+
+/// A text as files of settings have it.
+fn conf(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+fn conninfo(primary: &str, name: &str) -> String {
+    if primary.contains("://") {
+        let joint = if primary.contains('?') { '&' } else { '?' };
+        format!("{primary}{joint}application_name={name}")
+    } else {
+        format!("{primary} application_name={name}")
+    }
+}
+
+/// Where a cleanly stopped server's last record begins.
+fn last_record(controldata: &str) -> Option<String> {
+    let value = |name: &str| {
+        let line = controldata.lines().find(|line| line.starts_with(name))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    };
+    (value("Database cluster state")? == "shut down").then(|| value("Latest checkpoint location"))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_clean_stop_tells_its_last_record() {
+        let text = "Database cluster state:               shut down\nLatest checkpoint location:           0/3000028\n";
+        assert_eq!(last_record(text), Some("0/3000028".into()));
+        assert_eq!(last_record(&text.replace("shut down", "in production")), None);
+    }
+
+    #[test]
+    fn a_connection_string_is_one_text_in_the_settings() {
+        assert_eq!(
+            conf(&conninfo("host=b passfile='/x'", "a")),
+            "'host=b passfile=''/x'' application_name=a'"
+        );
+        assert_eq!(
+            conninfo("postgresql://b/x?sslmode=require", "a"),
+            "postgresql://b/x?sslmode=require&application_name=a"
+        );
+    }
+}

@@ -1,0 +1,198 @@
+//! What is said to a `PostgreSQL` server in SQL.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{LOOKS, With};
+use crate::act::executor::Call;
+use crate::act::executor::tool::Tools;
+use crate::act::runner::{Applied, Effect};
+use crate::client::psql::{self, Failed};
+use crate::model::Token;
+
+/// Whoever commands a server holds this lock: two commands never mix. The number is ours and means nothing.
+const LOCK: &str = "SET lock_timeout = :patience;\nSELECT pg_advisory_lock(7481246) \\g /dev/null\n";
+
+/// The kept token; `0.0` if none was ever kept.
+const KEPT: &str = "SELECT coalesce((SELECT setting FROM pg_file_settings WHERE name = 'jurymast.token' ORDER BY seqno DESC LIMIT 1), '0.0') \
+                    AS kept \\gset\n";
+
+/// Ends the script if a higher token is kept there; keeps ours otherwise. `set_config` makes the name known, so that it can be kept.
+const COMPARE: &str =
+    "SELECT string_to_array(:'kept', '.')::bigint[] > string_to_array(:'token', '.')::bigint[] AS stale \\gset
+\\if :stale
+\\echo stale :kept
+\\q
+\\endif
+SELECT set_config('jurymast.token', :'token', false) \\g /dev/null
+ALTER SYSTEM SET jurymast.token = :'token';
+";
+
+/// Another manager that is connected promotes by itself: it is never gone round.
+const MANAGED: &str = "SELECT coalesce(string_agg(DISTINCT application_name, ', '), '') AS manager, count(*) > 0 AS managed \
+                       FROM pg_stat_activity WHERE application_name ~* '^(patroni|repmgrd|pg_autoctl|pg_auto_failover)' \\gset
+\\if :managed
+\\echo managed :manager
+\\q
+\\endif
+";
+
+const ALONE: &str = "ALTER SYSTEM SET synchronous_standby_names = '';\nSELECT pg_reload_conf() \\g /dev/null\n";
+
+const PROMOTE: &str = "SELECT pg_is_in_recovery() AS standby \\gset
+\\if :standby
+SELECT pg_promote(true, :seconds) AS promoted \\gset
+\\else
+\\set promoted t
+\\endif
+\\if :promoted
+\\echo done
+\\else
+\\echo late
+\\endif
+";
+
+/// How a server stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// It recovers: it takes no writes.
+    pub standby: bool,
+    /// It receives from its primary right now.
+    pub streaming: bool,
+    /// The token that it keeps, where we may see it.
+    pub token: Option<Token>,
+}
+
+/// Reads `E.S`.
+pub fn token(text: &str) -> Option<Token> {
+    let (epoch, seq) = text.trim().split_once('.')?;
+    Some(Token {
+        epoch: epoch.parse().ok()?,
+        seq: seq.parse().ok()?,
+    })
+}
+
+/// Asks how it stands.
+pub async fn state(dsn: &str, limit: Duration) -> Result<State, Failed> {
+    let sql = format!(
+        "{KEPT}SELECT pg_is_in_recovery(), coalesce((SELECT status FROM pg_stat_wal_receiver LIMIT 1), '') = 'streaming', :'kept';"
+    );
+    let answer = psql::ask(dsn, &[], &sql, limit).await?;
+    let mut fields = answer.split('|');
+    let mut yes = || fields.next() == Some("t");
+    let (standby, streaming) = (yes(), yes());
+    Ok(State {
+        standby,
+        streaming,
+        token: fields.next().and_then(token),
+    })
+}
+
+/// Runs a script that may have an effect.
+pub async fn run(
+    tools: &Tools,
+    call: &Call<'_>,
+    dsn: &str,
+    variables: &[(&str, &str)],
+    sql: &str,
+) -> Result<String, Failed> {
+    let token = call.token.to_string();
+    let patience = (call.timeout.as_millis() / 2).max(1).to_string();
+    let seconds = call.timeout.as_secs().max(1).to_string();
+    let mut all = vec![
+        ("token", token.as_str()),
+        ("patience", patience.as_str()),
+        ("seconds", seconds.as_str()),
+    ];
+    all.extend_from_slice(variables);
+    let env = psql::environment(call.timeout, &format!("jurymast {token}"));
+    psql::answer(
+        tools
+            .run_with(call, &psql::command(dsn, &all), &psql::script(sql), env, &["PG"])
+            .await,
+    )
+}
+
+/// What a script's last word means.
+fn applied(call: &Call<'_>, said: Result<String, Failed>) -> Applied {
+    let said = match said {
+        Ok(said) => said,
+        Err(Failed::NoConnection(why)) => return Applied::NoEffect(why),
+        // A statement before the one that counts may have been refused, or that one: the look tells.
+        Err(Failed::Refused(why) | Failed::Lost(why)) => return Applied::Unknown(why),
+    };
+    let last = said.lines().last().unwrap_or_default();
+    match last.split_once(' ').unwrap_or((last, "")) {
+        ("done", _) => Applied::Done,
+        ("stale", kept) => Applied::NoEffect(format!(
+            "it has been commanded with token {kept}, ours is {}: another agent acts, or data_dir was lost (then: ALTER SYSTEM RESET \
+             jurymast.token)",
+            call.token
+        )),
+        ("managed", by) => Applied::NoEffect(format!(
+            "{by} manages it: use a playbook that asks it to switch, never go round it"
+        )),
+        _ => Applied::Unknown(format!("it says: {said}")),
+    }
+}
+
+/// Makes it the primary.
+pub async fn promote(tools: &Tools, call: &Call<'_>, with: &With) -> Applied {
+    let alone = if with.alone { ALONE } else { "" };
+    let sql = format!("{LOCK}{MANAGED}{KEPT}{COMPARE}{alone}{PROMOTE}");
+    applied(call, run(tools, call, &with.dsn, &[], &sql).await)
+}
+
+/// Keeps our token there, if no higher one is kept.
+pub async fn seal(tools: &Tools, call: &Call<'_>, dsn: &str) -> Applied {
+    let sql = format!("{LOCK}{KEPT}{COMPARE}\\echo done");
+    applied(call, run(tools, call, dsn, &[], &sql).await)
+}
+
+/// Does that standby stream from it?
+async fn is_streamed_by(call: &Call<'_>, with: &With) -> bool {
+    let sql = "SELECT count(*) > 0 FROM pg_stat_replication WHERE state = 'streaming' AND application_name = :'name';";
+    let answer = psql::ask(&with.dsn, &[("name", &with.name)], sql, call.timeout).await;
+    answer.as_deref() == Ok("t")
+}
+
+/// Changes a setting for good.
+pub async fn set(tools: &Tools, call: &Call<'_>, with: &With) -> Applied {
+    let until = Instant::now() + call.timeout;
+    while !with.name.is_empty() && !is_streamed_by(call, with).await {
+        if Instant::now() >= until {
+            return Applied::NoEffect(format!(
+                "{} does not stream: whatever waits for it would wait for ever",
+                with.name
+            ));
+        }
+        tokio::time::sleep(LOOKS).await;
+    }
+    let sql = format!(
+        "{LOCK}{KEPT}{COMPARE}ALTER SYSTEM SET :\"setting\" = :'value';\nSELECT pg_reload_conf() \\g /dev/null\n\\echo done"
+    );
+    let variables = [("setting", with.setting.as_str()), ("value", with.value.as_str())];
+    applied(call, run(tools, call, &with.dsn, &variables, &sql).await)
+}
+
+/// Is it set?
+pub async fn is_set(call: &Call<'_>, with: &With) -> Effect {
+    let sql = "SELECT coalesce((SELECT setting FROM pg_file_settings WHERE name = :'setting' ORDER BY seqno DESC LIMIT 1), '') = :'value';";
+    let variables = [("setting", with.setting.as_str()), ("value", with.value.as_str())];
+    match psql::ask(&with.dsn, &variables, sql, call.timeout).await.as_deref() {
+        Ok("t") => Effect::There,
+        Ok("f") => Effect::NotThere,
+        _ => Effect::Unknown,
+    }
+}
+
+/// A message in the log of changes: written, flushed and, where that is asked for, replicated, without a table of ours.
+pub async fn prove(tools: &Tools, call: &Call<'_>, with: &With) -> Applied {
+    let sql = "SELECT pg_logical_emit_message(true, 'jurymast', :'token') \\g /dev/null\n\\echo done";
+    match applied(call, run(tools, call, &with.dsn, &[], sql).await) {
+        // It has left nothing that matters.
+        Applied::Unknown(why) => Applied::NoEffect(format!("it took no write: {why}")),
+        other => other,
+    }
+}

@@ -1,0 +1,168 @@
+//! Sentinel: where it owns a Redis it is asked to switch, and never gone round.
+//!
+//! `SENTINEL FAILOVER` takes no target: Sentinel chooses by priority and offset. If it has chosen another one than the plan, the plan goes on with that one.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use super::{Call, Executor, TokenClass, parameters};
+use crate::act::BoxFuture;
+use crate::act::runner::{Applied, Effect};
+use crate::client::resp::{Connection, Login, Reply};
+
+/// Between two looks at a failover under way.
+const LOOKS: Duration = Duration::from_millis(50);
+
+/// See the module.
+pub struct Sentinel;
+
+/// Parameters.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct With {
+    /// `host:port`, several with commas between them: the first that answers is asked.
+    sentinels: String,
+    /// The name of the master set.
+    master: String,
+    /// The address of the new primary, as Sentinel knows it.
+    to: String,
+    #[serde(default)]
+    user: String,
+    #[serde(default)]
+    password_file: Option<PathBuf>,
+}
+
+impl With {
+    async fn connect(&self, limit: Duration) -> Result<Connection, String> {
+        let login = Login {
+            user: &self.user,
+            password_file: self
+                .password_file
+                .as_deref()
+                .filter(|file| !file.as_os_str().is_empty()),
+        };
+        let addresses: Vec<&str> = self.sentinels.split(',').map(str::trim).collect();
+        // A dead one must not take the time of those behind it.
+        let share = limit / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+        let mut why = String::new();
+        for address in addresses {
+            match Connection::open(address, &login, share).await {
+                // It was for finding out who answers: this one is given all the time.
+                Ok(_) => {
+                    return Connection::open(address, &login, limit)
+                        .await
+                        .map_err(|e| e.to_string());
+                }
+                Err(error) => why = format!("{address}: {error}"),
+            }
+        }
+        Err(format!("no Sentinel answers; {why}"))
+    }
+}
+
+/// Where the primary is now, and whether a failover is under way.
+async fn state(connection: &mut Connection, master: &str) -> Result<(String, bool), String> {
+    let reply = connection.command(&["SENTINEL", "MASTER", master]).await;
+    let list = match reply.map_err(|e| e.to_string())? {
+        Reply::List(list) => list,
+        other => return Err(other.text().err().unwrap_or_default()),
+    };
+    let mut fields = list.into_iter().map(|field| field.text().unwrap_or_default());
+    let (mut ip, mut port, mut flags) = (String::new(), String::new(), String::new());
+    while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
+        match name.as_str() {
+            "ip" => ip = value,
+            "port" => port = value,
+            "flags" => flags = value,
+            _ => {}
+        }
+    }
+    Ok((format!("{ip}:{port}"), flags.contains("failover_in_progress")))
+}
+
+async fn failover(with: &With, call: &Call<'_>) -> Applied {
+    let until = Instant::now() + call.timeout;
+    let begin = async {
+        let mut connection = with.connect(call.timeout).await?;
+        let (at, under_way) = state(&mut connection, &with.master).await?;
+        Ok::<_, String>((connection, at, under_way))
+    };
+    let (mut connection, at, under_way) = match begin.await {
+        Ok(begun) => begun,
+        Err(why) => return Applied::NoEffect(why),
+    };
+    if at == with.to {
+        return Applied::Done;
+    }
+    if !under_way {
+        match connection.command(&["SENTINEL", "FAILOVER", &with.master]).await {
+            Ok(Reply::Error(error)) => return Applied::NoEffect(format!("Sentinel says: {error}")),
+            Ok(_) => {}
+            Err(error) => return Applied::Unknown(error.to_string()),
+        }
+    }
+    loop {
+        match state(&mut connection, &with.master).await {
+            Ok((now, _)) if now == with.to => return Applied::Done,
+            Ok((now, false)) if now != at => {
+                return Applied::Unknown(format!("Sentinel has chosen {now}, not {}", with.to));
+            }
+            Ok(_) if Instant::now() < until => tokio::time::sleep(LOOKS).await,
+            Ok(_) => return Applied::Unknown("Sentinel has not switched in time".into()),
+            Err(why) => return Applied::Unknown(why),
+        }
+    }
+}
+
+impl Executor for Sentinel {
+    fn name(&self) -> &'static str {
+        "sentinel"
+    }
+
+    fn check(&self, with: &Map<String, Value>) -> Result<(), String> {
+        let with: With = parameters(with)?;
+        let addresses = with.sentinels.split(',').chain([with.to.as_str()]);
+        match addresses.map(str::trim).find(|address| !address.contains(':')) {
+            Some(odd) => Err(format!("'{odd}' is not host:port")),
+            None if with.master.is_empty() => Err("master is empty: the name of the master set".into()),
+            None => Ok(()),
+        }
+    }
+
+    fn token_class(&self) -> TokenClass {
+        TokenClass::Manager
+    }
+
+    fn apply<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Applied> {
+        Box::pin(async move {
+            match call.parameters::<With>() {
+                Ok(with) => failover(&with, call).await,
+                Err(error) => Applied::NoEffect(error),
+            }
+        })
+    }
+
+    fn observe<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Effect> {
+        Box::pin(async move {
+            let Ok(with) = call.parameters::<With>() else {
+                return Effect::Unknown;
+            };
+            let until = Instant::now() + call.timeout;
+            let Ok(mut connection) = with.connect(call.timeout).await else {
+                return Effect::Unknown;
+            };
+            loop {
+                match state(&mut connection, &with.master).await {
+                    Ok((at, _)) if at == with.to => return Effect::There,
+                    Ok((_, false)) => return Effect::NotThere,
+                    Ok(_) if Instant::now() < until => tokio::time::sleep(LOOKS).await,
+                    _ => return Effect::Unknown,
+                }
+            }
+        })
+    }
+}

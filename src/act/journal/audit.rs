@@ -1,0 +1,275 @@
+//! The audit log: every record that the journal was ever given, one line each, chained by hashes. The journal forgets what no longer tells
+//! anything; this does not. A line that was changed, removed or put in breaks the chain; the hash of the last line, kept elsewhere, shows
+//! also when the end was cut off.
+//!
+//! A line is `HASH JSON`: SHA-256 over the hash of the line before, a line end, and the JSON. A file that has grown large is put aside under a
+//! number; the next one begins with the last hash.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+
+use super::Record;
+use crate::model::Timestamp;
+
+const NAME: &str = "audit";
+
+/// A file is put aside beyond this.
+const FILE_MAX: u64 = 16 << 20;
+
+/// The chain begins with this.
+const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// A line's JSON.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Begins { follows: String },
+    Record { written: Timestamp, record: Box<Record> },
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Audit {
+    dir: PathBuf,
+    file: File,
+    length: u64,
+    last: String,
+}
+
+/// What there is, whole and in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verified {
+    /// Records.
+    pub records: u64,
+    /// Files.
+    pub files: usize,
+    /// The hash of the last line: kept elsewhere, it shows later whether the end was cut off.
+    pub last: String,
+    /// Bytes of a line that a crash had cut off at the very end.
+    pub torn: usize,
+    /// The wanted hash was met.
+    pub met: bool,
+}
+
+/// The chain is broken, or cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// A file cannot be read.
+    #[error("{path}: {error}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A line does not follow from the one before.
+    #[error("{path}, line {line}: {problem}: from here on the log was tampered with, or damaged")]
+    Broken {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// What is wrong.
+        problem: &'static str,
+    },
+}
+
+fn hash(before: &str, json: &str) -> String {
+    let text = format!("{before}\n{json}");
+    let digest = digest(&SHA256, text.as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn numbered(dir: &Path, number: usize) -> PathBuf {
+    dir.join(format!("{NAME}.{number}"))
+}
+
+/// The files in their order, the one that is written last.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let aside = (1..)
+        .map(|number| numbered(dir, number))
+        .take_while(|path| path.exists());
+    aside.chain([dir.join(NAME)]).collect()
+}
+
+impl Audit {
+    /// Goes on with the log in that folder. What a crash had cut off is removed.
+    pub fn open(dir: &Path) -> io::Result<Self> {
+        let path = dir.join(NAME);
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .append(true)
+            .open(&path)?;
+        let (mut whole, mut last) = (0, None);
+        let mut reader = BufReader::new(&mut file);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
+            whole += line.len() as u64;
+            last = line
+                .split(|byte| *byte == b' ')
+                .next()
+                .map(|hash| String::from_utf8_lossy(hash).into_owned());
+            line.clear();
+        }
+        drop(reader);
+        file.set_len(whole)?;
+        let mut audit = Self {
+            dir: dir.to_owned(),
+            file,
+            length: whole,
+            last: last.unwrap_or_default(),
+        };
+        if audit.last.is_empty() {
+            audit.begin(NOTHING.to_owned())?;
+        }
+        Ok(audit)
+    }
+
+    fn begin(&mut self, follows: String) -> io::Result<()> {
+        self.last.clone_from(&follows);
+        self.line(&Line::Begins { follows })
+    }
+
+    fn line(&mut self, line: &Line) -> io::Result<()> {
+        let json = serde_json::to_string(line)?;
+        let hash = hash(&self.last, &json);
+        let text = format!("{hash} {json}\n");
+        self.file.write_all(text.as_bytes())?;
+        self.length += text.len() as u64;
+        self.last = hash;
+        Ok(())
+    }
+
+    /// Adds a record. It is not waited for the disk: the journal is.
+    pub fn add(&mut self, written: Timestamp, record: &Record) -> io::Result<()> {
+        if self.length > FILE_MAX {
+            self.put_aside()?;
+        }
+        let record = Box::new(record.clone());
+        self.line(&Line::Record { written, record })
+    }
+
+    fn put_aside(&mut self) -> io::Result<()> {
+        let path = self.dir.join(NAME);
+        let number = files(&self.dir).len();
+        self.file.sync_data()?;
+        std::fs::rename(&path, numbered(&self.dir, number))?;
+        self.file = OpenOptions::new().create(true).append(true).open(&path)?;
+        self.length = 0;
+        let last = self.last.clone();
+        self.begin(last)
+    }
+}
+
+/// Follows the chain from its beginning. `wanted`: a hash that was the last one once.
+pub fn verify(dir: &Path, wanted: Option<&str>) -> Result<Verified, AuditError> {
+    let mut told = Verified {
+        records: 0,
+        files: 0,
+        last: NOTHING.to_owned(),
+        torn: 0,
+        met: wanted.is_none(),
+    };
+    let all = files(dir);
+    for path in &all {
+        let io_error = |error| AuditError::Io {
+            path: path.clone(),
+            error,
+        };
+        let mut reader = BufReader::new(File::open(path).map_err(io_error)?);
+        told.files += 1;
+        let mut bytes = Vec::new();
+        for number in 1.. {
+            bytes.clear();
+            if reader.read_until(b'\n', &mut bytes).map_err(io_error)? == 0 {
+                break;
+            }
+            let broken = |problem| AuditError::Broken {
+                path: path.clone(),
+                line: number,
+                problem,
+            };
+            let Some(text) = bytes.strip_suffix(b"\n") else {
+                told.torn = bytes.len();
+                break;
+            };
+            let text = std::str::from_utf8(text).map_err(|_| broken("it is no text"))?;
+            let (given, json) = text.split_once(' ').ok_or_else(|| broken("it has no hash"))?;
+            let line: Line = serde_json::from_str(json).map_err(|_| broken("it is no record"))?;
+            match &line {
+                Line::Begins { follows } if number == 1 && *follows == told.last => {}
+                Line::Begins { .. } => return Err(broken("it begins behind something else")),
+                Line::Record { .. } if number == 1 => return Err(broken("the beginning is missing")),
+                Line::Record { .. } => told.records += 1,
+            }
+            if hash(&told.last, json) != given {
+                return Err(broken("its hash does not follow from the line before"));
+            }
+            given.clone_into(&mut told.last);
+            told.met |= wanted == Some(given);
+        }
+    }
+    Ok(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(dir: &Path, epochs: u64) -> Vec<u8> {
+        let mut audit = Audit::open(dir).unwrap();
+        for epoch in 1..=epochs {
+            audit.add(Timestamp::EPOCH, &Record::Epoch { epoch }).unwrap();
+        }
+        std::fs::read(dir.join(NAME)).unwrap()
+    }
+
+    #[test]
+    fn a_chain_goes_on_over_restarts_and_files() {
+        let dir = tempfile::tempdir().unwrap();
+        filled(dir.path(), 3);
+        let middle = verify(dir.path(), None).unwrap();
+        Audit::open(dir.path()).unwrap().put_aside().unwrap();
+        filled(dir.path(), 2);
+        let told = verify(dir.path(), Some(&middle.last)).unwrap();
+        assert_eq!((told.records, told.files, told.met), (5, 2, true));
+        assert!(!verify(dir.path(), Some("no such hash")).unwrap().met);
+    }
+
+    #[test]
+    fn any_byte_that_is_changed_breaks_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let bytes = filled(dir.path(), 4);
+        for at in 0..bytes.len() - 1 {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            std::fs::write(dir.path().join(NAME), &changed).unwrap();
+            assert!(verify(dir.path(), None).is_err(), "byte {at}");
+        }
+        // A line that was taken out, and one that was put in again.
+        let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
+        for at in 0..lines.len() - 1 {
+            let mut less = lines.clone();
+            less.remove(at);
+            std::fs::write(dir.path().join(NAME), less.concat()).unwrap();
+            assert!(verify(dir.path(), None).is_err(), "line {at}");
+        }
+    }
+
+    #[test]
+    fn a_torn_end_is_cut_off_and_the_chain_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let bytes = filled(dir.path(), 2);
+        std::fs::write(dir.path().join(NAME), &bytes[..bytes.len() - 5]).unwrap();
+        assert!(verify(dir.path(), None).unwrap().torn > 0);
+        filled(dir.path(), 1);
+        let told = verify(dir.path(), None).unwrap();
+        assert_eq!((told.records, told.torn), (2, 0));
+    }
+}

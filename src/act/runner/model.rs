@@ -1,0 +1,434 @@
+//! The protocol of several agents, checked exhaustively with this very state machine (FAILOVER.md 5.1): a lease may end at any moment without its holder
+//! noticing, commands arrive late, in any order or never, agents die, targets start anew. Never two actives; and each weaker design has a
+//! history that ends in two.
+
+use std::collections::BTreeSet;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use stateright::{Checker, Model, Property};
+
+use super::*;
+use plans::{plan, steps};
+
+const NODES: u8 = 3;
+
+/// What a design does. The one that is used does all of it.
+#[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a rule of its own, kept or not")]
+struct Design {
+    /// Agents, each leading for one epoch.
+    agents: u8,
+    /// Targets refuse lower tokens, sealed ones also those that are no higher; and do the same command once.
+    tokens: bool,
+    /// Intents are kept where all agents look.
+    journal: bool,
+    /// … and are written only if the writer still leads.
+    compared: bool,
+    /// Whatever an earlier plan named is sealed.
+    seals: bool,
+    /// When a plan is complete its own target goes on being named.
+    names_kept: bool,
+    /// A target may start anew, and has forgotten what it has seen.
+    forgets: bool,
+    /// An agent may die and be started anew while it leads.
+    dies: bool,
+    /// A command may go unanswered, and a look may tell nothing. Without it an agent waits until the answer comes, however late: it stands still there.
+    silence: bool,
+}
+
+const USED: Design = Design {
+    agents: 2,
+    tokens: true,
+    journal: true,
+    compared: true,
+    seals: true,
+    names_kept: true,
+    forgets: false,
+    dies: true,
+    silence: true,
+};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Node {
+    active: bool,
+    highest: (u8, u8),
+    sealed: (u8, u8),
+    done: BTreeSet<Key>,
+}
+
+/// Plan, step, and whether it is taken back.
+type Key = (u8, u8, bool);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Op {
+    Fence,
+    Unfence,
+    Seal,
+    Promote,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Wire {
+    agent: u8,
+    key: Key,
+    token: (u8, u8),
+    op: Op,
+    node: u8,
+}
+
+/// What a plan is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Spec {
+    number: u8,
+    from: u8,
+    to: u8,
+    /// Bits.
+    named: u8,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Waits {
+    Write(Entry),
+    Answer(Key),
+    Look { step: usize, undo: bool },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Live {
+    spec: Spec,
+    runner: Runner,
+    waits: Waits,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Agent {
+    live: Option<Arc<Live>>,
+    /// It has led, and may still believe so.
+    leads: bool,
+    planned: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Shared {
+    epoch: u8,
+    open: Option<Spec>,
+    entries: Arc<Vec<Entry>>,
+    active: u8,
+    named: u8,
+    /// A plan was handed to a person: no further one.
+    stopped: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct World {
+    nodes: [Node; NODES as usize],
+    agents: Vec<Agent>,
+    wires: BTreeSet<Wire>,
+    shared: Shared,
+    died: bool,
+    forgot: bool,
+}
+
+/// What distinguishes one state from another; the plan itself follows from its spec.
+impl Hash for World {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let shared = &self.shared;
+        (&self.nodes, &self.wires, self.died, self.forgot).hash(state);
+        (shared.epoch, shared.open, shared.active, shared.named, shared.stopped).hash(state);
+        format!("{:?}", shared.entries).hash(state);
+        for agent in &self.agents {
+            (agent.leads, agent.planned).hash(state);
+            if let Some(live) = &agent.live {
+                let runner = &live.runner;
+                (live.spec, runner.step, runner.committed, &runner.stop, &runner.undo).hash(state);
+                let waits = match &live.waits {
+                    Waits::Write(Entry::Plan { .. }) => "plan".to_owned(),
+                    waits => format!("{waits:?}"),
+                };
+                (format!("{:?}", runner.stage), waits).hash(state);
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Move {
+    /// The lease of whoever leads ends; the next agent leads.
+    Lead,
+    /// Whoever believes to lead plans.
+    Plan(u8, u8),
+    /// An entry is written, and what follows from it is done.
+    Write(u8),
+    Deliver(Wire),
+    /// No answer in time.
+    Silence(u8),
+    /// A look tells the truth, or nothing.
+    Look(u8, bool),
+    Die(u8),
+    Forget(u8),
+}
+
+impl Design {
+    /// Hands an event to an agent's runner, and carries out what follows up to where it must wait.
+    fn feed(&self, world: &mut World, at: usize, event: Event) {
+        let Some(live) = world.agents[at].live.take() else {
+            return;
+        };
+        let mut live = Arc::unwrap_or_clone(live);
+        let mut events = vec![event];
+        while let Some(event) = events.pop() {
+            for command in live.runner.handle(event) {
+                match command {
+                    Command::Journal(entry) => live.waits = Waits::Write(entry),
+                    // Whoever believes to lead believes all gates to be open.
+                    Command::Ask { again: false, .. } => events.push(Event::Permit(None)),
+                    Command::Ask { .. } => unreachable!("no gate ever says no here"),
+                    Command::Apply { step, .. } => live.waits = self.send(world, at, &live, step, false),
+                    Command::Undo { step } => live.waits = self.send(world, at, &live, step, true),
+                    Command::Observe { step, .. } => live.waits = Waits::Look { step, undo: false },
+                    Command::ObserveUndo { step } => live.waits = Waits::Look { step, undo: true },
+                    Command::Tell(_) => {}
+                }
+            }
+        }
+        if !live.runner.is_over() {
+            world.agents[at].live = Some(Arc::new(live));
+        }
+    }
+
+    fn send(&self, world: &mut World, at: usize, live: &Live, step: usize, undo: bool) -> Waits {
+        let (_, op, node) = steps(live.spec, self.seals)[step];
+        let key = (live.spec.number, step as u8, undo);
+        world.wires.insert(Wire {
+            agent: at as u8,
+            key,
+            token: (live.spec.number + 1, 1),
+            op: if undo { Op::Unfence } else { op },
+            node,
+        });
+        Waits::Answer(key)
+    }
+
+    fn write(&self, world: &mut World, at: usize) {
+        let Some(live) = world.agents[at].live.clone() else {
+            return;
+        };
+        let Waits::Write(entry) = &live.waits else { return };
+        if self.compared && usize::from(world.shared.epoch) != at + 1 {
+            // Another one leads: all is dropped.
+            world.agents[at] = Agent {
+                planned: true,
+                ..Agent::default()
+            };
+            return;
+        }
+        let shared = &mut world.shared;
+        match entry {
+            Entry::Plan { .. } => {
+                shared.open = Some(live.spec);
+                shared.entries = Arc::default();
+                shared.named |= 1 << live.spec.to;
+            }
+            Entry::End { outcome, .. } => {
+                shared.open = None;
+                shared.entries = Arc::default();
+                match outcome {
+                    Outcome::Done { .. } => {
+                        shared.active = live.spec.to;
+                        shared.named = if self.names_kept { 1 << live.spec.to } else { 0 };
+                    }
+                    Outcome::Compensated { .. } => {}
+                    Outcome::HandedOver { .. } => shared.stopped = true,
+                }
+            }
+            entry => Arc::make_mut(&mut shared.entries).push(entry.clone()),
+        }
+        self.feed(world, at, Event::Journaled);
+    }
+
+    fn obey(&self, node: &mut Node, wire: Wire) -> bool {
+        if self.tokens {
+            if node.done.contains(&wire.key) {
+                return true;
+            }
+            if wire.token < node.highest || (wire.op == Op::Promote && node.sealed >= wire.token) {
+                return false;
+            }
+            node.highest = wire.token;
+            node.done.insert(wire.key);
+        }
+        match wire.op {
+            Op::Fence => node.active = false,
+            Op::Seal => {
+                node.active = false;
+                node.sealed = node.sealed.max(wire.token);
+            }
+            Op::Unfence | Op::Promote => node.active = true,
+        }
+        true
+    }
+
+    fn look(&self, world: &mut World, at: usize, tells: bool) {
+        let Some(live) = world.agents[at].live.clone() else {
+            return;
+        };
+        let Waits::Look { step, undo } = live.waits else { return };
+        let (_, op, node) = steps(live.spec, self.seals)[step];
+        let node = &world.nodes[usize::from(node)];
+        let there = if self.tokens {
+            node.done.contains(&(live.spec.number, step as u8, undo))
+        } else {
+            // Without keys a look shows the state alone.
+            node.active == (undo || op == Op::Promote)
+        };
+        let effect = match (tells, there) {
+            (false, _) => Effect::Unknown,
+            (true, true) => Effect::There,
+            (true, false) => Effect::NotThere,
+        };
+        self.feed(world, at, Event::Observed(effect));
+    }
+
+    /// The agent reads what there is and goes on with it.
+    fn resume(&self, world: &mut World, at: usize) {
+        world.agents[at].leads = true;
+        if let (true, Some(spec)) = (self.journal, world.shared.open)
+            && let Some(runner) = Runner::restore(plan(spec, self.seals), &world.shared.entries)
+        {
+            let waits = Waits::Answer((u8::MAX, 0, false));
+            world.agents[at].live = Some(Arc::new(Live { spec, runner, waits }));
+            self.feed(world, at, Event::Start);
+        }
+    }
+}
+
+impl Model for Design {
+    type State = World;
+    type Action = Move;
+
+    fn init_states(&self) -> Vec<World> {
+        let mut nodes: [Node; NODES as usize] = Default::default();
+        nodes[0].active = true;
+        vec![World {
+            nodes,
+            agents: vec![Agent::default(); usize::from(self.agents)],
+            wires: BTreeSet::new(),
+            shared: Shared::default(),
+            died: false,
+            forgot: false,
+        }]
+    }
+
+    fn actions(&self, world: &World, moves: &mut Vec<Move>) {
+        if world.shared.epoch < self.agents {
+            moves.push(Move::Lead);
+        }
+        for (at, agent) in (0_u8..).zip(&world.agents) {
+            match &agent.live {
+                None if agent.leads && !agent.planned && !world.shared.stopped => {
+                    let from = if self.journal { world.shared.active } else { 0 };
+                    moves.extend((0..NODES).filter(|to| *to != from).map(|to| Move::Plan(at, to)));
+                }
+                None => {}
+                Some(live) => match live.waits {
+                    Waits::Write(_) => moves.push(Move::Write(at)),
+                    Waits::Answer(_) if self.silence => moves.push(Move::Silence(at)),
+                    Waits::Answer(_) => {}
+                    Waits::Look { .. } => {
+                        moves.push(Move::Look(at, true));
+                        moves.extend(self.silence.then_some(Move::Look(at, false)));
+                    }
+                },
+            }
+            if self.dies && !world.died && agent.leads && world.shared.epoch == at + 1 {
+                moves.push(Move::Die(at));
+            }
+        }
+        moves.extend(world.wires.iter().map(|wire| Move::Deliver(*wire)));
+        if self.forgets && !world.forgot {
+            moves.extend((0..NODES).map(Move::Forget));
+        }
+    }
+
+    fn next_state(&self, last: &World, action: Move) -> Option<World> {
+        let mut world = last.clone();
+        match action {
+            Move::Lead => {
+                let at = usize::from(world.shared.epoch);
+                world.shared.epoch += 1;
+                self.resume(&mut world, at);
+            }
+            Move::Plan(at, to) => {
+                let shared = &world.shared;
+                let (from, named) = if self.journal {
+                    (shared.active, shared.named)
+                } else {
+                    (0, 0)
+                };
+                let spec = Spec {
+                    number: at,
+                    from,
+                    to,
+                    named,
+                };
+                let runner = Runner::new(plan(spec, self.seals));
+                let waits = Waits::Answer((u8::MAX, 0, false));
+                let agent = &mut world.agents[usize::from(at)];
+                agent.planned = true;
+                agent.live = Some(Arc::new(Live { spec, runner, waits }));
+                self.feed(&mut world, usize::from(at), Event::Start);
+            }
+            Move::Write(at) => self.write(&mut world, usize::from(at)),
+            Move::Deliver(wire) => {
+                world.wires.remove(&wire);
+                let obeyed = self.obey(&mut world.nodes[usize::from(wire.node)], wire);
+                let live = world.agents[usize::from(wire.agent)].live.as_ref();
+                if live.is_some_and(|live| live.waits == Waits::Answer(wire.key)) {
+                    let applied = if obeyed {
+                        Applied::Done
+                    } else {
+                        Applied::NoEffect(String::new())
+                    };
+                    self.feed(&mut world, usize::from(wire.agent), Event::Applied(applied));
+                }
+            }
+            Move::Silence(at) => self.feed(
+                &mut world,
+                usize::from(at),
+                Event::Applied(Applied::Unknown(String::new())),
+            ),
+            Move::Look(at, tells) => self.look(&mut world, usize::from(at), tells),
+            Move::Die(at) => {
+                world.died = true;
+                world.agents[usize::from(at)].live = None;
+                self.resume(&mut world, usize::from(at));
+            }
+            Move::Forget(node) => {
+                world.forgot = true;
+                let active = world.nodes[usize::from(node)].active;
+                world.nodes[usize::from(node)] = Node {
+                    active,
+                    ..Node::default()
+                };
+            }
+        }
+        Some(world)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("never two actives", |_, world: &World| {
+                world.nodes.iter().filter(|node| node.active).count() <= 1
+            }),
+            Property::sometimes("a plan of an earlier leader is gone on with", |_, world: &World| {
+                let of_another =
+                    |(at, agent): (u8, &Agent)| agent.live.as_ref().is_some_and(|live| live.spec.number < at);
+                (0_u8..).zip(&world.agents).any(of_another)
+            }),
+        ]
+    }
+}
+
+mod checks;
+mod plans;

@@ -1,0 +1,81 @@
+//! Which designs hold, and which end in two actives.
+
+use super::*;
+
+fn counted(design: Design, what: &str) {
+    let checker = design.checker().threads(2).spawn_bfs().join();
+    println!("{what}: {} states", checker.unique_state_count());
+    checker.assert_properties();
+}
+
+/// Every answer comes some time, however late.
+const HEARD: Design = Design { silence: false, ..USED };
+
+#[test]
+fn two_agents_never_make_two_actives() {
+    counted(HEARD, "2 agents, 2 epochs, 3 nodes");
+}
+
+#[test]
+#[ignore = "millions of states: cargo test --release --lib model -- --ignored"]
+fn two_agents_that_hear_nothing_never_make_two_actives() {
+    counted(USED, "2 agents, 2 epochs, 3 nodes, answers lost");
+}
+
+#[test]
+#[ignore = "millions of states: cargo test --release --lib model -- --ignored"]
+fn three_agents_never_make_two_actives() {
+    let three = Design {
+        agents: 3,
+        dies: false,
+        ..HEARD
+    };
+    counted(three, "3 agents, 3 epochs, 3 nodes");
+}
+
+#[test]
+fn each_weaker_design_ends_in_two_actives() {
+    let bare = Design {
+        tokens: false,
+        journal: false,
+        compared: false,
+        seals: false,
+        ..HEARD
+    };
+    let weaker = [
+        ("lease only", bare),
+        ("with tokens", Design { tokens: true, ..bare }),
+        (
+            "with tokens and a journal that is not compared",
+            Design {
+                compared: false,
+                ..HEARD
+            },
+        ),
+        (
+            "with a compared journal and no tokens",
+            Design { tokens: false, ..HEARD },
+        ),
+        (
+            "with names forgotten when a plan is complete",
+            Design {
+                names_kept: false,
+                agents: 3,
+                dies: false,
+                ..HEARD
+            },
+        ),
+        ("with targets that forget", Design { forgets: true, ..HEARD }),
+        ("without seals", Design { seals: false, ..HEARD }),
+    ];
+    for (what, design) in weaker {
+        let checker = design.checker().threads(2).spawn_dfs().join();
+        let found = checker.discovery("never two actives");
+        let steps = found.map(|path| path.into_actions().len());
+        println!(
+            "{what}: two actives, {steps:?} moves, {} states looked at",
+            checker.unique_state_count()
+        );
+        assert!(steps.is_some(), "{what} is not refuted");
+    }
+}

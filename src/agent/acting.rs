@@ -1,0 +1,202 @@
+//! What lets an agent act: its journal, its conductor, its lease; by itself or among others.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::AgentError;
+use super::sharing::{Sharing, Shelf};
+use crate::act::journal::{Record, ServiceRecord, State};
+use crate::act::{Conductor, Intents, Prober};
+use crate::clock::wall_clock;
+use crate::config::Config;
+use crate::coordinate::etcd::{Member, Who};
+use crate::coordinate::{EtcdSettings, parts, solo};
+use crate::engine::{Input, PlanEvent};
+use crate::model::{PlanId, Service, Topology};
+
+/// What there is of it; nothing for an agent that only watches.
+#[derive(Default)]
+pub struct Acting {
+    /// Carries plans out.
+    pub conductor: Option<Conductor>,
+    /// What others are told, if there are others.
+    pub sharing: Option<super::sharing::Handle>,
+    /// Ends once everything was given back.
+    pub sharing_task: Option<JoinHandle<()>>,
+}
+
+/// What it is made with.
+pub struct Shell {
+    pub prober: Arc<Prober>,
+    pub inbox: mpsc::Sender<Input>,
+    /// The lease is held until then.
+    pub held: CancellationToken,
+}
+
+/// Opens the journal, begins to hold or to seek the lease, goes on with what was interrupted.
+pub async fn start(config: &Config, topology: &Topology, shell: Shell) -> Result<Acting, AgentError> {
+    match &config.coordinate.etcd {
+        None => alone(config, topology, shell).await,
+        Some(etcd) => among_others(config, etcd, topology, shell).await,
+    }
+}
+
+fn failed(what: &'static str) -> impl Fn(String) -> AgentError {
+    move |error| AgentError::Start { what, error }
+}
+
+fn tell_torn(torn: u64) {
+    if torn > 0 {
+        tracing::warn!(
+            bytes = torn,
+            "the journal's last record was cut off by a crash and is dropped"
+        );
+    }
+}
+
+async fn alone(config: &Config, topology: &Topology, shell: Shell) -> Result<Acting, AgentError> {
+    let wrong = failed("the journal");
+    let right = solo::Right::default();
+    let may_act = right.clone();
+    let (conductor, recovered) = Conductor::start(
+        &config.agent.data_dir,
+        shell.prober,
+        Box::new(move |_| may_act.check()),
+        None,
+        shell.inbox.clone(),
+    )
+    .map_err(|error| wrong(error.to_string()))?;
+    let epoch = solo::next_epoch(recovered.state.epoch);
+    conductor
+        .note(&Record::Epoch { epoch })
+        .map_err(|error| wrong(error.to_string()))?;
+    tell_torn(recovered.torn);
+    conductor.know(&config.services, topology);
+    for event in restored(&recovered.state, &config.services) {
+        super::send(&shell.inbox, Input::Plan(event)).await;
+    }
+    words(&recovered.state, &shell.inbox).await;
+    let lock = conductor.lock();
+    let holder = solo::Holder {
+        epoch,
+        right,
+        ours: move || lock.still_ours(),
+        inbox: shell.inbox,
+    };
+    holder.renew().await;
+    tokio::spawn(holder.hold(shell.held));
+    conductor.resume(&recovered.state);
+    Ok(Acting {
+        conductor: Some(conductor),
+        ..Acting::default()
+    })
+}
+
+async fn among_others(
+    config: &Config,
+    etcd: &EtcdSettings,
+    topology: &Topology,
+    shell: Shell,
+) -> Result<Acting, AgentError> {
+    let wrong = failed("the journal");
+    // The lock is taken, and the epoch known, before anything is said in this agent's name.
+    let dir = &config.agent.data_dir;
+    let known = crate::act::journal::Journal::open(dir, wall_clock()).map_err(|error| wrong(error.to_string()))?;
+    let who = Who {
+        agent: config.agent.name.to_string(),
+        run: format!("{:016x}", fastrand::u64(..)),
+        epoch: known.state.epoch,
+        lease_file: dir.join("etcd-lease"),
+    };
+    drop(known);
+    let parts = parts(&config.services, &config.topology());
+    let member = Member::new(etcd, parts, who).map_err(|error| failed("etcd")(error.to_string()))?;
+    let store = member.store();
+    let rights = store.rights().clone();
+    let shelf: Arc<dyn Intents> = Arc::new(Shelf(store));
+    let (conductor, recovered) = Conductor::start(
+        dir,
+        Arc::clone(&shell.prober),
+        Box::new(move |service| rights.check(service)),
+        Some(shelf),
+        shell.inbox.clone(),
+    )
+    .map_err(|error| wrong(error.to_string()))?;
+    tell_torn(recovered.torn);
+    conductor.know(&config.services, topology);
+    for event in restored(&recovered.state, &config.services) {
+        // Which plans run is told by the store, once a lead is held.
+        super::send(&shell.inbox, Input::Plan(without_plan(event))).await;
+    }
+    words(&recovered.state, &shell.inbox).await;
+    let sharing = Sharing::new(member, conductor.clone(), recovered.state, config, &shell);
+    let handle = sharing.handle();
+    let task = tokio::spawn(sharing.run(shell.held));
+    Ok(Acting {
+        conductor: Some(conductor),
+        sharing: Some(handle),
+        sharing_task: Some(task),
+    })
+}
+
+async fn words(state: &State, inbox: &mpsc::Sender<Input>) {
+    for (_, word) in &state.words {
+        super::send(inbox, Input::Operator(word.clone())).await;
+    }
+}
+
+/// What the engine is told of services after a start. The simulator tells its engine the same.
+pub fn restored(state: &State, services: &[Service]) -> Vec<PlanEvent> {
+    let of = |record: &ServiceRecord| {
+        let running = state.open.values().find(|(plan, _)| plan.service == record.service);
+        restored_one(record, running.map(|(plan, _)| plan.id.clone()), services)
+    };
+    state.services.values().filter_map(of).collect()
+}
+
+/// The same of one service.
+pub fn restored_one(record: &ServiceRecord, running: Option<PlanId>, services: &[Service]) -> Option<PlanEvent> {
+    let home = services
+        .iter()
+        .find(|service| service.name == record.service)
+        .map(|service| service.active.clone());
+    Some(PlanEvent::Restored {
+        service: record.service.clone(),
+        // A service that no plan has moved yet runs at home; what plans have named is to be sealed all the same.
+        active: record.active.clone().or(home)?,
+        moved: record.moved,
+        named: record.named.iter().cloned().collect(),
+        running,
+        taken_back: record.taken_back,
+        handed_over: record.handed_over.clone(),
+        begun: record.begun.clone(),
+    })
+}
+
+fn without_plan(event: PlanEvent) -> PlanEvent {
+    match event {
+        PlanEvent::Restored {
+            service,
+            active,
+            moved,
+            named,
+            taken_back,
+            handed_over,
+            begun,
+            ..
+        } => PlanEvent::Restored {
+            service,
+            active,
+            moved,
+            named,
+            running: None,
+            taken_back,
+            handed_over,
+            begun,
+        },
+        other => other,
+    }
+}

@@ -1,0 +1,203 @@
+//! Leads: taken if they are free, noticed when they are lost. Until what there is of a part's services was read, its lead does not count.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::client::{CallError, Pair, coded, pair};
+use super::member::{Folder, Member, News};
+use super::part_of_key;
+use super::store::Lead;
+use crate::clock::{boot_clock, wall_clock};
+use crate::model::hash::{FNV, fnv1a};
+
+/// Whoever is not proposed waits so many beats for whoever is, but never longer than this many.
+const WAITS_MOST: u32 = 2;
+
+impl Member {
+    pub(super) async fn look_at_leads(
+        &mut self,
+        lease: i64,
+        live: &[Pair],
+        news: &mut Vec<News>,
+    ) -> Result<Option<String>, CallError> {
+        let folder = self.key("live/agent/");
+        let agents: BTreeSet<&str> = live
+            .iter()
+            .filter_map(|found| found.key.strip_prefix(&folder))
+            .collect();
+        let mut trouble = None;
+        for name in self.parts.keys().cloned().collect::<Vec<_>>() {
+            let key = self.lead_key(&name);
+            let lead = live.iter().find(|found| found.key == key);
+            if lead.is_some() {
+                self.free.remove(&name);
+            }
+            match lead {
+                Some(lead) if lead.lease == lease => {
+                    if !self.epochs.contains_key(&name) {
+                        self.take(&name, lead.created, news).await?;
+                    }
+                }
+                Some(_) => {
+                    if self.epochs.contains_key(&name) {
+                        self.lose(&name, "another agent has taken it over", news);
+                    }
+                }
+                None if self.epochs.contains_key(&name) => {
+                    self.lose(&name, "its key in etcd is gone", news);
+                }
+                None => {
+                    let since = *self.free.entry(name.clone()).or_insert_with(Instant::now);
+                    let waits = self.pause() * rank(&self.who.agent, &name, &agents).min(WAITS_MOST);
+                    if since.elapsed() >= waits {
+                        trouble = self.campaign(&name, lease, news).await?.or(trouble);
+                    }
+                }
+            }
+        }
+        Ok(trouble)
+    }
+
+    /// Makes the lead, if nobody has and all agents cut the services into the same parts.
+    async fn campaign(&mut self, name: &str, lease: i64, news: &mut Vec<News>) -> Result<Option<String>, CallError> {
+        let (key, layout) = (self.lead_key(name), self.key("layout"));
+        let client = Arc::clone(&self.store.client);
+        let value = json!({"agent": self.who.agent, "run": self.who.run}).to_string();
+        let conditions = json!([
+            {"key": coded(&key), "target": "CREATE", "create_revision": "0"},
+            {"key": coded(&layout), "target": "VALUE", "value": coded(&self.digest)},
+        ]);
+        let put = json!([{"request_put": {"key": coded(&key), "value": coded(value), "lease": lease.to_string()}}]);
+        let or = json!([{"request_range": {"key": coded(&key)}}, {"request_range": {"key": coded(&layout)}}]);
+        let (made, answer) = client.transact(conditions, put, or).await?;
+        if made {
+            let created = answer["header"]["revision"].as_str().and_then(|text| text.parse().ok());
+            if let Some(created) = created {
+                self.take(name, created, news).await?;
+            }
+            return Ok(None);
+        }
+        let found = |at: usize| answer["responses"][at]["response_range"]["kvs"].get(0).and_then(pair);
+        if let Some(lead) = found(0) {
+            // A try whose answer was lost has made it.
+            if lead.lease == lease {
+                self.take(name, lead.created, news).await?;
+            }
+            return Ok(None);
+        }
+        if found(1).is_some_and(|found| found.value == self.digest.as_bytes()) {
+            return Ok(None);
+        }
+        // Another cut (or none yet): ours may replace it once nobody leads anything by the old one.
+        let leads = self.key("live/lead/");
+        let nobody = json!([{"key": coded(&leads), "range_end": coded(super::client::behind(&leads)), "target": "CREATE", "create_revision": "0"}]);
+        let put = json!([{"request_put": {"key": coded(&layout), "value": coded(&self.digest)}}]);
+        let (replaced, _) = client.transact(nobody, put, json!([])).await?;
+        Ok((!replaced).then(|| {
+            "the agents that lead now state another topology or other services: this one waits until they have the same config \
+             (restart them one after the other)"
+                .to_owned()
+        }))
+    }
+
+    /// The lead is ours: reads what there is of its services. Not ours before that was read.
+    async fn take(&mut self, name: &str, created: i64, news: &mut Vec<News>) -> Result<(), CallError> {
+        let Some(part) = self.parts.get(name).cloned() else {
+            return Ok(());
+        };
+        let client = Arc::clone(&self.store.client);
+        let floor = client.list(&self.key("floor"), None).await?;
+        let floor = floor.pairs.first().map_or(0, |found| floor_of(&found.value));
+        let mut folders = Vec::new();
+        let mut lasts = BTreeMap::new();
+        for service in &part.services {
+            let key = self.store.state_key(service);
+            let state = client.list(&key, None).await?.pairs;
+            let entries = client.list(&self.store.plan_folder(service), None).await?.pairs;
+            let last_key = self.store.last_key(service);
+            let last = client.list(&last_key, None).await?.pairs;
+            let last = last.into_iter().find(|found| found.key == last_key);
+            lasts.insert(
+                service.clone(),
+                last.and_then(|found| String::from_utf8(found.value).ok()),
+            );
+            folders.push(Folder {
+                service: service.clone(),
+                state: state
+                    .into_iter()
+                    .find(|found| found.key == key)
+                    .map(|found| found.value),
+                entries: entries.into_iter().map(|found| found.value).collect(),
+            });
+        }
+        let epoch = floor + u64::try_from(created).unwrap_or(0);
+        let key = self.lead_key(name);
+        self.store.rights.change(|leads| {
+            for service in &part.services {
+                let (key, last) = (key.clone(), lasts.remove(service).flatten());
+                leads.insert(service.clone(), Lead { key, created, last });
+            }
+        });
+        self.epochs.insert(name.to_owned(), epoch);
+        news.push(News::Taken { part, epoch, folders });
+        let until = self.sent.map_or(Duration::ZERO, |sent| {
+            (sent + self.ttl * 2 / 3).saturating_sub(boot_clock())
+        });
+        news.push(News::Renewed {
+            until: wall_clock() + until,
+        });
+        Ok(())
+    }
+}
+
+pub(super) fn floor_of(value: &[u8]) -> u64 {
+    std::str::from_utf8(value)
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(0)
+}
+
+/// How many agents are proposed for that part before this one. Only a proposal: who makes the key first leads.
+fn rank(agent: &str, part: &str, agents: &BTreeSet<&str>) -> u32 {
+    // Names that differ in their last letter alone differ in the low bits of this hash alone: the end of SplitMix64 spreads them.
+    let weight = |agent: &str| {
+        let mut word = fnv1a(fnv1a(fnv1a(FNV, agent), "\u{1f}"), part);
+        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word ^ (word >> 31)
+    };
+    let own = part_of_key(agent);
+    let ahead = agents
+        .iter()
+        .filter(|other| **other != own && (weight(other), **other) > (weight(&own), own.as_str()))
+        .count();
+    u32::try_from(ahead).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_has_one_who_is_proposed_and_parts_are_spread() {
+        let agents: BTreeSet<&str> = ["a", "b", "c"].into();
+        let mut first: BTreeMap<&str, u32> = BTreeMap::new();
+        for n in 0..60 {
+            let part = format!("part-{n}");
+            let mut ranks: Vec<u32> = agents.iter().map(|agent| rank(agent, &part, &agents)).collect();
+            let best = agents.iter().find(|agent| rank(agent, &part, &agents) == 0).unwrap();
+            *first.entry(best).or_default() += 1;
+            ranks.sort_unstable();
+            assert_eq!(ranks, [0, 1, 2]);
+        }
+        assert!(first.len() == 3 && first.values().all(|count| *count >= 8), "{first:?}");
+    }
+
+    #[test]
+    fn a_floor_that_cannot_be_read_is_none() {
+        assert_eq!((floor_of(b" 12\n"), floor_of(b"x"), floor_of(&[0xff])), (12, 0, 0));
+    }
+}

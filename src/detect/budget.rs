@@ -1,0 +1,321 @@
+//! The false alarms that a device may cost, and the bar that follows from them.
+//!
+//! Learned detectors judge on one scale, *surprise*: minus the logarithm of the probability of what was seen, by the signal's own
+//! past. A device that is judged `n` times in the allowed period is told of from `ln(n / allowed)` on: so often such a thing
+//! comes about by chance. Whoever has had its share needs to be stranger by [`DEARER`] for each further alarm, until the period has
+//! passed. What follows an alarm within [`EPISODE`] belongs to it and costs nothing more.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::model::{Span, Timestamp};
+
+/// Each alarm beyond the allowed ones makes the next one twenty times as dear.
+const DEARER: f32 = 3.0;
+
+/// Alarms of one device belong together within this of one another, and no longer than [`LONGEST`] in all.
+const EPISODE: Duration = Duration::from_secs(900);
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// No bar is lower, however seldom a device speaks: one sample in a thousand is no news.
+const LOWEST: f32 = 7.0;
+
+/// Gaps between samples are taken to be at least so long: nobody's faults come faster.
+const GAP_MIN_S: f32 = 0.05;
+
+/// How often something may happen, such as `1/month`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Frequency {
+    count: f32,
+    period: Span,
+}
+
+/// What a [`Frequency`] cannot be read from.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{text}' is no frequency: {why}; write a number and a period, such as 1/month, 2/week, 1/day or 3/12h")]
+pub struct FrequencyError {
+    text: String,
+    why: &'static str,
+}
+
+const UNITS: [(&str, u64); 6] = [
+    ("minute", 60),
+    ("hour", 3600),
+    ("day", 86_400),
+    ("week", 7 * 86_400),
+    ("month", 30 * 86_400),
+    ("year", 365 * 86_400),
+];
+
+impl Frequency {
+    /// Mean time from one to the next, in seconds.
+    pub fn apart_secs(self) -> f32 {
+        self.period.0.as_secs_f32() / self.count
+    }
+
+    /// How many are free before the next one becomes dearer.
+    fn free(self) -> f32 {
+        self.count.max(1.0)
+    }
+}
+
+impl Default for Frequency {
+    fn default() -> Self {
+        Self {
+            count: 1.0,
+            period: Span::secs(30 * 86_400),
+        }
+    }
+}
+
+impl FromStr for Frequency {
+    type Err = FrequencyError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = |why| FrequencyError {
+            text: text.to_owned(),
+            why,
+        };
+        let (count, period) = text.split_once('/').ok_or_else(|| wrong("there is no '/' in it"))?;
+        let count: f32 = count
+            .trim()
+            .parse()
+            .map_err(|_| wrong("what stands before '/' is no number"))?;
+        if !(count.is_finite() && (0.001..=1e6).contains(&count)) {
+            return Err(wrong("the number must lie between 0.001 and 1000000"));
+        }
+        let period = period.trim();
+        let unit = UNITS.iter().find(|(name, _)| *name == period);
+        let period = match unit {
+            Some((_, secs)) => Span::secs(*secs),
+            None => period.parse().map_err(|_| {
+                wrong("what stands behind '/' is neither minute, hour, day, week, month or year nor a span such as 12h")
+            })?,
+        };
+        if period.0 < Duration::from_secs(1) {
+            return Err(wrong("the period must be a second at least"));
+        }
+        Ok(Self { count, period })
+    }
+}
+
+impl fmt::Display for Frequency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = UNITS.iter().find(|(_, secs)| Span::secs(*secs) == self.period);
+        match unit {
+            Some((name, _)) => write!(f, "{}/{name}", self.count),
+            None => write!(f, "{}/{}", self.count, self.period),
+        }
+    }
+}
+
+impl Serialize for Frequency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Frequency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for Frequency {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Frequency".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "description": "How often, such as `1/month`, `2/week` or `3/12h`."})
+    }
+}
+
+/// How an entity stands with its share.
+#[derive(Debug, Clone, Copy, Default)]
+struct Account {
+    /// Signals that are judged.
+    signals: u16,
+    /// Alarms that were spent and have not been earned back by `settled`.
+    spent: f32,
+    settled: Timestamp,
+    /// Where the episode at hand began and when its latest alarm was.
+    began: Timestamp,
+    latest: Timestamp,
+}
+
+/// The accounts of all entities of a shard.
+#[derive(Debug)]
+pub struct Ledger {
+    allowed: Frequency,
+    accounts: Vec<Account>,
+    /// New signals and alarms of the tick at hand. They count from the next one on, so that who spoke first within a tick
+    /// changes nothing.
+    joining: Vec<u32>,
+    pending: Vec<(u32, Timestamp)>,
+}
+
+impl Ledger {
+    /// With nothing spent.
+    pub fn new(allowed: Frequency) -> Self {
+        Self {
+            allowed,
+            accounts: Vec::new(),
+            joining: Vec::new(),
+            pending: Vec::new(),
+        }
+    }
+
+    /// One more signal of that entity is judged.
+    pub fn join(&mut self, entity: usize) {
+        self.joining.push(u32::try_from(entity).unwrap_or(u32::MAX));
+    }
+
+    /// The surprise from which something of that entity is told, if its signals are judged every `gap_s` seconds.
+    pub fn bar(&self, entity: usize, gap_s: f32, now: Timestamp) -> f32 {
+        let account = self.accounts.get(entity).copied().unwrap_or_default();
+        let signals = f32::from(account.signals.max(1));
+        let judged = signals * self.allowed.apart_secs() / gap_s.max(GAP_MIN_S);
+        let mut spent = account.left(self.allowed, now);
+        if account.episode(now) {
+            spent = (spent - 1.0).max(0.0);
+        }
+        let over = (spent + 1.0 - self.allowed.free()).max(0.0);
+        judged.max(1.0).ln().max(LOWEST) + DEARER * over
+    }
+
+    /// An alarm of that entity was raised.
+    pub fn spend(&mut self, entity: usize, now: Timestamp) {
+        self.pending.push((u32::try_from(entity).unwrap_or(u32::MAX), now));
+    }
+
+    /// The tick is over: what was spent in it counts from now on.
+    pub fn settle(&mut self) {
+        for entity in std::mem::take(&mut self.joining) {
+            let entity = entity as usize;
+            if self.accounts.len() <= entity {
+                self.accounts.resize(entity + 1, Account::default());
+            }
+            let account = &mut self.accounts[entity];
+            account.signals = account.signals.saturating_add(1);
+        }
+        self.pending.sort_unstable();
+        for (entity, at) in std::mem::take(&mut self.pending) {
+            let allowed = self.allowed;
+            let Some(account) = self.accounts.get_mut(entity as usize) else {
+                continue;
+            };
+            if !account.episode(at) {
+                account.spent = account.left(allowed, at) + 1.0;
+                account.settled = at;
+                account.began = at;
+            }
+            account.latest = account.latest.max(at);
+        }
+    }
+}
+
+impl Account {
+    fn left(&self, allowed: Frequency, now: Timestamp) -> f32 {
+        (self.spent - now.since(self.settled).as_secs_f32() / allowed.apart_secs()).max(0.0)
+    }
+
+    fn episode(&self, now: Timestamp) -> bool {
+        self.spent > 0.0 && now.since(self.latest) <= EPISODE && now.since(self.began) <= LONGEST
+    }
+}
+
+/// How sure a surprise is beyond its bar, `0..1`: at the bar it is a coin toss whether chance or a fault spends the allowed alarm.
+pub fn certainty(surprise: f32, bar: f32) -> f64 {
+    let score = 1.0 - 0.5 * f64::from(bar - surprise).exp();
+    // Six decimals: the rest is no knowledge.
+    (score.clamp(0.0, 0.999_999) * 1e6).round() / 1e6
+}
+
+/// A surprise for a person: one in how many.
+pub fn one_in(surprise: f32) -> String {
+    let power = f64::from(surprise) / std::f64::consts::LN_10;
+    if power < 6.0 {
+        format!("1 in {:.0}", 10f64.powf(power))
+    } else {
+        format!("1 in 10^{:.0}", power.min(99.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_secs(1_700_000_000 + secs)
+    }
+
+    #[test]
+    fn a_frequency_is_read_as_it_is_written() {
+        for (text, apart) in [
+            ("1/month", 2_592_000.0),
+            ("2/week", 302_400.0),
+            ("0.5/day", 172_800.0),
+            ("3/12h", 14_400.0),
+        ] {
+            let read: Frequency = text.parse().unwrap();
+            assert!((read.apart_secs() - apart).abs() < 1.0, "{text}: {}", read.apart_secs());
+            assert_eq!(read.to_string(), text);
+        }
+        for text in ["month", "1/fortnight", "0/day", "-1/day", "1/0s", "x/day"] {
+            let error = text.parse::<Frequency>().unwrap_err().to_string();
+            assert!(error.contains(text) && error.contains("1/month"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_bar_rises_with_what_is_judged_and_falls_with_what_is_allowed() {
+        let mut ledger = Ledger::new(Frequency::default());
+        ledger.join(0);
+        ledger.settle();
+        let one = ledger.bar(0, 1.0, at(0));
+        assert!((one - (2_592_000.0_f32).ln()).abs() < 0.01, "{one}");
+        ledger.join(0);
+        ledger.settle();
+        assert!(ledger.bar(0, 1.0, at(0)) > one);
+        let mut lax = Ledger::new("10/day".parse().unwrap());
+        lax.join(0);
+        lax.settle();
+        assert!(lax.bar(0, 1.0, at(0)) < one - 5.0);
+    }
+
+    #[test]
+    fn a_share_that_is_spent_makes_the_next_one_dearer_until_it_is_earned_back() {
+        let mut ledger = Ledger::new(Frequency::default());
+        ledger.join(0);
+        ledger.settle();
+        let before = ledger.bar(0, 1.0, at(0));
+        ledger.spend(0, at(0));
+        assert!(
+            (ledger.bar(0, 1.0, at(0)) - before).abs() < 1e-6,
+            "not within its own tick"
+        );
+        ledger.settle();
+        assert!(
+            (ledger.bar(0, 1.0, at(60)) - before).abs() < 1e-6,
+            "what follows belongs to it"
+        );
+        let later = ledger.bar(0, 1.0, at(7200));
+        assert!((later - before - DEARER).abs() < 0.1, "{later} {before}");
+        let month = ledger.bar(0, 1.0, at(31 * 86_400));
+        assert!((month - before).abs() < 1e-6, "earned back: {month} {before}");
+    }
+
+    #[test]
+    fn certainty_grows_beyond_the_bar() {
+        assert!((certainty(15.0, 15.0) - 0.5).abs() < 1e-6);
+        assert!(certainty(20.0, 15.0) > 0.99 && certainty(99.0, 15.0) < 1.0);
+        assert_eq!(one_in(13.9), "1 in 10^6");
+        assert_eq!(one_in(4.605_17), "1 in 100");
+    }
+}

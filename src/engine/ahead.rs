@@ -1,0 +1,236 @@
+//! Plans made before they are needed: for each single failure who would go where, made anew in quiet times after each change; at the fault it is
+//! only asked whether they still hold.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::decide::ServiceState;
+use crate::model::service::StandbyClass;
+use crate::model::{EntityName, Incident, Service, Severity, Standby, Timestamp};
+use crate::plan::Facts;
+use crate::plan::contingency::{self, Contingencies, Contingency, FailureKind};
+use crate::plan::fleet::{Fate, Fleet, Standing, fleet_of, host};
+use crate::plan::solver::{Budget, Greedy, Local};
+
+use super::{Effects, Engine, Notification, NotificationKind};
+
+/// Changes are looked for this often.
+const LOOKS: Duration = Duration::from_secs(1);
+
+/// Moves that the solver may try for one failure; one failure is planned for in each tick.
+const WORK: u64 = 5_000;
+
+/// A failure without a plan is told once it has been so for so long: probes come and go.
+const UNCOVERED_FOR: Duration = Duration::from_secs(30);
+
+/// A failure without a plan, and why.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Uncovered {
+    /// What would fail.
+    pub failure: String,
+    /// What kind of thing that is.
+    pub kind: FailureKind,
+    /// What would become of whom.
+    pub why: String,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Ahead {
+    fleet: Option<Fleet>,
+    looked: Timestamp,
+    todo: VecDeque<(String, FailureKind)>,
+    made: Arc<Contingencies>,
+    /// Since when a failure has had no plan.
+    since: BTreeMap<String, Timestamp>,
+    told: BTreeMap<String, Notification>,
+}
+
+impl Engine {
+    /// A little work for quiet times, in each tick.
+    pub(super) fn plan_ahead(&mut self, effects: &mut Effects) {
+        if self.now.since(self.ahead.looked) >= LOOKS {
+            self.ahead.looked = self.now;
+            let fleet = self.fleet();
+            if self.ahead.fleet.as_ref() != Some(&fleet) {
+                let wanted = contingency::failures(&fleet);
+                Arc::make_mut(&mut self.ahead.made)
+                    .plans
+                    .retain(|failure, _| wanted.contains_key(failure));
+                self.ahead.todo = wanted.into_iter().collect();
+                self.ahead.fleet = Some(fleet);
+            }
+            self.tell_uncovered(effects);
+        }
+        let (Some((failure, kind)), Some(fleet)) = (self.ahead.todo.pop_front(), &self.ahead.fleet) else {
+            return;
+        };
+        // What the quickest solver covers in full needs no better answer.
+        let quick = contingency::one(fleet, &failure, kind, &Greedy, Budget::moves(0));
+        let made = match quick {
+            Ok(plan) if !plan.is_full() => contingency::one(fleet, &failure, kind, &Local, Budget::moves(WORK)),
+            made => made,
+        };
+        match made {
+            Ok(plan) => {
+                Arc::make_mut(&mut self.ahead.made).plans.insert(failure, plan);
+            }
+            // A fleet that contradicts itself is the config's fault, and was told there.
+            Err(_) => {
+                Arc::make_mut(&mut self.ahead.made).plans.remove(&failure);
+            }
+        }
+    }
+
+    /// The services where they run now, with whoever could take over by what is known now.
+    pub(super) fn fleet(&self) -> Fleet {
+        let standing: Vec<Standing<'_>> = self
+            .services
+            .values()
+            .filter_map(|service| {
+                let state = self.states.get(&service.name)?;
+                Some(Standing {
+                    service,
+                    active: &state.active,
+                    copies: self.copies(service, state),
+                })
+            })
+            .collect();
+        fleet_of(&standing, &self.topology)
+    }
+
+    fn copies(&self, service: &Service, state: &ServiceState) -> Vec<(Standby, Option<crate::model::Span>)> {
+        // The configured active is a candidate as well once the service has moved away from it.
+        let home = Standby {
+            entity: service.active.clone(),
+            class: StandbyClass::Hot,
+            activation: crate::model::Span::default(),
+            cost: 0.0,
+            lag_signal: service.standbys.iter().find_map(|standby| standby.lag_signal.clone()),
+        };
+        service
+            .standbys
+            .iter()
+            .chain([&home])
+            .filter(|standby| standby.entity != state.active)
+            .filter(|standby| standby.class == StandbyClass::Cold || self.serves(&standby.entity).is_ok())
+            .map(|standby| {
+                let signal = standby.lag_signal.as_ref();
+                let lag = signal.and_then(|signal| self.lag(&standby.entity, signal.as_str()));
+                // Small lags come and go with each sample: what counts is whether the RPO holds.
+                let met = lag
+                    .filter(|lag| service.rpo.is_none_or(|rpo| *lag > rpo))
+                    .or(lag.map(|_| crate::model::Span::default()));
+                (standby.clone(), met)
+            })
+            .collect()
+    }
+
+    /// The target that was planned ahead for what has failed, if several services are hit and the plan as a whole still holds.
+    pub(super) fn planned(&self, incident: &Incident, service: &Service, fleet: Option<&Fleet>) -> Option<EntityName> {
+        let top = incident.top()?;
+        let plan = self.ahead.made.find(top.entity.as_str())?;
+        if moves(plan) < 2 || plan.still_holds(fleet?).is_err() {
+            return None;
+        }
+        let Fate::Moves { to, .. } = plan.fates.get(service.name.as_str())? else {
+            return None;
+        };
+        let mut instances = service.instances();
+        instances
+            .find(|instance| host(&self.topology, instance).as_str() == to)
+            .cloned()
+    }
+
+    /// The fleet as it is now, if some open incident may ask for it.
+    pub(super) fn fleet_at_fault(&self, open: &[Incident]) -> Option<Fleet> {
+        let planned = |incident: &Incident| {
+            let plan = incident.top().and_then(|top| self.ahead.made.find(top.entity.as_str()));
+            plan.is_some_and(|plan| moves(plan) >= 2)
+        };
+        open.iter().any(planned).then(|| self.fleet())
+    }
+
+    fn tell_uncovered(&mut self, effects: &mut Effects) {
+        let uncovered = self.uncovered();
+        let names: BTreeSet<&str> = uncovered.iter().map(|one| one.failure.as_str()).collect();
+        self.ahead.since.retain(|failure, _| names.contains(failure.as_str()));
+        let over: Vec<String> = self
+            .ahead
+            .told
+            .keys()
+            .filter(|failure| !names.contains(failure.as_str()))
+            .cloned()
+            .collect();
+        for failure in over {
+            if let Some(known) = self.ahead.told.remove(&failure) {
+                effects.notify.push(Notification { firing: false, ..known });
+            }
+        }
+        for one in uncovered {
+            let since = *self.ahead.since.entry(one.failure.clone()).or_insert(self.now);
+            if self.now.since(since) < UNCOVERED_FOR || self.ahead.told.contains_key(&one.failure) {
+                continue;
+            }
+            let notification = Notification {
+                kind: NotificationKind::Coverage,
+                severity: Severity::Warning,
+                incident: None,
+                service: None,
+                entity: Some(one.failure.as_str().into()),
+                label: format!("{:?}", one.kind).to_lowercase(),
+                text: format!("no plan covers a failure of {}: {}", one.failure, one.why),
+                since,
+                firing: true,
+            };
+            self.ahead.told.insert(one.failure, notification.clone());
+            effects.notify.push(notification);
+        }
+    }
+
+    /// Failures that would leave somebody down, late or pushed out; and why.
+    pub fn uncovered(&self) -> Vec<Uncovered> {
+        let plans = self.ahead.made.plans.values();
+        plans
+            .filter(|plan| plan.hit > 0 && !plan.is_full())
+            .map(|plan| Uncovered {
+                failure: plan.failure.clone(),
+                kind: plan.kind,
+                why: plan
+                    .fates
+                    .iter()
+                    .filter_map(|(service, fate)| told(service, fate))
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            })
+            .collect()
+    }
+
+    /// The plans that were made ahead.
+    pub fn contingencies(&self) -> Arc<Contingencies> {
+        Arc::clone(&self.ahead.made)
+    }
+
+    /// Are plans for all failures made, of the fleet as it was seen last?
+    pub fn planned_ahead(&self) -> bool {
+        self.ahead.fleet.is_some() && self.ahead.todo.is_empty()
+    }
+}
+
+fn moves(plan: &Contingency) -> usize {
+    plan.fates
+        .values()
+        .filter(|fate| matches!(fate, Fate::Moves { .. }))
+        .count()
+}
+
+fn told(service: &str, fate: &Fate) -> Option<String> {
+    Some(match fate {
+        Fate::Stays { .. } | Fate::Moves { late: false, .. } => return None,
+        Fate::Moves { to, rto_s, .. } => format!("{service} would serve on {to} only after {rto_s:.0} s"),
+        Fate::PushedOut { from } => format!("{service} would be pushed out of {from}"),
+        Fate::Down { why } => format!("{service} would stay down ({why})"),
+        Fate::Useless { without, .. } => format!("{service} cannot serve without {without}"),
+    })
+}

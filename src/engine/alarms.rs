@@ -1,0 +1,216 @@
+//! Prometheus rules on the engine's clock: what arrives goes into their history, groups that are due are evaluated, and an alert that begins or ends to
+//! fire becomes an event, as if another monitor had told of it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use crate::model::{Catalog, EntityName, Event, EventKind, Sample, Span, Timestamp};
+use crate::promql::Options;
+use crate::promql::history::{History, Origins};
+use crate::promql::rules::{ActiveAlert, AlertState, Groups, RuleFile, TemplateContext};
+
+/// What the config says of Prometheus rules.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RuleSettings {
+    /// Rule files: name and content.
+    pub files: Vec<(String, RuleFile)>,
+    /// How often groups are evaluated that state no interval of their own.
+    pub interval: Span,
+    /// Every series is kept for so long for queries; zero keeps only what rules look back at.
+    pub keep: Span,
+    /// Labels that name the entity of an alert, the first that is there counts.
+    pub entity_labels: Vec<String>,
+    /// Labels that the config gives to an entity's series.
+    pub origins: Origins,
+}
+
+impl RuleSettings {
+    fn wanted(&self) -> bool {
+        !self.files.is_empty() || !self.keep.0.is_zero()
+    }
+}
+
+/// The rules at work and what they look back at.
+#[derive(Debug)]
+pub struct RuleBook {
+    /// The groups with their alerts.
+    pub groups: Groups,
+    /// What is kept.
+    pub history: History,
+    /// How queries are evaluated.
+    pub options: Options,
+    /// The time of the latest tick, in milliseconds.
+    pub now: i64,
+    told: BTreeMap<(EntityName, String), Event>,
+    entity_labels: Vec<String>,
+}
+
+/// A handle on the rules at work. Cloning shares it: the engine writes, whoever answers queries reads.
+#[derive(Clone, Default)]
+pub struct RuleDesk {
+    book: Arc<RwLock<Option<RuleBook>>>,
+    settings: RuleSettings,
+}
+
+impl RuleDesk {
+    pub(super) fn new(settings: RuleSettings) -> Result<Self, String> {
+        let book = settings.wanted().then(|| RuleBook::new(&settings)).transpose()?;
+        Ok(Self {
+            book: Arc::new(RwLock::new(book)),
+            settings,
+        })
+    }
+
+    /// The rules at work, if there are any.
+    pub fn read(&self) -> RwLockReadGuard<'_, Option<RuleBook>> {
+        self.book.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with(&self, work: impl FnOnce(&mut RuleBook)) {
+        if let Some(book) = &mut *self.book.write().unwrap_or_else(PoisonError::into_inner) {
+            work(book);
+        }
+    }
+
+    /// Goes on with other rules under the same handle. What is kept stays, and so do the alerts of rules that are the same.
+    pub(super) fn succeed(self, before: &Self) -> Self {
+        if self.settings != before.settings {
+            let next = self.book.write().unwrap_or_else(PoisonError::into_inner).take();
+            let mut book = before.book.write().unwrap_or_else(PoisonError::into_inner);
+            *book = match (next, book.take()) {
+                (Some(mut next), Some(last)) => {
+                    next.adopt(last, self.settings.origins == before.settings.origins);
+                    Some(next)
+                }
+                // Nothing fires any more, but that must still be said.
+                (None, Some(last)) if !last.told.is_empty() => {
+                    RuleBook::new(&RuleSettings::default()).ok().map(|next| RuleBook {
+                        told: last.told,
+                        ..next
+                    })
+                }
+                (next, _) => next,
+            };
+        }
+        Self {
+            book: Arc::clone(&before.book),
+            settings: self.settings,
+        }
+    }
+
+    pub(super) fn take(&self, samples: &[Sample], catalog: &Catalog) {
+        self.with(|book| {
+            for sample in samples {
+                // A device's clock that is ahead must not hide its values until then.
+                let sample = Sample {
+                    at: sample.at.min(sample.seen),
+                    ..*sample
+                };
+                book.history.take(&sample, catalog);
+            }
+        });
+    }
+
+    /// Evaluates what is due, and adds what has begun or ended to fire.
+    pub(super) fn tick(&self, now: Timestamp, events: &mut Vec<Event>) {
+        self.with(|book| book.tick(now, events));
+    }
+}
+
+impl RuleBook {
+    fn new(settings: &RuleSettings) -> Result<Self, String> {
+        let millis = |span: Span| i64::try_from(span.0.as_millis()).unwrap_or(i64::MAX);
+        let files = settings.files.iter().map(|(name, file)| (name.as_str(), file));
+        let interval = millis(settings.interval).max(1);
+        let groups = Groups::new(files, interval, &TemplateContext::default())?;
+        let options = Options {
+            step: interval,
+            ..Options::default()
+        };
+        let queries = groups.rules().map(crate::promql::rules::RuleRun::query);
+        let history = History::new(
+            queries,
+            millis(settings.keep),
+            options.lookback,
+            settings.origins.clone(),
+        );
+        Ok(Self {
+            groups,
+            history,
+            options,
+            now: 0,
+            told: BTreeMap::new(),
+            entity_labels: settings.entity_labels.clone(),
+        })
+    }
+
+    fn adopt(&mut self, last: Self, same_labels: bool) {
+        self.told = last.told;
+        self.groups.adopt(last.groups);
+        if same_labels {
+            self.history.adopt(last.history);
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp, events: &mut Vec<Event>) {
+        self.now = now.millis();
+        self.history.settle(self.now);
+        if !self.groups.tick(&mut self.history, self.now, self.options) && !self.groups.all.is_empty() {
+            return;
+        }
+        let mut firing: BTreeMap<(EntityName, String), Event> = BTreeMap::new();
+        for (_, alert) in self
+            .groups
+            .active()
+            .filter(|(_, alert)| alert.state == AlertState::Firing)
+        {
+            let event = self.event(alert, now);
+            let name = alert.labels.get("alertname").to_owned();
+            // Several alerts of one rule may be about one entity: the first, by its labels, speaks for them.
+            firing.entry((event.entity.clone(), name)).or_insert(event);
+        }
+        let over = self.told.iter().filter(|(key, _)| !firing.contains_key(*key));
+        for (_, event) in over {
+            events.push(ended(event, now));
+        }
+        for (key, event) in &firing {
+            if !self.told.contains_key(key) {
+                events.push(event.clone());
+            }
+        }
+        self.told = firing;
+    }
+
+    fn event(&self, alert: &ActiveAlert, now: Timestamp) -> Event {
+        let labels: BTreeMap<String, String> = alert
+            .labels
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        let name = alert.labels.get("alertname").to_owned();
+        let named = self.entity_labels.iter().find_map(|label| labels.get(label));
+        let starts_at = Timestamp::from_millis(alert.active_at);
+        Event {
+            entity: EntityName::from(named.unwrap_or(&name).as_str()),
+            at: starts_at,
+            seen: now,
+            kind: EventKind::Alert {
+                name,
+                labels,
+                annotations: alert.annotations.clone(),
+                firing: true,
+                starts_at,
+            },
+        }
+    }
+}
+
+fn ended(event: &Event, now: Timestamp) -> Event {
+    let mut event = event.clone();
+    event.at = now;
+    event.seen = now;
+    if let EventKind::Alert { firing, .. } = &mut event.kind {
+        *firing = false;
+    }
+    event
+}

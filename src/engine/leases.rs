@@ -1,0 +1,94 @@
+//! The right to act: one lease for all services, or one for each part of them that several agents share.
+
+use crate::decide::Move;
+use crate::model::plan::Outcome;
+use crate::model::{EntityName, Lease, ServiceName, Share, Timestamp, Token};
+
+use super::{Effects, Engine};
+
+impl Engine {
+    pub(super) fn renew(&mut self, lease: Lease) {
+        self.lease = renewed(self.lease, lease);
+    }
+
+    /// Another agent's plans are none of ours: with its lease a part loses what is under way.
+    pub(super) fn share(&mut self, share: Share, effects: &mut Effects) {
+        let known = self
+            .shares
+            .get(&share.part)
+            .map_or_else(Lease::default, |known| known.lease);
+        if known.epoch != share.lease.epoch && known.epoch != 0 {
+            self.leave(&share, effects);
+        }
+        self.changed |= known.epoch != share.lease.epoch;
+        let lease = renewed(known, share.lease);
+        self.shares.insert(share.part.clone(), Share { lease, ..share });
+    }
+
+    fn leave(&mut self, share: &Share, effects: &mut Effects) {
+        let left: Vec<_> = self
+            .plans
+            .values()
+            .filter(|plan| share.services.contains(&plan.service))
+            .map(|plan| plan.id.clone())
+            .collect();
+        for id in left {
+            let Some(plan) = self.plans.remove(&id) else { continue };
+            let reason = "another agent leads now and goes on with it".to_owned();
+            Self::tell_plan(&plan, Some(&Outcome::Compensated { reason }), effects);
+        }
+        for service in &share.services {
+            if let Some(state) = self.states.get_mut(service) {
+                state.running = None;
+            }
+        }
+    }
+
+    /// The lease by which that service may be moved.
+    pub(super) fn lease_of(&self, service: &ServiceName) -> Lease {
+        if self.shares.is_empty() {
+            return self.lease;
+        }
+        let mut shares = self.shares.values();
+        shares
+            .find(|share| share.services.contains(service))
+            .map_or_else(Lease::default, |share| share.lease)
+    }
+
+    /// A token was given to a plan.
+    pub(super) fn used(&mut self, service: &ServiceName, token: Token) {
+        let mut shares = self.shares.values_mut();
+        match shares.find(|share| share.services.contains(service)) {
+            Some(share) => share.lease.seq = token.seq,
+            None => self.lease.seq = token.seq,
+        }
+    }
+
+    /// Failovers that an earlier run, or another agent, has begun count against the budgets.
+    pub(super) fn begun_before(&mut self, service: &ServiceName, begun: Vec<(Timestamp, EntityName)>) {
+        if begun.is_empty() {
+            return;
+        }
+        self.ledger.forget(service);
+        for (at, from) in begun {
+            let zone = self.topology.zone(from.as_str());
+            let service = service.clone();
+            self.ledger.record(Move { service, zone, at });
+        }
+    }
+
+    /// The leases of parts, where several agents share the services.
+    pub fn shares(&self) -> impl Iterator<Item = &Share> {
+        self.shares.values()
+    }
+}
+
+/// Numbers of plans go on within an epoch.
+fn renewed(known: Lease, lease: Lease) -> Lease {
+    let seq = if lease.epoch == known.epoch {
+        lease.seq.max(known.seq)
+    } else {
+        lease.seq
+    };
+    Lease { seq, ..lease }
+}

@@ -1,0 +1,188 @@
+//! Asks a database server how it stands in its replication: `PostgreSQL`, Redis, `MariaDB`.
+
+use std::time::Duration;
+
+use super::{Kind, Member};
+use crate::client::program::{Program, Stdin, argv};
+use crate::client::psql;
+use crate::client::resp::{Connection, Login, info};
+
+/// How one server stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// It takes writes.
+    pub primary: bool,
+    /// A primary: what it has written. A standby: what it has received. In one log of changes.
+    pub position: u64,
+    /// Names the log of changes: a timeline, a replication id.
+    pub log: String,
+    /// A standby: seconds since the last change that it has applied was made, as it says itself.
+    pub age_s: Option<f64>,
+    /// A primary: the standbys without which nothing is committed.
+    pub sync: Vec<String>,
+}
+
+/// One question.
+pub async fn ask(kind: Kind, member: &Member, limit: Duration) -> Result<Standing, String> {
+    match kind {
+        Kind::Postgres => postgres(member, limit).await,
+        Kind::Redis => redis(member, limit).await,
+        Kind::Mariadb => mariadb(member, limit).await,
+    }
+}
+
+/// Of several standbys that any one of may confirm none is known to have everything. Confirmation in memory only is none.
+const POSTGRES: &str = "SELECT pg_is_in_recovery(),
+ CASE WHEN pg_is_in_recovery() THEN pg_wal_lsn_diff(greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()), '0/0')
+ ELSE pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') END,
+ CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0 ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp()) END,
+ CASE WHEN current_setting('synchronous_commit') IN ('on', 'remote_apply') THEN
+ (SELECT string_agg(application_name, ',') FROM pg_stat_replication WHERE state = 'streaming' AND (sync_state = 'sync' OR (sync_state = 'quorum' AND
+ (SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'quorum') = 1))) END;";
+
+async fn postgres(member: &Member, limit: Duration) -> Result<Standing, String> {
+    let answer = psql::ask(&member.dsn, &[], POSTGRES, limit)
+        .await
+        .map_err(|e| e.to_string())?;
+    read_postgres(&answer).ok_or_else(|| format!("an answer to another question: {answer}"))
+}
+
+fn read_postgres(answer: &str) -> Option<Standing> {
+    let fields: Vec<&str> = answer.split('|').collect();
+    let [standby, position, age, sync] = fields.as_slice() else {
+        return None;
+    };
+    Some(Standing {
+        primary: *standby == "f",
+        position: position.parse().ok()?,
+        // A standby does not always know its timeline; a switch is seen by another server being the primary.
+        log: String::new(),
+        age_s: age.parse().ok(),
+        sync: sync
+            .split(',')
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect(),
+    })
+}
+
+async fn redis(member: &Member, limit: Duration) -> Result<Standing, String> {
+    let login = Login {
+        user: &member.user,
+        password_file: member.password_file.as_deref(),
+    };
+    let open = Connection::open(&member.address, &login, limit).await;
+    let mut connection = open.map_err(|e| e.to_string())?;
+    let answer = connection.command(&["INFO", "replication"]).await;
+    let text = answer.map_err(|e| e.to_string())?.text()?;
+    read_redis(&text).ok_or_else(|| "INFO replication tells no offset".into())
+}
+
+fn read_redis(text: &str) -> Option<Standing> {
+    let primary = info(text, "role")? == "master";
+    let offset = if primary {
+        "master_repl_offset"
+    } else {
+        "slave_repl_offset"
+    };
+    Some(Standing {
+        primary,
+        position: info(text, offset)?.parse().ok()?,
+        log: info(text, "master_replid").unwrap_or_default().to_owned(),
+        age_s: None,
+        sync: Vec::new(),
+    })
+}
+
+async fn mariadb(member: &Member, limit: Duration) -> Result<Standing, String> {
+    let (host, port) = member.address.rsplit_once(':').unwrap_or((&member.address, "3306"));
+    let mut command = argv(["mariadb"]);
+    if let Some(file) = &member.defaults_file {
+        command.push(format!("--defaults-extra-file={}", file.display()));
+    }
+    let seconds = limit.as_secs().max(1);
+    command.extend([
+        format!("--host={host}"),
+        format!("--port={port}"),
+        "--protocol=tcp".into(),
+        format!("--connect-timeout={seconds}"),
+    ]);
+    if !member.user.is_empty() {
+        command.push(format!("--user={}", member.user));
+    }
+    command.extend(argv([
+        "--batch",
+        "-e",
+        "SELECT 'at' AS what, @@read_only, @@gtid_binlog_pos; SHOW ALL SLAVES STATUS\\G",
+    ]));
+    let program = Program {
+        argv: &command,
+        env: Vec::new(),
+        pass: &[],
+        stdin: Stdin::Nothing,
+        limit,
+    };
+    let answer = program.run().await.good()?;
+    read_mariadb(&answer).ok_or_else(|| "no position in the answer".into())
+}
+
+/// `0-1-100,1-1-5`: how many changes of all domains.
+fn gtid(position: &str) -> Option<u64> {
+    let mut sum: u64 = 0;
+    for part in position.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        sum = sum.checked_add(part.rsplit('-').next()?.parse().ok()?)?;
+    }
+    Some(sum)
+}
+
+fn read_mariadb(answer: &str) -> Option<Standing> {
+    let mut first = answer.lines().find_map(|line| line.strip_prefix("at\t"))?.split('\t');
+    let read_only = first.next()? != "0";
+    let written = first.next().unwrap_or_default();
+    let value = |name: &str| {
+        answer
+            .lines()
+            .find_map(|line| line.trim_start().strip_prefix(name)?.strip_prefix(':'))
+            .map(str::trim)
+    };
+    let received = value("Gtid_IO_Pos");
+    let primary = !read_only && received.is_none();
+    let position = if primary { written } else { received.unwrap_or(written) };
+    Some(Standing {
+        primary,
+        position: gtid(position)?,
+        log: String::new(),
+        age_s: value("Seconds_Behind_Master").and_then(|s| s.parse().ok()),
+        sync: Vec::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_of_postgres_are_read() {
+        let primary = read_postgres("f|50331648||b").unwrap();
+        assert!(primary.primary && primary.position == 50_331_648 && primary.sync == ["b"]);
+        let standby = read_postgres("t|50331648|0.25|").unwrap();
+        assert!(!standby.primary && standby.age_s == Some(0.25) && standby.sync.is_empty());
+        assert_eq!(read_postgres("t"), None);
+    }
+
+    #[test]
+    fn answers_of_mariadb_are_read() {
+        let primary = read_mariadb("what\t@@read_only\t@@gtid_binlog_pos\nat\t0\t0-1-100,2-1-5\n").unwrap();
+        assert!(primary.primary && primary.position == 105);
+        let text = "at\t1\t0-1-90\n*** 1. row ***\n     Seconds_Behind_Master: 3\n   Gtid_IO_Pos: 0-1-98\n";
+        let standby = read_mariadb(text).unwrap();
+        assert!(!standby.primary && standby.position == 98 && standby.age_s == Some(3.0));
+        assert_eq!(read_mariadb(""), None);
+    }
+
+    #[test]
+    fn a_redis_tells_its_offset_by_its_role() {
+        let text = "role:slave\r\nslave_repl_offset:7\r\nmaster_replid:x\r\nmaster_repl_offset:9\r\n";
+        assert_eq!(read_redis(text).map(|s| (s.primary, s.position)), Some((false, 7)));
+    }
+}

@@ -1,0 +1,325 @@
+//! Replication: asks the servers of one database how they stand and tells how far each standby is behind.
+//!
+//! Signals of each server's entity: `replication_lag_seconds` (0 for the primary, and for a standby without which nothing is committed),
+//! `replication_lag_bytes` (positions, as the database counts them), `replication_primary` (1 or 0), `replication_sync` (1 or 0). A lag that nobody knows is not told:
+//! the gates take a lag without news as growing.
+
+mod ask;
+mod tracker;
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::ask::{Standing, ask};
+use self::tracker::Tracker;
+use super::{Feed, Source};
+use crate::clock::wall_clock;
+use crate::engine::Input;
+use crate::metrics::{ByReason, BySource};
+use crate::model::{Batch, EntityName, Sample, Span, Timestamp};
+
+/// One replicated database.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplicationSettings {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// How often its servers are asked.
+    #[serde(default = "default_interval")]
+    pub interval: Span,
+    /// How long an answer may take.
+    #[serde(default = "default_timeout")]
+    pub timeout: Span,
+    /// Its servers.
+    pub members: Vec<Member>,
+}
+
+/// A kind of replicated database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// `PostgreSQL` with streaming replication, by `psql`.
+    Postgres,
+    /// Redis, by its own protocol.
+    Redis,
+    /// `MariaDB` with GTIDs, by `mariadb`.
+    Mariadb,
+}
+
+/// One server of it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Member {
+    /// Its entity; for `PostgreSQL` also the `application_name` by which the primary knows it.
+    pub entity: EntityName,
+    /// `PostgreSQL`: the connection string, without a password.
+    pub dsn: String,
+    /// Redis, `MariaDB`: `host:port`.
+    pub address: String,
+    /// Redis, `MariaDB`: the user.
+    pub user: String,
+    /// Redis: the file of the password.
+    pub password_file: Option<PathBuf>,
+    /// `MariaDB`: an option file with the password.
+    pub defaults_file: Option<PathBuf>,
+}
+
+const fn default_interval() -> Span {
+    Span::secs(2)
+}
+const fn default_timeout() -> Span {
+    Span::secs(1)
+}
+
+impl ReplicationSettings {
+    /// Finds what cannot be followed.
+    pub fn check(&self) -> Result<(), String> {
+        let wrong = |problem: String| Err(format!("sources.replication '{}': {problem}", self.name));
+        if self.members.len() < 2 {
+            return wrong("a database of one server has nobody to be behind".into());
+        }
+        for member in &self.members {
+            let problem = match self.kind {
+                Kind::Postgres => crate::client::psql::check(&member.dsn).err(),
+                Kind::Redis | Kind::Mariadb if !member.address.contains(':') => Some("address is not host:port".into()),
+                Kind::Redis | Kind::Mariadb => None,
+            };
+            if let Some(problem) = problem {
+                return wrong(format!("'{}': {problem}", member.entity));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// See the module.
+pub struct ReplicationSource {
+    settings: ReplicationSettings,
+    tracker: Tracker,
+    /// Standbys without which the primary, when it was last heard, committed nothing. Its death changes nothing about that.
+    sync: Vec<String>,
+    trouble: BTreeSet<String>,
+}
+
+impl ReplicationSource {
+    /// A source of checked settings.
+    pub fn new(settings: ReplicationSettings) -> Self {
+        Self {
+            settings,
+            tracker: Tracker::default(),
+            sync: Vec::new(),
+            trouble: BTreeSet::new(),
+        }
+    }
+
+    /// One round of questions, all at once.
+    async fn round(&mut self) -> (Timestamp, Vec<Option<Standing>>, usize) {
+        let at = wall_clock();
+        let (kind, limit) = (self.settings.kind, self.settings.timeout.0);
+        let asked: Vec<_> = self
+            .settings
+            .members
+            .iter()
+            .map(|member| {
+                let member = member.clone();
+                tokio::spawn(async move { ask(kind, &member, limit).await })
+            })
+            .collect();
+        let mut standings = Vec::new();
+        let mut failed = BTreeSet::new();
+        for (asked, member) in asked.into_iter().zip(&self.settings.members) {
+            match asked.await.unwrap_or_else(|error| Err(error.to_string())) {
+                Ok(standing) => standings.push(Some(standing)),
+                Err(error) => {
+                    failed.insert(format!("{}: {error}", member.entity));
+                    standings.push(None);
+                }
+            }
+        }
+        for trouble in failed.difference(&self.trouble) {
+            tracing::warn!(source = %self.settings.name, "a server does not tell how it stands: {trouble}");
+        }
+        let bad = failed.len();
+        self.trouble = failed;
+        (at, standings, bad)
+    }
+
+    fn samples(
+        &mut self,
+        at: Timestamp,
+        standings: &[Option<Standing>],
+        mut tell: impl FnMut(&str, &'static str, f64),
+    ) {
+        let members = &self.settings.members;
+        let known = || {
+            members
+                .iter()
+                .zip(standings)
+                .filter_map(|(m, s)| Some((m, s.as_ref()?)))
+        };
+        let mut primaries = known().filter(|(_, standing)| standing.primary);
+        let primary = match (primaries.next(), primaries.next()) {
+            (Some(one), None) => Some(one),
+            (None, _) => None,
+            (Some((one, _)), Some((other, _))) => {
+                // Whose log the standbys should have is not known.
+                tracing::error!(source = %self.settings.name, "{} and {} both say that they are the primary", one.entity, other.entity);
+                return;
+            }
+        };
+        match primary {
+            Some((member, standing)) => {
+                let log = format!("{} {}", member.entity, standing.log);
+                self.tracker.primary(&log, at, standing.position);
+                self.sync.clone_from(&standing.sync);
+            }
+            None => self.tracker.silent(at),
+        }
+        for (member, standing) in known() {
+            let name = member.entity.as_str();
+            let sync = self.sync.iter().any(|sync| sync == name);
+            tell(name, "replication_primary", f64::from(u8::from(standing.primary)));
+            tell(name, "replication_sync", f64::from(u8::from(sync)));
+            let lag = self.tracker.lag(standing.position).map(|lag| lag.as_secs_f64());
+            let lag = match (standing.primary, sync) {
+                (true, _) | (_, true) => Some(0.0),
+                // Further behind than anybody remembers: only it itself can tell, while there is a primary to hear from.
+                _ => lag.or(standing.age_s.filter(|_| primary.is_some())),
+            };
+            if let Some(lag) = lag {
+                tell(name, "replication_lag_seconds", lag);
+            }
+            if let Some(missing) = self.tracker.missing(standing.position).filter(|_| !standing.primary) {
+                tell(name, "replication_lag_bytes", missing as f64);
+            }
+        }
+    }
+}
+
+impl Source for ReplicationSource {
+    fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    fn run(mut self: Box<Self>, feed: Feed) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            let mut due = tokio::time::interval(self.settings.interval.0.max(std::time::Duration::from_millis(50)));
+            due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+            let source = self.settings.name.clone();
+            loop {
+                tokio::select! {
+                    () = feed.stop.cancelled() => return,
+                    _ = due.tick() => {}
+                }
+                let (at, standings, bad) = self.round().await;
+                let mut batch = Batch::default();
+                self.samples(at, &standings, |entity, signal, value| {
+                    batch.samples.push(Sample {
+                        series: feed.catalog.series(entity, signal),
+                        retained: false,
+                        at,
+                        seen: wall_clock(),
+                        value,
+                    });
+                });
+                let label = BySource { source: source.clone() };
+                feed.metrics.messages.get_or_create(&label).inc();
+                feed.metrics
+                    .samples
+                    .get_or_create(&label)
+                    .inc_by(batch.samples.len() as u64);
+                feed.metrics.source_up.get_or_create(&label).set(i64::from(bad == 0));
+                if bad > 0 {
+                    let reason = ByReason {
+                        source: source.clone(),
+                        reason: "no_answer",
+                    };
+                    feed.metrics.bad_input.get_or_create(&reason).inc_by(bad as u64);
+                }
+                let _ = feed.inbox.send(Input::Batch(batch)).await;
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing(primary: bool, position: u64, sync: &[&str]) -> Standing {
+        Standing {
+            primary,
+            position,
+            log: String::new(),
+            age_s: None,
+            sync: sync.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    fn source() -> ReplicationSource {
+        let yaml = "{name: pg, kind: postgres, members: [{entity: a, dsn: host=a}, {entity: b, dsn: host=b}]}";
+        let settings: ReplicationSettings = serde_saphyr::from_str(yaml).unwrap();
+        settings.check().unwrap();
+        ReplicationSource::new(settings)
+    }
+
+    fn told(source: &mut ReplicationSource, s: i64, standings: &[Option<Standing>]) -> Vec<(String, f64)> {
+        let mut told = Vec::new();
+        source.samples(Timestamp::from_secs(s), standings, |entity, signal, value| {
+            if signal == "replication_lag_seconds" {
+                told.push((entity.to_owned(), value));
+            }
+        });
+        told
+    }
+
+    #[test]
+    fn a_dead_primary_leaves_what_it_may_have_written_last() {
+        let mut source = source();
+        let now = [Some(standing(true, 100, &[])), Some(standing(false, 100, &[]))];
+        assert_eq!(told(&mut source, 1, &now), [("a".into(), 0.0), ("b".into(), 0.0)]);
+        assert_eq!(
+            told(&mut source, 3, &[None, Some(standing(false, 100, &[]))]),
+            [("b".into(), 2.0)]
+        );
+        assert_eq!(
+            told(&mut source, 9, &[None, Some(standing(false, 100, &[]))]),
+            [("b".into(), 2.0)]
+        );
+    }
+
+    #[test]
+    fn a_synchronous_standby_lacks_nothing_that_was_committed() {
+        let mut source = source();
+        let now = [Some(standing(true, 100, &["b"])), Some(standing(false, 90, &[]))];
+        assert_eq!(told(&mut source, 1, &now), [("a".into(), 0.0), ("b".into(), 0.0)]);
+        // Without it nothing was committed until the end.
+        let dead = [None, Some(standing(false, 100, &[]))];
+        assert_eq!(told(&mut source, 2, &dead), [("b".into(), 0.0)]);
+        // Once it is the primary itself, that says nothing of the other one any more.
+        let turned = [Some(standing(false, 110, &[])), Some(standing(true, 120, &[]))];
+        assert_eq!(told(&mut source, 3, &turned), [("b".into(), 0.0)]);
+        let both = [Some(standing(false, 120, &[])), Some(standing(true, 130, &[]))];
+        assert_eq!(told(&mut source, 5, &both), [("a".into(), 2.0), ("b".into(), 0.0)]);
+    }
+
+    #[test]
+    fn of_two_primaries_nothing_is_told() {
+        let mut source = source();
+        assert_eq!(
+            told(
+                &mut source,
+                1,
+                &[Some(standing(true, 100, &[])), Some(standing(true, 90, &[]))]
+            ),
+            []
+        );
+    }
+}

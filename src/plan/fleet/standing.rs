@@ -1,0 +1,116 @@
+//! The fleet that an agent sees: hosts with their stated capacity, services where they run now, and the standbys that could take over.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Domain, Fleet, FleetService, Node, Replica};
+use crate::model::service::StandbyClass;
+use crate::model::{EdgeKind, EntityName, Service, Span, Standby, Topology};
+
+/// Stated attributes that begin so are capacities.
+const CAPACITY: &str = "capacity.";
+
+/// From the fault to the first command.
+const OVERHEAD: Span = Span::secs(5);
+
+/// A service as it stands.
+pub struct Standing<'a> {
+    /// Which.
+    pub service: &'a Service,
+    /// Where it runs.
+    pub active: &'a EntityName,
+    /// Who could take over, with how far the data is behind there, if that is known.
+    pub copies: Vec<(Standby, Option<Span>)>,
+}
+
+/// All services together.
+pub fn fleet_of(standing: &[Standing<'_>], topology: &Topology) -> Fleet {
+    let mut fleet = Fleet {
+        overhead: OVERHEAD,
+        ..Fleet::default()
+    };
+    let mut nodes = BTreeSet::new();
+    let active: BTreeMap<&EntityName, String> = standing
+        .iter()
+        .map(|standing| (standing.active, standing.service.name.to_string()))
+        .collect();
+    for Standing {
+        service,
+        active: on,
+        copies,
+    } in standing
+    {
+        nodes.extend(service.instances().map(|instance| host(topology, instance)));
+        let zones = match topology.zone(on.as_str()) {
+            Some(zone) if !service.cross_zone => vec![zone.to_string()],
+            _ => Vec::new(),
+        };
+        let needs = topology.needs(on.as_str());
+        let depends_on = needs
+            .filter(|(edge, _)| *edge == EdgeKind::DependsOn)
+            .filter_map(|(_, other)| active.get(other).cloned())
+            .filter(|other| *other != service.name.as_str())
+            .collect();
+        let copies = copies.iter().map(|(standby, lag)| Replica {
+            on: host(topology, &standby.entity).to_string(),
+            class: standby.class,
+            activation: standby.activation,
+            lag: *lag,
+        });
+        fleet.services.push(FleetService {
+            name: service.name.to_string(),
+            priority: service.priority,
+            rto: service.rto,
+            rpo: service.rpo,
+            demands: service.demands.clone(),
+            needs: BTreeSet::new(),
+            zones,
+            clients: None,
+            apart: service.anti_affinity.clone(),
+            apart_by: Domain::Node,
+            together: None,
+            depends_on,
+            on: Some(host(topology, on).to_string()),
+            // The agent never moves what runs well.
+            movable: false,
+            copies: copies.collect(),
+            cold: None,
+        });
+    }
+    let wanted: BTreeSet<&String> = standing
+        .iter()
+        .flat_map(|standing| standing.service.demands.keys())
+        .collect();
+    for name in nodes {
+        let attributes = topology.entity(name.as_str()).map(|entity| &entity.attributes);
+        let stated = attributes.into_iter().flatten().filter_map(|(key, value)| {
+            let value = value.parse::<f64>().ok().filter(|value| (0.0..=1e9).contains(value))?;
+            Some((key.strip_prefix(CAPACITY)?.to_owned(), value))
+        });
+        let capacity: BTreeMap<String, f64> = stated.filter(|(what, _)| wanted.contains(what)).collect();
+        let via = topology
+            .needs(name.as_str())
+            .filter(|(edge, _)| *edge == EdgeKind::ConnectsVia);
+        fleet.nodes.push(Node {
+            via: via.map(|(_, via)| via.to_string()).collect(),
+            zone: topology
+                .zone(name.as_str())
+                .map_or_else(String::new, |zone| zone.to_string()),
+            name: name.to_string(),
+            rack: None,
+            labels: BTreeSet::new(),
+            capacity,
+            class: StandbyClass::Hot,
+            activation: Span::default(),
+            cost: 0.0,
+        });
+    }
+    fleet
+}
+
+/// The host of an instance, or the instance itself where none is known.
+pub fn host(topology: &Topology, instance: &EntityName) -> EntityName {
+    let mut needs = topology.needs(instance.as_str());
+    needs
+        .find(|(edge, _)| *edge == EdgeKind::RunsOn)
+        .map_or_else(|| instance.clone(), |(_, host)| host.clone())
+}

@@ -1,0 +1,45 @@
+//! From a signal of an entity to the labels by which queries find it.
+
+use std::collections::BTreeMap;
+
+use super::{Labels, METRIC_NAME, fixture};
+
+/// Labels that the config gives to an entity's series: `job`, `instance`.
+pub type Origins = BTreeMap<String, Labels>;
+
+fn identifier(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
+}
+
+/// The labels by which a signal of an entity is found: the metric's name and own labels, `entity`, and what the config says of where it comes from
+/// (`job`, `instance`). A signal whose name is no metric name, as MQTT payloads have them, gets one with `_` for whatever does not belong, and keeps
+/// its own name in the label `signal`.
+pub fn series_labels(entity: &str, signal: &str, origins: &Origins) -> Labels {
+    let parsed = fixture::metric(signal)
+        .ok()
+        .filter(|(labels, rest)| rest.is_empty() && identifier(labels.name()));
+    let mut labels = match parsed {
+        Some((labels, _)) => labels,
+        None => {
+            let mut name: String = signal
+                .chars()
+                .map(|c| if c.is_ascii_alphanumeric() || c == ':' { c } else { '_' })
+                .collect();
+            if name.starts_with(|c: char| c.is_ascii_digit()) {
+                name.insert(0, '_');
+            }
+            [(METRIC_NAME, name.as_str()), ("signal", signal)].into_iter().collect()
+        }
+    };
+    let fallback = [("entity", entity), ("instance", entity)];
+    let known = origins.get(entity);
+    let own = known.into_iter().flat_map(Labels::iter).chain(fallback);
+    for (name, value) in own {
+        if labels.find(name).is_none() {
+            labels = labels.with(name, value);
+        }
+    }
+    labels
+}

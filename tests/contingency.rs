@@ -1,0 +1,172 @@
+//! Plans made ahead: a failure of a host is planned for before it happens, told if no plan covers it, and followed when it does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jurymast::agent::engine_setup;
+use jurymast::config::Config;
+use jurymast::detect::Sequential;
+use jurymast::diagnose::Library;
+use jurymast::engine::{Effects, Engine, Input, NotificationKind};
+use jurymast::model::{Catalog, Check, Event, EventKind, Lease, Reach, Span, Timestamp};
+use jurymast::plan::Playbooks;
+
+/// Both `first` and `second` stand on h1. `first` may go to h2 or h3, `second` to h2 alone, and h2 has room for one.
+const CONFIG: &str = "
+agent: {name: here}
+topology:
+  entities:
+    - {name: h1, kind: host, attributes: {capacity.slots: '2'}}
+    - {name: h2, kind: host, attributes: {capacity.slots: '1'}}
+    - {name: h3, kind: host, attributes: {capacity.slots: '1'}}
+  edges:
+    - {from: first-1, edge: runs_on, to: h1}
+    - {from: first-2, edge: runs_on, to: h2}
+    - {from: first-3, edge: runs_on, to: h3}
+    - {from: second-1, edge: runs_on, to: h1}
+    - {from: second-2, edge: runs_on, to: h2}
+services:
+  - {name: first, active: first-1, standbys: [{entity: first-2}, {entity: first-3}], playbook: p, demands: {slots: 1}, hold_off: 500ms, rto: 20s, probe: {uses: tcp, interval: 1s}}
+  - {name: second, active: second-1, standbys: [{entity: second-2}], playbook: p, demands: {slots: 1}, hold_off: 500ms, rto: 20s, probe: {uses: tcp, interval: 1s}}
+policy:
+  canaries: [{name: router, probe: {uses: tcp}}, {name: names, probe: {uses: tcp}}, {name: clock, probe: {uses: tcp}}]
+";
+
+const PLAYBOOK: &str = "
+name: p
+summary: One command.
+steps:
+  - {name: fence, phase: fence, on: from, uses: exec, with: {argv: ['true']}}
+  - {name: switch, phase: switch, uses: exec, with: {argv: ['true']}}
+  - {name: look, phase: verify, uses: probe}
+";
+
+const INSTANCES: [&str; 5] = ["first-1", "first-2", "first-3", "second-1", "second-2"];
+
+struct World {
+    engine: Engine,
+    now: Timestamp,
+    effects: Effects,
+}
+
+impl World {
+    fn new() -> Self {
+        let config = Config::parse(CONFIG).unwrap();
+        let playbooks = Playbooks::parse([("p.yml", PLAYBOOK)]).unwrap();
+        let setup = engine_setup(
+            &config,
+            Arc::new(Library::builtin()),
+            Arc::new(playbooks),
+            Catalog::new(),
+            Box::new(Sequential),
+        );
+        Self {
+            engine: Engine::new(setup).unwrap(),
+            now: Timestamp::from_secs(1_000),
+            effects: Effects::default(),
+        }
+    }
+
+    fn see(&mut self, entity: &str, check: Check, reach: Reach) {
+        let event = Event {
+            entity: entity.into(),
+            at: self.now,
+            seen: self.now,
+            kind: EventKind::Reach {
+                vantage: "here".into(),
+                check,
+                reach,
+                asked: None,
+            },
+        };
+        self.engine.handle(Input::Event(event), &mut self.effects);
+    }
+
+    /// So many seconds in which these are out of reach.
+    fn pass(&mut self, seconds: u64, gone: &[&str]) {
+        for tick in 0..seconds * 10 {
+            if tick % 5 == 0 {
+                let until = self.now + Duration::from_secs(4);
+                let lease = Lease {
+                    epoch: 1,
+                    seq: 0,
+                    until,
+                };
+                self.engine.handle(Input::Lease(lease), &mut self.effects);
+                for name in INSTANCES {
+                    let good = Reach::Good { took: Span::millis(1) };
+                    let reach = if gone.contains(&name) { Reach::Unreachable } else { good };
+                    self.see(name, Check::Probe, reach);
+                }
+                for name in ["router", "names", "clock"] {
+                    self.see(name, Check::Canary, Reach::Good { took: Span::millis(1) });
+                }
+            }
+            self.engine.handle(Input::Tick(self.now), &mut self.effects);
+            self.now = self.now + Duration::from_millis(100);
+        }
+    }
+
+    fn told(&self) -> Vec<(String, bool)> {
+        let told = self
+            .effects
+            .notify
+            .iter()
+            .filter(|told| told.kind == NotificationKind::Coverage);
+        told.map(|told| (told.text.clone(), told.firing)).collect()
+    }
+}
+
+#[test]
+fn a_host_that_fails_sends_each_service_where_all_find_room() {
+    let mut world = World::new();
+    world.pass(5, &[]);
+    assert!(world.engine.planned_ahead());
+    let made = world.engine.contingencies();
+    let coverage = made.coverage();
+    assert!(
+        coverage.failures > 0 && coverage.covered == coverage.failures,
+        "{made:#?}"
+    );
+    world.pass(20, &["first-1", "second-1"]);
+    let mut moved: Vec<String> = world
+        .effects
+        .start
+        .iter()
+        .map(|plan| format!("{} to {}", plan.service, plan.to))
+        .collect();
+    moved.sort();
+    // By itself the first one would have taken the only place of the second.
+    assert_eq!(
+        moved,
+        ["first to first-3", "second to second-2"],
+        "{:#?}",
+        world.effects.log.last()
+    );
+}
+
+#[test]
+fn a_failure_without_a_plan_is_told_before_it_happens_and_taken_back_when_it_is_covered_again() {
+    let mut world = World::new();
+    world.pass(5, &[]);
+    assert_eq!(world.told(), []);
+    world.pass(20, &["second-2"]);
+    assert_eq!(world.told(), [], "a standby may be away for a while");
+    world.pass(25, &["second-2"]);
+    let told = world.told();
+    assert!(
+        told.iter()
+            .all(|(text, firing)| *firing && text.contains("second would stay down")),
+        "{told:?}"
+    );
+    assert!(
+        told.iter().any(|(text, _)| text.contains("a failure of h1")),
+        "{told:?}"
+    );
+    let uncovered = world.engine.uncovered();
+    assert!(uncovered.iter().any(|one| one.failure == "second"), "{uncovered:?}");
+    world.pass(5, &[]);
+    let over = world.told().iter().filter(|(_, firing)| !firing).count();
+    assert_eq!(over, told.len());
+    assert_eq!(world.engine.uncovered(), []);
+}
