@@ -37,8 +37,13 @@ const SHOWN: &[(&str, u32, &str)] = &[
     (
         "generated/services-10-the-active-waits-for-a-database-that-gives-no",
         1,
-        "An instance hangs, and so does its database a moment later: who waits for whom? The last lines say which look would settle it; where it is at an instance \
-         of a service, the agent has taken it by itself.",
+        "An instance hangs, and so does its database: who waits for whom? Without the database's part the instance would be suspected, and moved in vain.",
+    ),
+    (
+        "generated/hosts-01-nothing-on-a-machine-can-be-connected-to",
+        1,
+        "All that is known is that one instance cannot be reached. Its machine, or itself? A move cures either, so it is made; what would settle it is a look at the other \
+         instance on that machine. Where such a look is at an instance of a service of ours, the agent probes it without being asked.",
     ),
 ];
 

@@ -8,12 +8,12 @@ use crate::capsule::{Manifest, Recorder, Redactor, RulesDigest};
 use crate::diagnose::{Library, PatternCase, read_cases};
 use crate::model::hash::{FNV, fnv1a};
 use crate::plan::Playbooks;
-use crate::sim::stage::{Staged, slug, stage};
+use crate::sim::stage::{Staged, acts_out, slug, stage};
 
 /// Acts out every case of these files, each with noise of its own, into a folder of capsules.
 pub fn run(into: &Path, cases: &[PathBuf], seed: u64, output: Output) -> Outcome {
     let library = Arc::new(Library::builtin());
-    let mut made = Vec::new();
+    let (mut made, mut left_out) = (Vec::new(), 0_usize);
     for file in super::check::files(cases)? {
         let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
         if !super::test::holds_cases(&text) {
@@ -24,6 +24,11 @@ pub fn run(into: &Path, cases: &[PathBuf], seed: u64, output: Output) -> Outcome
         for (case, number) in cases.iter().zip(1..) {
             let name = format!("{stem}-{number:02}-{}", slug(&case.case));
             let place = |error: String| format!("{}: case '{}': {error}", file.display(), case.case);
+            let shown = case.shown().map_err(place)?;
+            if !shown.iter().all(|shown| acts_out(shown.key.kind)) {
+                left_out += 1;
+                continue;
+            }
             // Each case has a noise of its own, whatever stands before it.
             let staged = stage(case, &library, seed ^ fnv1a(FNV, &name)).map_err(place)?;
             let dir = into.join(&name);
@@ -42,9 +47,12 @@ pub fn run(into: &Path, cases: &[PathBuf], seed: u64, output: Output) -> Outcome
         return Err("no cases there: a file of cases is a list whose items begin with '- case:'".into());
     }
     if output == Output::Json {
-        println!("{:#}", serde_json::json!({ "capsules": made }));
+        println!("{:#}", serde_json::json!({ "capsules": made, "left_out": left_out }));
     } else {
         println!("{} incidents acted out in {}", made.len(), into.display());
+        if left_out > 0 {
+            println!("{left_out} cases left out: they show what the stage cannot act out");
+        }
     }
     Ok(Ended::Good)
 }

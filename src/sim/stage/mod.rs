@@ -27,6 +27,7 @@ use crate::model::{
 };
 use crate::plan::Playbooks;
 
+pub use script::acts_out;
 use script::{Item, Script};
 
 /// When the stage's clock begins; seeds move it.

@@ -94,6 +94,30 @@ const fn learned(kind: SymptomKind) -> bool {
     matches!(kind, SymptomKind::Drift | SymptomKind::Anomaly | SymptomKind::Stuck)
 }
 
+/// Symptoms that the stage can bring about from raw telemetry; a case with any other is not played.
+pub const fn acts_out(kind: SymptomKind) -> bool {
+    matches!(
+        kind,
+        SymptomKind::Silent
+            | SymptomKind::Lost
+            | SymptomKind::Refused
+            | SymptomKind::NoAnswer
+            | SymptomKind::Unreachable
+            | SymptomKind::Failing
+            | SymptomKind::High
+            | SymptomKind::Low
+            | SymptomKind::Rate
+            | SymptomKind::Stuck
+            | SymptomKind::Drift
+            | SymptomKind::Anomaly
+            | SymptomKind::BadPayload
+            | SymptomKind::Restarted
+            | SymptomKind::Flapping
+            | SymptomKind::Sequence
+            | SymptomKind::Alert
+    )
+}
+
 const fn field(kind: EntityKind) -> bool {
     matches!(kind, EntityKind::Device | EntityKind::Gateway)
 }
