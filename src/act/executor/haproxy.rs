@@ -82,7 +82,8 @@ async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin, command: &str) ->
 async fn command(call: &Call<'_>, with: &With, command: &str) -> Result<String, (bool, String)> {
     let command = format!("{command}\n");
     let connect = async {
-        if with.socket.contains('/') {
+        // A name without a port is a file in the folder that the agent was started in.
+        if with.socket.contains('/') || !with.socket.contains(':') {
             let stream = tokio::net::UnixStream::connect(&with.socket)
                 .await
                 .map_err(|e| (false, e.to_string()))?;

@@ -27,8 +27,6 @@ struct Design {
     compared: bool,
     /// Whatever an earlier plan named is sealed.
     seals: bool,
-    /// When a plan is complete its own target goes on being named.
-    names_kept: bool,
     /// A target may start anew, and has forgotten what it has seen.
     forgets: bool,
     /// An agent may die and be started anew while it leads.
@@ -43,7 +41,6 @@ const USED: Design = Design {
     journal: true,
     compared: true,
     seals: true,
-    names_kept: true,
     forgets: false,
     dies: true,
     silence: true,
@@ -236,7 +233,7 @@ impl Design {
                 match outcome {
                     Outcome::Done { .. } => {
                         shared.active = live.spec.to;
-                        shared.named = if self.names_kept { 1 << live.spec.to } else { 0 };
+                        shared.named = 1 << live.spec.to;
                     }
                     Outcome::Compensated { .. } => {}
                     Outcome::HandedOver { .. } => shared.stopped = true,

@@ -154,7 +154,7 @@ mod tests {
         let explains = ["mq", "d-1", "d-2", "d-3", "app"].map(silent);
         assert_eq!(
             paths(&"mq".into(), &explains, &plant()),
-            ["mq → connects gw → connects d-1 and 2 more", "mq → is needed by app"]
+            ["mq → is needed by app", "mq → connects gw → connects d-1 and 2 more"]
         );
     }
 

@@ -218,7 +218,7 @@ pub fn slug(sentence: &str) -> String {
         .collect();
     let mut slug = String::new();
     for word in words.split_whitespace() {
-        if slug.len() + word.len() > 48 {
+        if slug.len() + 1 + word.len() > 48 {
             break;
         }
         if !slug.is_empty() {

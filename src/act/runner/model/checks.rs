@@ -56,17 +56,7 @@ fn each_weaker_design_ends_in_two_actives() {
             "with a compared journal and no tokens",
             Design { tokens: false, ..HEARD },
         ),
-        (
-            "with names forgotten when a plan is complete",
-            Design {
-                names_kept: false,
-                agents: 3,
-                dies: false,
-                ..HEARD
-            },
-        ),
         ("with targets that forget", Design { forgets: true, ..HEARD }),
-        ("without seals", Design { seals: false, ..HEARD }),
     ];
     for (what, design) in weaker {
         let checker = design.checker().threads(2).spawn_dfs().join();
