@@ -166,6 +166,7 @@ enum Move {
     Forget(u8),
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "it is a set of rules, however small")]
 impl Design {
     /// Hands an event to an agent's runner, and carries out what follows up to where it must wait.
     fn feed(&self, world: &mut World, at: usize, event: Event) {
@@ -300,6 +301,7 @@ impl Design {
     }
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "it is a set of rules, however small")]
 impl Model for Design {
     type State = World;
     type Action = Move;
