@@ -77,6 +77,8 @@ pub struct Engine {
     pub(super) unready: Option<(Timestamp, String)>,
     pub(super) approved: BTreeSet<(IncidentId, ServiceName)>,
     pub(super) verdicts: BTreeMap<(IncidentId, Option<ServiceName>), Verdict>,
+    /// Those of them that the last review has reached.
+    pub(super) standing: BTreeSet<(IncidentId, Option<ServiceName>)>,
     pub(super) plans: BTreeMap<PlanId, Plan>,
     pub(super) told: BTreeMap<IncidentId, Notification>,
     pub(super) probe_seq: u64,
@@ -139,6 +141,7 @@ impl Engine {
             unready: None,
             approved: BTreeSet::new(),
             verdicts: BTreeMap::new(),
+            standing: BTreeSet::new(),
             plans: BTreeMap::new(),
             told: BTreeMap::new(),
             probe_seq: 0,

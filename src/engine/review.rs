@@ -40,6 +40,7 @@ impl Engine {
         self.verdicts.retain(|(id, _), _| is_open(id));
         self.approved.retain(|(id, _)| is_open(id));
         let fleet = self.fleet_at_fault(&open);
+        self.standing.clear();
         for incident in &open {
             let touched: Vec<Service> = self
                 .services
@@ -52,11 +53,13 @@ impl Engine {
                 .cloned()
                 .collect();
             if touched.is_empty() {
+                self.standing.insert((incident.id, None));
                 let refusal = untouched(incident);
                 let costs = self.remedies(incident, None);
                 self.pass(verdict(incident, None, Some(refusal), costs, self.now), effects);
             }
             for service in &touched {
+                self.standing.insert((incident.id, Some(service.name.clone())));
                 self.judge(incident, service, fleet.as_ref(), effects);
             }
         }
@@ -280,13 +283,15 @@ fn verdict(
 
 /// The verdicts that stand, for whoever looks.
 impl Engine {
-    /// The latest verdict on each open incident.
+    /// The latest verdict on each open incident, and on each service that it touches now: once a service is moved away, what was said of it before is over.
     pub fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
-        self.verdicts.values()
+        self.verdicts
+            .iter()
+            .filter_map(|(key, verdict)| self.standing.contains(key).then_some(verdict))
     }
 
     /// The verdicts on one incident.
     pub fn verdicts_on(&self, id: IncidentId) -> impl Iterator<Item = &Verdict> {
-        self.verdicts.values().filter(move |verdict| verdict.incident == id)
+        self.verdicts().filter(move |verdict| verdict.incident == id)
     }
 }
