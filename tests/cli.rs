@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::LazyLock;
 
 use harness::{Server, free_port, wait};
 use serde_json::Value;
@@ -231,32 +232,16 @@ fn without_a_token_in_the_config_nobody_acts() {
     }
 }
 
-/// A config that is right; each mistake spoils one thing.
-const GOOD: &str = r#"agent: {name: jurymast, data_dir: data}
+/// A config that is right, with sources; each mistake spoils one thing.
+static GOOD: LazyLock<String> = LazyLock::new(|| HEAD.to_owned() + harness::GOOD);
+
+const HEAD: &str = r#"agent: {name: jurymast, data_dir: data}
 api: {listen: "127.0.0.1:0"}
 sources:
   mqtt:
     - {name: plant, url: "mqtt://127.0.0.1:1883", subscribe: [{filter: "plant/{device}/t", decode: json, entity: "{device}"}]}
   scrape:
-    - {job: ingest, interval: 1s, targets: [{address: "127.0.0.1:9100", entity: ingest-a}]}
-topology:
-  entities:
-    - {name: ingest-a, kind: service, attributes: {address: "127.0.0.1:8001"}}
-    - {name: ingest-b, kind: service, attributes: {address: "127.0.0.1:8002"}}
-    - {name: host-a, kind: host}
-  edges:
-    - {from: ingest-a, edge: runs_on, to: host-a}
-services:
-  - name: ingest
-    active: ingest-a
-    standbys: [{entity: ingest-b}]
-    playbook: haproxy-switch
-    vars: {socket: "127.0.0.1:9999", backend: ingest}
-    probe: {uses: http, with: {url: "http://{address}/healthz"}}
-detect:
-  threshold:
-    - {name: too-hot, signal: temperature, above: 90}
-"#;
+    - {job: ingest, interval: 1s, targets: [{address: "127.0.0.1:9100", entity: ingest-a}]}"#;
 
 const MISTAKES: &[(&str, &str, &str)] = &[
     ("a key at the top", "detect:", "detct:"),

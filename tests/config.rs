@@ -1,29 +1,11 @@
 //! The config as people meet it: what is said about mistakes, the examples, the reference page.
 
+mod harness;
+
 use std::path::Path;
 
+use harness::GOOD;
 use jurymast::config::{Loaded, reference};
-
-/// A config that is right; each test spoils one thing.
-const GOOD: &str = r#"
-topology:
-  entities:
-    - {name: ingest-a, kind: service, attributes: {address: "127.0.0.1:8001"}}
-    - {name: ingest-b, kind: service, attributes: {address: "127.0.0.1:8002"}}
-    - {name: host-a, kind: host}
-  edges:
-    - {from: ingest-a, edge: runs_on, to: host-a}
-services:
-  - name: ingest
-    active: ingest-a
-    standbys: [{entity: ingest-b}]
-    playbook: haproxy-switch
-    vars: {socket: "127.0.0.1:9999", backend: ingest}
-    probe: {uses: http, with: {url: "http://{address}/healthz"}}
-detect:
-  threshold:
-    - {name: too-hot, signal: temperature, above: 90}
-"#;
 
 fn said(text: &str) -> String {
     match Loaded::of(text, "jurymast.yml", Path::new("."), |_| None) {

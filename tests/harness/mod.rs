@@ -14,6 +14,27 @@ use std::time::{Duration, Instant};
 /// Longer than anything takes here; not a measure of anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A config that is right; each test of mistakes spoils one thing.
+pub const GOOD: &str = r#"
+topology:
+  entities:
+    - {name: ingest-a, kind: service, attributes: {address: "127.0.0.1:8001"}}
+    - {name: ingest-b, kind: service, attributes: {address: "127.0.0.1:8002"}}
+    - {name: host-a, kind: host}
+  edges:
+    - {from: ingest-a, edge: runs_on, to: host-a}
+services:
+  - name: ingest
+    active: ingest-a
+    standbys: [{entity: ingest-b}]
+    playbook: haproxy-switch
+    vars: {socket: "127.0.0.1:9999", backend: ingest}
+    probe: {uses: http, with: {url: "http://{address}/healthz"}}
+detect:
+  threshold:
+    - {name: too-hot, signal: temperature, above: 90}
+"#;
+
 /// Where an installed program is.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::client::{Api, Failed, Request, sane};
+use super::watched;
 use crate::act::BoxFuture;
 use crate::act::executor::{Call, Executor, TokenClass, parameters};
 use crate::act::runner::{Applied, Effect};
@@ -181,16 +182,10 @@ async fn apply(call: &Call<'_>) -> Applied {
     if let Err(failed) = change(&with, call).await {
         return failed.into();
     }
-    loop {
-        let left = until.saturating_duration_since(Instant::now()).max(LOOKS);
-        match seen(&with, left).await {
-            Effect::There => return Applied::Done,
-            _ if Instant::now() >= until => {
-                return Applied::Unknown(format!("{} was told, but is not there yet", with.name));
-            }
-            _ => tokio::time::sleep(LOOKS).await,
-        }
-    }
+    let with = &with;
+    let late = format!("{} was told, but is not there yet", with.name);
+    let look = |left| async move { (seen(with, left).await == Effect::There).then_some(Applied::Done) };
+    watched(until, LOOKS, &late, look).await
 }
 
 impl Executor for Kubernetes {

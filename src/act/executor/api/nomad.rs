@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::client::{Api, Request, sane};
+use super::watched;
 use crate::act::BoxFuture;
 use crate::act::executor::{Call, Executor, TokenClass, parameters};
 use crate::act::runner::{Applied, Effect};
@@ -143,14 +144,9 @@ async fn apply(call: &Call<'_>) -> Applied {
     if let Err(failed) = with.api.send(Request::post(&path, body), call.timeout).await {
         return failed.into();
     }
-    loop {
-        let left = until.saturating_duration_since(Instant::now()).max(LOOKS);
-        match seen(&with, left).await {
-            Effect::There => return Applied::Done,
-            _ if Instant::now() >= until => return Applied::Unknown("Nomad was told, but it is not so yet".into()),
-            _ => tokio::time::sleep(LOOKS).await,
-        }
-    }
+    let with = &with;
+    let look = |left| async move { (seen(with, left).await == Effect::There).then_some(Applied::Done) };
+    watched(until, LOOKS, "Nomad was told, but it is not so yet", look).await
 }
 
 impl Executor for Nomad {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::client::{Api, Failed, Request};
+use super::watched;
 use crate::act::BoxFuture;
 use crate::act::executor::{Call, Executor, TokenClass, parameters};
 use crate::act::runner::{Applied, Effect};
@@ -122,14 +123,12 @@ async fn apply(call: &Call<'_>) -> Applied {
         Err(Failed::Refused(_, why)) => return Applied::NoEffect(why),
         Err(failed) => return failed.into(),
     }
-    loop {
-        let left = until.saturating_duration_since(Instant::now()).max(LOOKS);
-        match cluster(&with, left).await {
-            Ok((_, now)) if now.leader.as_deref() == Some(with.to.as_str()) => return Applied::Done,
-            _ if Instant::now() >= until => return Applied::Unknown("Patroni has not switched in time".into()),
-            _ => tokio::time::sleep(LOOKS).await,
-        }
-    }
+    let with = &with;
+    let look = |left| async move {
+        let (_, now) = cluster(with, left).await.ok()?;
+        (now.leader.as_deref() == Some(with.to.as_str())).then_some(Applied::Done)
+    };
+    watched(until, LOOKS, "Patroni has not switched in time", look).await
 }
 
 impl Executor for Patroni {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::client::{Api, Failed, Request, sane};
+use super::watched;
 use crate::act::BoxFuture;
 use crate::act::executor::{Call, Executor, TokenClass, parameters};
 use crate::act::runner::{Applied, Effect};
@@ -160,22 +161,16 @@ async fn apply(call: &Call<'_>) -> Applied {
         Err(failed) => return failed.into(),
     }
     let path = with.path(&format!("restores/{}", name(call)));
-    loop {
-        let left = until.saturating_duration_since(Instant::now()).max(LOOKS);
-        match with
-            .api
-            .send(Request::get(&path), left)
-            .await
-            .map(|restore| judge(&restore))
-        {
-            Ok(Ok(Effect::There)) => return Applied::Done,
-            Ok(Err(why)) => return Applied::NoEffect(why),
-            _ if Instant::now() >= until => {
-                return Applied::Unknown("the restore has not come to its end in time".into());
-            }
-            _ => tokio::time::sleep(LOOKS).await,
+    let (with, path) = (&with, &path);
+    let look = |left| async move {
+        let restore = with.api.send(Request::get(path), left).await.ok()?;
+        match judge(&restore) {
+            Ok(Effect::There) => Some(Applied::Done),
+            Ok(_) => None,
+            Err(why) => Some(Applied::NoEffect(why)),
         }
-    }
+    };
+    watched(until, LOOKS, "the restore has not come to its end in time", look).await
 }
 
 impl Executor for Velero {
