@@ -2,7 +2,7 @@
 //!
 //! What a stretch of time looks like against the normal run: how far each signal has shifted, how much it swings, how rough it is. A fault's signature is the
 //! mean of that over its training run; a new stretch is the fault's whose signature it resembles most (Gaussian naive Bayes with one spread for all faults,
-//! which needs no more than one run of each). Features of one machine hang together, so their evidence is tempered by what held-back stretches have shown.
+//! which needs no more than one run of each). Features of one machine hang together, so their evidence is tempered until they are as sure as they are right, by cross-validation within the training runs.
 
 /// What is added to a spread before its logarithm is taken, in normal spreads: below it nothing can be told from rounding.
 const FLOOR: f64 = 0.05;
@@ -16,11 +16,13 @@ const VARIANCE_MIN: f64 = 0.05;
 /// Stretches of training are taken every so many rows.
 const STEP: usize = 10;
 
-/// The part of a training run that temperatures are tried on the rest of.
-const HELD_BACK: f64 = 0.4;
+/// Parts of each training run, each of which is named by signatures of the others.
+const FOLDS: usize = 4;
 
-/// Temperatures that are tried.
-const TEMPERATURES: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+/// Between these the temperature lies, and so often their range is halved.
+const COLDEST: f64 = 1.0;
+const HOTTEST: f64 = 4096.0;
+const HALVINGS: usize = 40;
 
 /// See the module.
 pub struct Signatures {
@@ -63,31 +65,69 @@ impl Signatures {
         if stretches.len() < 2 {
             return None;
         }
-        // Tempered by stretches that these signatures were not learned from and do not overlap with.
-        let cut = |all: &[Vec<f64>]| (all.len() as f64 * (1.0 - HELD_BACK)) as usize;
-        let apart = length / STEP;
-        let early: Vec<(&str, &[Vec<f64>])> = stretches
-            .iter()
-            .map(|(name, all)| (*name, &all[..cut(all).saturating_sub(apart).max(1)]))
-            .collect();
-        learned.fit(&early);
-        let doubt = |temperature: f64| -> f64 {
-            let mut sum = 0.0;
-            for (name, all) in &stretches {
-                for stretch in &all[cut(all)..] {
-                    let found = learned.tempered(stretch, temperature);
-                    let right = found.iter().find(|(found, _)| found == name);
-                    sum -= right.map_or(0.0, |(_, p)| *p).max(1e-6).ln();
-                }
-            }
-            sum
-        };
-        let best = TEMPERATURES.into_iter().min_by(|a, b| doubt(*a).total_cmp(&doubt(*b)));
-        let temperature = best.unwrap_or(1.0);
+        let temperature = learned.cross_validated(&stretches);
         let whole: Vec<(&str, &[Vec<f64>])> = stretches.iter().map(|(name, all)| (*name, all.as_slice())).collect();
         learned.fit(&whole);
         learned.temperature = temperature;
         Some(learned)
+    }
+
+    /// The temperature at which signatures are as sure as they are right, by cross-validation within the training runs: each part of each run is named by signatures
+    /// of the other parts that do not overlap with it. How often they are right is told by the rule of succession (Laplace), for so few parts prove
+    /// little; and every part of a run counts once, however many stretches it has, because those are all but the same.
+    fn cross_validated(&mut self, stretches: &[(&str, Vec<Vec<f64>>)]) -> f64 {
+        let apart = self.length / STEP;
+        // Of each part: the scores of its stretches, and at which place the right one is.
+        let mut parts: Vec<(usize, Vec<Vec<f64>>)> = Vec::new();
+        for fold in 0..FOLDS {
+            let block = |all: &[Vec<f64>]| (all.len() * fold / FOLDS)..(all.len() * (fold + 1) / FOLDS);
+            let rest: Vec<(&str, Vec<Vec<f64>>)> = stretches
+                .iter()
+                .map(|(name, all)| {
+                    let block = block(all);
+                    let far = |place: &usize| place + apart <= block.start || *place >= block.end + apart;
+                    let kept = (0..all.len()).filter(far).map(|place| all[place].clone());
+                    (*name, kept.collect())
+                })
+                .collect();
+            if rest.iter().any(|(_, kept)| kept.is_empty()) {
+                continue;
+            }
+            let rest: Vec<(&str, &[Vec<f64>])> = rest.iter().map(|(name, kept)| (*name, kept.as_slice())).collect();
+            self.fit(&rest);
+            for (place, (_, all)) in stretches.iter().enumerate() {
+                let scores: Vec<Vec<f64>> = all[block(all)].iter().map(|stretch| self.scores(stretch)).collect();
+                if !scores.is_empty() {
+                    parts.push((place, scores));
+                }
+            }
+        }
+        if parts.is_empty() {
+            return COLDEST;
+        }
+        let mean = |values: &mut dyn Iterator<Item = f64>| {
+            let (count, sum) = values.fold((0.0, 0.0), |(count, sum), value| (count + 1.0, sum + value));
+            sum / f64::max(count, 1.0)
+        };
+        let best = |scores: &[f64]| (0..scores.len()).max_by(|a, b| scores[*a].total_cmp(&scores[*b]));
+        let share = |(place, scores): &(usize, Vec<Vec<f64>>)| {
+            mean(&mut scores.iter().map(|scores| f64::from(u8::from(best(scores) == Some(*place)))))
+        };
+        let right: f64 = parts.iter().map(share).sum();
+        let wanted = (right + 1.0) / (parts.len() as f64 + 2.0);
+        let sure = |temperature: f64| {
+            let top = |scores: &Vec<f64>| {
+                let probabilities = super::calibrate::probabilities(scores, temperature);
+                probabilities.into_iter().fold(0.0, f64::max)
+            };
+            mean(&mut parts.iter().map(|(_, scores)| mean(&mut scores.iter().map(top))))
+        };
+        let (mut cold, mut hot) = (COLDEST, HOTTEST);
+        for _ in 0..HALVINGS {
+            let between = f64::sqrt(cold * hot);
+            if sure(between) > wanted { cold = between } else { hot = between }
+        }
+        f64::sqrt(cold * hot)
     }
 
     fn fit(&mut self, stretches: &[(&str, &[Vec<f64>])]) {
@@ -135,16 +175,16 @@ impl Signatures {
         features
     }
 
+    fn scores(&self, features: &[f64]) -> Vec<f64> {
+        let apart = |centre: &Vec<f64>| {
+            let apart = features.iter().zip(centre).zip(&self.variance);
+            -0.5 * apart.map(|((x, m), v)| (x - m).powi(2) / v).sum::<f64>()
+        };
+        self.faults.iter().map(|(_, centre)| apart(centre)).collect()
+    }
+
     fn tempered(&self, features: &[f64], temperature: f64) -> Vec<(&str, f64)> {
-        let scores: Vec<f64> = self
-            .faults
-            .iter()
-            .map(|(_, centre)| {
-                let apart = features.iter().zip(centre).zip(&self.variance);
-                -0.5 * apart.map(|((x, m), v)| (x - m).powi(2) / v).sum::<f64>()
-            })
-            .collect();
-        let probabilities = super::calibrate::probabilities(&scores, temperature);
+        let probabilities = super::calibrate::probabilities(&self.scores(features), temperature);
         let names = self.faults.iter().map(|(name, _)| name.as_str());
         names.zip(probabilities).collect()
     }

@@ -77,7 +77,9 @@ function incidents(s) {
 // What would be thought without a part of the evidence, and what would settle it.
 function details(told) {
   const list = (title, lines) => lines && lines.length ? [el("p", "", title), el("ul", "", ...lines.map((t) => el("li", "", t)))] : [];
-  return [...list("Without a part of it", (told.without || []).map((w) => w.text)),
+  const ranked = (told.statistical || { suspects: [] }).suspects.map((s) => `${s.probability.toFixed(2)} ${s.entity}${s.kind ? " (" + s.kind + ")" : ""}: ${s.why.join("; ")}`);
+  return [...(ranked.length ? list("Statistical ranking, for no pattern explains this well; nothing is moved for it", ranked) : []),
+    ...list("Without a part of it", (told.without || []).map((w) => w.text)),
     ...list("What would settle it", (told.settle || []).map((o) => o.text + " " + o.outcomes.map((x) => x.text).join("; ")))];
 }
 const costs = (v) => v.costs && v.costs.length ? el("span", "soft", " · expected costs: " + v.costs.map((c) => `${c.remedy} ${c.cost.toFixed(1)}`).join(", ")) : null;

@@ -10,6 +10,7 @@ mod rcaeval;
 pub mod score;
 pub mod table;
 pub mod tep;
+pub mod unknown;
 #[cfg(test)]
 mod tests;
 

@@ -81,7 +81,11 @@ pub fn run(path: &Path) -> Result<TepReport, EvalError> {
                 }
             }
         }
-        // Stretches do not overlap: each is evidence of its own, tempered already.
+        // Stretches of one run share its fault, its noise and its plant: another one confirms, and is no new evidence. The mean of what they say
+        // is as sure as one of them may be.
+        for sum in &mut sums {
+            sum.1 /= found.len().max(1) as f64;
+        }
         let probabilities = share(&sums);
         for (sum, probability) in sums.iter_mut().zip(probabilities) {
             sum.1 = probability;

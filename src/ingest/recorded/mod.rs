@@ -1,10 +1,11 @@
 //! Telemetry that others have recorded, made into inputs that can be replayed.
 //!
-//! In: dumps and logs of Prometheus, `VictoriaMetrics` and MQTT, and tables. Out: batches in the order of their times, with ticks between them. Never: a line that cannot
+//! In: dumps and logs of Prometheus, `VictoriaMetrics` and MQTT, traces, and tables. Out: batches in the order of their times, with ticks between them. Never: a line that cannot
 //! be read taken for a value; it is counted and told with its place.
 
 mod metrics;
 mod mosquitto;
+mod spans;
 mod table;
 
 use std::io::Read;
@@ -46,6 +47,12 @@ pub enum Format {
     Mosquitto,
     /// A table: a column a signal, or a row a value.
     Csv,
+    /// Traces as Jaeger's page saves them.
+    Jaeger,
+    /// Spans of Zipkin, version 2.
+    Zipkin,
+    /// Spans of OTLP in JSON, one request a line or one in all.
+    OtlpTraces,
 }
 
 /// A file that cannot be imported.
@@ -158,6 +165,7 @@ impl Recorded {
                     .map(|stem| stem.to_string_lossy().trim_end_matches(".csv").to_owned());
                 table::read(self, text, &name, &stem.unwrap_or_default())
             }
+            Format::Jaeger | Format::Zipkin | Format::OtlpTraces => spans::read(self, text, &name, format),
             Format::Auto => Err("its format cannot be told".into()),
         };
         result.map_err(wrong)?;
@@ -277,6 +285,12 @@ fn guess(text: &str) -> Option<Format> {
             .unwrap_or(line);
         return if line.contains("\"topic\"") && line.contains("\"payload") {
             Some(Format::Mosquitto)
+        } else if head.contains("\"resourceSpans\"") {
+            Some(Format::OtlpTraces)
+        } else if head.contains("\"spanID\"") {
+            Some(Format::Jaeger)
+        } else if head.contains("\"traceId\"") && head.contains("\"localEndpoint\"") {
+            Some(Format::Zipkin)
         } else if head.contains("\"timestamps\"") || line.contains("\"timestamps\"") {
             Some(Format::VictoriaMetrics)
         } else if head.contains("\"resultType\"") || head.contains("\"metric\"") {
@@ -295,10 +309,10 @@ fn guess(text: &str) -> Option<Format> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn read(name: &str, text: &str, entity: Option<&str>) -> (Vec<String>, u64, Format) {
+    pub(super) fn read(name: &str, text: &str, entity: Option<&str>) -> (Vec<String>, u64, Format) {
         let (dir, catalog) = (tempfile::tempdir().unwrap(), Catalog::new());
         let path = dir.path().join(name);
         std::fs::write(&path, text).unwrap();

@@ -1,4 +1,4 @@
-//! The messages of OTLP's metrics, for protobuf and for JSON alike.
+//! The messages of OTLP's metrics, and what its spans share with them, for protobuf and for JSON alike.
 //!
 //! <https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/metrics/v1/metrics.proto>
 
@@ -14,6 +14,8 @@ macro_rules! message {
         pub struct $name { $($(#[$attribute])* pub $field: $kind,)* }
     };
 }
+
+pub(super) use message;
 
 message! {
     /// What is sent.
@@ -150,7 +152,7 @@ impl Whole {
     }
 }
 
-fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+pub(super) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     Whole::deserialize(deserializer)?.value()
 }
 
