@@ -95,18 +95,8 @@ pub struct Expected {
 }
 
 impl Truth {
-    /// Is that the right verdict? It must be of that fault at that place. A move may call the fault by another name that has the same cure at the same place:
-    /// whether a process was killed or hangs, leaving it is right; leaving it for a fault elsewhere is not.
-    pub fn met_by(&self, verdict: &Verdict) -> bool {
-        let expected = &self.verdict;
-        let gate = verdict.refusal.as_ref().map(|refusal| refusal.gate.as_str());
-        let same_place = verdict.entity.as_ref() == Some(&self.entity);
-        let same_cause = same_place && verdict.fault.as_ref() == Some(&self.fault);
-        let same_cure = same_place && verdict.remedy == self.cured_by;
-        verdict.at >= self.onset
-            && (same_cause || expected.decision == Decision::Act && same_cure)
-            && verdict.decision == expected.decision
-            && (expected.service.is_none() || verdict.service == expected.service)
-            && (expected.gate.is_none() || expected.gate.as_deref() == gate)
+    /// Does it name this fault at its place?
+    pub fn is_named_by(&self, verdict: &Verdict) -> bool {
+        verdict.fault.as_ref() == Some(&self.fault) && verdict.entity.as_ref() == Some(&self.entity)
     }
 }

@@ -258,32 +258,38 @@ fn metrics(recorded: &[(PathBuf, Vec<Testimony>)]) -> Result<Option<Metrics>, St
     }))
 }
 
-/// Fits on every other capsule, measures on the rest, and keeps what is fitted to all.
+/// Parts of a cross-validation.
+const FOLDS: usize = 5;
+
+/// Fits on all parts but one, measures on that one, in turn, and keeps what is fitted to all. Capsules of one name are in one part: the same case acted out
+/// with another noise is no new case.
 fn reliability(args: &Args, output: Output) -> Outcome {
     let paths: Vec<PathBuf> = args.paths.iter().flat_map(|path| capsules::find(path)).collect();
     let raw = Reliability::default();
-    let mut halves: [Vec<Judgement>; 2] = [Vec::new(), Vec::new()];
+    let mut parts: [Vec<Judgement>; FOLDS] = Default::default();
     let mut incidents = 0;
-    for (path, at) in paths.iter().zip(0..) {
+    for path in &paths {
         let judged = capsules::judge(path, With::Reliability(&raw)).map_err(|error| error.to_string())?;
         incidents += judged.scored.len();
-        halves[at % 2].extend(judged.judgements);
+        let part = (fnv1a(FNV, &judged.name) % FOLDS as u64) as usize;
+        parts[part].extend(judged.judgements);
     }
-    let all: Vec<Judgement> = halves.concat();
+    let all: Vec<Judgement> = parts.concat();
     if all.is_empty() {
         return Err("no labelled incident is in these capsules".into());
     }
     let (mut before, mut after) = (Vec::new(), Vec::new());
-    for half in 0..2 {
-        let points = Reliability::fit(&halves[1 - half], DRAWN_BY);
+    for (number, part) in parts.iter().enumerate() {
+        let others = parts.iter().enumerate().filter(|(other, _)| *other != number);
+        let others: Vec<Judgement> = others.flat_map(|(_, judgements)| judgements.iter().copied()).collect();
+        let points = Reliability::fit(&others, DRAWN_BY);
         let fitted = Reliability {
             points,
             ..Reliability::default()
         };
-        before.extend(halves[half].iter().copied());
+        before.extend(part.iter().copied());
         after.extend(
-            halves[half]
-                .iter()
+            part.iter()
                 .map(|(weight, said, right)| (*weight, fitted.of(*said), *right)),
         );
     }
@@ -311,7 +317,7 @@ fn reliability(args: &Args, output: Output) -> Outcome {
         println!("{:#}", json!(model));
     } else {
         println!(
-            "{} judgements of {incidents} incidents; on the half that was not fitted to: calibration error {:.3} before, {:.3} after; Brier {:.3}, {:.3}",
+            "{} judgements of {incidents} incidents; on parts that were not fitted to: calibration error {:.3} before, {:.3} after; Brier {:.3}, {:.3}",
             model.judgements,
             model.metrics.calibration_error_before,
             model.metrics.calibration_error_after,

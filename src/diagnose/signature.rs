@@ -2,7 +2,7 @@
 //!
 //! What a stretch of time looks like against the normal run: how far each signal has shifted, how much it swings, how rough it is. A fault's signature is the
 //! mean of that over its training run; a new stretch is the fault's whose signature it resembles most (Gaussian naive Bayes with one spread for all faults,
-//! which needs no more than one run of each). Features of one machine hang together, so their evidence is tempered until they are as sure as they are right, by cross-validation within the training runs.
+//! which needs no more than one run of each). Features of one machine hang together, so their evidence is tempered, by cross-validation within the training runs.
 
 /// What is added to a spread before its logarithm is taken, in normal spreads: below it nothing can be told from rounding.
 const FLOOR: f64 = 0.05;
@@ -16,13 +16,15 @@ const VARIANCE_MIN: f64 = 0.05;
 /// Stretches of training are taken every so many rows.
 const STEP: usize = 10;
 
-/// Parts of each training run, each of which is named by signatures of the others.
-const FOLDS: usize = 4;
+/// Temperatures from one up to this are tried, in so many steps.
+const HOTTEST: f64 = 512.0;
+const TRIED: u32 = 240;
 
-/// Between these the temperature lies, and so often their range is halved.
-const COLDEST: f64 = 1.0;
-const HOTTEST: f64 = 4096.0;
-const HALVINGS: usize = 40;
+/// Cases that were wrong before any was seen.
+const WRONG_BEFOREHAND: f64 = 0.5;
+
+/// Nothing is impossible.
+const LEAST: f64 = 1e-6;
 
 /// See the module.
 pub struct Signatures {
@@ -33,6 +35,29 @@ pub struct Signatures {
     faults: Vec<(String, Vec<f64>)>,
     variance: Vec<f64>,
     temperature: f64,
+    run_temperature: f64,
+}
+
+/// A stretch or a run that was not learned from: which fault it is of, its weight, its scores.
+type Held = (usize, f64, Vec<f64>);
+
+/// The temperature by which what was held back surprises least.
+fn least_surprise(held: &[Held]) -> f64 {
+    let weight: f64 = held.iter().map(|(_, weight, _)| weight).sum();
+    let surprise = |temperature: f64| {
+        let (mut truth, mut doubt) = (0.0, 0.0);
+        for (right, weight, scores) in held {
+            let probabilities = super::calibrate::probabilities(scores, temperature);
+            let top = probabilities.iter().copied().fold(0.0, f64::max);
+            truth -= weight * probabilities.get(*right).copied().unwrap_or(0.0).max(LEAST).ln();
+            doubt -= weight * (1.0 - top).max(LEAST).ln();
+        }
+        truth + WRONG_BEFOREHAND * doubt / weight.max(LEAST)
+    };
+    let tried = (0..=TRIED).map(|step| (HOTTEST.ln() * f64::from(step) / f64::from(TRIED)).exp());
+    tried
+        .min_by(|a, b| surprise(*a).total_cmp(&surprise(*b)))
+        .unwrap_or(1.0)
 }
 
 /// Rows in time, columns signals.
@@ -56,6 +81,7 @@ impl Signatures {
             faults: Vec::new(),
             variance: Vec::new(),
             temperature: 1.0,
+            run_temperature: 1.0,
         };
         let stretches: Vec<(&str, Vec<Vec<f64>>)> = runs
             .iter()
@@ -65,69 +91,48 @@ impl Signatures {
         if stretches.len() < 2 {
             return None;
         }
-        let temperature = learned.cross_validated(&stretches);
+        let (temperature, run_temperature) = learned.cross_validated(&stretches);
         let whole: Vec<(&str, &[Vec<f64>])> = stretches.iter().map(|(name, all)| (*name, all.as_slice())).collect();
         learned.fit(&whole);
         learned.temperature = temperature;
+        learned.run_temperature = run_temperature;
         Some(learned)
     }
 
-    /// The temperature at which signatures are as sure as they are right, by cross-validation within the training runs: each part of each run is named by signatures
-    /// of the other parts that do not overlap with it. How often they are right is told by the rule of succession (Laplace), for so few parts prove
-    /// little; and every part of a run counts once, however many stretches it has, because those are all but the same.
-    fn cross_validated(&mut self, stretches: &[(&str, Vec<Vec<f64>>)]) -> f64 {
+    /// Temperatures for stretches and for whole runs, by cross-validation within the training runs: each stretch is scored by signatures of all others that do
+    /// not overlap with it, and a run by the mean over its stretches, for those share its noise and its plant and are all but one piece of evidence. The
+    /// temperature is that of the least surprise at the truth (temperature scaling; Guo et al., ICML 2017), with half a case that is wrong however
+    /// sure it is called (Jeffreys): a handful of runs that are all named rightly prove no certainty.
+    fn cross_validated(&mut self, stretches: &[(&str, Vec<Vec<f64>>)]) -> (f64, f64) {
         let apart = self.length / STEP;
-        // Of each part: the scores of its stretches, and at which place the right one is.
-        let mut parts: Vec<(usize, Vec<Vec<f64>>)> = Vec::new();
-        for fold in 0..FOLDS {
-            let block = |all: &[Vec<f64>]| (all.len() * fold / FOLDS)..(all.len() * (fold + 1) / FOLDS);
-            let rest: Vec<(&str, Vec<Vec<f64>>)> = stretches
-                .iter()
-                .map(|(name, all)| {
-                    let block = block(all);
-                    let far = |place: &usize| place + apart <= block.start || *place >= block.end + apart;
-                    let kept = (0..all.len()).filter(far).map(|place| all[place].clone());
-                    (*name, kept.collect())
-                })
-                .collect();
-            if rest.iter().any(|(_, kept)| kept.is_empty()) {
-                continue;
-            }
-            let rest: Vec<(&str, &[Vec<f64>])> = rest.iter().map(|(name, kept)| (*name, kept.as_slice())).collect();
-            self.fit(&rest);
-            for (place, (_, all)) in stretches.iter().enumerate() {
-                let scores: Vec<Vec<f64>> = all[block(all)].iter().map(|stretch| self.scores(stretch)).collect();
-                if !scores.is_empty() {
-                    parts.push((place, scores));
+        let (mut single, mut whole): (Vec<Held>, Vec<Held>) = (Vec::new(), Vec::new());
+        for (right, (_, all)) in stretches.iter().enumerate() {
+            let mut scores: Vec<Vec<f64>> = Vec::new();
+            for (held, stretch) in all.iter().enumerate() {
+                let far: Vec<Vec<f64>> = (0..all.len())
+                    .filter(|other| other.abs_diff(held) >= apart)
+                    .map(|other| all[other].clone())
+                    .collect();
+                if far.is_empty() {
+                    continue;
                 }
+                let rest = |(place, (name, of_run)): (usize, &(&'_ str, Vec<Vec<f64>>))| {
+                    let kept = if place == right { far.clone() } else { of_run.clone() };
+                    ((*name).to_owned(), kept)
+                };
+                let rest: Vec<(String, Vec<Vec<f64>>)> = stretches.iter().enumerate().map(rest).collect();
+                let rest: Vec<(&str, &[Vec<f64>])> =
+                    rest.iter().map(|(name, kept)| (name.as_str(), kept.as_slice())).collect();
+                self.fit(&rest);
+                scores.push(self.scores(stretch));
             }
+            let Some(width) = scores.first().map(Vec::len) else { continue };
+            let count = scores.len() as f64;
+            let mean = |place: usize| scores.iter().map(|scores| scores[place]).sum::<f64>() / count;
+            whole.push((right, 1.0, (0..width).map(mean).collect()));
+            single.extend(scores.into_iter().map(|scores| (right, 1.0 / count, scores)));
         }
-        if parts.is_empty() {
-            return COLDEST;
-        }
-        let mean = |values: &mut dyn Iterator<Item = f64>| {
-            let (count, sum) = values.fold((0.0, 0.0), |(count, sum), value| (count + 1.0, sum + value));
-            sum / f64::max(count, 1.0)
-        };
-        let best = |scores: &[f64]| (0..scores.len()).max_by(|a, b| scores[*a].total_cmp(&scores[*b]));
-        let share = |(place, scores): &(usize, Vec<Vec<f64>>)| {
-            mean(&mut scores.iter().map(|scores| f64::from(u8::from(best(scores) == Some(*place)))))
-        };
-        let right: f64 = parts.iter().map(share).sum();
-        let wanted = (right + 1.0) / (parts.len() as f64 + 2.0);
-        let sure = |temperature: f64| {
-            let top = |scores: &Vec<f64>| {
-                let probabilities = super::calibrate::probabilities(scores, temperature);
-                probabilities.into_iter().fold(0.0, f64::max)
-            };
-            mean(&mut parts.iter().map(|(_, scores)| mean(&mut scores.iter().map(top))))
-        };
-        let (mut cold, mut hot) = (COLDEST, HOTTEST);
-        for _ in 0..HALVINGS {
-            let between = f64::sqrt(cold * hot);
-            if sure(between) > wanted { cold = between } else { hot = between }
-        }
-        f64::sqrt(cold * hot)
+        (least_surprise(&single), least_surprise(&whole))
     }
 
     fn fit(&mut self, stretches: &[(&str, &[Vec<f64>])]) {
@@ -185,6 +190,19 @@ impl Signatures {
 
     fn tempered(&self, features: &[f64], temperature: f64) -> Vec<(&str, f64)> {
         let probabilities = super::calibrate::probabilities(&self.scores(features), temperature);
+        let names = self.faults.iter().map(|(name, _)| name.as_str());
+        names.zip(probabilities).collect()
+    }
+
+    /// How probable each fault is for a run as a whole; nothing of a run that is too short.
+    pub fn whole_run(&self, rows: &Rows, step: usize) -> Vec<(&str, f64)> {
+        let scores: Vec<Vec<f64>> = self.stretches(rows, step).iter().map(|one| self.scores(one)).collect();
+        let Some(width) = scores.first().map(Vec::len) else {
+            return Vec::new();
+        };
+        let mean = |place: usize| scores.iter().map(|scores| scores[place]).sum::<f64>() / scores.len() as f64;
+        let means: Vec<f64> = (0..width).map(mean).collect();
+        let probabilities = super::calibrate::probabilities(&means, self.run_temperature);
         let names = self.faults.iter().map(|(name, _)| name.as_str());
         names.zip(probabilities).collect()
     }

@@ -115,6 +115,7 @@ fn nameless(args: &Args, output: Output) -> Outcome {
             .per_case
             .iter()
             .map(|case| {
+                let case = &case.scored;
                 vec![
                     case.rank.map_or_else(|| "-".to_owned(), |rank| rank.to_string()),
                     case.name.clone(),

@@ -24,7 +24,7 @@ const SICK_MAX: usize = 24;
 const NODES_MAX: usize = 64;
 
 /// Suspects that are told.
-const TOLD: usize = 5;
+const TOLD: usize = 6;
 
 /// One less likely than this is not worth a line.
 const WORTH_A_LINE: f64 = 0.02;
@@ -44,6 +44,9 @@ pub struct Suspect {
     pub kind: Option<String>,
     /// What speaks for it.
     pub why: Vec<String>,
+    /// How much, by the sort of evidence, before it is weighed ([`Weights`]).
+    #[serde(default)]
+    pub nats: [f64; Weights::SORTS],
 }
 
 /// See the module.
@@ -208,6 +211,7 @@ fn told(cases: BTreeMap<EntityName, Case>, weights: &Weights, at: Timestamp) -> 
                 probability: probability.min(CERTAIN),
                 kind: case.kind,
                 why: case.why.into_iter().map(|(_, why)| why).collect(),
+                nats: case.nats,
             }
         })
         .filter(|suspect| suspect.probability >= WORTH_A_LINE)
@@ -243,5 +247,114 @@ impl Suspects {
             .collect();
         lines.push(format!("{:.2}  none of these", self.elsewhere));
         lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::{Course, Point, Vital};
+    use crate::model::{EdgeKind, Evidence, SymptomKey, SymptomKind, TopologyChange};
+
+    const ONSET: i64 = 1_000_000;
+
+    /// Signals of everybody: a level until the trouble begins, and another from then on.
+    struct Signals(Vec<(&'static str, &'static str, f64, f64)>);
+
+    impl Vitals for Signals {
+        fn vital(&self, _: &str) -> Vital {
+            Vital::default()
+        }
+
+        fn courses(&self, of: &BTreeSet<EntityName>) -> Vec<Course> {
+            let course = |(entity, signal, before, after): &(&str, &str, f64, f64)| Course {
+                entity: (*entity).into(),
+                signal: (*signal).into(),
+                points: (-30..20)
+                    .map(|second| {
+                        let level = if second < 0 { before } else { after };
+                        let noise = f64::from((second * 7) % 5) / 100.0;
+                        Point {
+                            at: Timestamp::from_secs(ONSET + i64::from(second)),
+                            value: (level * (1.0 + noise)) as f32,
+                            surprise: 0.0,
+                        }
+                    })
+                    .collect(),
+            };
+            let all = self.0.iter().filter(|(entity, ..)| of.contains(*entity));
+            all.map(course).collect()
+        }
+    }
+
+    fn shop() -> Topology {
+        let mut topology = Topology::new();
+        for (from, to) in [("front", "cart"), ("front", "ads"), ("cart", "store")] {
+            topology.apply(&TopologyChange::Edge {
+                from: from.into(),
+                edge: EdgeKind::DependsOn,
+                to: to.into(),
+            });
+        }
+        topology
+    }
+
+    fn symptom(entity: &str, signal: &str, after: i64) -> Symptom {
+        let onset = Timestamp::from_secs(ONSET + after);
+        Symptom {
+            key: SymptomKey {
+                entity: entity.into(),
+                kind: SymptomKind::Anomaly,
+                signal: signal.into(),
+            },
+            severity: Severity::Warning,
+            onset,
+            raised: onset,
+            score: 0.9,
+            evidence: Evidence::default(),
+            detector: "test".into(),
+        }
+    }
+
+    fn ranked(symptoms: &[&Symptom], signals: &Signals) -> Suspects {
+        let topology = shop();
+        let matter = Matter {
+            symptoms,
+            links: &[],
+            topology: &topology,
+            vitals: signals,
+            now: Timestamp::from_secs(ONSET + 19),
+        };
+        suspects(&matter, &Weights::default())
+    }
+
+    #[test]
+    fn who_is_slower_than_its_callees_explain_is_suspected_before_its_callers() {
+        let latency = "request_latency_seconds";
+        let signals = Signals(vec![
+            ("front", latency, 0.30, 0.90),
+            ("cart", latency, 0.20, 0.80),
+            ("store", latency, 0.05, 0.65),
+            ("ads", latency, 0.04, 0.04),
+        ]);
+        let symptoms = [symptom("front", latency, 1), symptom("cart", latency, 0)];
+        let found = ranked(&symptoms.iter().collect::<Vec<_>>(), &signals);
+        let names: Vec<&str> = found.suspects.iter().map(|suspect| suspect.entity.as_str()).collect();
+        // It shows no symptom itself: its signals name it.
+        assert_eq!(names.first(), Some(&"store"), "{found:?}");
+        assert!(!names.contains(&"ads"));
+        let sum: f64 = found.suspects.iter().map(|suspect| suspect.probability).sum();
+        assert!(sum + found.elsewhere <= 1.0 + 1e-9);
+        assert!(found.suspects[0].probability <= CERTAIN);
+    }
+
+    #[test]
+    fn without_any_signal_the_symptoms_and_the_graph_speak() {
+        let symptoms = [symptom("front", "x", 4), symptom("cart", "x", 3), symptom("store", "x", 0)];
+        let found = ranked(&symptoms.iter().collect::<Vec<_>>(), &Signals(Vec::new()));
+        assert_eq!(found.suspects[0].entity.as_str(), "store");
+        assert!(found.lines()[0].contains("2 of 2 others stand on it"), "{:?}", found.lines());
+        assert!(found.lines().last().is_some_and(|line| line.ends_with("none of these")));
+        assert!(ranked(&[], &Signals(Vec::new())).suspects.is_empty());
     }
 }

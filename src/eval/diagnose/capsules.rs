@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use super::right;
 use super::score::{Figures, Scored, calibration_error_of};
 use crate::agent::engine_setup;
 use crate::capsule::{Capsule, Truth};
@@ -196,6 +197,7 @@ pub fn judge(path: &Path, with: With<'_>) -> Result<Judged, CapsuleProblem> {
         wrong: Vec::new(),
     };
     let finals = finals(&log);
+    let topology = right::topology(&capsule);
     for truth in &manifest.truth {
         let incident = meant(truth, &finals);
         let scored = scored(&judged.name, truth, incident, seconds);
@@ -206,9 +208,7 @@ pub fn judge(path: &Path, with: With<'_>) -> Result<Judged, CapsuleProblem> {
                 .push(format!("{truth} is not named first but {}", scored.first));
         }
         judged.scored.push(scored);
-        let verdict = log
-            .iter()
-            .any(|record| matches!(record, Record::Verdict { verdict } if truth.met_by(verdict)));
+        let verdict = right::verdict(truth, &log, &topology).is_some();
         if !verdict {
             let wanted = &truth.verdict;
             let gate = wanted.gate.as_deref().unwrap_or("any gate");

@@ -7,6 +7,7 @@ mod case;
 mod nezha;
 mod petshop;
 mod rcaeval;
+pub mod right;
 pub mod score;
 pub mod table;
 pub mod tep;

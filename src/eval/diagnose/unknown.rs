@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::capsules::{self, CapsuleProblem, With};
 use super::score::{Figures, Scored};
 use crate::capsule::{Capsule, Truth};
-use crate::diagnose::Suspects;
+use crate::diagnose::{Suspect, Suspects};
 use crate::engine::Engine;
 
 /// What came of it.
@@ -23,7 +23,17 @@ pub struct UnknownReport {
     /// Over those with at least two suspects: where one entity alone shows anything, naming it is no art.
     pub several: Figures,
     /// Fault by fault.
-    pub per_case: Vec<Scored>,
+    pub per_case: Vec<UnknownCase>,
+}
+
+/// One fault, and who was suspected.
+#[derive(Debug, Serialize)]
+pub struct UnknownCase {
+    /// How it went.
+    #[serde(flatten)]
+    pub scored: Scored,
+    /// Most probable first.
+    pub suspects: Vec<Suspect>,
 }
 
 /// Scores every capsule at, or in, a folder.
@@ -45,9 +55,10 @@ pub fn run(path: &Path) -> Result<UnknownReport, CapsuleProblem> {
             "no capsule with a known fault is there (a folder with a manifest.yml)".into(),
         ));
     }
-    let several = scored.iter().filter(|case| case.forecasts.len() > 1);
+    let cases = || scored.iter().map(|case: &UnknownCase| &case.scored);
+    let several = cases().filter(|case| case.forecasts.len() > 1);
     Ok(UnknownReport {
-        all: Figures::of(&scored.iter().collect::<Vec<_>>()),
+        all: Figures::of(&cases().collect::<Vec<_>>()),
         several: Figures::of(&several.collect::<Vec<_>>()),
         per_case: scored,
     })
@@ -66,12 +77,12 @@ fn meant<'a>(truth: &Truth, engine: &'a Engine) -> Option<&'a Suspects> {
     engine.suspects(found.id)
 }
 
-fn score(name: &str, truth: &Truth, engine: &Engine, seconds: f64) -> Scored {
+fn score(name: &str, truth: &Truth, engine: &Engine, seconds: f64) -> UnknownCase {
     let suspects = meant(truth, engine);
     let all = suspects.map_or(&[][..], |suspects| &suspects.suspects);
     let rank = all.iter().position(|suspect| suspect.entity == truth.entity);
     let first = all.first();
-    Scored {
+    let scored = Scored {
         name: name.to_owned(),
         truth: truth.entity.to_string(),
         rank: rank.map(|rank| rank + 1),
@@ -86,5 +97,7 @@ fn score(name: &str, truth: &Truth, engine: &Engine, seconds: f64) -> Scored {
             .collect(),
         group: None,
         seconds,
-    }
+    };
+    let suspects = all.to_vec();
+    UnknownCase { scored, suspects }
 }

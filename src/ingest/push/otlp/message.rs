@@ -136,14 +136,16 @@ message! {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Whole {
-    Number(i128),
+    Unsigned(u64),
+    Signed(i64),
     Text(String),
 }
 
 impl Whole {
     fn value<T: TryFrom<i128>, E: serde::de::Error>(self) -> Result<T, E> {
         let value = match self {
-            Self::Number(value) => Some(value),
+            Self::Unsigned(value) => Some(i128::from(value)),
+            Self::Signed(value) => Some(i128::from(value)),
             Self::Text(text) => text.parse().ok(),
         };
         value
