@@ -241,6 +241,7 @@ impl Engine {
         // A clock that was set back must not make the past happen again.
         self.now = self.now.max(now);
         self.take_in_pending();
+        let ordered = effects.start.len() + effects.permits.len();
         let mut alarms = Vec::new();
         self.rules.tick(self.now, &mut alarms);
         if !alarms.is_empty() {
@@ -279,7 +280,10 @@ impl Engine {
         for (plan, step, committed) in std::mem::take(&mut self.asks) {
             self.answer(plan, step, committed, effects);
         }
-        self.plan_ahead(effects);
+        // Whoever waits for an order does not wait for plans that may never be needed.
+        if effects.start.len() + effects.permits.len() == ordered {
+            self.plan_ahead(effects);
+        }
     }
 
     /// What was seen since the last tick, in an order that does not depend on the order of arrival.
