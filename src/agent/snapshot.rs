@@ -9,6 +9,7 @@ use crate::engine::{Engine, Record};
 use crate::model::{EntityName, Incident, IncidentId, Severity};
 
 use super::explaining::Explained;
+use super::moves::Moves;
 
 /// Entities that are shown one by one; of a larger fleet only those that are not well.
 const SHOWN: usize = 2000;
@@ -22,6 +23,7 @@ pub fn snapshot(
     engine: &Engine,
     explained: &mut Explained,
     recent: &VecDeque<Arc<Record>>,
+    moves: &Moves,
     acting: bool,
     trouble: Option<String>,
 ) -> Snapshot {
@@ -57,6 +59,10 @@ pub fn snapshot(
                     None => Health::Unknown,
                 },
                 symptoms: own.into_iter().flatten().map(|(_, line)| line.clone()).collect(),
+                needs: topology
+                    .needs(entity.name.as_str())
+                    .map(|(edge, to)| (edge, to.clone()))
+                    .collect(),
             }
         })
         .collect();
@@ -94,6 +100,7 @@ pub fn snapshot(
         learned: engine.detection().learned(),
         charts,
         topology_version: engine.topology().version(),
+        entities_total: engine.topology().entities().len(),
         entities,
         services,
         incidents: engine.incidents().cloned().collect(),
@@ -101,6 +108,7 @@ pub fn snapshot(
         verdicts: engine.verdicts().cloned().collect(),
         faults: engine.faults().cloned().collect(),
         plans: engine.plans().cloned().collect(),
+        moves: moves.all(),
         recent: recent.iter().cloned().collect(),
     }
 }
