@@ -9,10 +9,10 @@ use serde_json::Value;
 
 /// Platform, what is to be named, and where.
 const PLATFORMS: [(&str, &str, &str); 4] = [
-    ("thingsboard", "device-lost", "pump-b"),
-    ("emqx", "device-lost", "pump-2"),
-    ("home-assistant", "device-lost", "boiler"),
-    ("mosquitto", "device-lost", "pump-2"),
+    ("thingsboard", "device-dead", "pump-b"),
+    ("emqx", "device-dead", "pump-2"),
+    ("home-assistant", "device-dead", "boiler"),
+    ("mosquitto", "device-dead", "pump-2"),
 ];
 
 fn folder(platform: &str) -> PathBuf {

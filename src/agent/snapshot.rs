@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::api::{EntityView, Health, ServiceView, Snapshot};
 use crate::detect::{Chart, Vitals};
 use crate::engine::{Engine, Record};
-use crate::model::{EntityName, Incident, IncidentId, Severity};
+use crate::model::{EdgeKind, EntityName, Incident, IncidentId, Severity};
 
 use super::explaining::Explained;
 use super::moves::Moves;
@@ -47,8 +47,7 @@ pub fn snapshot(
         .chain(not_well.take(ill))
         .map(|entity| {
             let own = symptoms.get(&entity.name);
-            let vital = engine.detection().vital(entity.name.as_str());
-            let seen = vital.last_speech.is_some() || vital.last_reach.is_some();
+            let seen = seen(engine, &entity.name);
             EntityView {
                 name: entity.name.clone(),
                 kind: entity.kind,
@@ -111,6 +110,18 @@ pub fn snapshot(
         moves: moves.all(),
         recent: recent.iter().cloned().collect(),
     }
+}
+
+/// It was heard or reached, or is this agent, or something was heard that speaks through it.
+fn seen(engine: &Engine, name: &EntityName) -> bool {
+    let vital = |name: &EntityName| {
+        let vital = engine.detection().vital(name.as_str());
+        vital.last_speech.is_some() || vital.last_reach.is_some()
+    };
+    let mut through = engine.topology().needed_by(name.as_str());
+    name == engine.agent()
+        || vital(name)
+        || through.any(|(edge, other)| edge == EdgeKind::ConnectsVia && vital(other))
 }
 
 /// Pictures of the signals of an incident.

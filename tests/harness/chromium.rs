@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::{PATIENCE, find};
+use crate::harness::{PATIENCE, find};
 
 /// See the module. Ends with its guard.
 pub struct Browser {
@@ -203,7 +203,7 @@ impl Browser {
     /// Presses Tab until what has the focus says that.
     pub fn tab_to(&mut self, text: &str) {
         let has = format!(
-            "(document.activeElement?.innerText || document.activeElement?.id || '').includes({})",
+            "((e) => e.matches('button, summary, input, select, a') && (e.innerText || e.id).includes({}))(document.activeElement)",
             json!(text)
         );
         for _ in 0..200 {

@@ -4,7 +4,7 @@ import { chart } from "./charts.js";
 import { topology } from "./topology.js";
 import { listen, order } from "./orders.js";
 
-const CARDS = 40, CLOSED = 20, CHIPS = 24, FOUND = 200;
+const CARDS = 8, LINES = 200, CLOSED = 20, CHIPS = 24, FOUND = 200;
 const open = (i) => !i.closed && !i.merged_into;
 const soft = (...kids) => el("p", "soft", ...kids);
 const list = (title, lines, cls) => (lines && lines.length ? [title && el("h4", "", title), el("ul", "", lines.map((line) => el("li", cls || "", line)))] : []);
@@ -64,6 +64,8 @@ function moves({ moves, acting }) {
 
 // -- incidents
 const opened = new Set(), charts = new Map(), welcomed = new Set();
+// A person reads milliseconds at most.
+const tidy = (text) => text.replace(/\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d)\.(\d{3})\d*Z/g, "$1.$2");
 const bar = (h) => el("div", "bar", el("span", "", `${h.fault} at ${h.entity}`),
   svg("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" }, svg("rect", { width: (h.probability * 100).toFixed(1), height: 10 })), el("span", "", h.probability.toFixed(2)));
 function verdict(v, acting) {
@@ -75,7 +77,7 @@ function verdict(v, acting) {
 function evidence(i, told, pictures) {
   if (!told) return null;
   return el("details", { "data-evidence": i.id, "data-key": "evidence", open: opened.has(i.id) ? "open" : null }, el("summary", "", `why: ${told.seen.length} symptoms`),
-    el("div", "charts", pictures.map(chart)), list("Seen", told.seen.slice(0, 40)), told.seen.length > 40 ? soft(`and ${told.seen.length - 40} more`) : null, list("Began together", told.links),
+    el("div", "charts", pictures.map(chart)), list("Seen", told.seen.slice(0, 40).map(tidy)), told.seen.length > 40 ? soft(`and ${told.seen.length - 40} more`) : null, list("Began together", told.links),
     told.causes.slice(0, 3).map((c) => [el("h4", "", c.headline), el("ul", "", c.speaks_for.map((t) => el("li", "", "+ " + t)), c.speaks_against.slice(0, 8).map((t) => el("li", "soft", "− " + t)), (c.paths || []).map((t) => el("li", "soft", t)))]),
     list("Without a part of it", (told.without || []).map((w) => w.text)), list("What would settle it", (told.settle || []).map((o) => `${o.text} ${o.outcomes.map((x) => x.text).join("; ")}`)));
 }
@@ -94,10 +96,11 @@ function happening(s) {
   const over = s.incidents.filter((i) => i.closed && !i.merged_into).sort((a, b) => b.id - a.id);
   // The first one is shown with its reasons; whoever closes them is not asked again.
   if (now.length && !welcomed.size) { welcomed.add(now[0].i.id); opened.add(now[0].i.id); }
-  return { acting: s.acting, now: s.now.slice(0, 18), open: now.slice(0, CARDS), more: now.slice(CARDS).length, over: over.slice(0, CLOSED).map(of), older: over.slice(CLOSED).length };
+  return { acting: s.acting, now: s.now.slice(0, 18), open: now.slice(0, CARDS), more: now.slice(CARDS).map(({ i, verdicts }) => ({ id: i.id, onset: i.onset, text: cause(i), p: i.hypotheses[0] ? i.hypotheses[0].probability : null, verdicts: verdicts.map((v) => `${v.decision}${v.service ? " on " + v.service : ""}`) })), over: over.slice(0, CLOSED).map(of), older: over.slice(CLOSED).length };
 }
 const incidents = ({ acting, now, open, more, over, older }) => [
-  open.length ? open.map((x) => card(x, acting, now + "0Z")) : soft("None is open."), more ? soft(`and ${more} more that are open: jurymast incidents`) : null,
+  open.length ? open.map((x) => card(x, acting, now + "0Z")) : soft("None is open."), more.length ? el("details", { "data-key": "more" }, el("summary", "", `${more.length} more that are open`),
+    el("ul", "", more.slice(0, LINES).map((m) => el("li", { "data-key": m.id }, `#${m.id} `, when(m.onset), ` ${m.text}${m.p === null ? "" : ` (${m.p.toFixed(2)})`}${m.verdicts.length ? ": " + m.verdicts.join(", ") : ""}`)))) : null,
   over.length ? el("details", { "data-key": "closed" }, el("summary", "", `${over.length + older} closed lately`), over.map((x) => card(x, acting, now + "0Z")), older ? soft(`and ${older} older ones`) : null) : null];
 async function look() {
   await Promise.all([...opened].map(async (id) => {
