@@ -76,6 +76,8 @@ pub struct Engine {
     pub(super) held: bool,
     pub(super) unready: Option<(Timestamp, String)>,
     pub(super) approved: BTreeSet<(IncidentId, ServiceName)>,
+    /// With whoever said no.
+    pub(super) denied: BTreeMap<(IncidentId, ServiceName), String>,
     pub(super) verdicts: BTreeMap<(IncidentId, Option<ServiceName>), Verdict>,
     /// Those of them that the last review has reached.
     pub(super) standing: BTreeSet<(IncidentId, Option<ServiceName>)>,
@@ -140,6 +142,7 @@ impl Engine {
             held: false,
             unready: None,
             approved: BTreeSet::new(),
+            denied: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             standing: BTreeSet::new(),
             plans: BTreeMap::new(),
