@@ -219,6 +219,7 @@ impl Engine {
     }
 
     fn take(&mut self, mut batch: Batch) {
+        self.name_owners(&mut batch.events);
         // What others see confirms or denies; symptoms are what this agent sees itself.
         let foreign = |event: &Event| matches!(&event.kind, EventKind::Reach { vantage, .. } if *vantage != self.agent);
         if batch.events.iter().any(foreign) {
@@ -243,6 +244,7 @@ impl Engine {
         self.take_in_pending();
         let mut alarms = Vec::new();
         self.rules.tick(self.now, &mut alarms);
+        self.name_owners(&mut alarms);
         if !alarms.is_empty() {
             self.detection.batch(Batch {
                 samples: Vec::new(),

@@ -51,7 +51,7 @@ impl Play {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let entities: String = entities.iter().map(|entity| format!("    - {entity}\n")).collect();
         let text = format!("topology:\n  entities:\n{entities}services:\n  - {service}\n");
-        let config = Config::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let config = Config::parse(&text).unwrap_or_else(|error| panic!("{error:?}\n{text}"));
         Self {
             service: config.services[0].clone(),
             topology: config.topology(),
