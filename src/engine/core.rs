@@ -222,6 +222,7 @@ impl Engine {
     }
 
     fn take(&mut self, mut batch: Batch) {
+        self.name_owners(&mut batch.events);
         // What others see confirms or denies; symptoms are what this agent sees itself.
         let foreign = |event: &Event| matches!(&event.kind, EventKind::Reach { vantage, .. } if *vantage != self.agent);
         if batch.events.iter().any(foreign) {
@@ -247,6 +248,7 @@ impl Engine {
         let ordered = effects.start.len() + effects.permits.len();
         let mut alarms = Vec::new();
         self.rules.tick(self.now, &mut alarms);
+        self.name_owners(&mut alarms);
         if !alarms.is_empty() {
             self.detection.batch(Batch {
                 samples: Vec::new(),
