@@ -72,7 +72,9 @@ fn case(services: usize, culprit: usize, after: usize) -> Evidence {
                 name: format!("{measure:?}"),
                 series: Series {
                     before: (0..120).map(value).collect(),
-                    after: (0..after).map(|row| value(row + 120) * if faulty { 4.0 } else { 1.0 }).collect(),
+                    after: (0..after)
+                        .map(|row| value(row + 120) * if faulty { 4.0 } else { 1.0 })
+                        .collect(),
                 },
             });
         }
@@ -121,11 +123,20 @@ fn tables(cases: &[(usize, Evidence)], dir: &Path) -> std::io::Result<()> {
             .map(|signal| format!("service-{}_{}", signal.node, signal.name))
             .collect();
         let mut text = names.join(",") + "\n";
-        let rows = evidence.signals.first().map_or(0, |signal| signal.series.before.len() + AFTER);
+        let rows = evidence
+            .signals
+            .first()
+            .map_or(0, |signal| signal.series.before.len() + AFTER);
         for row in 0..rows {
             for (place, signal) in evidence.signals.iter().enumerate() {
                 let series = &signal.series;
-                let value = series.before.iter().chain(&series.after).nth(row).copied().unwrap_or(f64::NAN);
+                let value = series
+                    .before
+                    .iter()
+                    .chain(&series.after)
+                    .nth(row)
+                    .copied()
+                    .unwrap_or(f64::NAN);
                 let _ = write!(text, "{}{value}", if place > 0 { "," } else { "" });
             }
             text.push('\n');
@@ -154,7 +165,12 @@ fn beside_baro(services: usize) {
                 let begun = Instant::now();
                 for (culprit, evidence) in &cases {
                     let ranking = black_box(diagnose(black_box(evidence)));
-                    right += usize::from(ranking.nodes.first().is_some_and(|first| first.node == format!("service-{culprit}")));
+                    right += usize::from(
+                        ranking
+                            .nodes
+                            .first()
+                            .is_some_and(|first| first.node == format!("service-{culprit}")),
+                    );
                 }
                 begun.elapsed().as_secs_f64() * 1e3 / cases.len() as f64
             })

@@ -88,10 +88,17 @@ fn what_an_operator_confirms_is_learned_from() {
     assert!(!patterns().contains("resembles:"));
     let taught = jurymast(dir.path(), &["learn", "twice.jsonl", "--into", "models", "-o", "json"]);
     let taught: Value = serde_json::from_slice(&taught.stdout).unwrap();
-    assert_eq!((&taught["classifier"]["incidents"], &taught["classifier"]["faults"]), (&6.into(), &2.into()));
+    assert_eq!(
+        (&taught["classifier"]["incidents"], &taught["classifier"]["faults"]),
+        (&6.into(), &2.into())
+    );
     assert!(patterns().contains("resembles:") && patterns().contains("own refused:"));
     let checked = jurymast(dir.path(), &["check", "config", "learned.yml"]);
     assert!(checked.status.success(), "{}", told(&checked));
     let back = jurymast(dir.path(), &["learn", "--rollback", "--into", "models"]);
-    assert!(back.status.success() && !patterns().contains("resembles:"), "{}", told(&back));
+    assert!(
+        back.status.success() && !patterns().contains("resembles:"),
+        "{}",
+        told(&back)
+    );
 }

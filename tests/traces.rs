@@ -102,13 +102,21 @@ async fn spans_are_taken_in_every_form_and_answered_as_each_protocol_says() {
     let (status, body) = agent.json("/v1/traces", &bad).await;
     let told: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!((status, &told["partialSuccess"]["rejectedSpans"]), (200, &json!("1")));
-    assert!(told["partialSuccess"]["errorMessage"].as_str().unwrap().contains("spanId"));
+    assert!(
+        told["partialSuccess"]["errorMessage"]
+            .as_str()
+            .unwrap()
+            .contains("spanId")
+    );
     // An empty request in protobuf, and one that is none.
     assert_eq!(
         agent.post("/v1/traces", "application/x-protobuf", Vec::new()).await,
         (200, Vec::new())
     );
-    assert_eq!(agent.post("/v1/traces", "application/x-protobuf", vec![0xff]).await.0, 400);
+    assert_eq!(
+        agent.post("/v1/traces", "application/x-protobuf", vec![0xff]).await.0,
+        400
+    );
     let zipkin = json!([
         {"traceId": "ab", "id": "1", "kind": "CLIENT", "name": "get", "duration": 9000, "localEndpoint": {"serviceName": "front"}},
         {"traceId": "ab", "id": "1", "shared": true, "kind": "SERVER", "name": "get", "duration": 5000, "localEndpoint": {"serviceName": "back"}},
@@ -141,7 +149,8 @@ async fn spans_are_taken_in_every_form_and_answered_as_each_protocol_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_seen_in_traces_decides_what_is_named() {
-    let rules = "detect: {threshold: [{name: slow-shop, signal: span_latency_seconds, above: 1}, {name: slow-store, signal: query_duration_seconds, above: 1}]}";
+    // What the store is stands in the config; who needs it does not.
+    let rules = "topology: {entities: [{name: store, kind: database}]}\ndetect: {threshold: [{name: slow-shop, signal: span_latency_seconds, above: 1}, {name: slow-store, signal: query_duration_seconds, above: 1}]}";
     let (taught, untaught) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let arguments = ["record", "-c", "jurymast.yml", "--out", "capsule", "--for", "50s"];
     let learns = Agent::start(taught.path(), &arguments, rules);
@@ -175,7 +184,11 @@ async fn a_call_seen_in_traces_decides_what_is_named() {
     }
     let top = |incident: &Value| {
         let top = &incident["hypotheses"][0];
-        format!("{}@{}", top["fault"].as_str().unwrap_or("?"), top["entity"].as_str().unwrap_or("?"))
+        format!(
+            "{}@{}",
+            top["fault"].as_str().unwrap_or("?"),
+            top["entity"].as_str().unwrap_or("?")
+        )
     };
     let begin = Instant::now();
     let named = loop {
@@ -187,7 +200,10 @@ async fn a_call_seen_in_traces_decides_what_is_named() {
     };
     assert_eq!(named, "database-slow@store", "{:#?}", learns.incidents());
     let alone = of_shop(&does_not).map(|incident| top(&incident)).unwrap_or_default();
-    assert!(alone.ends_with("@shop"), "without the edge the shop is blamed itself: {alone}");
+    assert!(
+        alone.ends_with("@shop"),
+        "without the edge the shop is blamed itself: {alone}"
+    );
     // What was learned from spans is among the recorded inputs: the same is decided again, byte for byte.
     let capsule = taught.path().join("capsule");
     wait_up_to(Duration::from_secs(90), "the recording is over", || {

@@ -240,7 +240,9 @@ fn metrics(recorded: &[(PathBuf, Vec<Testimony>)]) -> Result<Option<Metrics>, St
     let (mut before, mut after): (Vec<Judged>, Vec<Judged>) = (Vec::new(), Vec::new());
     for half in 0..2 {
         let of_half = |wanted: usize| recorded.iter().enumerate().filter(move |(at, _)| at % 2 == wanted);
-        let shown: Vec<Testimony> = of_half(1 - half).flat_map(|(_, (_, shown))| shown.iter().cloned()).collect();
+        let shown: Vec<Testimony> = of_half(1 - half)
+            .flat_map(|(_, (_, shown))| shown.iter().cloned())
+            .collect();
         let (taught, (looks, _)) = (lessons(&shown), looks(&shown));
         for (_, (path, _)) in of_half(half) {
             let judge = |with: With<'_>| capsules::judge(path, with).map_err(|error| error.to_string());

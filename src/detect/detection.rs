@@ -412,4 +412,3 @@ fn course_of(chart: &Chart) -> Course {
 
 /// With more series than this the last values of an entity's signals are not looked for.
 const SEARCHED_MAX: usize = 100_000;
-

@@ -77,9 +77,9 @@ impl Diagnosis {
                 continue;
             }
             let known = self.suspects.get(&incident.id);
-            if known.is_some_and(|known| {
-                now.since(known.at) < SUSPECT_EVERY || now.since(incident.opened) >= SUSPECT_UNTIL
-            }) {
+            if known
+                .is_some_and(|known| now.since(known.at) < SUSPECT_EVERY || now.since(incident.opened) >= SUSPECT_UNTIL)
+            {
                 continue;
             }
             let found = weigh_suspects(incident, now, topology, vitals, &Weights::default());

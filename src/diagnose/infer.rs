@@ -173,7 +173,12 @@ pub fn causes<'a>(
             let told = weigh(w.pattern, &w.entity, seen.as_ref()?, scene, settings, notes)?;
             let mut cause = told.into_hypothesis(*probability);
             let incidents = w.pattern.resembles.as_ref().map_or(0, |learned| learned.incidents);
-            let said = |how: &str| format!("by what {incidents} confirmed incidents looked like it is {how} probable ({:+.1} nats)", w.looks);
+            let said = |how: &str| {
+                format!(
+                    "by what {incidents} confirmed incidents looked like it is {how} probable ({:+.1} nats)",
+                    w.looks
+                )
+            };
             if w.looks >= TOLD_LOOKS {
                 cause.evidence_for.push(said("more"));
             } else if w.looks <= -TOLD_LOOKS {

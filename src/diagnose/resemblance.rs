@@ -172,7 +172,10 @@ mod tests {
             evidence: Evidence::default(),
             detector: "test".into(),
         };
-        let (db, app) = (symptom("db", SymptomKind::Refused), symptom("app-1", SymptomKind::Failing));
+        let (db, app) = (
+            symptom("db", SymptomKind::Refused),
+            symptom("app-1", SymptomKind::Failing),
+        );
         let siblings = Siblings::from([("app-1".into(), vec!["app-2".into()])]);
         let of_db = features(&[&db, &app], &"db".into(), &topology, &siblings);
         assert_eq!((of_db["own refused"], of_db["below failing"]), (1.0, 0.5));
@@ -189,7 +192,10 @@ mod tests {
             bias: 0.0,
             weights: BTreeMap::from([("own refused".to_owned(), weight)]),
         };
-        let learned = BTreeMap::from([("service-crashed".to_owned(), row(9.0)), ("host-down".to_owned(), row(-9.0))]);
+        let learned = BTreeMap::from([
+            ("service-crashed".to_owned(), row(9.0)),
+            ("host-down".to_owned(), row(-9.0)),
+        ]);
         let taught = library.with_resemblances(&learned);
         let features = BTreeMap::from([("own refused".to_owned(), 1.0)]);
         let said = taught.resemblance(&features);

@@ -121,12 +121,16 @@ impl Signatures {
                     ((*name).to_owned(), kept)
                 };
                 let rest: Vec<(String, Vec<Vec<f64>>)> = stretches.iter().enumerate().map(rest).collect();
-                let rest: Vec<(&str, &[Vec<f64>])> =
-                    rest.iter().map(|(name, kept)| (name.as_str(), kept.as_slice())).collect();
+                let rest: Vec<(&str, &[Vec<f64>])> = rest
+                    .iter()
+                    .map(|(name, kept)| (name.as_str(), kept.as_slice()))
+                    .collect();
                 self.fit(&rest);
                 scores.push(self.scores(stretch));
             }
-            let Some(width) = scores.first().map(Vec::len) else { continue };
+            let Some(width) = scores.first().map(Vec::len) else {
+                continue;
+            };
             let count = scores.len() as f64;
             let mean = |place: usize| scores.iter().map(|scores| scores[place]).sum::<f64>() / count;
             whole.push((right, 1.0, (0..width).map(mean).collect()));

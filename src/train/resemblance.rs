@@ -57,12 +57,16 @@ pub fn fit(testimonies: &[Testimony]) -> Option<Fitted> {
     let mut right = vec![(0_usize, 0_usize); faults.len()];
     for fold in 0..FOLDS {
         let apart = |place: &usize| place % FOLDS == fold;
-        let learned: Vec<_> = (0..known.len()).filter(|place| !apart(place)).map(|place| known[place]).collect();
+        let learned: Vec<_> = (0..known.len())
+            .filter(|place| !apart(place))
+            .map(|place| known[place])
+            .collect();
         let Some(rows) = solve(&learned, &faults) else { continue };
         for place in (0..known.len()).filter(apart) {
             let (fault, features) = known[place];
             let sum = |row: &Resemblance| {
-                let product = |(name, value): (&String, &f64)| row.weights.get(name).map_or(0.0, |weight| weight * value);
+                let product =
+                    |(name, value): (&String, &f64)| row.weights.get(name).map_or(0.0, |weight| weight * value);
                 row.bias + features.iter().map(product).sum::<f64>()
             };
             let best = rows.iter().max_by(|a, b| sum(a.1).total_cmp(&sum(b.1)));
@@ -99,7 +103,10 @@ fn solve(known: &[(usize, &BTreeMap<String, f64>)], faults: &[&str]) -> Option<B
     let mut rows = BTreeMap::new();
     // Columns follow the order in which linfa names the classes; one may be missing from a part.
     for (column, fault) in fitted.classes().iter().enumerate() {
-        let weights = names.iter().enumerate().map(|(feature, name)| ((*name).clone(), params[(feature, column)]));
+        let weights = names
+            .iter()
+            .enumerate()
+            .map(|(feature, name)| ((*name).clone(), params[(feature, column)]));
         let row = Resemblance {
             incidents: u32::try_from(known.len()).unwrap_or(u32::MAX),
             bias: bias[column],
@@ -139,7 +146,10 @@ mod tests {
             .collect();
         all.push(incident("once", &[("own alert", 1.0)]));
         let fitted = fit(&all).unwrap();
-        assert_eq!(fitted.rows.keys().map(String::as_str).collect::<Vec<_>>(), ["crashed", "slow"]);
+        assert_eq!(
+            fitted.rows.keys().map(String::as_str).collect::<Vec<_>>(),
+            ["crashed", "slow"]
+        );
         assert!(fitted.accuracy > 0.95 && fitted.recall > 0.95, "{fitted:?}");
         assert!(fitted.rows["crashed"].weights["own refused"] > 0.0);
         all.reverse();

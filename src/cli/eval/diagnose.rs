@@ -43,7 +43,11 @@ pub fn run(args: &Args, output: Output) -> Outcome {
     let format = match args.format {
         Layout::Capsule if args.unknown => return nameless(args, output),
         Layout::Capsule => return recorded(args, output),
-        _ if args.unknown => return Err("--unknown goes with --format capsule: the other sets are ranked without patterns anyway".into()),
+        _ if args.unknown => {
+            return Err(
+                "--unknown goes with --format capsule: the other sets are ranked without patterns anyway".into(),
+            );
+        }
         Layout::Tep => return process(args, output),
         Layout::Nezha => Format::Nezha,
         Layout::Petshop => Format::Petshop,

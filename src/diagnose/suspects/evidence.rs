@@ -72,7 +72,11 @@ fn well(measure: Measure, name: &str, mut series: Series) -> (Measure, Series) {
         return (measure, series);
     }
     for value in series.before.iter_mut().chain(&mut series.after) {
-        let good = if measure == Measure::Errors { 1.0 - *value } else { *value };
+        let good = if measure == Measure::Errors {
+            1.0 - *value
+        } else {
+            *value
+        };
         *value = good * 100.0;
     }
     (Measure::Availability, series)

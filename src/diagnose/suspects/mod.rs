@@ -236,7 +236,10 @@ impl Suspects {
             .suspects
             .iter()
             .map(|suspect| {
-                let kind = suspect.kind.as_ref().map_or_else(String::new, |kind| format!(" ({kind})"));
+                let kind = suspect
+                    .kind
+                    .as_ref()
+                    .map_or_else(String::new, |kind| format!(" ({kind})"));
                 format!(
                     "{:.2}  {}{kind}: {}",
                     suspect.probability,
@@ -350,10 +353,18 @@ mod tests {
 
     #[test]
     fn without_any_signal_the_symptoms_and_the_graph_speak() {
-        let symptoms = [symptom("front", "x", 4), symptom("cart", "x", 3), symptom("store", "x", 0)];
+        let symptoms = [
+            symptom("front", "x", 4),
+            symptom("cart", "x", 3),
+            symptom("store", "x", 0),
+        ];
         let found = ranked(&symptoms.iter().collect::<Vec<_>>(), &Signals(Vec::new()));
         assert_eq!(found.suspects[0].entity.as_str(), "store");
-        assert!(found.lines()[0].contains("2 of 2 others stand on it"), "{:?}", found.lines());
+        assert!(
+            found.lines()[0].contains("2 of 2 others stand on it"),
+            "{:?}",
+            found.lines()
+        );
         assert!(found.lines().last().is_some_and(|line| line.ends_with("none of these")));
         assert!(ranked(&[], &Signals(Vec::new())).suspects.is_empty());
     }

@@ -11,9 +11,9 @@ pub mod right;
 pub mod score;
 pub mod table;
 pub mod tep;
-pub mod unknown;
 #[cfg(test)]
 mod tests;
+pub mod unknown;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -105,7 +105,10 @@ mod tests {
             verdict_of(truth, &log, &topology)
         };
         assert!(reached(acted("network-segment-cut", "line", Remedy::Notify), &truth));
-        assert!(!reached(acted("host-down", "host", Remedy::Failover), &truth), "not an act");
+        assert!(
+            !reached(acted("host-down", "host", Remedy::Failover), &truth),
+            "not an act"
+        );
         let act = Truth {
             verdict: Expected {
                 decision: Decision::Act,

@@ -42,7 +42,8 @@ pub fn run(path: &Path) -> Result<UnknownReport, CapsuleProblem> {
     for path in capsules::find(path) {
         let capsule = Capsule::open(&path).map_err(|error| CapsuleProblem::of(&path, error.to_string()))?;
         let begun = Instant::now();
-        let (engine, _) = capsules::replay(&capsule, With::Nothing).map_err(|error| CapsuleProblem::of(&path, error))?;
+        let (engine, _) =
+            capsules::replay(&capsule, With::Nothing).map_err(|error| CapsuleProblem::of(&path, error))?;
         let seconds = begun.elapsed().as_secs_f64();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         for truth in &capsule.manifest.truth {
@@ -71,7 +72,9 @@ fn meant<'a>(truth: &Truth, engine: &'a Engine) -> Option<&'a Suspects> {
         symptoms.any(|symptom| symptom.key.entity == truth.entity) && engine.suspects(incident.id).is_some()
     });
     let found = of_place.or_else(|| {
-        let mut ranked = engine.incidents().filter(|incident| engine.suspects(incident.id).is_some());
+        let mut ranked = engine
+            .incidents()
+            .filter(|incident| engine.suspects(incident.id).is_some());
         ranked.next()
     })?;
     engine.suspects(found.id)

@@ -113,11 +113,18 @@ mod tests {
         .join("\n");
         let (said, bad, format) = read("traces.json", &otlp, None);
         assert_eq!((bad, format), (0, Format::OtlpTraces));
-        assert!(said.iter().any(|one| one.contains("shop") && one.contains("call_latency_seconds")), "{said:?}");
+        assert!(
+            said.iter()
+                .any(|one| one.contains("shop") && one.contains("call_latency_seconds")),
+            "{said:?}"
+        );
         let zipkin = r#"[{"traceId":"0a","id":"01","kind":"SERVER","timestamp":1767225600000000,"duration":5,"localEndpoint":{"serviceName":"shop"}},{"traceId":"0a","id":"x","localEndpoint":{"serviceName":"shop"}}]"#;
         let (said, bad, format) = read("z.json", zipkin, None);
         assert_eq!((bad, format), (1, Format::Zipkin));
-        assert!(said.iter().any(|one| one.contains("span_requests_per_second")), "{said:?}");
+        assert!(
+            said.iter().any(|one| one.contains("span_requests_per_second")),
+            "{said:?}"
+        );
         let jaeger = r#"{"data":[{"traceID":"0a","spans":[{"traceID":"0a","spanID":"01","operationName":"o","startTime":1767225600000000,"duration":5,"processID":"p1"}],"processes":{"p1":{"serviceName":"shop"}}}]}"#;
         assert_eq!(read("j.json", jaeger, None).2, Format::Jaeger);
     }

@@ -26,7 +26,9 @@ impl Shared {
             let due = match request.path {
                 "/v1/traces" => "application/x-protobuf or application/json is due",
                 "/api/v2/spans" => "application/json is due; set the sender's encoding to JSON v2",
-                _ => "application/json is due, as Jaeger's query service gives it out; Thrift is not taken, OTLP is on /v1/traces",
+                _ => {
+                    "application/json is due, as Jaeger's query service gives it out; Thrift is not taken, OTLP is on /v1/traces"
+                }
             };
             return Answer::text(415, due);
         }
@@ -111,7 +113,11 @@ fn told(path: &str, json: bool, reading: &Reading) -> Answer {
         }
         Some(error) => Answer::text(
             202,
-            format!("{} spans taken, {} refused: {error}", reading.work.len(), reading.refused),
+            format!(
+                "{} spans taken, {} refused: {error}",
+                reading.work.len(),
+                reading.refused
+            ),
         ),
     }
 }

@@ -153,7 +153,10 @@ mod tests {
           "processes":{"p1":{"serviceName":"shop","tags":[{"key":"hostname","value":"h1"}]}}}]}"#;
         let reading = read(body.as_bytes(), &[]).unwrap();
         assert_eq!((reading.work.len(), reading.refused), (2, 1));
-        assert_eq!((reading.work[0].service.as_str(), reading.work[0].parent), ("shop", None));
+        assert_eq!(
+            (reading.work[0].service.as_str(), reading.work[0].parent),
+            ("shop", None)
+        );
         let call = &reading.work[1];
         assert_eq!((call.parent, call.failed), (Some(1), true));
         assert_eq!(call.peer, Some(("store".into(), EntityKind::Database)));

@@ -133,16 +133,15 @@ fn one_who_sends_no_spans_is_known_from_who_asks_and_a_queue_is_no_call() {
         },
         at(1),
     );
-    bench
-        .weaver
-        .take(&work("shop", 2, None, Role::Producer, 0.1), at(1));
-    bench
-        .weaver
-        .take(&work("mail", 3, Some(2), Role::Consumer, 0.1), at(1));
+    bench.weaver.take(&work("shop", 2, None, Role::Producer, 0.1), at(1));
+    bench.weaver.take(&work("mail", 3, Some(2), Role::Consumer, 0.1), at(1));
     let said = bench.flush(10);
     assert_eq!(bench.edges(), ["shop>store"]);
     assert_eq!(bench.topology.kind("store"), EntityKind::Database);
-    assert!(said.contains(&"shop/call_error_ratio{to=\"store\"}=1.000".to_owned()), "{said:?}");
+    assert!(
+        said.contains(&"shop/call_error_ratio{to=\"store\"}=1.000".to_owned()),
+        "{said:?}"
+    );
 }
 
 #[test]
@@ -177,7 +176,13 @@ fn whatever_is_sent_no_bound_is_passed() {
         let span = Work {
             trace: u128::from(number % 97) + 1,
             operation: format!("op{number}"),
-            ..work(&format!("s{}", number % 5), number, Some(number / 2 + 1), Role::Server, 0.1)
+            ..work(
+                &format!("s{}", number % 5),
+                number,
+                Some(number / 2 + 1),
+                Role::Server,
+                0.1,
+            )
         };
         bench.weaver.take(&span, at(1));
         assert!(bench.weaver.size().remembered <= 12);

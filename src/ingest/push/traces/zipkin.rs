@@ -105,7 +105,10 @@ mod tests {
         assert_eq!((reading.work.len(), reading.refused), (2, 2));
         assert!(reading.error.unwrap().contains("traceId"));
         let call = &reading.work[0];
-        assert_eq!((call.service.as_str(), call.role, call.failed), ("shop", Role::Client, true));
+        assert_eq!(
+            (call.service.as_str(), call.role, call.failed),
+            ("shop", Role::Client, true)
+        );
         assert_eq!(call.peer, Some(("stock".into(), EntityKind::Service)));
         assert!((call.seconds - 0.001_431).abs() < 1e-12);
         assert!(reading.work[1].shared && reading.work[1].id == call.id);
