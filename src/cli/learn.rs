@@ -268,7 +268,7 @@ const FOLDS: usize = 5;
 fn reliability(args: &Args, output: Output) -> Outcome {
     let paths: Vec<PathBuf> = args.paths.iter().flat_map(|path| capsules::find(path)).collect();
     let raw = Reliability::default();
-    let mut parts: [Vec<Judgement>; FOLDS] = Default::default();
+    let mut parts: [Vec<Judgement>; FOLDS] = std::array::from_fn(|_| Vec::new());
     let mut incidents = 0;
     for path in &paths {
         let judged = capsules::judge(path, With::Reliability(&raw)).map_err(|error| error.to_string())?;

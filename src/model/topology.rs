@@ -188,6 +188,18 @@ impl Topology {
         known
     }
 
+    /// Takes over what an earlier graph had learned from traffic: a changed config is no reason to forget it.
+    pub fn recall(&mut self, before: &Self) {
+        for (from, edge, to) in &before.learned {
+            self.apply(&TopologyChange::Learned {
+                from: from.clone(),
+                edge: *edge,
+                to: to.clone(),
+                kind: before.kind(to.as_str()),
+            });
+        }
+    }
+
     /// The entity of that name.
     pub fn entity(&self, name: &str) -> Option<&Entity> {
         self.entities.get(name)
@@ -360,6 +372,10 @@ mod tests {
         assert_eq!(topology.kind("shop"), EntityKind::Service);
         assert!(topology.apply(&learned(&from, &to)) && !topology.apply(&learned(&from, &to)));
         assert!(topology.downstream("db-1").contains("shop"));
+        let mut anew = Topology::new();
+        anew.recall(&topology);
+        assert_eq!(anew.edges().count(), 1, "what is stated is stated anew, what was learned is not");
+        assert_eq!(anew.kind("db-1"), topology.kind("db-1"));
         assert!(topology.apply(&forgotten(&from, &to)) && !topology.apply(&forgotten(&from, &to)));
         assert!(topology.downstream("db-1").is_empty() && topology.upstream("shop").is_empty());
         assert_eq!(topology.version(), version + 3);
