@@ -92,7 +92,7 @@ fn what_an_operator_confirms_is_learned_from() {
         (&taught["classifier"]["incidents"], &taught["classifier"]["faults"]),
         (&6.into(), &2.into())
     );
-    assert!(patterns().contains("resembles:") && patterns().contains("own refused:"));
+    assert!(patterns().contains("resembles:"));
     let checked = jurymast(dir.path(), &["check", "config", "learned.yml"]);
     assert!(checked.status.success(), "{}", told(&checked));
     let back = jurymast(dir.path(), &["learn", "--rollback", "--into", "models"]);

@@ -23,6 +23,9 @@ pub use weights::Weights;
 const SICK_MAX: usize = 24;
 const NODES_MAX: usize = 64;
 
+/// So many nats of its signals make one a cause that others may suffer from.
+const MOVED: f64 = 2.0;
+
 /// Suspects that are told.
 const TOLD: usize = 6;
 
@@ -122,8 +125,15 @@ pub fn cases(matter: &Matter<'_>) -> BTreeMap<EntityName, Case> {
         }
     }
     let mut cases: BTreeMap<EntityName, Case> = nodes.iter().map(|name| (name.clone(), Case::default())).collect();
+    by_signals(&mut cases, &nodes, first, matter);
+    // Whose signals moved may explain what stands on it, symptoms of its own or none.
+    let moved: BTreeSet<EntityName> = cases
+        .iter()
+        .filter(|(_, case)| case.nats[weights::SIGNALS] > MOVED)
+        .map(|(entity, _)| entity.clone())
+        .collect();
     for (entity, case) in &mut cases {
-        by_symptoms(entity, case, &sick, &by_entity, matter);
+        by_symptoms(entity, case, &sick, &by_entity, &moved, matter);
     }
     for link in matter.links {
         if let Some(case) = cases.get_mut(&link.first.entity)
@@ -132,19 +142,29 @@ pub fn cases(matter: &Matter<'_>) -> BTreeMap<EntityName, Case> {
             case.add(weights::LEADS, 1.0, || format!("ran ahead of {}", link.then));
         }
     }
-    let courses = matter.vitals.courses(&nodes);
-    if !courses.is_empty() {
-        let evidence = evidence::evidence(&nodes, matter.symptoms, matter.topology, &courses, first, matter.now);
-        for ranked in causal::diagnose(&evidence).nodes {
-            if let Some(case) = cases.get_mut(ranked.node.as_str()) {
-                case.add(weights::SIGNALS, ranked.weight, || ranked.why.clone());
-                if ranked.weight > 0.0 {
-                    case.kind = Some(ranked.kind.name().to_owned());
-                }
+    cases
+}
+
+/// What the signals say of every entity.
+fn by_signals(
+    cases: &mut BTreeMap<EntityName, Case>,
+    nodes: &BTreeSet<EntityName>,
+    onset: Timestamp,
+    matter: &Matter<'_>,
+) {
+    let courses = matter.vitals.courses(nodes);
+    if courses.is_empty() {
+        return;
+    }
+    let evidence = evidence::evidence(nodes, matter.symptoms, matter.topology, &courses, onset, matter.now);
+    for ranked in causal::diagnose(&evidence).nodes {
+        if let Some(case) = cases.get_mut(ranked.node.as_str()) {
+            case.add(weights::SIGNALS, ranked.weight, || ranked.why.clone());
+            if ranked.weight > 0.0 {
+                case.kind = Some(ranked.kind.name().to_owned());
             }
         }
     }
-    cases
 }
 
 /// What the symptoms say of an entity, its own and those of who stands on it.
@@ -153,6 +173,7 @@ fn by_symptoms(
     case: &mut Case,
     sick: &[(Timestamp, &EntityName)],
     by_entity: &BTreeMap<&EntityName, Vec<&Symptom>>,
+    moved: &BTreeSet<EntityName>,
     matter: &Matter<'_>,
 ) {
     let own = by_entity.get(entity);
@@ -177,10 +198,10 @@ fn by_symptoms(
         _ => 0.2,
     };
     let upstream = matter.topology.upstream(entity.as_str());
-    let victim = others.clone().any(|(_, other)| upstream.contains(*other));
+    let victim = others.clone().any(|(_, other)| upstream.contains(*other)) || !upstream.is_disjoint(moved);
     if victim {
         case.add(weights::EXPLAINED, severity, || {
-            "shows symptoms, as does what it stands on".into()
+            "shows symptoms that what it stands on may explain".into()
         });
     } else {
         let why = "shows symptoms that nothing it stands on explains";

@@ -21,7 +21,7 @@ impl Shared {
         let (kind, _) = content(request);
         let otlp = request.path == "/v1/traces";
         let json = kind == JSON;
-        if !json && !(otlp && kind == PROTOBUF) {
+        if !json && (!otlp || kind != PROTOBUF) {
             self.count(request.path, "content_type", 1);
             let due = match request.path {
                 "/v1/traces" => "application/x-protobuf or application/json is due",

@@ -38,7 +38,7 @@ struct Span {
     #[serde(rename = "traceID")]
     trace_id: String,
     #[serde(rename = "spanID")]
-    span_id: String,
+    id: String,
     #[serde(rename = "parentSpanID")]
     parent: Option<String>,
     operation_name: String,
@@ -68,7 +68,7 @@ fn texts(tags: &[Tag]) -> BTreeMap<&str, String> {
 }
 
 fn work(span: &Span, processes: &BTreeMap<String, Process>, wanted: &[String]) -> Result<Work, String> {
-    let wrong = |what: &str| format!("the {what} of span '{}' of trace '{}'", span.span_id, span.trace_id);
+    let wrong = |what: &str| format!("the {what} of span '{}' of trace '{}'", span.id, span.trace_id);
     let process = span
         .process
         .as_ref()
@@ -95,7 +95,7 @@ fn work(span: &Span, processes: &BTreeMap<String, Process>, wanted: &[String]) -
     let seconds = span.duration / 1e6;
     Ok(Work {
         trace: trace_id(&span.trace_id).ok_or_else(|| wrong("traceID is no number in hexadecimal digits:"))?,
-        id: span_id(&span.span_id).ok_or_else(|| wrong("spanID is no number in hexadecimal digits:"))?,
+        id: span_id(&span.id).ok_or_else(|| wrong("spanID is no number in hexadecimal digits:"))?,
         parent,
         shared: false,
         service: whose(wanted, of_resource).ok_or_else(|| wrong("serviceName is missing:"))?,

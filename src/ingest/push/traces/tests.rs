@@ -75,7 +75,7 @@ impl Bench {
 fn a_call_is_an_edge_whichever_side_is_told_first() {
     for swapped in [false, true] {
         let mut bench = Bench::new(Bounds::default());
-        let mut spans = vec![
+        let mut spans = [
             work("shop", 1, None, Role::Server, 0.5),
             work("shop", 2, Some(1), Role::Client, 0.4),
             work("stock", 3, Some(2), Role::Server, 0.1),
@@ -84,7 +84,9 @@ fn a_call_is_an_edge_whichever_side_is_told_first() {
         if swapped {
             spans.reverse();
         }
-        spans.iter().for_each(|span| bench.weaver.take(span, at(1)));
+        for span in &spans {
+            bench.weaver.take(span, at(1));
+        }
         let said = bench.flush(10);
         assert_eq!(bench.edges(), ["shop>stock"], "{swapped}");
         for wanted in [
@@ -105,7 +107,7 @@ fn a_call_is_an_edge_whichever_side_is_told_first() {
 fn both_sides_of_zipkins_shared_spans_are_told_apart() {
     for swapped in [false, true] {
         let mut bench = Bench::new(Bounds::default());
-        let mut spans = vec![
+        let mut spans = [
             work("shop", 2, None, Role::Client, 0.4),
             Work {
                 shared: true,
@@ -116,7 +118,9 @@ fn both_sides_of_zipkins_shared_spans_are_told_apart() {
         if swapped {
             spans.reverse();
         }
-        spans.iter().for_each(|span| bench.weaver.take(span, at(1)));
+        for span in &spans {
+            bench.weaver.take(span, at(1));
+        }
         bench.flush(10);
         assert_eq!(bench.edges(), ["shop>stock"], "{swapped}");
     }
@@ -151,13 +155,17 @@ fn an_edge_without_calls_is_forgotten_and_told_again_when_it_is_back() {
         work("shop", 2, None, Role::Client, 0.4),
         work("stock", 3, Some(2), Role::Server, 0.1),
     ];
-    pair.iter().for_each(|span| bench.weaver.take(span, at(1)));
+    for span in &pair {
+        bench.weaver.take(span, at(1));
+    }
     bench.flush(10);
     bench.flush(60);
     assert_eq!(bench.edges(), ["shop>stock"]);
     bench.flush(70);
     assert_eq!(bench.edges(), Vec::<String>::new());
-    pair.iter().for_each(|span| bench.weaver.take(span, at(71)));
+    for span in &pair {
+        bench.weaver.take(span, at(71));
+    }
     bench.flush(80);
     assert_eq!(bench.edges(), ["shop>stock"]);
 }
