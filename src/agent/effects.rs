@@ -19,6 +19,7 @@ use super::confirmed::Confirmations;
 use super::explaining::Explained;
 use super::full::Full;
 use super::snapshot::snapshot;
+use super::standing::Standing;
 use super::{counting, probing, sharing};
 
 /// Decisions that the page shows.
@@ -44,6 +45,7 @@ pub struct Dispatcher {
     pub full: Full,
     pub explained: Explained,
     pub confirmations: Confirmations,
+    pub standing: Standing,
 }
 
 impl Dispatcher {
@@ -138,6 +140,7 @@ impl Dispatcher {
         if let Some(recording) = &mut self.recording {
             recording.between_ticks();
         }
+        self.standing.keep(engine.rules());
         let due = self.painted.is_none_or(|painted| painted.elapsed() >= PICTURE_EVERY);
         if due || news {
             self.painted = Some(Instant::now());
