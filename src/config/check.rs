@@ -27,6 +27,9 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
     for source in &config.sources.syslog {
         errors.extend(source.address().err());
     }
+    if !matches!(config.rules.prometheus, 2 | 3) {
+        errors.push(format!("rules.prometheus: {} must be 2 or 3", config.rules.prometheus));
+    }
     names(config, errors);
     let topology = config.topology();
     let known: BTreeSet<String> = topology.entities().map(|entity| entity.name.to_string()).collect();

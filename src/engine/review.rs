@@ -39,6 +39,7 @@ impl Engine {
         }
         self.verdicts.retain(|(id, _), _| is_open(id));
         self.approved.retain(|(id, _)| is_open(id));
+        self.denied.retain(|(id, _), _| is_open(id));
         let at = self.at_fault(&open);
         self.standing.clear();
         for incident in &open {
@@ -112,6 +113,10 @@ impl Engine {
             target,
             fenced: self.playbooks.is_fenced(&service.playbook),
             approved: self.approved.contains(&(incident.id, service.name.clone())),
+            denied: self
+                .denied
+                .get(&(incident.id, service.name.clone()))
+                .map(String::as_str),
             held: self.held,
             unready: self.unready.as_ref().map(|(until, reason)| (*until, reason.as_str())),
         }
