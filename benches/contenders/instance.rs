@@ -137,7 +137,9 @@ impl Instance {
             stream.read_to_string(&mut answer).await.ok()?;
             answer.starts_with("HTTP/1.1 200").then_some(())
         };
-        tokio::time::timeout(DATABASE_LATE, ask).await.is_ok_and(|answer| answer.is_some())
+        tokio::time::timeout(DATABASE_LATE, ask)
+            .await
+            .is_ok_and(|answer| answer.is_some())
     }
 
     async fn metrics(&self, mode: &(String, u64)) -> String {
@@ -149,7 +151,10 @@ impl Instance {
             u8::from(healthy)
         );
         for (code, count) in [(200, &self.good), (404, &self.refused), (500, &self.bad)] {
-            text += &format!("http_requests_total{{code=\"{code}\"}} {}\n", count.load(Ordering::Relaxed));
+            text += &format!(
+                "http_requests_total{{code=\"{code}\"}} {}\n",
+                count.load(Ordering::Relaxed)
+            );
         }
         text
     }

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{EntityName, Span};
 use crate::model::service::ProbeSpec;
+use crate::model::{EntityName, Span};
 
 /// When Jurymast may act, over all services. What differs between services stands with the service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
