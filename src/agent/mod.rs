@@ -108,7 +108,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
     } = options;
     let config = loaded.config.clone();
     let start = |what: &'static str| move |error: String| AgentError::Start { what, error };
-    let catalog = Catalog::new();
+    let catalog = Catalog::with_room(config.agent.max_series.get());
     let (inbox, mut waiting) = mpsc::channel(INBOX);
     let metrics = Metrics::default();
     let mut registry = Registry::default();

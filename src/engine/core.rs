@@ -222,6 +222,7 @@ impl Engine {
     }
 
     fn take(&mut self, mut batch: Batch) {
+        self.name_owners(&mut batch.events);
         // What others see confirms or denies; symptoms are what this agent sees itself.
         let foreign = |event: &Event| matches!(&event.kind, EventKind::Reach { vantage, .. } if *vantage != self.agent);
         if batch.events.iter().any(foreign) {
@@ -244,8 +245,10 @@ impl Engine {
         // A clock that was set back must not make the past happen again.
         self.now = self.now.max(now);
         self.take_in_pending();
+        let ordered = effects.start.len() + effects.permits.len();
         let mut alarms = Vec::new();
         self.rules.tick(self.now, &mut alarms);
+        self.name_owners(&mut alarms);
         if !alarms.is_empty() {
             self.detection.batch(Batch {
                 samples: Vec::new(),
@@ -282,7 +285,10 @@ impl Engine {
         for (plan, step, committed) in std::mem::take(&mut self.asks) {
             self.answer(plan, step, committed, effects);
         }
-        self.plan_ahead(effects);
+        // Whoever waits for an order does not wait for plans that may never be needed.
+        if effects.start.len() + effects.permits.len() == ordered {
+            self.plan_ahead(effects);
+        }
     }
 
     /// What was seen since the last tick, in an order that does not depend on the order of arrival.
