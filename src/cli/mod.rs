@@ -91,6 +91,8 @@ enum Command {
     Explain(explain::Explain),
     /// Say yes to a verdict that asks.
     Approve(operate::Approve),
+    /// Say no to a verdict that asks: nothing is moved for that incident, and nobody is asked again.
+    Deny(operate::Deny),
     /// Say that an incident was what it was taken for, or what else it was, to be learned from.
     Confirm(learn::Confirm),
     /// Learn from confirmed incidents how faults really show.
@@ -177,6 +179,7 @@ pub fn main() -> ExitCode {
         Command::Incidents(args) => operate::incidents(&args, cli.output),
         Command::Explain(args) => explain::run(&args, cli.output),
         Command::Approve(args) => operate::approve(&args, cli.output),
+        Command::Deny(args) => operate::deny(&args, cli.output),
         Command::Confirm(args) => learn::confirm(&args, cli.output),
         Command::Learn(args) => learn::learn(&args, cli.output),
         Command::Abort(args) => operate::abort(&args, cli.output),

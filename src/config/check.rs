@@ -62,6 +62,23 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
             config.policy.max_red_share
         ));
     }
+    for (one, other) in &config.policy.pairs {
+        let services = || config.services.iter().map(|service| service.name.as_str());
+        for name in [one.as_str(), other.as_str()] {
+            if !known.contains(name) && !services().any(|service| service == name) {
+                let others = known.iter().map(String::as_str).chain(services());
+                errors.push(format!(
+                    "policy.pairs: '{name}' is neither an entity nor a service{}",
+                    did_you_mean(name, others)
+                ));
+            }
+        }
+        if one == other {
+            errors.push(format!(
+                "policy.pairs: {one} stands beside itself; a single failure is planned for anyway"
+            ));
+        }
+    }
     for (place, cost) in config.policy.costs.numbers() {
         if !(cost.is_finite() && cost >= 0.0) {
             errors.push(format!("{place}: {cost} must be a number of at least 0"));

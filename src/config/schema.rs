@@ -1,5 +1,6 @@
 //! What the config may say. Each room states its own settings; here they come together.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -11,7 +12,7 @@ use crate::ingest::backup::BackupSettings;
 use crate::ingest::push::{PushSettings, SyslogSettings};
 use crate::ingest::replication::ReplicationSettings;
 use crate::ingest::{mqtt, prometheus};
-use crate::model::{EdgeKind, Entity, EntityName, Service, Span};
+use crate::model::{EdgeKind, Entity, EntityName, SERIES_MAX, Service, Span};
 use crate::{coordinate, detect, diagnose, notify};
 
 /// The whole config.
@@ -70,6 +71,7 @@ impl Config {
         let same = [
             ("agent.name", self.agent.name == running.agent.name),
             ("agent.data_dir", self.agent.data_dir == running.agent.data_dir),
+            ("agent.max_series", self.agent.max_series == running.agent.max_series),
             ("api", self.api == running.api),
             ("sources.alerts", self.sources.alerts == running.sources.alerts),
             ("coordinate", self.coordinate == running.coordinate),
@@ -105,6 +107,9 @@ pub struct Agent {
     pub data_dir: PathBuf,
     /// Parts that the detectors' state is split into, each worked on by a core of its own.
     pub shards: usize,
+    /// Series that are held. Samples under any further name are left out, counted and told of. A million needs some 350 MB.
+    #[schemars(range(min = 1))]
+    pub max_series: NonZeroUsize,
 }
 
 impl Default for Agent {
@@ -113,6 +118,7 @@ impl Default for Agent {
             name: "jurymast".into(),
             data_dir: "data".into(),
             shards: 1,
+            max_series: NonZeroUsize::new(SERIES_MAX).unwrap_or(NonZeroUsize::MIN),
         }
     }
 }

@@ -78,6 +78,8 @@ pub struct Engine {
     pub(super) held: bool,
     pub(super) unready: Option<(Timestamp, String)>,
     pub(super) approved: BTreeSet<(IncidentId, ServiceName)>,
+    /// With whoever said no.
+    pub(super) denied: BTreeMap<(IncidentId, ServiceName), String>,
     pub(super) verdicts: BTreeMap<(IncidentId, Option<ServiceName>), Verdict>,
     /// Those of them that the last review has reached.
     pub(super) standing: BTreeSet<(IncidentId, Option<ServiceName>)>,
@@ -143,6 +145,7 @@ impl Engine {
             held: false,
             unready: None,
             approved: BTreeSet::new(),
+            denied: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             standing: BTreeSet::new(),
             plans: BTreeMap::new(),
@@ -227,6 +230,7 @@ impl Engine {
     }
 
     fn take(&mut self, mut batch: Batch) {
+        self.name_owners(&mut batch.events);
         // What others see confirms or denies; symptoms are what this agent sees itself.
         let foreign = |event: &Event| matches!(&event.kind, EventKind::Reach { vantage, .. } if *vantage != self.agent);
         if batch.events.iter().any(foreign) {
@@ -249,8 +253,10 @@ impl Engine {
         // A clock that was set back must not make the past happen again.
         self.now = self.now.max(now);
         self.take_in_pending();
+        let ordered = effects.start.len() + effects.permits.len();
         let mut alarms = Vec::new();
         self.rules.tick(self.now, &self.catalog, &mut alarms);
+        self.name_owners(&mut alarms);
         if !alarms.is_empty() {
             self.detection.batch(Batch {
                 samples: Vec::new(),
@@ -287,7 +293,10 @@ impl Engine {
         for (plan, step, committed) in std::mem::take(&mut self.asks) {
             self.answer(plan, step, committed, effects);
         }
-        self.plan_ahead(effects);
+        // Whoever waits for an order does not wait for plans that may never be needed.
+        if effects.start.len() + effects.permits.len() == ordered {
+            self.plan_ahead(effects);
+        }
     }
 
     /// What was seen since the last tick, in an order that does not depend on the order of arrival.

@@ -112,6 +112,15 @@ pub enum OperatorCommand {
         /// Who says so.
         by: String,
     },
+    /// No to a move for an incident; a later yes takes it back.
+    Deny {
+        /// Which incident.
+        incident: IncidentId,
+        /// Of which service; all that ask, if `None`.
+        service: Option<ServiceName>,
+        /// Who says so.
+        by: String,
+    },
     /// An incident was what it was taken for, or something else: to be learned from.
     Confirm {
         /// Which incident.

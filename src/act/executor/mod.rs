@@ -12,9 +12,11 @@ mod mariadb;
 mod mqtt;
 mod postgres;
 mod redis;
+mod replicated;
 mod sentinel;
 mod ticket;
 mod tool;
+mod wait;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
