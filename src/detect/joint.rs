@@ -12,6 +12,7 @@ use crate::model::{Evidence, Sample, SignalName, SymptomKind, Timestamp};
 use super::budget::{certainty, one_in};
 use super::columns::Slots;
 use super::learned::BEYOND;
+use super::news::LEAST;
 use super::multivariate::{self, CHANNELS_MAX, Correlations, Learner};
 use super::scribe::{Draft, Scribe};
 use super::sequence::numbers;
@@ -216,6 +217,9 @@ impl Body {
                     self.latest.rotate_left(1);
                     self.latest[RUN - 1] = surprise;
                     let least = self.latest.iter().copied().fold(f32::INFINITY, f32::min);
+                    if reading.alarm && self.rows > QUIET_ROWS && least >= LEAST {
+                        out.ledger.hear(entity, least, out.now);
+                    }
                     let strange = reading.alarm && self.rows > QUIET_ROWS && least >= bar;
                     if strange && self.told.is_none() {
                         let blame = watch.blame();

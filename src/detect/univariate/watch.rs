@@ -140,6 +140,11 @@ impl Watch {
         self.look
     }
 
+    /// Where `value` lies in the series' own frame, once that is known.
+    pub fn place(&self, value: f64) -> Option<f32> {
+        self.portfolio.place(value)
+    }
+
     /// How long the series may be silent from now on, in seconds; nothing while that is being learned.
     pub fn patience_secs(&self) -> Option<f32> {
         self.silence.patience_secs()
