@@ -17,8 +17,8 @@ use crate::model::{Span, Timestamp};
 
 use super::news::News;
 
-/// Each alarm beyond the allowed ones makes the next one twenty times as dear.
-const DEARER: f32 = 3.0;
+/// Each alarm beyond the allowed ones makes the next one a hundred and fifty times as dear.
+const DEARER: f32 = 5.0;
 
 /// Alarms of one device belong together within this of one another, and no longer than [`LONGEST`] in all.
 const EPISODE: Duration = Duration::from_secs(900);

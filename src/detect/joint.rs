@@ -314,6 +314,9 @@ impl Broken {
         }
         self.rows = self.rows.saturating_add(1);
         self.least = self.least.min(surprise);
+        if self.rows >= BROKEN_ROWS && self.least >= LEAST {
+            out.ledger.hear(entity, self.least, out.now);
+        }
         let Some((_, signal)) = members.get(found.channel) else {
             return;
         };
