@@ -18,7 +18,9 @@ use crate::notify::Notifier;
 use super::confirmed::Confirmations;
 use super::explaining::Explained;
 use super::full::Full;
+use super::moves::Moves;
 use super::snapshot::snapshot;
+use super::standing::Standing;
 use super::{counting, probing, sharing};
 
 /// Decisions that the page shows.
@@ -43,7 +45,9 @@ pub struct Dispatcher {
     pub painted: Option<Instant>,
     pub full: Full,
     pub explained: Explained,
+    pub moves: Moves,
     pub confirmations: Confirmations,
+    pub standing: Standing,
 }
 
 impl Dispatcher {
@@ -125,6 +129,7 @@ impl Dispatcher {
                 recording.decision(&record);
             }
             self.confirmations.keep(&record);
+            self.moves.take(&record);
             let record = Arc::new(record);
             if let Some(watch) = &self.watch {
                 // Nobody has to watch.
@@ -138,12 +143,13 @@ impl Dispatcher {
         if let Some(recording) = &mut self.recording {
             recording.between_ticks();
         }
+        self.standing.keep(engine.rules());
         let due = self.painted.is_none_or(|painted| painted.elapsed() >= PICTURE_EVERY);
         if due || news {
             self.painted = Some(Instant::now());
             let trouble = self.trouble();
             let acting = self.conductor.is_some();
-            let picture = snapshot(engine, &mut self.explained, &self.recent, acting, trouble);
+            let picture = snapshot(engine, &mut self.explained, &self.recent, &self.moves, acting, trouble);
             counting::show(&self.metrics, &picture);
             self.picture.publish(picture);
         }

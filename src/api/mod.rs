@@ -3,9 +3,13 @@
 //! In: requests. Out: pictures of the engine, commands to it. Never: an act without the token; a picture that holds up the engine.
 
 mod acting;
+mod duty;
+mod orders;
+mod page;
 mod picture;
 mod prometheus;
 mod routes;
 
-pub use picture::{EntityView, Health, Picture, ServiceView, Snapshot};
+pub use duty::Drills;
+pub use picture::{EntityView, Health, MoveView, Picture, ServiceView, Snapshot, StepState, StepView};
 pub use routes::{Hooks, ServeError, TurnedAway, serve};

@@ -43,6 +43,8 @@ pub struct Case<'a> {
     pub fenced: bool,
     /// A person said yes to this very incident and service.
     pub approved: bool,
+    /// Who said no to it, if anybody did.
+    pub denied: Option<&'a str>,
     /// The operator stopped all acting.
     pub held: bool,
     /// After a stall of our own nothing is acted upon until then, and why.
@@ -164,6 +166,7 @@ pub(super) mod fixture {
         pub target: Target,
         pub fenced: bool,
         pub approved: bool,
+        pub denied: Option<String>,
         pub held: bool,
         pub unready: Option<(Timestamp, String)>,
     }
@@ -209,6 +212,7 @@ pub(super) mod fixture {
                 target: Target::Found("ingest-b".into()),
                 fenced: true,
                 approved: false,
+                denied: None,
                 held: false,
                 unready: None,
             }
@@ -229,6 +233,7 @@ pub(super) mod fixture {
                 target: &self.target,
                 fenced: self.fenced,
                 approved: self.approved,
+                denied: self.denied.as_deref(),
                 held: self.held,
                 unready: self.unready.as_ref().map(|(until, reason)| (*until, reason.as_str())),
             }

@@ -202,7 +202,8 @@ impl Ledger {
 
     /// Something of that entity was so surprising, told or not.
     pub fn hear(&mut self, entity: usize, surprise: f32, now: Timestamp) {
-        self.heard.push((u32::try_from(entity).unwrap_or(u32::MAX), now, surprise));
+        self.heard
+            .push((u32::try_from(entity).unwrap_or(u32::MAX), now, surprise));
     }
 
     /// An alarm of that entity was raised.

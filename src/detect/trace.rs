@@ -260,10 +260,7 @@ impl Album {
     }
 
     /// Lets every picture grow by what its series shows now, and by what others say of it.
-    pub fn grow<I: Iterator<Item = Point>>(
-        &mut self,
-        mut of: impl FnMut(&str, &str) -> Option<(I, Option<Opinions>)>,
-    ) {
+    pub fn grow<I: Iterator<Item = Point>>(&mut self, mut of: impl FnMut(&str, &str) -> Option<(I, Option<Opinions>)>) {
         for ((entity, signal), chart) in self.charts.iter_mut().filter(|(_, chart)| chart.open) {
             if let Some((points, others)) = of(entity.as_str(), signal.as_str()) {
                 chart.hear(others);

@@ -1,6 +1,6 @@
 //! An operator's word.
 
-use crate::model::{Decision, ServiceName, Severity, Timestamp};
+use crate::model::{IncidentId, ServiceName, Severity, Timestamp};
 
 use super::{Effects, Engine, Notification, NotificationKind, OperatorCommand, Record};
 
@@ -8,13 +8,16 @@ impl Engine {
     pub(super) fn operator(&mut self, command: OperatorCommand, effects: &mut Effects) {
         match command {
             OperatorCommand::Approve { incident, service, .. } => {
-                let asking = self
-                    .verdicts
-                    .values()
-                    .filter(|v| v.incident == incident && v.decision == Decision::Ask)
-                    .filter_map(|v| v.service.clone())
-                    .filter(|name| service.as_ref().is_none_or(|wanted| wanted == name));
-                self.approved.extend(asking.map(|name| (incident, name)));
+                for name in self.open_to_a_word(incident, service.as_ref()) {
+                    self.denied.remove(&(incident, name.clone()));
+                    self.approved.insert((incident, name));
+                }
+            }
+            OperatorCommand::Deny { incident, service, by } => {
+                for name in self.open_to_a_word(incident, service.as_ref()) {
+                    self.approved.remove(&(incident, name.clone()));
+                    self.denied.insert((incident, name), by.clone());
+                }
             }
             OperatorCommand::Confirm {
                 incident,
@@ -46,6 +49,16 @@ impl Engine {
             OperatorCommand::Hold { on, .. } => self.held = on,
             OperatorCommand::Unready { span, reason } => self.unready = Some((self.now + span.0, reason)),
         }
+    }
+
+    /// The services of whose verdicts on an incident a person may decide.
+    fn open_to_a_word(&self, incident: IncidentId, service: Option<&ServiceName>) -> Vec<ServiceName> {
+        let of_incident = self.verdicts.values().filter(|v| v.incident == incident);
+        of_incident
+            .filter(|v| v.is_up_to_a_person())
+            .filter_map(|v| v.service.clone())
+            .filter(|name| service.is_none_or(|wanted| wanted == name))
+            .collect()
     }
 
     fn each_state(&mut self, service: Option<&ServiceName>, change: impl Fn(&mut crate::decide::ServiceState)) {

@@ -19,7 +19,7 @@ pub mod time;
 pub mod topology;
 pub mod verdict;
 
-pub use catalog::{Catalog, EntityId, SeriesId, SignalId};
+pub use catalog::{Catalog, EntityId, SERIES_MAX, SeriesId, SignalId};
 pub use entity::{EdgeKind, Entity, EntityKind};
 pub use event::{Check, Event, EventKind, Reach};
 pub use glob::Glob;

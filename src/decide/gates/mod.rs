@@ -6,6 +6,7 @@ pub mod cause;
 pub mod confirmed;
 pub mod cool_down;
 pub mod cost;
+pub mod denied;
 pub mod dependencies;
 pub mod evidence;
 pub mod fence;

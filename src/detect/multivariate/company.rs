@@ -178,7 +178,11 @@ impl Company {
                 let channels = self.restless.iter_mut().zip(&mut self.strengths).zip(row);
                 for ((((mean, peaks), strength), value), alone) in channels.zip(&alone) {
                     if value.is_finite() {
-                        let most = if *mean > 0.0 { RESTLESS_CLIP * *mean } else { f64::INFINITY };
+                        let most = if *mean > 0.0 {
+                            RESTLESS_CLIP * *mean
+                        } else {
+                            f64::INFINITY
+                        };
                         *mean += ((alone * flattered).min(most) - *mean) / RESTLESS_ROWS;
                         *strength = strength.max(peaks.push(*mean as f32) / bar);
                     }
@@ -226,7 +230,11 @@ impl Company {
                 self.rows = rows;
             } else {
                 let restless = self.restless.iter_mut().map(|(_, peaks)| peaks);
-                self.peaks.as_flattened_mut().iter_mut().chain(restless).for_each(Peaks::doubt);
+                self.peaks
+                    .as_flattened_mut()
+                    .iter_mut()
+                    .chain(restless)
+                    .for_each(Peaks::doubt);
             }
             self.averages = averages;
         }

@@ -131,7 +131,8 @@ impl Runner {
             if runner.judge(&vec![0.0; numbers]).is_some() {
                 return Ok(runner);
             }
-            why = format!("of a window of {window} rows of {signals} signals it makes neither one number nor {numbers}");
+            why =
+                format!("of a window of {window} rows of {signals} signals it makes neither one number nor {numbers}");
         }
         Err(NetworkError::Shape(why))
     }
@@ -318,7 +319,9 @@ impl Detector for TrainedNetwork {
             if let Some(slot) = body.row.get_mut(*place) {
                 *slot = *value;
             }
-            let more = samples.get(n + 1).is_some_and(|next| (next.0, next.1) == (*entity, *at));
+            let more = samples
+                .get(n + 1)
+                .is_some_and(|next| (next.0, next.1) == (*entity, *at));
             if !more && body.row.iter().all(|value| value.is_finite()) {
                 let row = scaled(model, &network.signals, &body.row);
                 body.judge(&row, network.limit, index, Timestamp::from_nanos(*at), out);

@@ -8,10 +8,7 @@ use super::*;
 #[test]
 fn a_program_without_networks_refuses_a_model_that_holds_one() {
     let mut model = model();
-    assert_eq!(
-        Network::fit(&[8, 7], 4, &model, &pumps(1)),
-        Err(NetworkError::Without)
-    );
+    assert_eq!(Network::fit(&[8, 7], 4, &model, &pumps(1)), Err(NetworkError::Without));
     model.network = Some(Network {
         signals: vec!["flow".to_owned()],
         window: 4,
@@ -123,7 +120,13 @@ mod with {
     #[test]
     fn a_network_is_part_of_a_model_and_tells_when_rows_are_odd_and_when_they_are_not() {
         let model = with(&squares(), 4).unwrap();
-        let rows = (0..400).map(|n| if (200..240).contains(&n) { [400.0, 2.0, 1.0] } else { life(n) });
+        let rows = (0..400).map(|n| {
+            if (200..240).contains(&n) {
+                [400.0, 2.0, 1.0]
+            } else {
+                life(n)
+            }
+        });
         let told = said(model, rows);
         assert_eq!(told.len(), 2, "{told:?}");
         let first: u32 = told[0].split(' ').next().unwrap().parse().unwrap();
@@ -135,7 +138,10 @@ mod with {
     fn a_network_that_gives_back_a_window_is_judged_by_how_far_that_is_off() {
         // Near the centre it gives back what went in, further out it cannot.
         let model = with(&onnx(&[("Tanh", &["x"])]), 2).unwrap();
-        let told = said(model, (0..60).map(|n| if n >= 40 { [400.0, 2.0, 1.0] } else { life(n) }));
+        let told = said(
+            model,
+            (0..60).map(|n| if n >= 40 { [400.0, 2.0, 1.0] } else { life(n) }),
+        );
         assert_eq!(told.len(), 1, "{told:?}");
     }
 
@@ -146,7 +152,10 @@ mod with {
         assert!(matches!(with(&squares(), 0), Err(NetworkError::Shape(_))));
         assert!(matches!(with(&squares(), 4096), Ok(_)), "three days are long enough");
         let little = Network::fit(&squares(), 4, &model(), &[]);
-        assert!(matches!(little, Err(NetworkError::TooLittle { found: 0, .. })), "{little:?}");
+        assert!(
+            matches!(little, Err(NetworkError::TooLittle { found: 0, .. })),
+            "{little:?}"
+        );
         let mut damaged = with(&squares(), 4).unwrap();
         damaged.network.as_mut().unwrap().onnx = "****".to_owned();
         let error = Model::read(&damaged.text()).unwrap_err().to_string();
