@@ -1,10 +1,11 @@
 //! Telemetry that others have recorded, made into inputs that can be replayed.
 //!
-//! In: dumps and logs of Prometheus, `VictoriaMetrics` and MQTT, traces, and tables. Out: batches in the order of their times, with ticks between them. Never: a line that cannot
-//! be read taken for a value; it is counted and told with its place.
+//! In: dumps and logs of others, traces, tables. Out: batches in the order of their times, with ticks between them. Never: a line that cannot be read taken for a value; it is counted and told with its place.
 
 mod metrics;
 mod mosquitto;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod spans;
 mod table;
 
@@ -47,6 +48,8 @@ pub enum Format {
     Mosquitto,
     /// A table: a column a signal, or a row a value.
     Csv,
+    /// The same as Apache Parquet; read by a binary that was built with `--features parquet`.
+    Parquet,
     /// Traces as Jaeger's page saves them.
     Jaeger,
     /// Spans of Zipkin, version 2.
@@ -123,6 +126,11 @@ impl Recorded {
         };
         let file = std::fs::File::open(path).map_err(|error| wrong(error.to_string()))?;
         let mut text = Vec::new();
+        if format == Format::Parquet || format == Format::Auto && path.extension().is_some_and(|end| end == "parquet") {
+            let before = (self.samples.len(), self.bad);
+            self.parquet(file, path).map_err(&wrong)?;
+            return self.checked(before, 0, &name).map(|()| Format::Parquet);
+        }
         let packed = path.extension().is_some_and(|end| end == "gz");
         let mut reader: Box<dyn Read> = if packed {
             Box::new(flate2::read::MultiGzDecoder::new(file))
@@ -166,21 +174,43 @@ impl Recorded {
                 table::read(self, text, &name, &stem.unwrap_or_default())
             }
             Format::Jaeger | Format::Zipkin | Format::OtlpTraces => spans::read(self, text, &name, format),
-            Format::Auto => Err("its format cannot be told".into()),
+            Format::Auto | Format::Parquet => Err("its format cannot be told".into()),
         };
-        result.map_err(wrong)?;
+        result.map_err(&wrong)?;
+        let events = self.events.len() - before.1;
+        self.checked((before.0, before.2), events, &name).map(|()| format)
+    }
+
+    /// A file of which nothing could be read is an error, and so is more than can be held.
+    fn checked(&self, before: (usize, u64), events: usize, name: &str) -> Result<(), ImportError> {
         if self.samples.len() > SAMPLES_MAX {
             return Err(ImportError::TooMany);
         }
-        if (self.samples.len(), self.events.len()) == (before.0, before.1) {
+        if self.samples.len() == before.0 && events == 0 {
             let first = self
                 .told
                 .first()
-                .filter(|_| self.bad > before.2)
+                .filter(|_| self.bad > before.1)
                 .map_or_else(String::new, |told| format!("; {told}"));
-            return Err(ImportError::Nothing { path: name, first });
+            let path = name.to_owned();
+            return Err(ImportError::Nothing { path, first });
         }
-        Ok(format)
+        Ok(())
+    }
+
+    #[cfg(feature = "parquet")]
+    fn parquet(&mut self, file: std::fs::File, path: &Path) -> Result<(), String> {
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        parquet::read(self, file, &path.display().to_string(), &stem.unwrap_or_default())
+    }
+
+    #[cfg(not(feature = "parquet"))]
+    #[allow(clippy::unused_self, reason = "the same call with and without the feature")]
+    fn parquet(&mut self, _: std::fs::File, _: &Path) -> Result<(), String> {
+        Err(
+            "this binary reads no Parquet: build it with `cargo build --release --features parquet`, or export a CSV"
+                .into(),
+        )
     }
 
     fn bad(&mut self, place: &str, error: &str) {
@@ -285,12 +315,8 @@ fn guess(text: &str) -> Option<Format> {
             .unwrap_or(line);
         return if line.contains("\"topic\"") && line.contains("\"payload") {
             Some(Format::Mosquitto)
-        } else if head.contains("\"resourceSpans\"") {
-            Some(Format::OtlpTraces)
-        } else if head.contains("\"spanID\"") {
-            Some(Format::Jaeger)
-        } else if head.contains("\"traceId\"") && head.contains("\"localEndpoint\"") {
-            Some(Format::Zipkin)
+        } else if let Some(format) = spans::guess(head) {
+            Some(format)
         } else if head.contains("\"timestamps\"") || line.contains("\"timestamps\"") {
             Some(Format::VictoriaMetrics)
         } else if head.contains("\"resultType\"") || head.contains("\"metric\"") {

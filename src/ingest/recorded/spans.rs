@@ -12,6 +12,17 @@ use crate::model::{Batch, Timestamp};
 /// As long as the windows of spans that come in.
 const EVERY: Duration = Duration::from_secs(10);
 
+/// The format of spans that a text begins like.
+pub fn guess(head: &str) -> Option<Format> {
+    if head.contains("\"resourceSpans\"") {
+        Some(Format::OtlpTraces)
+    } else if head.contains("\"spanID\"") {
+        Some(Format::Jaeger)
+    } else {
+        (head.contains("\"traceId\"") && head.contains("\"localEndpoint\"")).then_some(Format::Zipkin)
+    }
+}
+
 /// See the module.
 pub fn read(recorded: &mut Recorded, text: &str, file: &str, format: Format) -> Result<(), String> {
     let settings = SpanSettings {
