@@ -1,5 +1,6 @@
 //! All shards together: hands inputs to them, collects their findings into one order.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::store::Counts;
 
 use super::peers::{Fleet, Seat};
 use super::trace::{Album, Chart};
-use super::{Ask, Learned, Settings, SettingsError, Shard, Vital, Vitals};
+use super::{Ask, Course, Learned, Settings, SettingsError, Shard, Vital, Vitals};
 
 /// How shards are worked on. They do not depend on one another, so any order, and all at once, gives the same.
 pub trait Parallel {
@@ -372,4 +373,51 @@ impl Vitals for Detection {
     fn chart(&self, entity: &EntityName, signal: &SignalName) -> Option<&Chart> {
         self.album.chart(entity, signal)
     }
+
+    fn courses(&self, of: &BTreeSet<EntityName>) -> Vec<Course> {
+        // Looked for one by one; of a large fleet only what has a picture is worth that.
+        if self.series_count() > SEARCHED_MAX {
+            let with_picture = self.album.charts().filter(|chart| of.contains(&chart.entity));
+            return with_picture.map(course_of).collect();
+        }
+        let mut by_shard: BTreeMap<u16, BTreeMap<u32, &EntityName>> = BTreeMap::new();
+        for name in of {
+            let id = self.catalog.find_entity(name.as_str());
+            if let Some((shard, index)) = id.and_then(|id| self.entities.get(id.index())) {
+                by_shard.entry(*shard).or_default().insert(*index, name);
+            }
+        }
+        let mut found = Vec::new();
+        for (shard, names) in by_shard {
+            let Some(shard) = self.shards.get(usize::from(shard)) else {
+                continue;
+            };
+            let numbers = names.keys().copied().collect();
+            for (entity, signal, series) in shard.series_of(&numbers) {
+                let Some(entity) = names.get(&entity) else { continue };
+                let signal = self.catalog.signal_name(signal);
+                // A picture reaches from before the trouble.
+                let points = match self.album.chart(entity, &signal) {
+                    Some(chart) => chart.points.clone(),
+                    None => shard.points(series),
+                };
+                let entity = (*entity).clone();
+                found.push(Course { entity, signal, points });
+            }
+        }
+        // Numbers differ from run to run.
+        found.sort_by(|a, b| (&a.entity, &a.signal).cmp(&(&b.entity, &b.signal)));
+        found
+    }
 }
+
+fn course_of(chart: &Chart) -> Course {
+    Course {
+        entity: chart.entity.clone(),
+        signal: chart.signal.clone(),
+        points: chart.points.clone(),
+    }
+}
+
+/// With more series than this the last values of an entity's signals are not looked for.
+const SEARCHED_MAX: usize = 100_000;

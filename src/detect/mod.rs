@@ -43,7 +43,7 @@ pub use detection::{Detection, Parallel, Sequential};
 pub use scope::Scope;
 pub use scribe::Scribe;
 pub use settings::{Settings, SettingsError};
-pub use shard::{EntityMeta, Shard, Vital, Vitals};
+pub use shard::{Course, EntityMeta, Shard, Vital, Vitals};
 pub use trace::{Chart, Opinions, Point};
 
 use serde::Serialize;

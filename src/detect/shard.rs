@@ -1,5 +1,7 @@
 //! A part of all entities with their series, store and detectors. Shards do not know of one another.
 
+use std::collections::BTreeSet;
+
 use crate::model::event::Presence;
 use crate::model::sample::is_stale;
 use crate::model::symptom::Finding;
@@ -48,6 +50,23 @@ pub trait Vitals {
         let _ = (entity, signal);
         None
     }
+
+    /// The last values of the signals of some entities, by entity and signal: those that are at hand without much searching.
+    fn courses(&self, of: &BTreeSet<EntityName>) -> Vec<Course> {
+        let _ = of;
+        Vec::new()
+    }
+}
+
+/// The last values of a signal.
+#[derive(Debug, Clone)]
+pub struct Course {
+    /// Whose.
+    pub entity: EntityName,
+    /// Of what.
+    pub signal: SignalName,
+    /// Oldest first.
+    pub points: Vec<Point>,
 }
 
 /// See the module.
@@ -299,6 +318,16 @@ impl Shard {
             all += detector.learned();
         }
         all
+    }
+
+    /// The series of some of its entities, by their numbers here.
+    pub(super) fn series_of(&self, entities: &BTreeSet<u32>) -> impl Iterator<Item = (u32, SignalId, usize)> {
+        (0..self.store.len()).filter_map(move |series| {
+            let tag = self.store.tag(series);
+            entities
+                .contains(&tag.entity)
+                .then_some((tag.entity, tag.signal, series))
+        })
     }
 
     /// The last values of a series: those that a detector keeps, else the few of the store.

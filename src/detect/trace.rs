@@ -269,6 +269,11 @@ impl Album {
         }
     }
 
+    /// All pictures, by entity and signal.
+    pub fn charts(&self) -> impl Iterator<Item = &Chart> {
+        self.charts.values()
+    }
+
     /// The picture of that signal, if one was taken.
     pub fn chart(&self, entity: &EntityName, signal: &SignalName) -> Option<&Chart> {
         self.charts.get(&(entity.clone(), signal.clone()))

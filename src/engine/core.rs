@@ -191,6 +191,7 @@ impl Engine {
         }
         next.rules = next.rules.succeed(&self.rules);
         next.now = self.now;
+        next.topology.recall(&self.topology);
         next.lease = self.lease;
         std::mem::swap(&mut next.shares, &mut self.shares);
         std::mem::swap(&mut next.ahead, &mut self.ahead);

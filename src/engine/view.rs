@@ -2,7 +2,7 @@
 
 use crate::decide::{Senses, ServiceState};
 use crate::detect::Detection;
-use crate::diagnose::{Explanation, Testimony};
+use crate::diagnose::{Explanation, Suspects, Testimony};
 use crate::model::{EntityName, FaultName, Incident, IncidentId, Lease, Service, Timestamp, Topology};
 
 use super::{Engine, RuleDesk};
@@ -63,6 +63,11 @@ impl Engine {
     /// An incident in plain sentences: what was seen, what may have caused it, what would settle it.
     pub fn explain(&self, id: IncidentId) -> Option<Explanation> {
         self.diagnosis.explain(id, self.now, &self.topology, &self.detection)
+    }
+
+    /// Who may be at the root of an incident that no pattern explains well, by statistics alone.
+    pub fn suspects(&self, id: IncidentId) -> Option<&Suspects> {
+        self.diagnosis.suspects(id)
     }
 
     /// The faults that have a pattern, by name.

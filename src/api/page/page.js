@@ -79,6 +79,7 @@ function evidence(i, told, pictures) {
   return el("details", { "data-evidence": i.id, "data-key": "evidence", open: opened.has(i.id) ? "open" : null }, el("summary", "", `why: ${told.seen.length} symptoms`),
     el("div", "charts", pictures.map(chart)), list("Seen", told.seen.slice(0, 40).map(tidy)), told.seen.length > 40 ? soft(`and ${told.seen.length - 40} more`) : null, list("Began together", told.links),
     told.causes.slice(0, 3).map((c) => [el("h4", "", c.headline), el("ul", "", c.speaks_for.map((t) => el("li", "", "+ " + t)), c.speaks_against.slice(0, 8).map((t) => el("li", "soft", "− " + t)), (c.paths || []).map((t) => el("li", "soft", t)))]),
+    list("Statistical ranking, for no pattern explains this well; nothing is moved for it", (told.statistical ? told.statistical.suspects : []).map((x) => `${x.probability.toFixed(2)} ${x.entity}${x.kind ? ` (${x.kind})` : ""}: ${x.why.join("; ")}`)),
     list("Without a part of it", (told.without || []).map((w) => w.text)), list("What would settle it", (told.settle || []).map((o) => `${o.text} ${o.outcomes.map((x) => x.text).join("; ")}`)));
 }
 function card({ i, verdicts, told, pictures }, acting, now) {
