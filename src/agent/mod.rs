@@ -7,6 +7,7 @@
 mod acting;
 pub mod confirmed;
 mod counting;
+pub mod drilling;
 mod effects;
 mod engine_loop;
 mod explaining;
@@ -29,8 +30,8 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::act::Prober;
-use crate::api::{self, Hooks, Picture};
+use crate::act::{Conductor, Prober};
+use crate::api::{self, Hooks, Links, Picture};
 use crate::config::Loaded;
 use crate::engine::{Engine, Input, Record, RuleDesk, SetupError};
 use crate::ingest::Feed;
@@ -163,6 +164,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
     };
     let pushed = push::Desk::open(config.sources.push.clone(), of_alerts.clone());
     let desk = Desk::open(config.sources.alerts.clone(), of_alerts);
+    let links = signed(&loaded);
     let hooks = hooks(
         &loaded,
         config_path,
@@ -173,6 +175,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         registry,
         picture.clone(),
         engine.rules().clone(),
+        acting.conductor.clone(),
     );
     let port = api::serve(&config.api.listen, hooks, stop.child_token())
         .await
@@ -198,6 +201,8 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         full: Full::new(feed.catalog.clone(), &feed.metrics),
         explained: explaining::Explained::default(),
         confirmations: confirmed::Confirmations::of(&config.agent.data_dir),
+        links,
+        drilling: drilling::Drilling::of(&config.agent.data_dir, Arc::clone(&loaded.playbooks)),
     };
     let (mut engine, mut feed) = (engine, feed);
     while let Some(loaded) = engine_loop::run(&mut engine, &mut waiting, &mut wanted, &mut dispatcher, &stop).await {
@@ -215,6 +220,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         feed.stop.cancel();
         feed.stop = stop.child_token();
         sources::start(&loaded.config, &feed, &prober);
+        dispatcher.drilling.reloaded(Arc::clone(&loaded.playbooks));
         if let Some(sharing) = &dispatcher.sharing {
             sharing.reloaded(&loaded.config);
         }
@@ -267,6 +273,16 @@ async fn drain(dispatcher: &mut Dispatcher, engine: &mut Engine, waiting: &mut m
     }
 }
 
+/// Makes and reads the links of notifications, if the config wants them.
+fn signed(loaded: &Loaded) -> Option<Links> {
+    let settings = loaded.config.notify.links.as_ref()?;
+    Some(Links::new(
+        &settings.base_url,
+        loaded.link_key.as_ref()?,
+        settings.valid,
+    ))
+}
+
 /// What the API may ask of the agent.
 fn hooks(
     loaded: &Loaded,
@@ -278,6 +294,7 @@ fn hooks(
     registry: Registry,
     picture: Picture,
     rules: RuleDesk,
+    conductor: Option<Conductor>,
 ) -> Hooks {
     let turned = |turned: alertmanager::Turned| match turned {
         alertmanager::Turned::Bad(why) => api::TurnedAway::Bad(why),
@@ -298,6 +315,11 @@ fn hooks(
             (answer.status, answer.headers, answer.body)
         }),
         reload: Box::new(move || reload(path.as_deref(), &reloads)),
+        remember: Box::new(move |word| {
+            let conductor = conductor.as_ref().ok_or("this agent only watches")?;
+            conductor.remember(word).map_err(|error| error.to_string())
+        }),
+        links: signed(loaded),
         registry,
         token: loaded.token.clone(),
         alerts_token: loaded.alerts_token.clone(),

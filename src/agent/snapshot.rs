@@ -101,6 +101,7 @@ pub fn snapshot(
         verdicts: engine.verdicts().cloned().collect(),
         faults: engine.faults().cloned().collect(),
         plans: engine.plans().cloned().collect(),
+        drills: crate::api::Drills::default(),
         recent: recent.iter().cloned().collect(),
     }
 }

@@ -3,9 +3,13 @@
 //! In: requests. Out: pictures of the engine, commands to it. Never: an act without the token; a picture that holds up the engine.
 
 mod acting;
+mod drills;
+mod links;
 mod picture;
 mod prometheus;
 mod routes;
 
+pub use drills::Drills;
+pub use links::{Claim, LinkAction, Links};
 pub use picture::{EntityView, Health, Picture, ServiceView, Snapshot};
 pub use routes::{Hooks, ServeError, TurnedAway, serve};

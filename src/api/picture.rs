@@ -62,6 +62,8 @@ pub struct Snapshot {
     pub faults: Vec<FaultName>,
     /// The plans that run.
     pub plans: Vec<Plan>,
+    /// Drills: the latest, and what is wrong with them.
+    pub drills: super::drills::Drills,
     /// The latest decisions.
     pub recent: Vec<Arc<Record>>,
 }

@@ -41,6 +41,10 @@ pub struct Hooks {
     pub push: Box<dyn Fn(&str, &str, &str, &[u8]) -> (u16, Vec<(&'static str, String)>, Vec<u8>) + Send + Sync>,
     /// Reads the config again. `Err` says why the old one stays.
     pub reload: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// Puts a word on disk; false if it is known already. `Err` says why it cannot be kept.
+    pub remember: Box<dyn Fn(&OperatorCommand) -> Result<bool, String> + Send + Sync>,
+    /// Reads signed links, if there are any.
+    pub links: Option<super::links::Links>,
     /// What `/metrics` shows.
     pub registry: Registry,
     /// The token that acting needs.
@@ -99,8 +103,8 @@ pub async fn serve(address: &str, hooks: Hooks, stop: CancellationToken) -> Resu
     Ok(port)
 }
 
-type Shared = State<Arc<Hooks>>;
-type Answer = Result<Json<Value>, (StatusCode, String)>;
+pub(super) type Shared = State<Arc<Hooks>>;
+pub(super) type Answer = Result<Json<Value>, (StatusCode, String)>;
 
 fn routes(hooks: Arc<Hooks>) -> Router {
     Router::new()
@@ -122,9 +126,13 @@ fn routes(hooks: Arc<Hooks>) -> Router {
         .route("/api/incidents", get(incidents))
         .route("/api/incidents/{id}", get(incident))
         .route("/api/incidents/{id}/approve", post(approve))
+        .route("/api/incidents/{id}/deny", post(deny))
         .route("/api/incidents/{id}/confirm", post(confirm))
+        .route("/link/{token}", get(super::links::look).post(super::links::act))
         .route("/api/plans/{id}/abort", post(abort))
         .route("/api/services/{name}/failback", post(failback))
+        .route("/api/services/{name}/drill", post(super::drills::begin))
+        .route("/api/drills", get(super::drills::list))
         .route("/api/maintenance", post(maintenance))
         .route("/api/hold", post(hold))
         .route("/webhook/alertmanager", post(webhook))
@@ -261,8 +269,7 @@ async fn approve(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, 
     if !picture.incidents.iter().any(|known| known.id == incident) {
         return Err((StatusCode::NOT_FOUND, format!("no incident {incident} is known")));
     }
-    let asks = |verdict: &Verdict| verdict.incident == incident && verdict.decision == Decision::Ask;
-    if !picture.verdicts.iter().any(asks) {
+    if !picture.verdicts.iter().any(|verdict| asks(verdict, incident)) {
         return Err((
             StatusCode::CONFLICT,
             format!("nothing waits for a yes on incident {incident}; GET /api/incidents/{incident} shows its verdicts"),
@@ -276,6 +283,27 @@ async fn approve(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, 
             by,
         },
     )
+}
+
+/// A yes would count: somebody is asked, or has said no.
+pub(super) fn asks(verdict: &Verdict, incident: IncidentId) -> bool {
+    let denied = verdict.refusal.as_ref().is_some_and(|refusal| refusal.gate == "denied");
+    verdict.incident == incident && (verdict.decision == Decision::Ask || denied)
+}
+
+async fn deny(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, bytes: Bytes) -> Answer {
+    let by = may_act(&headers, hooks.token.as_ref())?;
+    let (incident, service) = (IncidentId(id), body(&bytes)?.service);
+    if !hooks
+        .picture
+        .latest()
+        .incidents
+        .iter()
+        .any(|known| known.id == incident)
+    {
+        return Err((StatusCode::NOT_FOUND, format!("no incident {incident} is known")));
+    }
+    command(&hooks, OperatorCommand::Deny { incident, service, by })
 }
 
 async fn confirm(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, bytes: Bytes) -> Answer {
@@ -334,7 +362,7 @@ async fn failback(State(hooks): Shared, headers: HeaderMap, Path(name): Path<Str
     )
 }
 
-fn known(hooks: &Hooks, service: ServiceName) -> Result<ServiceName, (StatusCode, String)> {
+pub(super) fn known(hooks: &Hooks, service: ServiceName) -> Result<ServiceName, (StatusCode, String)> {
     if hooks.picture.latest().services.iter().any(|view| view.name == service) {
         return Ok(service);
     }

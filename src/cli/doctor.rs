@@ -142,6 +142,9 @@ pub(super) async fn reach(loaded: &Loaded) -> Vec<(String, Result<String, (bool,
         Reach::Odd { detail } => Err((true, detail)),
         other => Err((true, format!("{other:?}: is it running, and is the address right?"))),
     };
+    if let Some((what, said)) = config.coordinate.reach().await {
+        all.push((what, said.map_err(|why| (true, why))));
+    }
     for source in &config.sources.mqtt {
         if let Ok((host, port, _)) = source.address() {
             let reach = prober

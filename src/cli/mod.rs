@@ -87,6 +87,8 @@ enum Command {
     Explain(explain::Explain),
     /// Say yes to a verdict that asks.
     Approve(operate::Approve),
+    /// Say no: nothing is moved for that incident.
+    Deny(operate::Approve),
     /// Say that an incident was what it was taken for, or what else it was, to be learned from.
     Confirm(learn::Confirm),
     /// Learn from confirmed incidents how faults really show.
@@ -113,7 +115,7 @@ enum Command {
     Discover(discover::Args),
     /// Find out why things might not work here.
     Doctor(doctor::Args),
-    /// Would a move work? Looks at all that a plan needs, and changes nothing.
+    /// Would a move work? Looks at all that a plan needs; with --real the service is moved and brought back.
     Drill(drill::Args),
     /// What if this is lost? Who goes where, what is missed, what one more standby would buy.
     Plan(plan::Args),
@@ -172,6 +174,7 @@ pub fn main() -> ExitCode {
         Command::Incidents(args) => operate::incidents(&args, cli.output),
         Command::Explain(args) => explain::run(&args, cli.output),
         Command::Approve(args) => operate::approve(&args, cli.output),
+        Command::Deny(args) => operate::deny(&args, cli.output),
         Command::Confirm(args) => learn::confirm(&args, cli.output),
         Command::Learn(args) => learn::learn(&args, cli.output),
         Command::Abort(args) => operate::abort(&args, cli.output),

@@ -43,6 +43,10 @@ pub struct Case<'a> {
     pub fenced: bool,
     /// A person said yes to this very incident and service.
     pub approved: bool,
+    /// A person said no to this very incident and service.
+    pub denied: bool,
+    /// Why its drills leave it to a person, if they do.
+    pub undrilled: Option<&'a str>,
     /// The operator stopped all acting.
     pub held: bool,
     /// After a stall of our own nothing is acted upon until then, and why.
@@ -164,6 +168,8 @@ pub(super) mod fixture {
         pub target: Target,
         pub fenced: bool,
         pub approved: bool,
+        pub denied: bool,
+        pub undrilled: Option<String>,
         pub held: bool,
         pub unready: Option<(Timestamp, String)>,
     }
@@ -209,6 +215,8 @@ pub(super) mod fixture {
                 target: Target::Found("ingest-b".into()),
                 fenced: true,
                 approved: false,
+                denied: false,
+                undrilled: None,
                 held: false,
                 unready: None,
             }
@@ -229,6 +237,8 @@ pub(super) mod fixture {
                 target: &self.target,
                 fenced: self.fenced,
                 approved: self.approved,
+                denied: self.denied,
+                undrilled: self.undrilled.as_deref(),
                 held: self.held,
                 unready: self.unready.as_ref().map(|(until, reason)| (*until, reason.as_str())),
             }

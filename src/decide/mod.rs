@@ -52,6 +52,7 @@ pub const GATES: &[&dyn Gate] = &[
     &gates::cost::Cheapest,
     &gates::in_flight::InFlight,
     &gates::held::Held,
+    &gates::denied::NotDenied,
     &gates::maintenance::Maintenance,
     &gates::silenced::Silenced,
     &gates::ready::Ready,
@@ -64,6 +65,7 @@ pub const GATES: &[&dyn Gate] = &[
     &gates::confirmed::Confirmed,
     &gates::cool_down::CoolDown,
     &gates::budget::WithinBudget,
+    &gates::drilled::Drilled,
     &gates::approval::Approved,
 ];
 

@@ -1,21 +1,29 @@
 //! An operator's word.
 
-use crate::model::{Decision, ServiceName, Severity, Timestamp};
+use crate::model::{Decision, IncidentId, ServiceName, Severity, Timestamp, Verdict};
 
+use super::drills::Wish;
 use super::{Effects, Engine, Notification, NotificationKind, OperatorCommand, Record};
 
 impl Engine {
     pub(super) fn operator(&mut self, command: OperatorCommand, effects: &mut Effects) {
         match command {
             OperatorCommand::Approve { incident, service, .. } => {
-                let asking = self
-                    .verdicts
-                    .values()
-                    .filter(|v| v.incident == incident && v.decision == Decision::Ask)
-                    .filter_map(|v| v.service.clone())
-                    .filter(|name| service.as_ref().is_none_or(|wanted| wanted == name));
-                self.approved.extend(asking.map(|name| (incident, name)));
+                let denied = |v: &Verdict| v.refusal.as_ref().is_some_and(|refusal| refusal.gate == "denied");
+                let asking = self.judged(incident, service.as_ref(), |v| v.decision == Decision::Ask || denied(v));
+                for key in asking {
+                    self.denied.remove(&key);
+                    self.approved.insert(key);
+                }
             }
+            OperatorCommand::Deny { incident, service, .. } => {
+                for key in self.judged(incident, service.as_ref(), |v| v.decision != Decision::Ignore) {
+                    self.approved.remove(&key);
+                    self.denied.insert(key);
+                }
+            }
+            // Kept by the shell.
+            OperatorCommand::LinkUsed { .. } => {}
             OperatorCommand::Confirm {
                 incident,
                 fault,
@@ -37,6 +45,25 @@ impl Engine {
                     self.tell_refused(&service, &reason, effects);
                 }
             }
+            OperatorCommand::Drill {
+                service,
+                to,
+                stay,
+                yes,
+                asked,
+                by,
+            } => {
+                let wish = Wish {
+                    service,
+                    to,
+                    stay,
+                    yes,
+                    asked,
+                    by,
+                };
+                self.wish_drill(&wish, effects);
+            }
+            OperatorCommand::Drilled { drill } => self.drilled(*drill, effects),
             OperatorCommand::Maintenance { service, until, .. } => {
                 self.each_state(service.as_ref(), |state| state.maintenance_until = until);
             }
@@ -46,6 +73,22 @@ impl Engine {
             OperatorCommand::Hold { on, .. } => self.held = on,
             OperatorCommand::Unready { span, reason } => self.unready = Some((self.now + span.0, reason)),
         }
+    }
+
+    /// Services on which there is such a verdict, with the incident.
+    fn judged(
+        &self,
+        incident: IncidentId,
+        service: Option<&ServiceName>,
+        such: impl Fn(&Verdict) -> bool,
+    ) -> Vec<(IncidentId, ServiceName)> {
+        self.verdicts
+            .values()
+            .filter(|verdict| verdict.incident == incident && such(verdict))
+            .filter_map(|verdict| verdict.service.clone())
+            .filter(|name| service.is_none_or(|wanted| wanted == name))
+            .map(|name| (incident, name))
+            .collect()
     }
 
     fn each_state(&mut self, service: Option<&ServiceName>, change: impl Fn(&mut crate::decide::ServiceState)) {
@@ -67,6 +110,7 @@ impl Engine {
             text: format!("failback of {service} refused: {reason}"),
             since: Timestamp::max(self.now, Timestamp::EPOCH),
             firing: false,
+            links: std::collections::BTreeMap::new(),
         });
     }
 }

@@ -39,6 +39,7 @@ impl Engine {
         }
         self.verdicts.retain(|(id, _), _| is_open(id));
         self.approved.retain(|(id, _)| is_open(id));
+        self.denied.retain(|(id, _)| is_open(id));
         let fleet = self.fleet_at_fault(&open);
         self.standing.clear();
         for incident in &open {
@@ -112,6 +113,8 @@ impl Engine {
             target,
             fenced: self.playbooks.is_fenced(&service.playbook),
             approved: self.approved.contains(&(incident.id, service.name.clone())),
+            denied: self.denied.contains(&(incident.id, service.name.clone())),
+            undrilled: self.drills.asks(&service.name),
             held: self.held,
             unready: self.unready.as_ref().map(|(until, reason)| (*until, reason.as_str())),
         }
@@ -229,7 +232,17 @@ impl Engine {
             return lease();
         };
         let Some(incident) = plan.incident.and_then(|id| self.incident(id)) else {
-            return lease();
+            let drill = || {
+                let refused = (!committed && plan.kind.is_drill())
+                    .then(|| self.drill_refusal(plan))
+                    .flatten()?;
+                Some(Refusal {
+                    gate: "drill".into(),
+                    decision: Decision::Hold,
+                    reason: refused,
+                })
+            };
+            return lease().or_else(drill);
         };
         let target = match plan::choose(service, &state.active, &self.topology, self).refusal(&plan.to) {
             None => Target::Found(plan.to.clone()),

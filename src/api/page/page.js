@@ -27,6 +27,9 @@ function services(s) {
       el("p", "", "runs on ", el("strong", "", v.state.active), moved ? ` (home is ${v.home})` : ""),
       el("p", "soft", "could run on " + v.standbys.join(", ")));
     if (v.state.handed_over) card.append(el("p", "", "needs a person: " + v.state.handed_over));
+    const drills = s.drills.latest.filter((d) => d.service === v.name), warned = s.drills.warnings[v.name];
+    for (const d of drills) card.append(el("p", "soft", `${d.kind} drill ${d.ended ? (d.problems.length ? "FAILED " : "good ") + d.ended.slice(0, 16).replace("T", " ") : "under way"}${d.problems.length ? ": " + d.problems.join("; ") : ""}`));
+    if (warned) card.append(el("p", "", "drill: " + warned));
     if (moved && !v.state.running) card.append(button("send back to " + v.home, () => act(`/api/services/${encodeURIComponent(v.name)}/failback`)));
     return card;
   }) : [el("p", "soft", "no service is configured: Jurymast only watches")]));
@@ -51,7 +54,7 @@ function incidents(s) {
     const verdicts = s.verdicts.filter((v) => v.incident === i.id).map((v) => {
       const line = el("p", "", el("span", "tag " + v.decision, v.decision), " ", v.service ? v.service + ": " : "",
         v.refusal ? `${v.refusal.gate}: ${v.refusal.reason}` : v.plan ? "plan " + v.plan : "");
-      if (v.decision === "ask") line.append(" ", button("approve", () => act(`/api/incidents/${i.id}/approve`, v.service ? { service: v.service } : {})));
+      if (v.decision === "ask") line.append(" ", button("approve", () => act(`/api/incidents/${i.id}/approve`, v.service ? { service: v.service } : {})), " ", button("deny", () => act(`/api/incidents/${i.id}/deny`, v.service ? { service: v.service } : {})));
       const cost = costs(v);
       if (cost) line.append(cost);
       return line;
@@ -140,6 +143,8 @@ function line(r) {
     case "permit": return `step ${r.permit.step} of ${r.permit.plan}: ${r.permit.refusal ? "refused by " + r.permit.refusal.gate : "allowed"}`;
     case "plan_event": return `${r.plan_event.plan || r.plan_event.service}: ${r.plan_event.plan_event} ${r.plan_event.step ?? ""} ${r.plan_event.outcome ? JSON.stringify(r.plan_event.outcome) : ""}`;
     case "confirmed": return `incident ${r.incident} was ${r.testimony.fault} at ${r.testimony.entity}, says ${r.by}`;
+    case "drill": return `${r.drill.kind} drill of ${r.drill.service} ${r.drill.ended ? (r.drill.problems.length ? "failed: " + r.drill.problems.join("; ") : "was good") : "under way, plan " + (r.drill.legs.length ? r.drill.legs[r.drill.legs.length - 1].plan : "")}`;
+    case "drill_refused": return `drill of ${r.refused.service} refused: ${r.refused.reason}`;
     case "operator": return `operator: ${r.operator.command} ${r.operator.by || ""}`;
   }
   return r.record;
@@ -156,7 +161,7 @@ async function draw() {
   $("facts").textContent = `${s.agent} · ${s.acting ? lead : "only watching"} · ${s.entities.length} entities · ${s.series} series, ${learned} · ${clock(s.now)}`;
   try { await look(); } catch { charts.clear(); }
   services(s); plans(s); incidents(s); ahead(s); entities(s);
-  $("log").replaceChildren(...s.recent.slice(-60).reverse().map((r) => el("li", "", el("time", "", clock(r.at || (r.verdict && r.verdict.at))), line(r))));
+  $("log").replaceChildren(...s.recent.slice(-60).reverse().map((r) => el("li", "", el("time", "", clock(r.at || (r.verdict && r.verdict.at) || (r.refused && r.refused.at))), line(r))));
 }
 draw();
 setInterval(draw, 1000);

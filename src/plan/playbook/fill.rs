@@ -27,8 +27,9 @@ impl Filler {
             values: service.vars.clone(),
         };
         let kind = match kind {
-            PlanKind::Failover => "failover",
-            PlanKind::Failback => "failback",
+            // A drill goes the way that it is to try.
+            PlanKind::Failover | PlanKind::Drill => "failover",
+            PlanKind::Failback | PlanKind::DrillBack => "failback",
         };
         for (name, value) in [
             ("service", service.name.to_string()),
