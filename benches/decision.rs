@@ -80,7 +80,7 @@ fn main() {
     }
     let journal = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
     let mut disk = std::fs::File::create(journal.path().join("journal")).unwrap_or_else(|error| panic!("{error}"));
-    let (mut ours, mut fsyncs) = (Vec::new(), Vec::new());
+    let (mut ours, mut fsyncs, mut called) = (Vec::new(), Vec::new(), 0);
     for (i, bad) in says.iter().enumerate() {
         let mut at = round(&mut engine, &mut effects);
         at = at + Duration::from_millis(1);
@@ -109,11 +109,15 @@ fn main() {
                     Command::Ask { step, committed, .. } => {
                         let plan = id.clone();
                         engine.handle(Input::Plan(PlanEvent::Asks { plan, step, committed }), &mut effects);
+                        engine.handle(Input::Tick(at), &mut effects);
                         if let Some(permit) = effects.permits.pop() {
                             waiting.push(Event::Permit(permit.refusal.map(|refusal| refusal.reason)));
                         }
                     }
-                    Command::Apply { .. } | Command::Observe { .. } => break 'act,
+                    Command::Apply { .. } | Command::Observe { .. } => {
+                        called += 1;
+                        break 'act;
+                    }
                     _ => {}
                 }
             }
@@ -122,6 +126,7 @@ fn main() {
         fsyncs.push(on_disk);
         effects.clear();
     }
+    assert_eq!(called, SERVICES, "each decision reaches its executor");
     let spread = |times: &mut Vec<Duration>| {
         times.sort_unstable();
         let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;

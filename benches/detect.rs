@@ -86,6 +86,7 @@ impl Product {
         let settings = serde_json::from_value::<Settings>(serde_json::json!({
             "threshold": [{"name": "hot", "signal": "signal-*", "above": 90.0, "clear": 85.0, "for": "2s"}],
             "stuck": {"enabled": false}, "drift": {"enabled": false}, "anomaly": {"enabled": false},
+            "joint": {"enabled": false}, "peers": {"enabled": false}, "clock": {"enabled": false},
         }))
         .expect("settings of this file");
         let (catalog, ids) = catalog(SERIES);

@@ -77,6 +77,14 @@ fn each_mistake_is_told_with_its_place_and_what_was_meant() {
         ("above: 90", "abov: 90", &["jurymast.yml:", "abov"]),
         ("above: 90", "above: hot", &["jurymast.yml:18:", "^"]),
         ("services:", "services: [", &["jurymast.yml:"]),
+        (
+            "detect:",
+            "policy: {pairs: [[host-a, ingst-b]]}\ndetect:",
+            &[
+                "'ingst-b' is neither an entity nor a service",
+                "did you mean 'ingest-b'?",
+            ],
+        ),
     ];
     let mut unclear = Vec::new();
     for (what, by, words) in cases {

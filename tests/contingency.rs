@@ -10,6 +10,7 @@ use jurymast::diagnose::Library;
 use jurymast::engine::{Effects, Engine, Input, NotificationKind};
 use jurymast::model::{Catalog, Check, Event, EventKind, Lease, Reach, Span, Timestamp};
 use jurymast::plan::Playbooks;
+use jurymast::plan::contingency::FailureKind;
 
 /// Both `first` and `second` stand on h1. `first` may go to h2 or h3, `second` to h2 alone, and h2 has room for one.
 const CONFIG: &str = "
@@ -51,7 +52,11 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let config = Config::parse(CONFIG).unwrap();
+        Self::of(CONFIG)
+    }
+
+    fn of(config: &str) -> Self {
+        let config = Config::parse(config).unwrap();
         let playbooks = Playbooks::parse([("p.yml", PLAYBOOK)]).unwrap();
         let setup = engine_setup(
             &config,
@@ -169,4 +174,42 @@ fn a_failure_without_a_plan_is_told_before_it_happens_and_taken_back_when_it_is_
     let over = world.told().iter().filter(|(_, firing)| !firing).count();
     assert_eq!(over, told.len());
     assert_eq!(world.engine.uncovered(), []);
+}
+
+/// Each alone may go to h2, which it likes best; both together find room only if `first` goes to h3.
+#[test]
+fn two_that_fail_together_are_planned_for_where_the_policy_says_so() {
+    let apart = CONFIG.replace(
+        "{from: second-1, edge: runs_on, to: h1}",
+        "{from: second-1, edge: runs_on, to: h4}",
+    );
+    let apart = apart.replace(
+        "    - {name: h3,",
+        "    - {name: h4, kind: host, attributes: {capacity.slots: '1'}}\n    - {name: h3,",
+    );
+    let moved = |config: &str| {
+        let mut world = World::of(config);
+        world.pass(5, &[]);
+        let made = world.engine.contingencies();
+        world.pass(20, &["first-1", "second-1"]);
+        let moved: Vec<String> = world
+            .effects
+            .start
+            .iter()
+            .map(|plan| format!("{} to {}", plan.service, plan.to))
+            .collect();
+        (made, moved)
+    };
+    let (made, alone) = moved(&apart);
+    assert!(made.plans.values().all(|plan| plan.kind != FailureKind::Pair));
+    assert_eq!(
+        alone,
+        ["first to first-2"],
+        "whoever comes first takes the only place of the other"
+    );
+    let (made, mut together) = moved(&format!("{apart}  pairs: [[h1, h4], [first, second]]\n"));
+    let pair = made.find("h1 + h4").unwrap();
+    assert!(pair.hit == 2 && pair.is_full(), "{pair:#?}");
+    together.sort();
+    assert_eq!(together, ["first to first-3", "second to second-2"]);
 }

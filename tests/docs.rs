@@ -3,14 +3,19 @@
 mod harness;
 
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use harness::{free_port, skipped};
 
+/// A page's text.
+fn text(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
 /// The commands of a page, and the lines that it shows as their answers, in order. A block below `<!-- not run -->` is left out.
-fn page(name: &str) -> (String, Vec<String>) {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)).unwrap();
+fn page(text: &str) -> (String, Vec<String>) {
     let (mut commands, mut answers) = (String::new(), Vec::new());
     let mut block: Option<&str> = None;
     let mut before = "";
@@ -35,6 +40,49 @@ fn page(name: &str) -> (String, Vec<String>) {
     (commands, answers)
 }
 
+/// What a page states in its first line about how it is run: `<!-- run: PROGRAMS; after PAGE up to "WORDS"; ports PORTS -->`.
+#[derive(Default)]
+struct Run {
+    programs: Vec<String>,
+    /// The commands of another page that come first, up to a heading or a command that begins so.
+    before: String,
+    ports: Vec<String>,
+}
+
+impl Run {
+    fn of(name: &str, text: &str) -> Self {
+        let first = text.lines().next().unwrap_or_default();
+        let stated = first
+            .strip_prefix("<!-- run:")
+            .and_then(|rest| rest.strip_suffix("-->"));
+        let stated = stated.unwrap_or_else(|| panic!("{name}: its first line does not say how it is run"));
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+        let mut run = Self::default();
+        for (number, part) in stated.split("; ").map(str::trim).enumerate() {
+            match part.split_once(' ') {
+                Some(("after", rest)) => {
+                    let (page, end) = rest.split_once(" up to ").unwrap();
+                    run.before = beginning(page.trim_start_matches("../"), end.trim_matches('"'));
+                }
+                Some(("ports", rest)) => run.ports = words(rest),
+                _ if number == 0 => run.programs = words(part),
+                _ => panic!("{name}: '{part}' in its first line"),
+            }
+        }
+        run
+    }
+}
+
+fn beginning(name: &str, end: &str) -> String {
+    let whole = text(name);
+    if end.starts_with('#') {
+        return page(&whole[..whole.find(&format!("\n{end}")).unwrap()]).0;
+    }
+    let (commands, _) = page(&whole);
+    let before = commands.lines().take_while(|line| !line.starts_with(end));
+    before.map(|line| format!("{line}\n")).collect()
+}
+
 /// Ends what the commands left running, with the test.
 struct Group(u32);
 
@@ -47,14 +95,33 @@ impl Drop for Group {
 }
 
 /// Types a page's commands into a shell, on ports that are free here.
-fn follow(name: &str, ports: &[&str]) {
-    let (mut commands, answers) = page(name);
-    for port in ports {
+fn follow(name: &str) {
+    let text = text(name);
+    let run = Run::of(name, &text);
+    let programs = ["bash".to_owned()].into_iter().chain(run.programs);
+    if skipped(
+        name,
+        &programs
+            .collect::<Vec<_>>()
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>(),
+    ) {
+        return;
+    }
+    let (commands, answers) = page(&text);
+    let mut commands = run.before + &commands;
+    for port in &run.ports {
         commands = commands.replace(port, &free_port().to_string());
     }
     let api = free_port().to_string();
     commands = commands.replace("9909", &api);
     let dir = tempfile::tempdir().unwrap();
+    // What a page finds in Jurymast's folder.
+    for folder in ["datasets", "deploy", "rules"] {
+        let there = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        std::os::unix::fs::symlink(there, dir.path().join(folder)).unwrap();
+    }
     let binary = Path::new(env!("CARGO_BIN_EXE_jurymast"))
         .parent()
         .unwrap()
@@ -86,9 +153,103 @@ fn follow(name: &str, ports: &[&str]) {
     }
 }
 
-#[test]
-fn the_tutorial_goes_as_it_says() {
-    if !skipped("the tutorial", &["haproxy", "curl", "python3", "bash"]) {
-        follow("tutorial.md", &["8000", "8001", "8002"]);
+/// A test for each page.
+macro_rules! pages {
+    ($($test:ident: $page:literal,)*) => {
+        const PAGES: &[&str] = &[$($page),*];
+        $(#[test]
+        fn $test() {
+            follow($page);
+        })*
+    };
+}
+
+pages! {
+    the_tutorial: "tutorial.md",
+    at_three_in_the_morning: "howto/three-in-the-morning.md",
+    beside_alertmanager: "howto/alertmanager.md",
+    a_pattern: "howto/pattern.md",
+    own_programs: "howto/own-programs.md",
+    moving_postgresql: "howto/postgresql.md",
+    two_agents: "howto/several-agents.md",
+    record_and_backtest: "howto/record-and-backtest.md",
+    fewer_false_alarms: "howto/false-alarms.md",
+    an_upgrade: "howto/upgrade.md",
+    why_it_decided_so: "explanation/decisions.md",
+    exactly_once: "explanation/exactly-once.md",
+    when_it_is_blind: "explanation/blind.md",
+    what_probabilities_mean: "explanation/probabilities.md",
+}
+
+fn markdown(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            markdown(&path, found);
+        } else if path.extension().is_some_and(|end| end == "md") {
+            found.push(path);
+        }
     }
+}
+
+#[test]
+fn no_page_with_commands_is_forgotten() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let mut found = Vec::new();
+    markdown(&docs, &mut found);
+    for path in found {
+        let name = path.strip_prefix(&docs).unwrap().display().to_string();
+        let (commands, _) = page(&std::fs::read_to_string(&path).unwrap());
+        assert!(
+            commands.is_empty() || PAGES.contains(&name.as_str()),
+            "docs/{name} tells to type what no test types"
+        );
+    }
+}
+
+/// Links between pages lead somewhere, headings included.
+#[test]
+fn no_link_is_dead() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = vec![root.join("README.md")];
+    markdown(&root.join("docs"), &mut found);
+    markdown(&root.join("deploy"), &mut found);
+    let mut dead = Vec::new();
+    for path in found {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let to = if file.is_empty() {
+                path.clone()
+            } else {
+                path.parent().unwrap().join(file)
+            };
+            let there = match std::fs::read_to_string(&to) {
+                Ok(text) => {
+                    heading.is_empty()
+                        || text
+                            .lines()
+                            .any(|line| line.starts_with('#') && anchor(line) == heading)
+                }
+                // A folder, or a picture.
+                Err(_) => to.exists(),
+            };
+            if !there {
+                dead.push(format!("{}: {link}", path.display()));
+            }
+        }
+    }
+    assert_eq!(dead, [""; 0]);
+}
+
+/// As GitHub makes them.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }

@@ -2,46 +2,18 @@
 
 mod harness;
 
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use harness::deed::Deeds;
-use harness::{Server, find, free_port, skipped, wait};
+use harness::maria::Maria;
+use harness::redis::{cli, linked, redis, sentinel};
+use harness::{free_port, skipped, wait};
 use jurymast::act::Prober;
 use jurymast::act::runner::{Applied, Effect};
 use jurymast::model::{Entity, EntityKind, Reach};
 use serde_json::json;
-
-fn redis(dir: &Path, port: u16, of: Option<u16>) -> Server {
-    let home = dir.join(format!("redis-{port}"));
-    std::fs::create_dir_all(&home).unwrap();
-    let of = of.map_or_else(String::new, |of| format!("replicaof 127.0.0.1 {of}\n"));
-    let config = format!(
-        "port {port}\nbind 127.0.0.1\ndir {}\nrepl-diskless-sync-delay 0\nrepl-ping-replica-period 1\n{of}",
-        home.display()
-    );
-    std::fs::write(home.join("redis.conf"), config).unwrap();
-    let server = Server::start(&home, &find("redis-server").unwrap(), &["redis.conf"]);
-    wait("Redis answers", || cli(port, &["PING"]) == "PONG");
-    server
-}
-
-fn cli(port: u16, words: &[&str]) -> String {
-    let port = port.to_string();
-    let output = Command::new("redis-cli")
-        .args(["-p", &port])
-        .args(words)
-        .output()
-        .unwrap();
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
-
-fn linked(port: u16) -> bool {
-    cli(port, &["INFO", "replication"]).contains("master_link_status:up")
-}
 
 /// Writes until it is told to end. Returns how many writes were acknowledged.
 fn writer(port: u16, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<usize> {
@@ -127,38 +99,17 @@ async fn where_sentinel_watches_sentinel_is_asked() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let (a, b, sentinel) = (free_port(), free_port(), free_port());
+    let (a, b, sentinel_port) = (free_port(), free_port(), free_port());
     let (_a, _b) = (redis(dir.path(), a, None), redis(dir.path(), b, Some(a)));
     wait("the replica hears", || linked(b));
-    let home = dir.path().join("sentinel");
-    std::fs::create_dir(&home).unwrap();
-    let config = format!(
-        "port {sentinel}\nbind 127.0.0.1\ndir {}\nsentinel monitor m 127.0.0.1 {a} 1\nsentinel down-after-milliseconds m 60000\n",
-        home.display()
-    );
-    std::fs::write(home.join("sentinel.conf"), config).unwrap();
-    let _sentinel = Server::start(&home, &find("redis-sentinel").unwrap(), &["sentinel.conf"]);
-    wait("Sentinel knows the replica", || {
-        cli(sentinel, &["SENTINEL", "REPLICAS", "m"]).contains(&b.to_string())
-    });
-    wait("Sentinel is connected to it", || {
-        cli(b, &["CLIENT", "LIST"]).contains("name=sentinel-")
-    });
+    let _sentinel = sentinel(dir.path(), sentinel_port, a, b);
     let deeds = Deeds::new(dir.path());
     // Gone round it is not.
     let promote = json!({"do": "promote", "address": format!("127.0.0.1:{b}")});
     deeds.refused("redis", &promote, (3, 1), "Sentinel").await;
     // One that does not answer stands before the one that does.
-    let sentinels = format!("127.0.0.1:{},127.0.0.1:{sentinel}", free_port());
+    let sentinels = format!("127.0.0.1:{},127.0.0.1:{sentinel_port}", free_port());
     let switch = json!({"sentinels": sentinels, "master": "m", "to": format!("127.0.0.1:{b}")});
-    // A replica that it has only just met is not yet good enough for it.
-    wait("Sentinel holds it good", || {
-        let text = cli(sentinel, &["SENTINEL", "REPLICAS", "m"]);
-        text.lines()
-            .skip_while(|line| !line.contains("slave-repl-offset"))
-            .nth(1)
-            .is_some_and(|offset| offset.trim() != "0")
-    });
     deeds.done("sentinel", &switch, (3, 1)).await;
     wait("it is promoted", || cli(b, &["ROLE"]).starts_with("master"));
     let unknown = json!({"sentinels": sentinels, "master": "nobody", "to": "127.0.0.1:1"});
@@ -201,96 +152,6 @@ async fn what_a_redis_says_of_itself_is_probed() {
     server.signal("CONT");
     drop(server);
     assert_eq!(prober.probe(&spec("any"), &entity).await, Reach::Refused);
-}
-
-struct Maria {
-    port: u16,
-    _server: Server,
-}
-
-impl Maria {
-    fn start(dir: &Path, id: u16) -> Self {
-        let port = free_port();
-        let home = dir.join(format!("maria-{id}"));
-        std::fs::create_dir(&home).unwrap();
-        let data = format!("--datadir={}", home.join("data").display());
-        let root = Command::new("id")
-            .arg("-u")
-            .output()
-            .is_ok_and(|out| out.stdout == b"0\n");
-        let user = if root { vec!["--user=root"] } else { vec![] };
-        let installed = Command::new("mariadb-install-db")
-            .args([
-                "--no-defaults",
-                &data,
-                "--auth-root-authentication-method=normal",
-                "--skip-test-db",
-            ])
-            .args(&user)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .unwrap();
-        assert!(installed.success());
-        let socket = home.join("s").display().to_string();
-        let mut arguments: Vec<String> = [
-            "--no-defaults",
-            "--bind-address=127.0.0.1",
-            "--log-bin=bin",
-            "--log-slave-updates",
-            "--gtid-strict-mode=1",
-            "--read-only=1",
-            "--innodb-buffer-pool-size=16M",
-            "--innodb-flush-method=fsync",
-        ]
-        .map(str::to_owned)
-        .to_vec();
-        arguments.extend([
-            data,
-            format!("--port={port}"),
-            format!("--socket={socket}"),
-            format!("--server-id={id}"),
-        ]);
-        arguments.extend(user.iter().map(ToString::to_string));
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let server = Server::start(&home, &find("mariadbd").unwrap(), &arguments);
-        let maria = Self { port, _server: server };
-        wait("MariaDB answers", || maria.sql("SELECT 1").is_some());
-        // A user without the right to write in spite of read_only, for applications and for replication.
-        maria.sql("SET sql_log_bin = 0; CREATE USER app@'127.0.0.1'; GRANT ALL ON d.* TO app@'127.0.0.1'; GRANT REPLICATION SLAVE ON *.* TO app@'127.0.0.1'");
-        maria
-    }
-
-    fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
-    }
-
-    fn as_user(&self, user: &str, sql: &str) -> Option<String> {
-        let port = format!("-P{}", self.port);
-        let output = Command::new("mariadb")
-            .args([
-                "--no-defaults",
-                "-h127.0.0.1",
-                "--protocol=tcp",
-                "--batch",
-                "--skip-column-names",
-                &port,
-                "-u",
-                user,
-                "-e",
-                sql,
-            ])
-            .output()
-            .unwrap();
-        output
-            .status
-            .success()
-            .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    }
-
-    fn sql(&self, sql: &str) -> Option<String> {
-        self.as_user("root", sql)
-    }
 }
 
 #[tokio::test]

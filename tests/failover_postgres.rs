@@ -11,9 +11,10 @@ use harness::postgres::{Node, Writer, pair, skipped};
 use harness::{Server, free_port, wait, wait_up_to};
 use jurymast::act::Executors;
 use jurymast::act::executor::Call;
-use jurymast::act::runner::{Applied, Effect};
+use jurymast::act::journal::{Record, decode};
+use jurymast::act::runner::{Applied, Effect, Entry};
 use jurymast::clock::wall_clock;
-use jurymast::model::{PlanId, Timestamp, Token};
+use jurymast::model::{Plan, PlanId, Token};
 use serde_json::{Value, json};
 
 /// The RPO of the service, in seconds.
@@ -95,20 +96,24 @@ services:
     }
 }
 
-/// How long after the plan was made that was.
+/// How long after the plan was made that was; and when each step was begun and done, so that it can be seen where the time goes.
 fn after_decision(world: &World, then: Instant) -> Duration {
-    let mut text = String::new();
-    for file in std::fs::read_dir(world.dir.path().join("data"))
-        .unwrap()
-        .map(|file| file.unwrap().path())
-    {
-        if file.is_file() {
-            text += &String::from_utf8_lossy(&std::fs::read(file).unwrap());
+    let bytes = std::fs::read(world.dir.path().join("data/journal")).unwrap();
+    let then = wall_clock() - then.elapsed();
+    let mut plan = None;
+    for record in decode(&bytes).unwrap().records {
+        let Record::Plan { at, entry } = record else { continue };
+        let made = plan.as_ref().map_or(at, |plan: &Plan| plan.made);
+        let ms = at.since(made).as_millis();
+        let name = |step: usize| plan.as_ref().map_or("", |plan: &Plan| plan.steps[step].name.as_str());
+        match entry {
+            Entry::Intent { step, .. } => println!("{ms:>7} ms  begins: {}", name(step)),
+            Entry::Done { step, .. } => println!("{ms:>7} ms    done: {}", name(step)),
+            Entry::Plan { plan: found } => plan = Some(*found),
+            _ => {}
         }
     }
-    let (_, rest) = text.split_once("\"made\":\"").expect("the journal holds the plan");
-    let made: Timestamp = rest.split('"').next().unwrap().parse().unwrap();
-    (wall_clock() - then.elapsed()).since(made)
+    then.since(plan.expect("the journal holds the plan").made)
 }
 
 /// What of that is not there.

@@ -6,7 +6,6 @@
 //! [`runner`] is the pure state machine; [`Conductor`] does what it commands, and the simulator drives the same machine.
 
 mod conductor;
-pub mod dry;
 pub mod executor;
 mod intents;
 pub mod journal;

@@ -5,16 +5,17 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
+use super::drill::{Found, Look, drill};
 use super::sharing;
-use crate::act::dry::{Dry, drill};
-use crate::act::{Conductor, Executors, Prober};
-use crate::api::Drills;
+use crate::act::Conductor;
+use crate::api::DrillsView;
 use crate::clock::wall_clock;
+use crate::config::Loaded;
 use crate::engine::{Engine, Input, OperatorCommand, Record};
-use crate::model::{Drill, ServiceName};
-use crate::plan::Playbooks;
+use crate::model::{Drill, DrillKind, EntityName, Service, ServiceName, Span, Timestamp};
 
 /// The file in the agent's `data_dir`: a line for each drill that is over.
 pub const FILE: &str = "drills.jsonl";
@@ -47,12 +48,12 @@ pub struct Drilling {
     kept: VecDeque<Drill>,
     lines: usize,
     shown: Arc<Vec<Drill>>,
-    playbooks: Arc<Playbooks>,
+    config: Arc<ArcSwap<Loaded>>,
 }
 
 impl Drilling {
-    /// In that folder.
-    pub fn of(data_dir: &Path, playbooks: Arc<Playbooks>) -> Self {
+    /// In that folder; by the config that runs.
+    pub fn of(data_dir: &Path, config: Arc<ArcSwap<Loaded>>) -> Self {
         let (read, bad) = history(data_dir).unwrap_or_else(|error| {
             tracing::warn!(%error, "the history of drills cannot be read");
             (Vec::new(), 0)
@@ -67,15 +68,10 @@ impl Drilling {
             kept: read.into_iter().skip(skipped).collect(),
             lines,
             shown: Arc::default(),
-            playbooks,
+            config,
         };
         drilling.show();
         drilling
-    }
-
-    /// Other playbooks from now on.
-    pub fn reloaded(&mut self, playbooks: Arc<Playbooks>) {
-        self.playbooks = playbooks;
     }
 
     /// Takes in a record if it is one of a drill: it outlives this agent, and the others learn of it.
@@ -126,34 +122,28 @@ impl Drilling {
     }
 
     /// Takes the looks of a dry drill, beside everything else; what it finds comes in as an input.
-    pub fn dry(&self, engine: &Engine, name: &ServiceName, prober: &Arc<Prober>, inbox: &mpsc::Sender<Input>) {
-        let Some((service, active)) = engine
-            .services()
+    pub fn dry(&self, engine: &Engine, name: &ServiceName, inbox: &mpsc::Sender<Input>) {
+        let mut services = engine.services();
+        let Some((service, active)) = services
             .find(|(service, _)| service.name == *name)
             .map(|(service, state)| (service.clone(), state.active.clone()))
         else {
             return;
         };
-        let (topology, playbooks) = (engine.topology().clone(), Arc::clone(&self.playbooks));
-        let (prober, inbox) = (Arc::clone(prober), inbox.clone());
+        let (loaded, inbox) = (self.config.load_full(), inbox.clone());
         tokio::spawn(async move {
             let begun = wall_clock();
-            let dry = Dry {
-                topology: &topology,
-                prober: &prober,
-                executors: &Executors::new(),
-                playbooks: &playbooks,
-            };
-            let looks = dry.service(&service, &active).await;
-            let drill = drill(&service, &active, &looks, "schedule", (begun, wall_clock()));
+            let from = [(service.name.clone(), active.clone())].into();
+            let looks = drill(&loaded, &[&service], &from).await;
+            let drill = ended(&service, active, &looks, (begun, wall_clock()));
             let word = OperatorCommand::Drilled { drill: Box::new(drill) };
             super::send(&inbox, Input::Operator(word)).await;
         });
     }
 
     /// As the API shows it.
-    pub fn view(&self, engine: &Engine) -> Drills {
-        Drills {
+    pub fn view(&self, engine: &Engine) -> DrillsView {
+        DrillsView {
             latest: engine.drills().cloned().collect(),
             warnings: engine
                 .drill_warnings()
@@ -165,10 +155,35 @@ impl Drilling {
     }
 }
 
+/// The looks of one service as a drill that is over.
+fn ended(service: &Service, active: EntityName, looks: &[Look], (begun, ended): (Timestamp, Timestamp)) -> Drill {
+    let problem = |look: &Look| match &look.found {
+        Found::Bad(why) => Some(format!("{}: {why}", look.name)),
+        Found::Good | Found::Unseen(_) => None,
+    };
+    Drill {
+        service: service.name.clone(),
+        kind: DrillKind::Dry,
+        asked: "schedule".into(),
+        by: "schedule".into(),
+        begun,
+        ended: Some(ended),
+        from: active,
+        to: None,
+        stay: Span::default(),
+        legs: Vec::new(),
+        looks: looks.len(),
+        notice_s: 0.0,
+        rto_objective_s: service.rto.0.as_secs_f64(),
+        rpo_s: None,
+        rpo_objective_s: service.rpo.map(|rpo| rpo.0.as_secs_f64()),
+        problems: looks.iter().filter_map(problem).collect(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{DrillKind, Span, Timestamp};
 
     fn record(begun: i64, ended: Option<i64>) -> Record {
         let drill = Drill {
@@ -198,7 +213,9 @@ mod tests {
     #[test]
     fn each_drill_is_kept_once_when_it_is_over_and_the_file_stays_bounded() {
         let dir = tempfile::tempdir().unwrap();
-        let open = || Drilling::of(dir.path(), Arc::default());
+        let loaded = Loaded::of("", "none.yml", dir.path(), |_| None).unwrap();
+        let config = Arc::new(ArcSwap::from_pointee(loaded));
+        let open = || Drilling::of(dir.path(), Arc::clone(&config));
         let mut drilling = open();
         for record in [
             record(1, None),

@@ -20,7 +20,9 @@ use super::confirmed::Confirmations;
 use super::drilling::Drilling;
 use super::explaining::Explained;
 use super::full::Full;
+use super::moves::Moves;
 use super::snapshot::snapshot;
+use super::standing::Standing;
 use super::{counting, probing, sharing};
 
 /// Decisions that the page shows.
@@ -45,9 +47,11 @@ pub struct Dispatcher {
     pub painted: Option<Instant>,
     pub full: Full,
     pub explained: Explained,
+    pub moves: Moves,
     pub confirmations: Confirmations,
     pub drilling: Drilling,
     pub links: Option<api::Links>,
+    pub standing: Standing,
 }
 
 impl Dispatcher {
@@ -118,7 +122,7 @@ impl Dispatcher {
             self.probe(engine, &request);
         }
         for service in effects.dry.drain(..) {
-            self.drilling.dry(engine, &service, &self.prober, &self.inbox);
+            self.drilling.dry(engine, &service, &self.inbox);
         }
         for mut notification in effects.notify.drain(..) {
             if let Some(links) = &self.links {
@@ -137,6 +141,7 @@ impl Dispatcher {
             self.confirmations.keep(&record);
             self.drilling
                 .keep(&record, self.conductor.as_ref(), self.sharing.as_ref());
+            self.moves.take(&record);
             let record = Arc::new(record);
             if let Some(watch) = &self.watch {
                 // Nobody has to watch.
@@ -150,12 +155,13 @@ impl Dispatcher {
         if let Some(recording) = &mut self.recording {
             recording.between_ticks();
         }
+        self.standing.keep(engine.rules());
         let due = self.painted.is_none_or(|painted| painted.elapsed() >= PICTURE_EVERY);
         if due || news {
             self.painted = Some(Instant::now());
             let trouble = self.trouble();
             let acting = self.conductor.is_some();
-            let mut picture = snapshot(engine, &mut self.explained, &self.recent, acting, trouble);
+            let mut picture = snapshot(engine, &mut self.explained, &self.recent, &self.moves, acting, trouble);
             picture.drills = self.drilling.view(engine);
             counting::show(&self.metrics, &picture);
             self.picture.publish(picture);

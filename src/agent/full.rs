@@ -46,7 +46,7 @@ impl Full {
             tracing::error!(
                 refused,
                 "{} series are known and there is no room for more: samples under new names are left out. Does a payload or a label \
-                 hold something that changes each time, such as a number or a time?",
+                 hold something that changes each time, such as a number or a time? Else raise agent.max_series.",
                 self.catalog.room()
             );
         }

@@ -7,11 +7,14 @@
 mod acting;
 pub mod confirmed;
 mod counting;
+pub mod drill;
 pub mod drilling;
+mod duty;
 mod effects;
 mod engine_loop;
 mod explaining;
 mod full;
+mod moves;
 mod parallel;
 mod probing;
 mod recording;
@@ -20,12 +23,14 @@ mod sharing;
 mod sights;
 mod snapshot;
 mod sources;
+mod standing;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use prometheus_client::registry::Registry;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -105,7 +110,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
     } = options;
     let config = loaded.config.clone();
     let start = |what: &'static str| move |error: String| AgentError::Start { what, error };
-    let catalog = Catalog::new();
+    let catalog = Catalog::with_room(config.agent.max_series.get());
     let (inbox, mut waiting) = mpsc::channel(INBOX);
     let metrics = Metrics::default();
     let mut registry = Registry::default();
@@ -154,6 +159,10 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         metrics: metrics.clone(),
         stop: stop.child_token(),
     };
+    let (standing, stood) = standing::Standing::of(&config.agent.data_dir);
+    if let Some(stood) = stood {
+        send(&feed.inbox, Input::Stood(stood)).await;
+    }
     sources::start(&config, &feed, &prober);
     let (reloads, mut wanted) = mpsc::channel::<Loaded>(1);
     on_hangup(config_path.clone(), reloads.clone(), stop.clone());
@@ -165,8 +174,14 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
     let pushed = push::Desk::open(config.sources.push.clone(), of_alerts.clone());
     let desk = Desk::open(config.sources.alerts.clone(), of_alerts);
     let links = signed(&loaded);
+    let current = Arc::new(ArcSwap::from_pointee(loaded));
+    let duty = duty::Duty {
+        config: Arc::clone(&current),
+        picture: picture.clone(),
+        acts: acting.conductor.is_some(),
+    };
     let hooks = hooks(
-        &loaded,
+        duty,
         config_path,
         desk,
         pushed,
@@ -200,11 +215,13 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         painted: None,
         full: Full::new(feed.catalog.clone(), &feed.metrics),
         explained: explaining::Explained::default(),
+        moves: moves::Moves::default(),
         confirmations: confirmed::Confirmations::of(&config.agent.data_dir),
         links,
-        drilling: drilling::Drilling::of(&config.agent.data_dir, Arc::clone(&loaded.playbooks)),
+        drilling: drilling::Drilling::of(&config.agent.data_dir, Arc::clone(&current)),
+        standing,
     };
-    let (mut engine, mut feed) = (engine, feed);
+    let (mut engine, mut feed, mut running) = (engine, feed, config.clone());
     while let Some(loaded) = engine_loop::run(&mut engine, &mut waiting, &mut wanted, &mut dispatcher, &stop).await {
         let setup = engine_setup(
             &loaded.config,
@@ -217,10 +234,14 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
             tracing::error!(%error, "the config that runs stays");
             continue;
         }
-        feed.stop.cancel();
-        feed.stop = stop.child_token();
-        sources::start(&loaded.config, &feed, &prober);
-        dispatcher.drilling.reloaded(Arc::clone(&loaded.playbooks));
+        if loaded.config.same_sources(&running) {
+            tracing::debug!("sources go on as they are");
+        } else {
+            feed.stop.cancel();
+            feed.stop = stop.child_token();
+            sources::start(&loaded.config, &feed, &prober);
+        }
+        running = loaded.config.clone();
         if let Some(sharing) = &dispatcher.sharing {
             sharing.reloaded(&loaded.config);
         }
@@ -233,12 +254,14 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         if let Some(recording) = &mut dispatcher.recording {
             recording.reloaded(recording::source(&loaded));
         }
+        current.store(Arc::new(loaded));
         tracing::info!("the config was read again");
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     feed.stop.cancel();
     drain(&mut dispatcher, &mut engine, &mut waiting).await;
     held.cancel();
+    dispatcher.standing.finish(engine.rules());
     if let Some(sharing) = acting.sharing_task {
         // What is held is given back, so that another agent need not wait.
         let _ = sharing.await;
@@ -285,7 +308,7 @@ fn signed(loaded: &Loaded) -> Option<Links> {
 
 /// What the API may ask of the agent.
 fn hooks(
-    loaded: &Loaded,
+    duty: duty::Duty,
     path: Option<PathBuf>,
     desk: Desk,
     pushed: push::Desk,
@@ -301,6 +324,7 @@ fn hooks(
         alertmanager::Turned::Busy => api::TurnedAway::Busy("the engine is busy: send it again".into()),
     };
     let webhooks = desk.clone();
+    let loaded = duty.config.load_full();
     Hooks {
         command: Box::new(move |command| inbox.try_send(Input::Operator(command)).is_ok()),
         webhook: Box::new(move |body| webhooks.webhook(body).map_err(turned)),
@@ -319,11 +343,13 @@ fn hooks(
             let conductor = conductor.as_ref().ok_or("this agent only watches")?;
             conductor.remember(word).map_err(|error| error.to_string())
         }),
-        links: signed(loaded),
+        links: signed(&loaded),
         registry,
         token: loaded.token.clone(),
         alerts_token: loaded.alerts_token.clone(),
         picture,
+        drills: duty.drills(),
+        audit: duty.audit(),
         rules,
     }
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use crate::api::{EntityView, Health, ServiceView, Snapshot};
 use crate::detect::{Chart, Vitals};
 use crate::engine::{Engine, Record};
-use crate::model::{EntityName, Incident, IncidentId, Severity};
+use crate::model::{EdgeKind, EntityName, Incident, IncidentId, Severity};
 
 use super::explaining::Explained;
+use super::moves::Moves;
 
 /// Entities that are shown one by one; of a larger fleet only those that are not well.
 const SHOWN: usize = 2000;
@@ -22,6 +23,7 @@ pub fn snapshot(
     engine: &Engine,
     explained: &mut Explained,
     recent: &VecDeque<Arc<Record>>,
+    moves: &Moves,
     acting: bool,
     trouble: Option<String>,
 ) -> Snapshot {
@@ -45,8 +47,7 @@ pub fn snapshot(
         .chain(not_well.take(ill))
         .map(|entity| {
             let own = symptoms.get(&entity.name);
-            let vital = engine.detection().vital(entity.name.as_str());
-            let seen = vital.last_speech.is_some() || vital.last_reach.is_some();
+            let seen = seen(engine, &entity.name);
             EntityView {
                 name: entity.name.clone(),
                 kind: entity.kind,
@@ -57,6 +58,10 @@ pub fn snapshot(
                     None => Health::Unknown,
                 },
                 symptoms: own.into_iter().flatten().map(|(_, line)| line.clone()).collect(),
+                needs: topology
+                    .needs(entity.name.as_str())
+                    .map(|(edge, to)| (edge, to.clone()))
+                    .collect(),
             }
         })
         .collect();
@@ -94,6 +99,7 @@ pub fn snapshot(
         learned: engine.detection().learned(),
         charts,
         topology_version: engine.topology().version(),
+        entities_total: engine.topology().entities().len(),
         entities,
         services,
         incidents: engine.incidents().cloned().collect(),
@@ -101,9 +107,20 @@ pub fn snapshot(
         verdicts: engine.verdicts().cloned().collect(),
         faults: engine.faults().cloned().collect(),
         plans: engine.plans().cloned().collect(),
-        drills: crate::api::Drills::default(),
+        drills: crate::api::DrillsView::default(),
+        moves: moves.all(),
         recent: recent.iter().cloned().collect(),
     }
+}
+
+/// It was heard or reached, or is this agent, or something was heard that speaks through it.
+fn seen(engine: &Engine, name: &EntityName) -> bool {
+    let vital = |name: &EntityName| {
+        let vital = engine.detection().vital(name.as_str());
+        vital.last_speech.is_some() || vital.last_reach.is_some()
+    };
+    let mut through = engine.topology().needed_by(name.as_str());
+    name == engine.agent() || vital(name) || through.any(|(edge, other)| edge == EdgeKind::ConnectsVia && vital(other))
 }
 
 /// Pictures of the signals of an incident.

@@ -12,13 +12,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::acting::may_act;
-use super::routes::{Answer, Shared, known};
+use super::orders::known;
+use super::routes::{Answer, Shared};
 use crate::engine::OperatorCommand;
 use crate::model::{Drill, DrillRefused, EntityName, ServiceName, Span};
 
 /// What is known of drills.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Drills {
+pub struct DrillsView {
     /// The latest of each service in each way, also those under way.
     pub latest: Vec<Drill>,
     /// Services whose last drill failed or is too old, and why.

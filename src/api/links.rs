@@ -13,10 +13,10 @@ use ring::{digest, hmac};
 use serde::{Deserialize, Serialize};
 
 use super::picture::Snapshot;
-use super::routes::{Hooks, Shared, asks};
+use super::routes::{Hooks, Shared};
 use crate::clock::wall_clock;
 use crate::engine::OperatorCommand;
-use crate::model::{EntityName, IncidentId, Lease, ServiceName, Span, Timestamp};
+use crate::model::{EntityName, IncidentId, Lease, ServiceName, Span, Timestamp, Verdict};
 use crate::secret::Secret;
 
 /// A longer one was not made here.
@@ -146,10 +146,11 @@ fn stands(claim: &Claim, picture: &Snapshot) -> Result<(), &'static str> {
     if !picture.incidents.iter().any(|known| same(&known)) {
         return Err("The incident is over.");
     }
-    let asked = |verdict: &&crate::model::Verdict| {
-        asks(verdict, claim.incident) && verdict.service.as_ref() == Some(&claim.service)
+    let asked = |verdict: &Verdict| {
+        let same = verdict.incident == claim.incident && verdict.service.as_ref() == Some(&claim.service);
+        same && verdict.is_up_to_a_person()
     };
-    if picture.verdicts.iter().any(|verdict| asked(&verdict)) {
+    if picture.verdicts.iter().any(asked) {
         Ok(())
     } else {
         Err("Nobody is asked any more: it was answered, or is decided otherwise by now.")

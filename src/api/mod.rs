@@ -4,12 +4,16 @@
 
 mod acting;
 mod drills;
+mod duty;
 mod links;
+mod orders;
+mod page;
 mod picture;
 mod prometheus;
 mod routes;
 
-pub use drills::Drills;
+pub use drills::DrillsView;
+pub use duty::Drills;
 pub use links::{Claim, LinkAction, Links};
-pub use picture::{EntityView, Health, Picture, ServiceView, Snapshot};
+pub use picture::{EntityView, Health, MoveView, Picture, ServiceView, Snapshot, StepState, StepView};
 pub use routes::{Hooks, ServeError, TurnedAway, serve};

@@ -9,8 +9,10 @@ use crate::decide::ServiceState;
 use crate::detect::{Chart, Learned};
 use crate::diagnose::Explanation;
 use crate::engine::{Record, Uncovered};
+use crate::model::plan::{Outcome, Phase};
 use crate::model::{
-    EntityKind, EntityName, FaultName, Incident, IncidentId, Lease, Plan, ServiceName, Share, Timestamp, Verdict,
+    EdgeKind, EntityKind, EntityName, FaultName, Incident, IncidentId, Lease, Plan, PlanId, ServiceName, Share,
+    Timestamp, Verdict,
 };
 use crate::plan::contingency::{Contingencies, Coverage};
 
@@ -44,6 +46,8 @@ pub struct Snapshot {
     pub learned: Learned,
     /// Version of the graph.
     pub topology_version: u64,
+    /// How many entities there are.
+    pub entities_total: usize,
     /// What there is; of a large fleet only what is not well.
     pub entities: Vec<EntityView>,
     /// What must stay up.
@@ -63,7 +67,9 @@ pub struct Snapshot {
     /// The plans that run.
     pub plans: Vec<Plan>,
     /// Drills: the latest, and what is wrong with them.
-    pub drills: super::drills::Drills,
+    pub drills: super::drills::DrillsView,
+    /// Moves under way and lately made, step by step, oldest first.
+    pub moves: Vec<MoveView>,
     /// The latest decisions.
     pub recent: Vec<Arc<Record>>,
 }
@@ -79,6 +85,9 @@ pub struct EntityView {
     pub health: Health,
     /// What stands against it.
     pub symptoms: Vec<String>,
+    /// What it hangs on, and in what way.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<(EdgeKind, EntityName)>,
 }
 
 /// How an entity is.
@@ -106,6 +115,60 @@ pub struct ServiceView {
     pub standbys: Vec<EntityName>,
     /// How it stands.
     pub state: ServiceState,
+}
+
+/// A move, shortly.
+#[derive(Debug, Clone, Serialize)]
+pub struct MoveView {
+    /// Its plan.
+    pub id: PlanId,
+    /// Of which service.
+    pub service: ServiceName,
+    /// From where to where, in words.
+    pub summary: String,
+    /// What it is to cure.
+    pub incident: Option<IncidentId>,
+    /// When it was planned.
+    pub begun: Timestamp,
+    /// When it is given up.
+    pub deadline: Timestamp,
+    /// Its steps in order.
+    pub steps: Vec<StepView>,
+    /// When it was over.
+    pub ended: Option<Timestamp>,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+}
+
+/// A step, shortly.
+#[derive(Debug, Clone, Serialize)]
+pub struct StepView {
+    /// What it does.
+    pub name: String,
+    /// What part of a move it is.
+    pub phase: Phase,
+    /// How far it is.
+    pub state: StepState,
+    /// Since when.
+    pub at: Option<Timestamp>,
+    /// Why it was refused or failed.
+    pub why: Option<String>,
+}
+
+/// How far a step is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepState {
+    /// Those before it come first.
+    Waiting,
+    /// It was allowed.
+    Started,
+    /// It was not allowed.
+    Refused,
+    /// It has had its effect.
+    Done,
+    /// It failed for good, or was taken back.
+    Failed,
 }
 
 /// The latest picture. Cloning shares it.

@@ -11,16 +11,16 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::acting::{may_act, may_tell};
+use super::duty::Drills;
 use super::picture::Picture;
 use crate::clock::wall_clock;
 use crate::engine::{OperatorCommand, RuleDesk};
-use crate::model::{Decision, EntityName, FaultName, IncidentId, PlanId, ServiceName, Span, Timestamp, Verdict};
+use crate::model::{IncidentId, Span};
 use crate::secret::Secret;
 
 /// A body longer than this is refused.
@@ -53,6 +53,10 @@ pub struct Hooks {
     pub alerts_token: Option<Secret>,
     /// What there is to see.
     pub picture: Picture,
+    /// Looks whether every service could be moved, without changing anything.
+    pub drills: Drills,
+    /// The latest records of the audit log and whether its chain is whole; takes a while.
+    pub audit: Box<dyn Fn() -> Result<Value, String> + Send + Sync>,
     /// The Prometheus rules at work and what queries find.
     pub rules: RuleDesk,
 }
@@ -108,15 +112,9 @@ pub(super) type Answer = Result<Json<Value>, (StatusCode, String)>;
 
 fn routes(hooks: Arc<Hooks>) -> Router {
     Router::new()
-        .route(
-            "/",
-            get(|| page("text/html; charset=utf-8", include_str!("page/index.html"))),
-        )
-        .route("/page.css", get(|| page("text/css", include_str!("page/page.css"))))
-        .route(
-            "/page.js",
-            get(|| page("text/javascript", include_str!("page/page.js"))),
-        )
+        .merge(super::page::routes())
+        .merge(super::duty::routes())
+        .merge(super::orders::routes())
         .route("/-/healthy", get(|| async { "healthy\n" }))
         .route("/-/ready", get(ready))
         .route("/-/reload", post(reload))
@@ -125,16 +123,9 @@ fn routes(hooks: Arc<Hooks>) -> Router {
         .route("/api/contingencies", get(contingencies))
         .route("/api/incidents", get(incidents))
         .route("/api/incidents/{id}", get(incident))
-        .route("/api/incidents/{id}/approve", post(approve))
-        .route("/api/incidents/{id}/deny", post(deny))
-        .route("/api/incidents/{id}/confirm", post(confirm))
         .route("/link/{token}", get(super::links::look).post(super::links::act))
-        .route("/api/plans/{id}/abort", post(abort))
-        .route("/api/services/{name}/failback", post(failback))
         .route("/api/services/{name}/drill", post(super::drills::begin))
         .route("/api/drills", get(super::drills::list))
-        .route("/api/maintenance", post(maintenance))
-        .route("/api/hold", post(hold))
         .route("/webhook/alertmanager", post(webhook))
         .route("/api/v2/alerts", post(alerts))
         .nest("/api/v1", super::prometheus::routes())
@@ -143,15 +134,6 @@ fn routes(hooks: Arc<Hooks>) -> Router {
         .route("/loki/api/v1/push", post(push))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(hooks)
-}
-
-async fn page(kind: &'static str, text: &'static str) -> Response {
-    let policy = "default-src 'self'; frame-ancestors 'none'";
-    (
-        [(header::CONTENT_TYPE, kind), (header::CONTENT_SECURITY_POLICY, policy)],
-        text,
-    )
-        .into_response()
 }
 
 async fn ready(State(hooks): Shared) -> Response {
@@ -230,163 +212,6 @@ async fn incident(State(hooks): Shared, Path(id): Path<u64>) -> Answer {
     Ok(Json(
         json!({"incident": incident, "explanation": explanation, "verdicts": verdicts, "charts": charts}),
     ))
-}
-
-/// Optional parts of a command.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct Body {
-    service: Option<ServiceName>,
-    to: Option<EntityName>,
-    #[serde(rename = "for")]
-    span: Option<Span>,
-    on: Option<bool>,
-    fault: Option<FaultName>,
-    entity: Option<EntityName>,
-}
-
-fn body(bytes: &Bytes) -> Result<Body, (StatusCode, String)> {
-    if bytes.is_empty() {
-        return Ok(Body::default());
-    }
-    serde_json::from_slice(bytes).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
-}
-
-fn command(hooks: &Hooks, command: OperatorCommand) -> Answer {
-    let said = json!({"accepted": command});
-    if (hooks.command)(command) {
-        Ok(Json(said))
-    } else {
-        Err((StatusCode::SERVICE_UNAVAILABLE, "the agent is ending".into()))
-    }
-}
-
-async fn approve(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, bytes: Bytes) -> Answer {
-    let by = may_act(&headers, hooks.token.as_ref())?;
-    let service = body(&bytes)?.service;
-    let picture = hooks.picture.latest();
-    let incident = IncidentId(id);
-    if !picture.incidents.iter().any(|known| known.id == incident) {
-        return Err((StatusCode::NOT_FOUND, format!("no incident {incident} is known")));
-    }
-    if !picture.verdicts.iter().any(|verdict| asks(verdict, incident)) {
-        return Err((
-            StatusCode::CONFLICT,
-            format!("nothing waits for a yes on incident {incident}; GET /api/incidents/{incident} shows its verdicts"),
-        ));
-    }
-    command(
-        &hooks,
-        OperatorCommand::Approve {
-            incident: IncidentId(id),
-            service,
-            by,
-        },
-    )
-}
-
-/// A yes would count: somebody is asked, or has said no.
-pub(super) fn asks(verdict: &Verdict, incident: IncidentId) -> bool {
-    let denied = verdict.refusal.as_ref().is_some_and(|refusal| refusal.gate == "denied");
-    verdict.incident == incident && (verdict.decision == Decision::Ask || denied)
-}
-
-async fn deny(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, bytes: Bytes) -> Answer {
-    let by = may_act(&headers, hooks.token.as_ref())?;
-    let (incident, service) = (IncidentId(id), body(&bytes)?.service);
-    if !hooks
-        .picture
-        .latest()
-        .incidents
-        .iter()
-        .any(|known| known.id == incident)
-    {
-        return Err((StatusCode::NOT_FOUND, format!("no incident {incident} is known")));
-    }
-    command(&hooks, OperatorCommand::Deny { incident, service, by })
-}
-
-async fn confirm(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, bytes: Bytes) -> Answer {
-    let by = may_act(&headers, hooks.token.as_ref())?;
-    let body = body(&bytes)?;
-    let picture = hooks.picture.latest();
-    let incident = IncidentId(id);
-    let wrong = |text: String| (StatusCode::UNPROCESSABLE_ENTITY, text);
-    let known = picture.incidents.iter().find(|known| known.id == incident);
-    let known = known.ok_or_else(|| (StatusCode::NOT_FOUND, format!("no incident {incident} is known")))?;
-    let fault = body.fault.as_ref().or(known.top().map(|top| &top.fault));
-    match fault {
-        Some(fault) if picture.faults.contains(fault) => {}
-        Some(fault) => {
-            let text = format!(
-                "no pattern is called '{fault}': say which it was (--cause FAULT@ENTITY; docs/reference/patterns.md lists them)"
-            );
-            return Err(wrong(text));
-        }
-        None => {
-            return Err(wrong(format!(
-                "incident {incident} has no cause: say which it was (--cause FAULT@ENTITY)"
-            )));
-        }
-    }
-    command(
-        &hooks,
-        OperatorCommand::Confirm {
-            incident,
-            fault: body.fault,
-            entity: body.entity,
-            by,
-        },
-    )
-}
-
-async fn abort(State(hooks): Shared, headers: HeaderMap, Path(id): Path<String>) -> Answer {
-    let by = may_act(&headers, hooks.token.as_ref())?;
-    let plan = PlanId(id);
-    if !hooks.picture.latest().plans.iter().any(|running| running.id == plan) {
-        return Err((StatusCode::NOT_FOUND, format!("no plan {plan} is running")));
-    }
-    command(&hooks, OperatorCommand::Abort { plan, by })
-}
-
-async fn failback(State(hooks): Shared, headers: HeaderMap, Path(name): Path<String>, bytes: Bytes) -> Answer {
-    let by = may_act(&headers, hooks.token.as_ref())?;
-    let service = known(&hooks, name.as_str().into())?;
-    command(
-        &hooks,
-        OperatorCommand::Failback {
-            service,
-            to: body(&bytes)?.to,
-            by,
-        },
-    )
-}
-
-pub(super) fn known(hooks: &Hooks, service: ServiceName) -> Result<ServiceName, (StatusCode, String)> {
-    if hooks.picture.latest().services.iter().any(|view| view.name == service) {
-        return Ok(service);
-    }
-    Err((StatusCode::NOT_FOUND, format!("no service is called {service}")))
-}
-
-async fn maintenance(State(hooks): Shared, headers: HeaderMap, bytes: Bytes) -> Answer {
-    let by = may_act(&headers, hooks.token.as_ref())?;
-    let body = body(&bytes)?;
-    let service = body.service.map(|service| known(&hooks, service)).transpose()?;
-    // No span ends it.
-    let until = body.span.map_or(Timestamp::EPOCH, |span| wall_clock() + span.0);
-    command(&hooks, OperatorCommand::Maintenance { service, until, by })
-}
-
-async fn hold(State(hooks): Shared, headers: HeaderMap, bytes: Bytes) -> Answer {
-    let by = may_act(&headers, hooks.token.as_ref())?;
-    command(
-        &hooks,
-        OperatorCommand::Hold {
-            on: body(&bytes)?.on.unwrap_or(true),
-            by,
-        },
-    )
 }
 
 async fn webhook(State(hooks): Shared, headers: HeaderMap, bytes: Bytes) -> Answer {

@@ -145,7 +145,7 @@ fn config(path: &Path, online: bool) -> Result<Finding, String> {
     match Loaded::read(path) {
         Ok(loaded) => {
             if online {
-                for (what, result) in super::runtime()?.block_on(super::doctor::reach(&loaded)) {
+                for (what, result) in super::runtime()?.block_on(super::reach::reach(&loaded)) {
                     match result {
                         Ok(said) => finding.notes.push(format!("{what}: {said}")),
                         Err((true, problem)) => finding.problems.push(format!("{what}: {problem}")),

@@ -10,7 +10,7 @@ use crate::demo::{FAULTS, Fault, Happening, Report, Scene, play, service};
 use crate::engine::{PlanEvent, Record};
 use crate::model::plan::Outcome;
 use crate::model::symptom::Finding;
-use crate::model::{Decision, Timestamp};
+use crate::model::{Decision, Span, Timestamp};
 
 /// Arguments.
 #[derive(clap::Args)]
@@ -27,6 +27,9 @@ pub struct Args {
     /// Print only what came of it.
     #[arg(long)]
     headless: bool,
+    /// Go on for so long after each fault, to look at the page.
+    #[arg(long, value_name = "SPAN")]
+    stay: Option<Span>,
     /// Record each as a capsule, in a folder of its own in here.
     #[arg(long)]
     record: Option<PathBuf>,
@@ -82,7 +85,7 @@ pub fn run(args: &Args, output: Output) -> Ran {
                 fault.name.to_owned()
             };
             let record = args.record.as_ref().map(|dir| dir.join(name));
-            let report = runtime.block_on(one(fault, seed, record, quiet))?;
+            let report = runtime.block_on(one(fault, seed, record, args.stay.unwrap_or_default(), quiet))?;
             if output == Output::Json {
                 println!("{}", serde_json::to_string(&report).map_err(|error| error.to_string())?);
             }
@@ -99,12 +102,19 @@ pub fn run(args: &Args, output: Output) -> Ran {
     })
 }
 
-async fn one(fault: &'static Fault, seed: u64, record: Option<PathBuf>, quiet: bool) -> Result<Report, String> {
+async fn one(
+    fault: &'static Fault,
+    seed: u64,
+    record: Option<PathBuf>,
+    stay: Span,
+    quiet: bool,
+) -> Result<Report, String> {
     let (watch, mut happenings) = mpsc::unbounded_channel();
     let playing = tokio::spawn(play(Scene {
         fault,
         seed,
         record,
+        stay: stay.0,
         watch,
     }));
     let mut teller = Teller::new(fault, quiet);
@@ -243,6 +253,10 @@ impl Teller {
                     println!();
                 }
                 let _ = std::io::stdout().flush();
+            }
+            Happening::Stays(span) => {
+                let text = format!("all is over; the page goes on for {}", Span(*span));
+                self.line(None, &text);
             }
             _ => {}
         }

@@ -17,6 +17,18 @@ pub struct Approve {
     agent: client::Args,
 }
 
+/// Arguments of `deny`.
+#[derive(clap::Args)]
+pub struct Deny {
+    /// Which incident.
+    id: u64,
+    /// Of which service; all that ask, if left out.
+    #[arg(long)]
+    service: Option<String>,
+    #[command(flatten)]
+    agent: client::Args,
+}
+
 /// Arguments of `abort`.
 #[derive(clap::Args)]
 pub struct Abort {
@@ -216,14 +228,14 @@ pub fn approve(args: &Approve, output: Output) -> Outcome {
 }
 
 /// `jurymast deny`.
-pub fn deny(args: &Approve, output: Output) -> Outcome {
+pub fn deny(args: &Deny, output: Output) -> Outcome {
     let body = json!({"service": args.service});
     let answer = args.agent.post(&format!("/api/incidents/{}/deny", args.id), &body)?;
-    Ok(said(
-        &answer,
-        output,
-        &format!("nothing is moved for incident {}, unless it is approved", args.id),
-    ))
+    let words = format!(
+        "incident {} moves nothing; 'jurymast approve {}' says yes after all",
+        args.id, args.id
+    );
+    Ok(said(&answer, output, &words))
 }
 
 /// `jurymast abort`.

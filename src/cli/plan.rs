@@ -260,7 +260,7 @@ fn every_failure(all: &Contingencies, notes: &[String], output: Output) -> Ended
         &rows,
     );
     println!(
-        "\n{} of {} single failures that hit anybody are covered ({:.0} %); {} of {} services hit serve again in time",
+        "\n{} of {} failures that hit anybody are covered ({:.0} %); {} of {} services hit serve again in time",
         coverage.covered,
         coverage.failures,
         coverage.share() * 100.0,

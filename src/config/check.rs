@@ -30,6 +30,9 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
     for source in &config.sources.syslog {
         errors.extend(source.address().err());
     }
+    if !matches!(config.rules.prometheus, 2 | 3) {
+        errors.push(format!("rules.prometheus: {} must be 2 or 3", config.rules.prometheus));
+    }
     names(config, errors);
     let topology = config.topology();
     let known: BTreeSet<String> = topology.entities().map(|entity| entity.name.to_string()).collect();
@@ -61,6 +64,23 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
             "policy.max_red_share: {} must lie between 0 and 1",
             config.policy.max_red_share
         ));
+    }
+    for (one, other) in &config.policy.pairs {
+        let services = || config.services.iter().map(|service| service.name.as_str());
+        for name in [one.as_str(), other.as_str()] {
+            if !known.contains(name) && !services().any(|service| service == name) {
+                let others = known.iter().map(String::as_str).chain(services());
+                errors.push(format!(
+                    "policy.pairs: '{name}' is neither an entity nor a service{}",
+                    did_you_mean(name, others)
+                ));
+            }
+        }
+        if one == other {
+            errors.push(format!(
+                "policy.pairs: {one} stands beside itself; a single failure is planned for anyway"
+            ));
+        }
     }
     for (place, cost) in config.policy.costs.numbers() {
         if !(cost.is_finite() && cost >= 0.0) {

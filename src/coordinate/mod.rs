@@ -31,17 +31,9 @@ impl Settings {
         Some(made.map(|member| Box::new(member) as _))
     }
 
-    /// Tries to reach what agents agree through: what it is, and what it says.
+    /// Tries to reach the API server of Kubernetes, if agents agree through it: what it is, and what it says.
     pub async fn reach(&self) -> Option<(String, Result<String, String>)> {
         const PATIENCE: Duration = Duration::from_secs(3);
-        if let Some(etcd) = &self.etcd {
-            let found = match etcd::Client::new(etcd, PATIENCE) {
-                Ok(client) => client.list(&etcd.prefix, None).await,
-                Err(error) => Err(error),
-            };
-            let said = found.map(|found| format!("{} keys below {}", found.pairs.len(), etcd.prefix));
-            return Some(("etcd".into(), said.map_err(|error| error.to_string())));
-        }
         let settings = self.kubernetes.as_ref()?;
         let said = async {
             let api = kubernetes::Api::new(settings, PATIENCE)?;

@@ -43,8 +43,8 @@ pub struct Case<'a> {
     pub fenced: bool,
     /// A person said yes to this very incident and service.
     pub approved: bool,
-    /// A person said no to this very incident and service.
-    pub denied: bool,
+    /// Who said no to it, if anybody did.
+    pub denied: Option<&'a str>,
     /// Why its drills leave it to a person, if they do.
     pub undrilled: Option<&'a str>,
     /// The operator stopped all acting.
@@ -168,7 +168,7 @@ pub(super) mod fixture {
         pub target: Target,
         pub fenced: bool,
         pub approved: bool,
-        pub denied: bool,
+        pub denied: Option<String>,
         pub undrilled: Option<String>,
         pub held: bool,
         pub unready: Option<(Timestamp, String)>,
@@ -215,7 +215,7 @@ pub(super) mod fixture {
                 target: Target::Found("ingest-b".into()),
                 fenced: true,
                 approved: false,
-                denied: false,
+                denied: None,
                 undrilled: None,
                 held: false,
                 unready: None,
@@ -237,7 +237,7 @@ pub(super) mod fixture {
                 target: &self.target,
                 fenced: self.fenced,
                 approved: self.approved,
-                denied: self.denied,
+                denied: self.denied.as_deref(),
                 undrilled: self.undrilled.as_deref(),
                 held: self.held,
                 unready: self.unready.as_ref().map(|(until, reason)| (*until, reason.as_str())),

@@ -52,7 +52,7 @@ pub const GATES: &[&dyn Gate] = &[
     &gates::cost::Cheapest,
     &gates::in_flight::InFlight,
     &gates::held::Held,
-    &gates::denied::NotDenied,
+    &gates::denied::Denied,
     &gates::maintenance::Maintenance,
     &gates::silenced::Silenced,
     &gates::ready::Ready,

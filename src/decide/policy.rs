@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::Span;
 use crate::model::service::ProbeSpec;
+use crate::model::{EntityName, Span};
 
 /// When Jurymast may act, over all services. What differs between services stands with the service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +29,9 @@ pub struct Policy {
     pub max_red_share: f64,
     /// What remedies, and their failing, cost: the cheapest over all causes that may be meant is the one to take.
     pub costs: super::Costs,
+    /// Two things that may fail together (hosts, zones, gateways, or services whose active instance breaks): a plan for both is made ahead, as for each
+    /// single failure.
+    pub pairs: Vec<(EntityName, EntityName)>,
     /// Things unrelated to any service that tell only whether this agent is on the network: a router, a name server.
     pub canaries: Vec<Canary>,
 }
@@ -46,6 +49,7 @@ impl Default for Policy {
             retry_after: Span::secs(60),
             max_red_share: 0.5,
             costs: super::Costs::default(),
+            pairs: Vec::new(),
             canaries: Vec::new(),
         }
     }
@@ -66,7 +70,7 @@ pub struct Budget {
 #[serde(deny_unknown_fields)]
 pub struct Canary {
     /// Its name; it becomes an entity of the kind `link` if the topology does not know it.
-    pub name: crate::model::EntityName,
+    pub name: EntityName,
     /// How it is asked.
     pub probe: ProbeSpec,
 }

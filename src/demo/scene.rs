@@ -35,6 +35,8 @@ pub struct Scene {
     pub seed: u64,
     /// Where to record it, if at all.
     pub record: Option<PathBuf>,
+    /// How long the plant and the agent go on after it, for whoever wants to look at the page.
+    pub stay: Duration,
     /// Told of everything as it happens.
     pub watch: mpsc::UnboundedSender<Happening>,
 }
@@ -50,6 +52,8 @@ pub enum Happening {
     Decided(Arc<Record>),
     /// A client was served, or not.
     Asked(bool),
+    /// All is over, and goes on for so long.
+    Stays(Duration),
 }
 
 /// What came of it.
@@ -89,6 +93,7 @@ pub async fn play(scene: Scene) -> Result<Report, String> {
         fault,
         seed,
         record,
+        stay,
         watch,
     } = scene;
     let own = fault.name == "own-network-loss";
@@ -155,6 +160,10 @@ pub async fn play(scene: Scene) -> Result<Report, String> {
         }
     }
     client.abort();
+    if !stay.is_zero() {
+        let _ = watch.send(Happening::Stays(stay));
+        tokio::time::sleep(stay).await;
+    }
     stop.cancel();
     let _ = running.await;
     drop(plant);

@@ -3,7 +3,7 @@
 use crate::model::Sample;
 use crate::store::Paged;
 
-/// A sparse column: most series of a shard match no rule of most detectors and cost four bytes there.
+/// A sparse column that is filled in any order.
 #[derive(Debug)]
 pub struct Slots<T> {
     slot: Vec<u32>,
@@ -49,6 +49,61 @@ impl<T> Slots<T> {
     /// The state of `index` to look at, if it has one.
     pub fn get(&self, index: usize) -> Option<&T> {
         self.states.get(*self.slot.get(index)? as usize)
+    }
+}
+
+/// State of the series that a detector asked for, in the order in which they came: a bit says who has one, and the count of bits before
+/// it where. A quarter of a byte for each series of the shard, and one read less on the way to a state than by a number for each.
+#[derive(Debug)]
+pub struct Attached<T> {
+    words: Vec<Word>,
+    states: Paged<T>,
+}
+
+/// Of 64 series: who has a state, and how many states stand before theirs.
+#[derive(Debug, Clone, Copy, Default)]
+struct Word {
+    bits: u64,
+    before: u32,
+}
+
+impl<T> Default for Attached<T> {
+    fn default() -> Self {
+        Self {
+            words: Vec::new(),
+            states: Paged::default(),
+        }
+    }
+}
+
+impl<T> Attached<T> {
+    /// Gives `index` a state. Indices come in rising order, as a shard hands them out.
+    pub fn push(&mut self, index: usize, state: T) {
+        let before = u32::try_from(self.states.len()).unwrap_or(u32::MAX);
+        let word = index / 64;
+        if self.words.len() <= word {
+            self.words.resize(word + 1, Word { bits: 0, before });
+        }
+        debug_assert!(self.words.len() == word + 1 && self.words[word].bits >> (index % 64) == 0);
+        self.words[word].bits |= 1 << (index % 64);
+        self.states.push(state);
+    }
+
+    fn place(&self, index: usize) -> Option<usize> {
+        let word = self.words.get(index / 64)?;
+        let bit = 1_u64 << (index % 64);
+        let before = word.before + (word.bits & (bit - 1)).count_ones();
+        (word.bits & bit != 0).then_some(before as usize)
+    }
+
+    /// The state of `index`, if it has one.
+    pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
+        self.states.get_mut(self.place(index)?)
+    }
+
+    /// The state of `index` to look at, if it has one.
+    pub fn get(&self, index: usize) -> Option<&T> {
+        self.states.get(self.place(index)?)
     }
 
     /// Reads of the state of each sample's series whatever `read` reads, so that it is near when its turn comes.
@@ -97,6 +152,20 @@ impl Latest {
 mod tests {
     use super::*;
     use crate::model::{SeriesId, Timestamp};
+
+    #[test]
+    fn each_state_is_found_by_the_index_that_it_was_given_for() {
+        let mut column = Attached::default();
+        let has = |index: usize| index.is_multiple_of(3) || (100..300).contains(&index) && index != 128;
+        for index in (0..1000).filter(|index| has(*index)) {
+            column.push(index, index);
+        }
+        for index in 0..1100 {
+            let expected = Some(index).filter(|index| *index < 1000 && has(*index));
+            assert_eq!(column.get(index).copied(), expected);
+            assert_eq!(column.get_mut(index).copied(), expected);
+        }
+    }
 
     #[test]
     fn only_a_series_that_is_out_of_order_counts() {

@@ -9,7 +9,7 @@ use crate::model::symptom::Finding;
 use crate::model::{Batch, Catalog, EntityId, EntityName, Event, Sample, SeriesId, SignalName, Timestamp, Topology};
 use crate::store::Counts;
 
-use super::peers::Fleet;
+use super::peers::{Fleet, Seat};
 use super::trace::{Album, Chart};
 use super::{Ask, Learned, Settings, SettingsError, Shard, Vital, Vitals};
 
@@ -37,12 +37,15 @@ struct SeriesPlace {
     series: u32,
     entity: u32,
     shard: u16,
+    /// Among its peers.
+    seat: Seat,
 }
 
 const UNPLACED: SeriesPlace = SeriesPlace {
     series: u32::MAX,
     entity: u32::MAX,
     shard: u16::MAX,
+    seat: Seat::UNKNOWN,
 };
 
 const NOWHERE: Place = (u16::MAX, u32::MAX);
@@ -147,7 +150,10 @@ impl Detection {
                     shard.take(place.series, place.entity, sample, stamped);
                 }
                 let catalog = &self.catalog;
-                self.fleet.take(&sample, topology, || {
+                let Some(place) = self.series.get_mut(sample.series.index()) else {
+                    continue;
+                };
+                self.fleet.take(&sample, &mut place.seat, topology, || {
                     let (entity, signal) = catalog.parts(sample.series)?;
                     Some((catalog.entity_name(entity), catalog.signal_name(signal)))
                 });
@@ -295,6 +301,7 @@ impl Detection {
             series: self.shards[usize::from(shard)].add_series(entity, signal),
             entity,
             shard,
+            seat: Seat::UNKNOWN,
         };
         self.series[id.index()] = place;
         place

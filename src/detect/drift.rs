@@ -4,7 +4,7 @@
 
 use crate::model::{Evidence, Sample, SymptomKind, Timestamp};
 
-use super::columns::Slots;
+use super::columns::Attached;
 use super::learned::{BEYOND, RESTING};
 use super::scribe::{Draft, Scribe};
 use super::settings::LearnedSettings;
@@ -26,14 +26,15 @@ const RUN: u16 = 30;
 /// See the module.
 pub struct Drift {
     settings: LearnedSettings,
-    watches: Slots<Watch>,
+    watches: Attached<Watch>,
 }
 
 #[derive(Default)]
 struct Watch {
     since: Timestamp,
-    fast: f64,
     slow: f64,
+    /// How far the fast average is above the slow one.
+    lead: f32,
     usual_gap: f32,
     noise: f32,
     /// Share of samples that repeat the one before.
@@ -48,7 +49,7 @@ impl Drift {
     pub fn new(settings: &LearnedSettings) -> Self {
         Self {
             settings: settings.clone(),
-            watches: Slots::default(),
+            watches: Attached::default(),
         }
     }
 }
@@ -62,7 +63,7 @@ impl Detector for Drift {
     fn attach(&mut self, series: usize, _: &str, entity: &EntityMeta) -> bool {
         let wanted = self.settings.enabled && self.settings.kinds.contains(&entity.kind);
         if wanted {
-            self.watches.insert(series, Watch::default());
+            self.watches.push(series, Watch::default());
         }
         wanted
     }
@@ -79,11 +80,13 @@ impl Detector for Drift {
         let first = 1.0 / f64::from(watch.seen);
         let repeat = before.is_some_and(|(_, value)| value.to_bits() == sample.value.to_bits());
         watch.repeats += SLOW.max(first) as f32 * (f32::from(u8::from(repeat)) - watch.repeats);
-        let noise = blend(watch.noise, (value - watch.fast).abs(), FAST.max(first));
+        let fast = watch.slow + f64::from(watch.lead);
+        let noise = blend(watch.noise, (value - fast).abs(), FAST.max(first));
         watch.noise = noise as f32;
-        watch.fast += FAST.max(first) * (value - watch.fast);
+        let fast = fast + FAST.max(first) * (value - fast);
         watch.slow += SLOW.max(first) * (value - watch.slow);
-        let gap = (watch.fast - watch.slow).abs();
+        watch.lead = (fast - watch.slow) as f32;
+        let gap = f64::from(watch.lead).abs();
         // A signal that never moved has no usual gap: its level and its noise are the floor.
         let floor = (noise * 0.2).max(watch.slow.abs() * 1e-3).max(1e-9);
         let usual = f64::from(watch.usual_gap).max(floor);
@@ -113,9 +116,9 @@ impl Detector for Drift {
                 evidence: Evidence {
                     text: format!(
                         "creeps from {:.4} to {:.4}: {ratio:.1} times its usual swing",
-                        watch.slow, watch.fast
+                        watch.slow, fast
                     ),
-                    observed: Some(watch.fast),
+                    observed: Some(fast),
                     bound: Some(watch.slow),
                 },
                 detector: "drift".into(),

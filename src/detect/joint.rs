@@ -49,8 +49,8 @@ pub struct Joint {
 
 /// Where an entity stands.
 enum Team {
-    /// Its signals become known: samples seen, series.
-    Gathering(u32, Vec<u32>),
+    /// Its signals become known: samples seen, series from and to. Those of a device mostly stand side by side.
+    Gathering(u32, Vec<(u32, u32)>),
     /// It waits for a place.
     Waiting(Vec<(u32, SignalName)>),
     /// It is judged, or learned.
@@ -123,7 +123,8 @@ impl Joint {
         // A channel's place is that of its name, so that neither numbers nor the order of arrival say anything.
         let mut members: Vec<(u32, SignalName)> = series
             .iter()
-            .map(|series| (*series, out.signal_of(*series as usize)))
+            .flat_map(|(from, to)| *from..=*to)
+            .map(|series| (series, out.signal_of(series as usize)))
             .collect();
         members.sort_by(|a, b| a.1.cmp(&b.1));
         *team = if (2..=CHANNELS_MAX).contains(&members.len()) {
@@ -256,6 +257,24 @@ impl Body {
     }
 }
 
+/// Adds a series to those that are known.
+fn gather(members: &mut Vec<(u32, u32)>, series: u32) {
+    if members.iter().any(|(from, to)| (*from..=*to).contains(&series)) {
+        return;
+    }
+    let count: u32 = members.iter().map(|(from, to)| to - from + 1).sum();
+    if count as usize > CHANNELS_MAX {
+        return;
+    }
+    match members.iter_mut().find(|(_, to)| to.checked_add(1) == Some(series)) {
+        Some((_, to)) => *to = series,
+        None => {
+            members.reserve_exact(1);
+            members.push((series, series));
+        }
+    }
+}
+
 fn draft(
     kind: SymptomKind,
     text: String,
@@ -343,9 +362,7 @@ impl Detector for Joint {
         let series = u32::try_from(series).unwrap_or(u32::MAX);
         match self.teams.ensure(entity, || Team::Gathering(0, Vec::new())) {
             Team::Gathering(samples, members) => {
-                if !members.contains(&series) && members.len() <= CHANNELS_MAX {
-                    members.push(series);
-                }
+                gather(members, series);
                 *samples += 1;
                 if *samples == GATHER {
                     self.ripe.push(index);
@@ -367,16 +384,15 @@ impl Detector for Joint {
             *series = place.and_then(|place| u32::try_from(place).ok()).unwrap_or(u32::MAX);
         }
         rows.sort_unstable_by(|a, b| (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)).then(a.3.total_cmp(&b.3)));
-        let settings = self.settings.clone();
         for (entity, at, channel, value) in &rows {
-            let Some(body) = self.body(*entity) else {
+            let Some(Team::Judged(body)) = self.teams.get_mut(*entity as usize) else {
                 continue;
             };
             let Some(row) = body.take(*at, *channel as usize, *value) else {
                 continue;
             };
-            body.judge(*entity as usize, &row, Timestamp::from_nanos(*at), &settings, out);
-            if body.ready(&settings) {
+            body.judge(*entity as usize, &row, Timestamp::from_nanos(*at), &self.settings, out);
+            if body.ready(&self.settings) {
                 self.asks.push(Ask::Fit(*entity));
             }
         }

@@ -7,6 +7,10 @@
 //! Groups reach across shards, so they are looked at after these.
 
 use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
 
 use crate::model::symptom::Finding;
 use crate::model::{
@@ -41,7 +45,7 @@ const TRIES: u8 = 40;
 pub struct Fleet {
     settings: PeersSettings,
     allowed: Frequency,
-    of: Vec<Membership>,
+    seated: HashTable<Member>,
     teams: Vec<Team>,
     by_name: BTreeMap<(String, SignalName), u32>,
     /// Of the tick at hand: newcomers by team and name, and values by team, time and member.
@@ -50,15 +54,26 @@ pub struct Fleet {
     members: u64,
 }
 
-/// Where a series belongs.
-#[derive(Clone, Copy)]
-enum Membership {
-    /// Looked for so many times.
-    Unknown(u8),
-    /// In a team, by its number, as that member of it; the latter once the tick is over.
-    In(u32, u32),
-    None,
+/// Whether a series has a team: looked for so many times, or one of the two that are settled. A byte, because every series has one.
+#[derive(Clone, Copy, PartialEq)]
+pub struct Seat(u8);
+
+impl Seat {
+    /// Not looked for yet.
+    pub const UNKNOWN: Self = Self(0);
+    const NONE: Self = Self(254);
+    const TAKEN: Self = Self(255);
 }
+
+/// A series that has a team, by its number, and which member of it that is: known once the tick is over.
+struct Member {
+    series: u32,
+    team: u32,
+    place: u16,
+}
+
+/// The table's order is never observed.
+const HASHER: FixedState = FixedState::with_seed(0x7065_6572);
 
 struct Team {
     group: String,
@@ -90,7 +105,7 @@ struct Told {
 }
 
 /// A member that is not known yet.
-const NOBODY: u32 = u32::MAX;
+const NOBODY: u16 = u16::MAX;
 
 impl Fleet {
     /// With these settings.
@@ -98,7 +113,7 @@ impl Fleet {
         Self {
             settings: settings.clone(),
             allowed,
-            of: Vec::new(),
+            seated: HashTable::new(),
             teams: Vec::new(),
             by_name: BTreeMap::new(),
             joining: Vec::new(),
@@ -112,36 +127,49 @@ impl Fleet {
         self.members
     }
 
-    /// Takes in a sample; `names` tells whose it is and of what, and is asked only until that is known.
+    /// Takes in a sample; `seat` is its series' own, and `names` tells whose it is and of what, asked only until that is known.
     pub fn take(
         &mut self,
         sample: &Sample,
+        seat: &mut Seat,
         topology: &Topology,
         names: impl FnOnce() -> Option<(EntityName, SignalName)>,
     ) {
-        if !self.settings.enabled || sample.retained || !sample.value.is_finite() || sample.value.abs() > BEYOND {
+        if *seat == Seat::NONE
+            || !self.settings.enabled
+            || sample.retained
+            || !sample.value.is_finite()
+            || sample.value.abs() > BEYOND
+        {
             return;
         }
-        let series = sample.series.index();
-        if self.of.len() <= series {
-            self.of.resize(series + 1, Membership::Unknown(0));
-        }
-        if let Membership::Unknown(tries) = self.of[series] {
+        if *seat != Seat::TAKEN {
+            let tries = seat.0;
             // Seldom, and more seldom: names cost.
-            self.of[series] = Membership::Unknown(tries + 1);
-            if tries.is_power_of_two() || tries == 0 {
-                self.of[series] = self
-                    .place(sample.series.0, topology, names)
-                    .unwrap_or(Membership::Unknown(tries + 1));
-            }
-            if tries >= TRIES {
-                self.of[series] = Membership::None;
+            let look = tries.is_power_of_two() || tries == 0;
+            let placed = if look {
+                self.place(sample.series.0, topology, names)
+            } else {
+                None
+            };
+            let still = if tries >= TRIES { Seat::NONE } else { Seat(tries + 1) };
+            *seat = placed.unwrap_or(still);
+        }
+        if *seat == Seat::TAKEN {
+            match self.member(sample.series.0) {
+                Some(member) => {
+                    let team = member.team;
+                    self.values
+                        .push((team, sample.at.nanos(), sample.series.0, sample.value));
+                }
+                None => *seat = Seat::NONE,
             }
         }
-        if let Membership::In(team, _) = self.of[series] {
-            self.values
-                .push((team, sample.at.nanos(), sample.series.0, sample.value));
-        }
+    }
+
+    fn member(&self, series: u32) -> Option<&Member> {
+        self.seated
+            .find(HASHER.hash_one(series), |member| member.series == series)
     }
 
     fn place(
@@ -149,11 +177,11 @@ impl Fleet {
         series: u32,
         topology: &Topology,
         names: impl FnOnce() -> Option<(EntityName, SignalName)>,
-    ) -> Option<Membership> {
+    ) -> Option<Seat> {
         let (entity, signal) = names()?;
         let known = topology.entity(entity.as_str())?;
         if !self.settings.kinds.contains(&known.kind) {
-            return Some(Membership::None);
+            return Some(Seat::NONE);
         }
         let parent = || {
             let mut needs = topology.needs(entity.as_str());
@@ -162,13 +190,20 @@ impl Fleet {
                 .map(|(_, parent)| parent.to_string())
         };
         let group = known.group.clone().or_else(parent)?;
-        let next = u32::try_from(self.teams.len()).unwrap_or(NOBODY);
+        let next = u32::try_from(self.teams.len()).unwrap_or(u32::MAX);
         let team = *self.by_name.entry((group.clone(), signal.clone())).or_insert(next);
         if team == next {
             self.teams.push(Team::new(group, signal, self.allowed));
         }
         self.joining.push((team, entity, series));
-        Some(Membership::In(team, NOBODY))
+        let member = Member {
+            series,
+            team,
+            place: NOBODY,
+        };
+        let hash = |member: &Member| HASHER.hash_one(member.series);
+        self.seated.insert_unique(hash(&member), member, hash);
+        Some(Seat::TAKEN)
     }
 
     /// The tick is over: newcomers get their places, by name, and complete rounds are judged, in the order of their time.
@@ -182,17 +217,19 @@ impl Fleet {
                 let team_of = self.teams.get_mut(team as usize).filter(|_| room);
                 let place = team_of.and_then(|team| team.join(entity));
                 self.members += u64::from(place.is_some());
-                if let Some(of) = self.of.get_mut(series as usize) {
-                    *of = place.map_or(Membership::None, |place| Membership::In(team, place));
+                let seated = self
+                    .seated
+                    .find_entry(HASHER.hash_one(series), |member| member.series == series);
+                match (seated, place) {
+                    (Ok(mut member), Some(place)) => member.get_mut().place = place,
+                    (Ok(member), None) => drop(member.remove()),
+                    (Err(_), _) => {}
                 }
             }
         }
         let mut values = std::mem::take(&mut self.values);
         for value in &mut values {
-            value.2 = match self.of.get(value.2 as usize) {
-                Some(Membership::In(_, member)) => *member,
-                _ => NOBODY,
-            };
+            value.2 = self.member(value.2).map_or(NOBODY, |member| member.place).into();
         }
         values.sort_unstable_by(|a, b| (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)).then(a.3.total_cmp(&b.3)));
         for (team, at, member, value) in &values {
@@ -226,7 +263,7 @@ impl Team {
         }
     }
 
-    fn join(&mut self, entity: EntityName) -> Option<u32> {
+    fn join(&mut self, entity: EntityName) -> Option<u16> {
         if self.names.len() >= GROUP_MAX {
             return None;
         }
@@ -237,7 +274,7 @@ impl Team {
         self.ledger.join(self.names.len() - 1);
         self.ledger.settle();
         self.settling = SETTLE;
-        u32::try_from(self.names.len() - 1).ok()
+        u16::try_from(self.names.len() - 1).ok()
     }
 
     /// One value; a round is complete when somebody speaks again.

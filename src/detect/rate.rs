@@ -2,7 +2,7 @@
 
 use crate::model::{Evidence, Sample, SymptomKind, Timestamp};
 
-use super::columns::Slots;
+use super::columns::Attached;
 use super::scribe::{Draft, Scribe};
 use super::settings::RateRule;
 use super::{Detector, EntityMeta};
@@ -13,7 +13,7 @@ const CLEAR_SHARE: f64 = 0.8;
 /// See the module.
 pub struct Rate {
     rules: Vec<RateRule>,
-    watches: Slots<Watch>,
+    watches: Attached<Watch>,
 }
 
 struct Watch {
@@ -29,7 +29,7 @@ impl Rate {
     pub fn new(rules: &[RateRule]) -> Self {
         Self {
             rules: rules.to_vec(),
-            watches: Slots::default(),
+            watches: Attached::default(),
         }
     }
 }
@@ -39,7 +39,7 @@ impl Detector for Rate {
         let Some(rule) = self.rules.iter().position(|rule| rule.scope.fits(signal, entity)) else {
             return false;
         };
-        self.watches.insert(
+        self.watches.push(
             series,
             Watch {
                 rule,

@@ -6,7 +6,7 @@
 
 use crate::model::{Evidence, Sample, SymptomKind, Timestamp};
 
-use super::columns::Slots;
+use super::columns::Attached;
 use super::learned::RESTING;
 use super::scribe::{Draft, Scribe};
 use super::settings::LearnedSettings;
@@ -24,7 +24,7 @@ const WEIGHT: f64 = 0.01;
 /// See the module.
 pub struct Stuck {
     settings: LearnedSettings,
-    watches: Slots<Watch>,
+    watches: Attached<Watch>,
 }
 
 #[derive(Default)]
@@ -43,7 +43,7 @@ impl Stuck {
     pub fn new(settings: &LearnedSettings) -> Self {
         Self {
             settings: settings.clone(),
-            watches: Slots::default(),
+            watches: Attached::default(),
         }
     }
 }
@@ -63,7 +63,7 @@ impl Detector for Stuck {
     fn attach(&mut self, series: usize, _: &str, entity: &EntityMeta) -> bool {
         let wanted = self.settings.enabled && self.settings.kinds.contains(&entity.kind);
         if wanted {
-            self.watches.insert(series, Watch::default());
+            self.watches.push(series, Watch::default());
         }
         wanted
     }

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 
 use crate::model::{Evidence, Sample, SymptomKind, Timestamp};
 
-use super::columns::Slots;
+use super::columns::Attached;
 use super::scribe::{Draft, Scribe};
 use super::settings::ThresholdRule;
 use super::{Detector, EntityMeta};
@@ -16,7 +16,7 @@ use super::{Detector, EntityMeta};
 pub struct Threshold {
     rules: Vec<ThresholdRule>,
     /// Of each series that a rule fits: where the first such rule stands.
-    first: Slots<Watch>,
+    first: Attached<Watch>,
     /// Where further rules of a series stand, chained from the first.
     more: Vec<Watch>,
 }
@@ -45,7 +45,7 @@ impl Threshold {
     pub fn new(rules: &[ThresholdRule]) -> Self {
         Self {
             rules: rules.to_vec(),
-            first: Slots::default(),
+            first: Attached::default(),
             more: Vec::new(),
         }
     }
@@ -189,7 +189,7 @@ impl Detector for Threshold {
                 told: false,
             };
             if *rule == fitting[0] {
-                self.first.insert(series, watch);
+                self.first.push(series, watch);
             } else {
                 next = u32::try_from(self.more.len()).unwrap_or(LAST);
                 self.more.push(watch);

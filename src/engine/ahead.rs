@@ -1,4 +1,4 @@
-//! Plans made before they are needed: for each single failure who would go where, made anew in quiet times after each change; at the fault it is
+//! Plans made before they are needed: for each single failure, and each pair that the policy names, who would go where, made anew in quiet times after each change; at the fault it is
 //! only asked whether they still hold.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -33,6 +33,13 @@ pub struct Uncovered {
     pub kind: FailureKind,
     /// What would become of whom.
     pub why: String,
+}
+
+/// How things stand when something has failed.
+pub(super) struct AtFault {
+    fleet: Fleet,
+    /// What the open incidents blame.
+    failed: BTreeSet<String>,
 }
 
 /// See the module.
@@ -97,7 +104,7 @@ impl Engine {
                 })
             })
             .collect();
-        fleet_of(&standing, &self.topology)
+        fleet_of(&standing, &self.topology, &self.policy.pairs)
     }
 
     fn copies(&self, service: &Service, state: &ServiceState) -> Vec<(Standby, Option<crate::model::Span>)> {
@@ -128,12 +135,14 @@ impl Engine {
     }
 
     /// The target that was planned ahead for what has failed, if several services are hit and the plan as a whole still holds.
-    pub(super) fn planned(&self, incident: &Incident, service: &Service, fleet: Option<&Fleet>) -> Option<EntityName> {
-        let top = incident.top()?;
-        let plan = self.ahead.made.find(top.entity.as_str())?;
-        if moves(plan) < 2 || plan.still_holds(fleet?).is_err() {
-            return None;
-        }
+    pub(super) fn planned(&self, incident: &Incident, service: &Service, at: Option<&AtFault>) -> Option<EntityName> {
+        let (top, at) = (incident.top()?, at?);
+        let made = &self.ahead.made;
+        let pair = made.find_pair(&self.names_of(&top.entity), &at.failed);
+        let usable = |plan: &&Contingency| moves(plan) >= 2 && plan.still_holds(&at.fleet).is_ok();
+        let plan = pair
+            .filter(usable)
+            .or_else(|| made.find(top.entity.as_str()).filter(usable))?;
         let Fate::Moves { to, .. } = plan.fates.get(service.name.as_str())? else {
             return None;
         };
@@ -143,13 +152,26 @@ impl Engine {
             .cloned()
     }
 
-    /// The fleet as it is now, if some open incident may ask for it.
-    pub(super) fn fleet_at_fault(&self, open: &[Incident]) -> Option<Fleet> {
-        let planned = |incident: &Incident| {
-            let plan = incident.top().and_then(|top| self.ahead.made.find(top.entity.as_str()));
-            plan.is_some_and(|plan| moves(plan) >= 2)
-        };
-        open.iter().any(planned).then(|| self.fleet())
+    /// How things stand now, if some open incident may ask for a plan that was made ahead.
+    pub(super) fn at_fault(&self, open: &[Incident]) -> Option<AtFault> {
+        let tops = || open.iter().filter_map(Incident::top);
+        let failed: BTreeSet<String> = tops().flat_map(|top| self.names_of(&top.entity)).collect();
+        let made = &self.ahead.made;
+        let plans = tops().filter_map(|top| made.find(top.entity.as_str()));
+        let planned = plans
+            .chain(made.find_pair(&failed, &failed))
+            .any(|plan| moves(plan) >= 2);
+        planned.then(|| AtFault {
+            fleet: self.fleet(),
+            failed,
+        })
+    }
+
+    /// By which names plans know it: its own, and the service that it is the active instance of.
+    fn names_of(&self, entity: &EntityName) -> BTreeSet<String> {
+        let services = self.states.iter().filter(|(_, state)| state.active == *entity);
+        let services = services.map(|(name, _)| name.to_string());
+        services.chain([entity.to_string()]).collect()
     }
 
     fn tell_uncovered(&mut self, effects: &mut Effects) {

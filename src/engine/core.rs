@@ -63,6 +63,8 @@ pub struct Engine {
     pub(super) agent: EntityName,
     pub(super) now: Timestamp,
     pub(super) topology: Topology,
+    /// What the config states of it.
+    stated: Vec<TopologyChange>,
     pub(super) policy: Policy,
     pub(super) detection: Detection,
     pub(super) rules: RuleDesk,
@@ -80,7 +82,8 @@ pub struct Engine {
     pub(super) held: bool,
     pub(super) unready: Option<(Timestamp, String)>,
     pub(super) approved: BTreeSet<(IncidentId, ServiceName)>,
-    pub(super) denied: BTreeSet<(IncidentId, ServiceName)>,
+    /// With whoever said no.
+    pub(super) denied: BTreeMap<(IncidentId, ServiceName), String>,
     pub(super) verdicts: BTreeMap<(IncidentId, Option<ServiceName>), Verdict>,
     /// Those of them that the last review has reached.
     pub(super) standing: BTreeSet<(IncidentId, Option<ServiceName>)>,
@@ -125,6 +128,7 @@ impl Engine {
             agent: setup.agent,
             now: Timestamp::EPOCH,
             topology,
+            stated: setup.topology,
             policy: setup.policy,
             senses: Senses::default(),
             services: setup
@@ -146,7 +150,7 @@ impl Engine {
             held: false,
             unready: None,
             approved: BTreeSet::new(),
-            denied: BTreeSet::new(),
+            denied: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             standing: BTreeSet::new(),
             plans: BTreeMap::new(),
@@ -163,7 +167,7 @@ impl Engine {
         })
     }
 
-    /// Goes on with another config. Where services run, who holds what, and running plans stay; detectors and incidents stay
+    /// Goes on with another config. Where services run, who holds what, and running plans stay; the graph, detectors and incidents stay
     /// unless their own settings have changed.
     pub fn reload(&mut self, setup: Setup) -> Result<(), SetupError> {
         let same_detectors = setup.detect == self.detect_settings && setup.shards == self.shards;
@@ -185,6 +189,10 @@ impl Engine {
             if let Some(known) = known.filter(fits) {
                 *state = known;
             }
+        }
+        // What sources have learned of the graph is not told again by those that run on.
+        if next.stated == self.stated {
+            std::mem::swap(&mut next.topology, &mut self.topology);
         }
         next.rules = next.rules.succeed(&self.rules);
         next.now = self.now;
@@ -224,11 +232,13 @@ impl Engine {
             }
             Input::Lease(lease) => self.renew(lease),
             Input::Share(share) => self.share(share, effects),
+            Input::Stood(stood) => self.rules.stood(stood),
             Input::Tick(now) => self.tick(now, effects),
         }
     }
 
     fn take(&mut self, mut batch: Batch) {
+        self.name_owners(&mut batch.events);
         // What others see confirms or denies; symptoms are what this agent sees itself.
         let foreign = |event: &Event| matches!(&event.kind, EventKind::Reach { vantage, .. } if *vantage != self.agent);
         if batch.events.iter().any(foreign) {
@@ -243,7 +253,7 @@ impl Engine {
             )
         };
         self.pending.extend(batch.events.iter().filter(lasting).cloned());
-        self.rules.take(&batch.samples, &self.catalog);
+        self.rules.take(&batch, &self.catalog);
         self.detection.batch(batch);
     }
 
@@ -251,8 +261,10 @@ impl Engine {
         // A clock that was set back must not make the past happen again.
         self.now = self.now.max(now);
         self.take_in_pending();
+        let ordered = effects.start.len() + effects.permits.len();
         let mut alarms = Vec::new();
-        self.rules.tick(self.now, &mut alarms);
+        self.rules.tick(self.now, &self.catalog, &mut alarms);
+        self.name_owners(&mut alarms);
         if !alarms.is_empty() {
             self.detection.batch(Batch {
                 samples: Vec::new(),
@@ -290,7 +302,10 @@ impl Engine {
             self.answer(plan, step, committed, effects);
         }
         self.drill(effects);
-        self.plan_ahead(effects);
+        // Whoever waits for an order does not wait for plans that may never be needed.
+        if effects.start.len() + effects.permits.len() == ordered {
+            self.plan_ahead(effects);
+        }
     }
 
     /// What was seen since the last tick, in an order that does not depend on the order of arrival.

@@ -17,6 +17,7 @@ mod review;
 mod settling;
 mod telling;
 mod view;
+mod whose;
 
 pub use ahead::Uncovered;
 pub use alarms::{RuleBook, RuleDesk, RuleSettings};

@@ -1,6 +1,6 @@
 //! An operator's word.
 
-use crate::model::{Decision, IncidentId, ServiceName, Severity, Timestamp, Verdict};
+use crate::model::{IncidentId, ServiceName, Severity, Timestamp};
 
 use super::drills::Wish;
 use super::{Effects, Engine, Notification, NotificationKind, OperatorCommand, Record};
@@ -9,17 +9,15 @@ impl Engine {
     pub(super) fn operator(&mut self, command: OperatorCommand, effects: &mut Effects) {
         match command {
             OperatorCommand::Approve { incident, service, .. } => {
-                let denied = |v: &Verdict| v.refusal.as_ref().is_some_and(|refusal| refusal.gate == "denied");
-                let asking = self.judged(incident, service.as_ref(), |v| v.decision == Decision::Ask || denied(v));
-                for key in asking {
-                    self.denied.remove(&key);
-                    self.approved.insert(key);
+                for name in self.open_to_a_word(incident, service.as_ref()) {
+                    self.denied.remove(&(incident, name.clone()));
+                    self.approved.insert((incident, name));
                 }
             }
-            OperatorCommand::Deny { incident, service, .. } => {
-                for key in self.judged(incident, service.as_ref(), |v| v.decision != Decision::Ignore) {
-                    self.approved.remove(&key);
-                    self.denied.insert(key);
+            OperatorCommand::Deny { incident, service, by } => {
+                for name in self.open_to_a_word(incident, service.as_ref()) {
+                    self.approved.remove(&(incident, name.clone()));
+                    self.denied.insert((incident, name), by.clone());
                 }
             }
             // Kept by the shell.
@@ -75,19 +73,13 @@ impl Engine {
         }
     }
 
-    /// Services on which there is such a verdict, with the incident.
-    fn judged(
-        &self,
-        incident: IncidentId,
-        service: Option<&ServiceName>,
-        such: impl Fn(&Verdict) -> bool,
-    ) -> Vec<(IncidentId, ServiceName)> {
-        self.verdicts
-            .values()
-            .filter(|verdict| verdict.incident == incident && such(verdict))
-            .filter_map(|verdict| verdict.service.clone())
+    /// The services of whose verdicts on an incident a person may decide.
+    fn open_to_a_word(&self, incident: IncidentId, service: Option<&ServiceName>) -> Vec<ServiceName> {
+        let of_incident = self.verdicts.values().filter(|v| v.incident == incident);
+        of_incident
+            .filter(|v| v.is_up_to_a_person())
+            .filter_map(|v| v.service.clone())
             .filter(|name| service.is_none_or(|wanted| wanted == name))
-            .map(|name| (incident, name))
             .collect()
     }
 

@@ -6,8 +6,8 @@ use crate::model::{
     Verdict,
 };
 use crate::plan;
-use crate::plan::fleet::Fleet;
 
+use super::ahead::AtFault;
 use super::{Effects, Engine, Permit, ProbeRequest, Record};
 
 /// Gates after which a probe could tell more.
@@ -39,8 +39,8 @@ impl Engine {
         }
         self.verdicts.retain(|(id, _), _| is_open(id));
         self.approved.retain(|(id, _)| is_open(id));
-        self.denied.retain(|(id, _)| is_open(id));
-        let fleet = self.fleet_at_fault(&open);
+        self.denied.retain(|(id, _), _| is_open(id));
+        let at = self.at_fault(&open);
         self.standing.clear();
         for incident in &open {
             let touched: Vec<Service> = self
@@ -61,16 +61,16 @@ impl Engine {
             }
             for service in &touched {
                 self.standing.insert((incident.id, Some(service.name.clone())));
-                self.judge(incident, service, fleet.as_ref(), effects);
+                self.judge(incident, service, at.as_ref(), effects);
             }
         }
     }
 
-    fn judge(&mut self, incident: &Incident, service: &Service, fleet: Option<&Fleet>, effects: &mut Effects) {
+    fn judge(&mut self, incident: &Incident, service: &Service, at: Option<&AtFault>, effects: &mut Effects) {
         let Some(state) = self.states.get(&service.name).cloned() else {
             return;
         };
-        let target = self.target(service, &state, self.planned(incident, service, fleet));
+        let target = self.target(service, &state, self.planned(incident, service, at));
         let refusal = decide::judge(&self.case(incident, service, &state, &target)).err();
         if refusal
             .as_ref()
@@ -113,7 +113,10 @@ impl Engine {
             target,
             fenced: self.playbooks.is_fenced(&service.playbook),
             approved: self.approved.contains(&(incident.id, service.name.clone())),
-            denied: self.denied.contains(&(incident.id, service.name.clone())),
+            denied: self
+                .denied
+                .get(&(incident.id, service.name.clone()))
+                .map(String::as_str),
             undrilled: self.drills.asks(&service.name),
             held: self.held,
             unready: self.unready.as_ref().map(|(until, reason)| (*until, reason.as_str())),

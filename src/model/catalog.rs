@@ -16,7 +16,7 @@ use hashbrown::HashTable;
 
 use super::{EntityName, SignalName};
 
-/// Series that a catalog has room for. An agent that watches as many needs some 600 MB for them.
+/// Series that a catalog has room for, if nothing else is said. An agent that watches as many needs some 700 MB for them.
 pub const SERIES_MAX: usize = 2_000_000;
 
 /// Bytes of names that a catalog has room for, for each series.

@@ -21,7 +21,7 @@ pub mod time;
 pub mod topology;
 pub mod verdict;
 
-pub use catalog::{Catalog, EntityId, SeriesId, SignalId};
+pub use catalog::{Catalog, EntityId, SERIES_MAX, SeriesId, SignalId};
 pub use cron::Cron;
 pub use drill::{Drill, DrillKind, DrillRefused};
 pub use entity::{EdgeKind, Entity, EntityKind};

@@ -105,3 +105,14 @@ pub struct Verdict {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanId>,
 }
+
+impl Verdict {
+    /// The gate of a person's no.
+    pub const DENIED: &'static str = "denied";
+
+    /// A person's yes or no would change it: it asks, or somebody said no before.
+    pub fn is_up_to_a_person(&self) -> bool {
+        let denied = |refusal: &Refusal| refusal.gate == Self::DENIED;
+        self.decision == Decision::Ask || self.refusal.as_ref().is_some_and(denied)
+    }
+}

@@ -1,4 +1,4 @@
-//! Contingencies: for each single failure, the plan before it is needed; or why there is none.
+//! Contingencies: for each single failure, and each pair that was named, the plan before it is needed; or why there is none.
 //!
 //! Computed in quiet times. At the fault only [`Contingency::still_holds`] is asked; it looks at the services that have a part in the plan, at
 //! the nodes that it uses and at who else is on them.
@@ -24,6 +24,20 @@ pub enum FailureKind {
     Gateway,
     /// The present instance of one service: a broker, a database, anything else.
     Instance,
+    /// Two of them at once.
+    Pair,
+}
+
+/// Between the two names of a pair.
+const AND: &str = " + ";
+
+/// What is lost when that fails.
+fn things(failure: &str, kind: FailureKind) -> BTreeSet<String> {
+    if kind == FailureKind::Pair {
+        failure.split(AND).map(str::to_owned).collect()
+    } else {
+        [failure.to_owned()].into()
+    }
 }
 
 /// The plan for one failure.
@@ -53,7 +67,7 @@ pub struct Contingencies {
 /// How much is covered.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Coverage {
-    /// Single failures that hit anybody.
+    /// Failures that hit anybody.
     pub failures: usize,
     /// Those after which everybody serves again in time and nobody else is stopped.
     pub covered: usize,
@@ -107,7 +121,7 @@ pub enum Outdated {
     Unfit(String),
 }
 
-/// Every single failure that can be asked about.
+/// Every single failure that can be asked about, and every pair that the fleet names.
 pub fn failures(fleet: &Fleet) -> BTreeMap<String, FailureKind> {
     let mut all = BTreeMap::new();
     let mut add = |name: &str, kind| {
@@ -129,6 +143,9 @@ pub fn failures(fleet: &Fleet) -> BTreeMap<String, FailureKind> {
     for service in fleet.services.iter().filter(|service| service.on.is_some()) {
         add(&service.name, FailureKind::Instance);
     }
+    for (one, other) in &fleet.pairs {
+        add(&format!("{one}{AND}{other}"), FailureKind::Pair);
+    }
     all
 }
 
@@ -149,7 +166,7 @@ pub fn one(
     solver: &dyn Solver,
     budget: Budget<'_>,
 ) -> Result<Contingency, FleetError> {
-    let case = fleet.case(&[failure.to_owned()].into(), Limits::default())?;
+    let case = fleet.case(&things(failure, kind), Limits::default())?;
     let Answer {
         services,
         hit,
@@ -177,6 +194,15 @@ impl Contingencies {
         self.plans.get(failure)
     }
 
+    /// The plan for a pair of which both have failed, `one` among them.
+    pub fn find_pair(&self, one: &BTreeSet<String>, failed: &BTreeSet<String>) -> Option<&Contingency> {
+        let pairs = self.plans.values().filter(|plan| plan.kind == FailureKind::Pair);
+        pairs
+            .map(|plan| (plan.things(), plan))
+            .find(|(things, _)| things.is_subset(failed) && !things.is_disjoint(one))
+            .map(|(_, plan)| plan)
+    }
+
     /// How much is covered.
     pub fn coverage(&self) -> Coverage {
         let mut coverage = Coverage {
@@ -196,6 +222,10 @@ impl Contingencies {
 }
 
 impl Contingency {
+    fn things(&self) -> BTreeSet<String> {
+        things(&self.failure, self.kind)
+    }
+
     /// Everybody serves again, in time, and nobody is stopped for it.
     pub fn is_full(&self) -> bool {
         self.fates
@@ -205,7 +235,7 @@ impl Contingency {
 
     /// Whether the plan may be carried out as it stands, with the fleet as it is now. `Err` names the first thing that has changed for the worse.
     pub fn still_holds(&self, fleet: &Fleet) -> Result<(), Outdated> {
-        let lost: BTreeSet<String> = [self.failure.clone()].into();
+        let lost = self.things();
         if let Some(new) = fleet
             .hit_by(&lost)
             .into_iter()
@@ -301,6 +331,7 @@ impl Contingency {
             nodes,
             services,
             latency: Vec::new(),
+            pairs: Vec::new(),
             overhead: fleet.overhead,
             late: fleet.late,
             weights: fleet.weights.clone(),

@@ -2,11 +2,17 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of the harness")]
 
+pub mod api;
 pub mod deed;
+pub mod maria;
+pub mod patroni;
+pub mod play;
 pub mod postgres;
+pub mod redis;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -88,6 +94,26 @@ pub fn get(port: u16, path: &str) -> Option<String> {
     stream.read_to_string(&mut text).ok()?;
     let (head, body) = text.split_once("\r\n\r\n")?;
     (head.split_whitespace().nth(1) == Some("200")).then(|| body.to_owned())
+}
+
+/// A program that answers as its script says, beside a file of its own, `$state`, and writes down how it was called.
+pub fn stand_in(dir: &Path, name: &str, script: &str) -> String {
+    let path = dir.join(name);
+    let log = dir.join("calls").display().to_string();
+    let text = format!(
+        "#!/bin/sh\nstate={}/{name}.state\necho \"$@\" >> {log}\n{script}\n",
+        dir.display()
+    );
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path.display().to_string()
+}
+
+/// How stand-ins were called since this was asked last.
+pub fn calls(dir: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(dir.join("calls")).unwrap_or_default();
+    let _ = std::fs::remove_file(dir.join("calls"));
+    text.lines().map(str::to_owned).collect()
 }
 
 /// Waits until something is so.

@@ -11,11 +11,14 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use super::replicated::{self, Unreachable};
 use super::tool::Tools;
+use super::wait::Looks;
 use super::{Call, Executor, TokenClass, parameters};
 use crate::act::BoxFuture;
 use crate::act::runner::{Applied, Effect};
 use crate::client::program::{Ended, argv};
+use crate::model::plan::PlanKind;
 
 /// Between two looks at something that is to come.
 const LOOKS: Duration = Duration::from_millis(100);
@@ -44,11 +47,11 @@ struct With {
     #[serde(default)]
     defaults_file: String,
     /// `failover` or `failback`.
-    #[serde(default)]
-    kind: String,
+    #[serde(default = "replicated::broken")]
+    kind: PlanKind,
     /// `fence`: what to think of a server that nobody can reach: `fail` or `ok`.
     #[serde(default)]
-    unreachable: String,
+    unreachable: Unreachable,
     /// `follow`, `caught_up`: the primary, `host:port`.
     #[serde(default)]
     primary: String,
@@ -130,9 +133,6 @@ impl With {
         }
         if with.verb == Verb::Follow && with.replication_user.is_empty() {
             return Err("follow needs replication_user".into());
-        }
-        if !["", "fail", "ok"].contains(&with.unreachable.as_str()) {
-            return Err(format!("unreachable '{}' is neither fail nor ok", with.unreachable));
         }
         Ok(with)
     }
@@ -267,13 +267,10 @@ impl Mariadb {
 
     async fn fence(&self, call: &Call<'_>, with: &With) -> Applied {
         let said = self.run(call, with, &guarded(call, "SET GLOBAL read_only = 1;")).await;
-        if let Err(Failed::NoConnection(why)) = &said
-            && with.unreachable == "ok"
-        {
-            tracing::warn!(plan = %call.plan, %why, "cannot be reached; the other fence of this playbook keeps clients away");
-            return Applied::Done;
-        }
-        let fenced = applied(call, said);
+        let fenced = match said {
+            Err(Failed::NoConnection(why)) => return with.unreachable.applied(call, why, Applied::NoEffect),
+            said => applied(call, said),
+        };
         if fenced == Applied::Done {
             // Whoever is connected would go on reading what is old. Those that follow are left alone.
             let sql = "SELECT concat('KILL ', id, ';') FROM information_schema.processlist WHERE id <> connection_id() AND command NOT IN ('Binlog Dump', 'Slave_IO', 'Slave_SQL', 'Daemon') AND user <> 'system user'";
@@ -322,17 +319,15 @@ impl Mariadb {
         if let Err(Failed::NoConnection(why) | Failed::Unknown(why)) = told {
             return Applied::Unknown(why);
         }
-        loop {
-            if self.state(with, call.timeout).await.is_ok_and(|state| state.runs) {
+        let mut looks = Looks::new(until, LOOKS);
+        while let Some(left) = looks.next().await {
+            if self.state(with, left).await.is_ok_and(|state| state.runs) {
                 return Applied::Done;
             }
-            if Instant::now() >= until {
-                return Applied::Unknown(
-                    "it does not follow; if it has changes that the new primary lacks, it must be copied anew".into(),
-                );
-            }
-            tokio::time::sleep(LOOKS).await;
         }
+        Applied::Unknown(
+            "it does not follow; if it has changes that the new primary lacks, it must be copied anew".into(),
+        )
     }
 
     async fn has_caught_up(&self, call: &Call<'_>, with: &With) -> Effect {
@@ -388,11 +383,10 @@ impl Executor for Mariadb {
                     let sql = guarded(call, "").replace("sql_log_bin = 0", "sql_log_bin = 1");
                     applied(call, self.run(call, &with, &sql).await)
                 }
-                // A dead primary sends nothing any more; how much may be lost was judged by the lag.
-                Verb::CaughtUp if with.kind != "failback" => Applied::Done,
+                Verb::CaughtUp if !replicated::waits_for_the_last(with.kind) => Applied::Done,
                 Verb::CaughtUp => match self.has_caught_up(call, &with).await {
                     Effect::There => Applied::Done,
-                    _ => Applied::NoEffect("the new primary lacks something that the old one has written".into()),
+                    _ => replicated::lacks(),
                 },
             }
         })
@@ -414,7 +408,7 @@ impl Executor for Mariadb {
                     Verb::Follow => state.runs && state.read_only,
                     Verb::CaughtUp | Verb::Prove => false,
                 },
-                Err(Failed::NoConnection(_)) if with.verb == Verb::Fence && with.unreachable == "ok" => true,
+                Err(Failed::NoConnection(_)) if with.verb == Verb::Fence => return with.unreachable.seen(),
                 Err(_) => return Effect::Unknown,
             };
             if seen { Effect::There } else { Effect::NotThere }

@@ -6,15 +6,17 @@ mod api;
 mod backup;
 mod command;
 mod exec;
-mod haproxy;
+pub mod haproxy;
 mod http;
 mod mariadb;
 mod mqtt;
 mod postgres;
 mod redis;
+mod replicated;
 mod sentinel;
 mod ticket;
 mod tool;
+mod wait;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -10,11 +10,14 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use super::replicated::{self, Unreachable};
+use super::wait::Looks;
 use super::{Call, Executor, TokenClass, parameters};
 use crate::act::BoxFuture;
 use crate::act::runner::{Applied, Effect};
 use crate::client::resp::{Connection, Failed, Login, Reply, info};
 use crate::model::Token;
+use crate::model::plan::PlanKind;
 
 /// More replicas than anybody has.
 const NOBODY: &str = "1000000";
@@ -44,11 +47,11 @@ struct With {
     #[serde(default)]
     primary: String,
     /// `failover` or `failback`.
-    #[serde(default)]
-    kind: String,
+    #[serde(default = "replicated::broken")]
+    kind: PlanKind,
     /// `fence`: what to think of a server that nobody can reach: `fail` or `ok`.
     #[serde(default)]
-    unreachable: String,
+    unreachable: Unreachable,
     /// How many replicas a primary must have to take writes.
     #[serde(default)]
     min_replicas: u32,
@@ -90,9 +93,6 @@ impl With {
         if matches!(with.verb, Verb::Follow | Verb::CaughtUp) {
             split(&with.primary)?;
         }
-        if !["", "fail", "ok"].contains(&with.unreachable.as_str()) {
-            return Err(format!("unreachable '{}' is neither fail nor ok", with.unreachable));
-        }
         Ok(with)
     }
 
@@ -133,6 +133,17 @@ impl Server {
 
     async fn replication(&mut self) -> Tried<String> {
         self.must(&["INFO", "replication"]).await
+    }
+
+    /// Waits until what it says of its replication shows that.
+    async fn comes_to(&mut self, limit: Duration, so: impl Fn(&str) -> bool) -> Tried<bool> {
+        let mut looks = Looks::new(Instant::now() + limit, LOOKS);
+        while looks.next().await.is_some() {
+            if so(&self.replication().await?) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Refuses if a higher token is kept there.
@@ -243,39 +254,22 @@ async fn release(with: &With, call: &Call<'_>) -> Tried<()> {
 }
 
 async fn caught_up(with: &With, call: &Call<'_>) -> Tried<bool> {
-    let until = Instant::now() + call.timeout;
     let mut old = with.open(&with.primary, call.timeout).await?;
     // Writes are refused already: what it has now is all that it will ever have.
     let all = offset(&old.replication().await?);
     let mut new = with.open(&with.address, call.timeout).await?;
-    loop {
-        let has = offset(&new.replication().await?);
-        if all.is_some() && has >= all {
-            return Ok(true);
-        }
-        if Instant::now() >= until {
-            return Ok(false);
-        }
-        tokio::time::sleep(LOOKS).await;
-    }
+    let seen = |text: &str| all.is_some() && offset(text) >= all;
+    new.comes_to(call.timeout, seen).await
 }
 
 async fn follow(with: &With, call: &Call<'_>) -> Tried<bool> {
-    let until = Instant::now() + call.timeout;
     let (host, port) = split(&with.primary).map_err(Trouble::NoEffect)?;
     let mut server = with.open(&with.address, call.timeout).await?;
     server.compare(call.token).await?;
     server.must(&["REPLICAOF", host, port]).await?;
     server.writes(&with.min_replicas.to_string()).await?;
-    loop {
-        if follows(&server.replication().await?, &with.primary) {
-            return Ok(true);
-        }
-        if Instant::now() >= until {
-            return Ok(false);
-        }
-        tokio::time::sleep(LOOKS).await;
-    }
+    let seen = |text: &str| follows(text, &with.primary);
+    server.comes_to(call.timeout, seen).await
 }
 
 async fn prove(with: &With, call: &Call<'_>) -> Tried<()> {
@@ -319,18 +313,12 @@ impl Executor for Redis {
                 Verb::Prove => done(prove(&with, call).await),
                 Verb::Follow => judged(follow(&with, call).await, "it does not hear the new primary"),
                 Verb::Fence => match fence(&with, call).await {
-                    Err(Trouble::Unreachable(why)) if with.unreachable == "ok" => {
-                        tracing::warn!(plan = %call.plan, %why, "cannot be reached; the other fence of this playbook keeps clients away");
-                        Applied::Done
-                    }
+                    Err(Trouble::Unreachable(why)) => with.unreachable.applied(call, why, Applied::NoEffect),
                     other => done(other),
                 },
-                // A dead primary sends nothing any more; how much may be lost was judged by the lag.
-                Verb::CaughtUp if with.kind != "failback" => Applied::Done,
+                Verb::CaughtUp if !replicated::waits_for_the_last(with.kind) => Applied::Done,
                 Verb::CaughtUp => match caught_up(&with, call).await {
-                    Ok(false) => {
-                        Applied::NoEffect("the new primary lacks something that the old one has written".into())
-                    }
+                    Ok(false) => replicated::lacks(),
                     other => judged(other, ""),
                 },
             }
@@ -362,7 +350,7 @@ impl Executor for Redis {
             match seen {
                 Ok(true) => Effect::There,
                 Ok(false) => Effect::NotThere,
-                Err(Trouble::Unreachable(_)) if with.verb == Verb::Fence && with.unreachable == "ok" => Effect::There,
+                Err(Trouble::Unreachable(_)) if with.verb == Verb::Fence => with.unreachable.seen(),
                 Err(_) => Effect::Unknown,
             }
         })

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use super::wait::Looks;
 use super::{Call, Executor, TokenClass, parameters};
 use crate::act::BoxFuture;
 use crate::act::runner::{Applied, Effect};
@@ -105,17 +106,18 @@ async fn failover(with: &With, call: &Call<'_>) -> Applied {
             Err(error) => return Applied::Unknown(error.to_string()),
         }
     }
-    loop {
+    let mut looks = Looks::new(until, LOOKS);
+    while looks.next().await.is_some() {
         match state(&mut connection, &with.master).await {
             Ok((now, _)) if now == with.to => return Applied::Done,
             Ok((now, false)) if now != at => {
                 return Applied::Unknown(format!("Sentinel has chosen {now}, not {}", with.to));
             }
-            Ok(_) if Instant::now() < until => tokio::time::sleep(LOOKS).await,
-            Ok(_) => return Applied::Unknown("Sentinel has not switched in time".into()),
+            Ok(_) => {}
             Err(why) => return Applied::Unknown(why),
         }
     }
+    Applied::Unknown("Sentinel has not switched in time".into())
 }
 
 impl Executor for Sentinel {
@@ -155,14 +157,16 @@ impl Executor for Sentinel {
             let Ok(mut connection) = with.connect(call.timeout).await else {
                 return Effect::Unknown;
             };
-            loop {
+            let mut looks = Looks::new(until, LOOKS);
+            while looks.next().await.is_some() {
                 match state(&mut connection, &with.master).await {
                     Ok((at, _)) if at == with.to => return Effect::There,
                     Ok((_, false)) => return Effect::NotThere,
-                    Ok(_) if Instant::now() < until => tokio::time::sleep(LOOKS).await,
-                    _ => return Effect::Unknown,
+                    Ok(_) => {}
+                    Err(_) => break,
                 }
             }
+            Effect::Unknown
         })
     }
 }

@@ -218,6 +218,23 @@ pub fn verify(dir: &Path, wanted: Option<&str>) -> Result<Verified, AuditError> 
     Ok(told)
 }
 
+/// The latest records, oldest first, with when each was written. Those of a file that was put aside are left where they are.
+pub fn latest(dir: &Path, count: usize) -> Result<Vec<(Timestamp, Record)>, AuditError> {
+    let path = dir.join(NAME);
+    let text = std::fs::read(&path).map_err(|error| AuditError::Io { path, error })?;
+    let lines = text.split(|byte| *byte == b'\n').rev();
+    let records = lines.filter_map(|line| {
+        let json = line.splitn(2, |byte| *byte == b' ').nth(1)?;
+        match serde_json::from_slice(json).ok()? {
+            Line::Record { written, record } => Some((written, *record)),
+            Line::Begins { .. } => None,
+        }
+    });
+    let mut records: Vec<_> = records.take(count).collect();
+    records.reverse();
+    Ok(records)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,5 +288,12 @@ mod tests {
         filled(dir.path(), 1);
         let told = verify(dir.path(), None).unwrap();
         assert_eq!((told.records, told.torn), (2, 0));
+        let epochs: Vec<_> = latest(dir.path(), 5)
+            .unwrap()
+            .into_iter()
+            .map(|(_, record)| record)
+            .collect();
+        assert_eq!(epochs, [Record::Epoch { epoch: 1 }, Record::Epoch { epoch: 1 }]);
+        assert_eq!(latest(dir.path(), 1).unwrap().len(), 1);
     }
 }

@@ -10,7 +10,7 @@ mod decode;
 mod file;
 mod state;
 
-pub use audit::{AuditError, Verified, verify};
+pub use audit::{AuditError, Verified, latest, verify};
 pub use decode::{DecodeError, Decoded, decode, encode};
 pub use file::{Journal, JournalError, Lock, Opened};
 pub use state::{Record, ServiceRecord, State};

@@ -1,167 +1,272 @@
-"use strict";
-// Draws the picture of the engine, again each second. Everything from outside is set as text, never as markup.
-const $ = (id) => document.getElementById(id);
-const el = (tag, cls, ...kids) => {
-  const node = document.createElement(tag);
-  if (cls) node.className = cls;
-  for (const kid of kids) if (kid !== null && kid !== undefined) node.append(kid);
-  return node;
-};
-const clock = (at) => (at || "").slice(11, 23);
-let token = "";
-async function act(path, body) {
-  if (!token) token = prompt("Token for acting (api.token_file)") || "";
-  if (!token) return;
-  const answer = await fetch(path, { method: "POST", headers: { Authorization: "Bearer " + token, "X-Jurymast-By": "page" }, body: JSON.stringify(body || {}) });
-  if (!answer.ok) { if (answer.status === 401 || answer.status === 403) token = ""; alert(await answer.text()); }
-  draw();
-}
-const button = (label, run) => { const b = el("button", "", label); b.addEventListener("click", run); return b; };
+// Asks for the picture of the engine each second and shows it: first what needs a person, then what moves, then why.
+import { $, el, svg, show, forget, clock, when, ago } from "./dom.js";
+import { chart } from "./charts.js";
+import { topology } from "./topology.js";
+import { listen, order } from "./orders.js";
 
-function services(s) {
-  $("services").replaceChildren(...(s.services.length ? s.services.map((v) => {
-    const bad = s.entities.find((e) => e.name === v.state.active && e.health === "bad");
-    const moved = v.state.active !== v.home;
-    const card = el("div", "card " + (v.state.running || moved ? "noted" : bad ? "bad" : "good"),
-      el("div", "row", el("h3", "", v.name), el("span", "soft", v.state.running ? "plan " + v.state.running : "")),
-      el("p", "", "runs on ", el("strong", "", v.state.active), moved ? ` (home is ${v.home})` : ""),
-      el("p", "soft", "could run on " + v.standbys.join(", ")));
-    if (v.state.handed_over) card.append(el("p", "", "needs a person: " + v.state.handed_over));
-    const drills = s.drills.latest.filter((d) => d.service === v.name), warned = s.drills.warnings[v.name];
-    for (const d of drills) card.append(el("p", "soft", `${d.kind} drill ${d.ended ? (d.problems.length ? "FAILED " : "good ") + d.ended.slice(0, 16).replace("T", " ") : "under way"}${d.problems.length ? ": " + d.problems.join("; ") : ""}`));
-    if (warned) card.append(el("p", "", "drill: " + warned));
-    if (moved && !v.state.running) card.append(button("send back to " + v.home, () => act(`/api/services/${encodeURIComponent(v.name)}/failback`)));
-    return card;
-  }) : [el("p", "soft", "no service is configured: Jurymast only watches")]));
+const CARDS = 8, LINES = 200, CLOSED = 20, CHIPS = 24, FOUND = 200;
+const open = (i) => !i.closed && !i.merged_into;
+const soft = (...kids) => el("p", "soft", ...kids);
+const list = (title, lines, cls) => (lines && lines.length ? [title && el("h4", "", title), el("ul", "", lines.map((line) => el("li", cls || "", line)))] : []);
+const cause = (i) => { const top = i.hypotheses[0]; return top ? `${top.fault} at ${top.entity}` : "not yet explained"; };
+const until = (at, now) => at && Date.parse(at) > Date.parse(now);
+
+// -- what needs a person
+function needs(s) {
+  const by = (v) => s.services.find((view) => view.name === v.service);
+  const asks = s.verdicts.filter((v) => v.decision === "ask").map((v) => {
+    const view = by(v), incident = s.incidents.find((i) => i.id === v.incident);
+    return { kind: "ask", id: v.incident, service: v.service, from: view && view.state.active, why: v.refusal ? `${v.refusal.gate}: ${v.refusal.reason}` : "", cause: incident ? cause(incident) : "", p: v.probability };
+  });
+  const left = s.services.filter((v) => v.state.handed_over).map((v) => ({ kind: "left", service: v.name, why: v.state.handed_over }));
+  return { acting: s.acting, asks, left, trouble: s.cannot_lead };
 }
-function plans(s) {
-  $("plans-section").hidden = !s.plans.length;
-  $("plans").replaceChildren(...s.plans.map((p) => {
-    const done = new Set(s.recent.filter((r) => r.record === "plan_event" && r.plan_event.plan === p.id && r.plan_event.plan_event === "step_done").map((r) => r.plan_event.step));
-    return el("div", "card noted", el("div", "row", el("h3", "", p.summary), button("abort", () => act(`/api/plans/${encodeURIComponent(p.id)}/abort`))),
-      el("ul", "", ...p.steps.map((step) => el("li", "", `${done.has(step.index) ? "✓" : "…"} ${step.phase}: ${step.name}`))));
-  }));
+const you = ({ acting, asks, left, trouble }) => [
+  asks.map((a) => el("div", { class: "card noted", "data-key": `ask ${a.id} ${a.service}` },
+    el("h3", "", `Move ${a.service || "it"}? Incident ${a.id}: ${a.cause} (${a.p.toFixed(2)})`), el("p", "", a.why),
+    acting ? el("p", "", order("approve", "yes, move it…", { id: a.id, service: a.service, from: a.from }, true), " ", order("deny", "no, leave it…", { id: a.id, service: a.service })) : null)),
+  left.map((l) => el("div", { class: "card bad", "data-key": `left ${l.service}` }, el("h3", "", `${l.service} needs a person`), el("p", "", l.why))),
+  trouble ? el("div", { class: "card bad", "data-key": "trouble" }, el("h3", "", "This agent cannot lead"), el("p", "", trouble)) : null,
+];
+
+// -- services
+const serving = (s) => ({ acting: s.acting, minute: s.now.slice(0, 16), services: s.services.map((v) => ({ ...v, health: (s.entities.find((e) => e.name === v.state.active) || {}).health, maintained: until(v.state.maintenance_until, s.now), silenced: until(v.state.silenced_until, s.now) })) });
+const services = ({ acting, services }) => services.length ? el("div", "wide", services.map((v) => {
+  const moved = v.state.active !== v.home, running = v.state.running;
+  const health = v.state.handed_over || v.health === "bad" ? "bad" : running || moved || v.maintained ? "noted" : v.health === "good" ? "good" : "";
+  const buttons = acting ? [
+    moved && !running ? order("failback", `send back to ${v.home}…`, { service: v.name, from: v.state.active, to: v.home }) : null, " ",
+    v.maintained ? order("maintained", "end maintenance…", { service: v.name }) : order("maintain", "maintenance…", { service: v.name })] : [];
+  return el("div", { class: "card " + health, "data-key": v.name },
+    el("div", "row", el("h3", "", v.name), el("span", "soft", running ? "being moved" : v.health === "bad" ? "its instance is not well" : v.health === "good" ? "well" : v.health === "noted" ? "of note" : "not seen yet")),
+    el("p", "", "runs on ", el("strong", "", v.state.active), moved ? ` (home is ${v.home})` : ""),
+    el("p", "soft", v.standbys.length ? "could run on " + v.standbys.join(", ") : "has nowhere else to run"),
+    v.maintained ? el("p", "", `in maintenance until ${clock(v.state.maintenance_until)}: not moved`) : null,
+    v.silenced ? el("p", "", `silenced in Alertmanager until ${clock(v.state.silenced_until)}: not moved`) : null,
+    el("p", "", ...buttons));
+})) : soft("No service is configured: Jurymast only watches. ", el("code", "", "services:"), " in the config names what may be moved.");
+
+// -- moves
+const MARK = { waiting: "·", started: "▶", done: "✓", failed: "✗", refused: "✗" };
+const ended = (o) => (o.outcome === "done" ? `done: it runs on ${o.active}, verified` : o.outcome === "compensated" ? `taken back: ${o.reason}` : `needs a person: ${o.reason}`);
+function move(m, acting) {
+  const steps = el("ol", "steps", m.steps.map((step) => el("li", step.state, el("span", { role: "img", "aria-label": step.state }, MARK[step.state]), el("span", "", step.phase), el("span", "", step.name, step.at ? [" ", when(step.at)] : "", step.why ? `: ${step.why}` : ""))));
+  const good = m.outcome && m.outcome.outcome === "done";
+  return el("div", { class: "card " + (m.outcome ? (good ? "good" : "bad") : "noted"), "data-key": m.id },
+    el("div", "row", el("h3", "", m.summary), m.outcome ? el("span", "soft", `began ${clock(m.begun)}, over ${clock(m.ended)}`) : acting ? order("abort", "stop…", { id: m.id, summary: m.summary }) : null),
+    m.outcome ? el("p", "", el("strong", good ? "done" : "failed", ended(m.outcome))) : soft(`began ${clock(m.begun)}, given up at ${clock(m.deadline)}`),
+    m.outcome ? el("details", "", el("summary", "", "its steps"), steps) : steps);
 }
-function incidents(s) {
-  const open = s.incidents.filter((i) => !i.closed && !i.merged_into).reverse();
-  const closed = s.incidents.filter((i) => i.closed).reverse().slice(0, 10);
-  const card = (i) => {
-    const top = i.hypotheses[0];
-    const bars = i.hypotheses.slice(0, 4).map((h) => {
-      const fill = el("i"); fill.style.width = (h.probability * 100).toFixed(0) + "%";
-      return el("div", "bar", el("span", "", `${h.fault} at ${h.entity}`), el("div", "", fill), el("span", "", h.probability.toFixed(2)));
-    });
-    const verdicts = s.verdicts.filter((v) => v.incident === i.id).map((v) => {
-      const line = el("p", "", el("span", "tag " + v.decision, v.decision), " ", v.service ? v.service + ": " : "",
-        v.refusal ? `${v.refusal.gate}: ${v.refusal.reason}` : v.plan ? "plan " + v.plan : "");
-      if (v.decision === "ask") line.append(" ", button("approve", () => act(`/api/incidents/${i.id}/approve`, v.service ? { service: v.service } : {})), " ", button("deny", () => act(`/api/incidents/${i.id}/deny`, v.service ? { service: v.service } : {})));
-      const cost = costs(v);
-      if (cost) line.append(cost);
-      return line;
-    });
-    const told = (s.explanations.find(([id]) => id === i.id) || [0, null])[1];
-    const more = told ? el("details", "", el("summary", "", `evidence: ${told.seen.length} symptoms`),
-      el("div", "charts", ...(charts.get(i.id) || []).map(chart)),
-      el("ul", "", ...told.seen.slice(0, 40).map((line) => el("li", "", line))),
-      ...(told.links.length ? [el("p", "", "began together"), el("ul", "", ...told.links.map((line) => el("li", "", line)))] : []),
-      ...told.causes.slice(0, 3).map((c) => el("div", "", el("p", "", c.headline), el("ul", "", ...c.speaks_for.map((t) => el("li", "", "+ " + t)), ...c.speaks_against.slice(0, 8).map((t) => el("li", "soft", "− " + t)), ...(c.paths || []).map((t) => el("li", "soft", t))))),
-      ...details(told), top ? button("this was it", () => act(`/api/incidents/${i.id}/confirm`)) : null) : null;
-    if (more && openDetails.has(i.id)) more.open = true;
-    if (more) more.addEventListener("toggle", () => {
-      if (!more.open) { openDetails.delete(i.id); charts.delete(i.id); return; }
-      if (!openDetails.has(i.id)) { openDetails.add(i.id); draw(); }
-    });
-    return el("div", "card " + (i.closed ? "" : "bad"), el("div", "row", el("h3", "", `#${i.id} ${top ? top.fault + " at " + top.entity : ""}`),
-      el("span", "soft", `since ${clock(i.onset)}${i.closed ? ", closed " + clock(i.closed) : ""}`)), ...(i.closed ? [] : bars), ...verdicts, more);
-  };
-  $("incidents").replaceChildren(...(open.length ? open.map(card) : [el("p", "soft", "none open")]),
-    ...(closed.length ? [el("details", "", el("summary", "", `${closed.length} closed lately`), ...closed.map(card))] : []));
+function moves({ moves, acting }) {
+  const running = moves.filter((m) => !m.outcome), over = moves.filter((m) => m.outcome).reverse();
+  return [...running, ...over.slice(0, 1)].map((m) => move(m, acting)).concat(over.length > 1 ? [el("details", { "data-key": "older" }, el("summary", "", `${over.length - 1} earlier`), over.slice(1).map((m) => move(m, acting)))] : []);
 }
-// What would be thought without a part of the evidence, and what would settle it.
-function details(told) {
-  const list = (title, lines) => lines && lines.length ? [el("p", "", title), el("ul", "", ...lines.map((t) => el("li", "", t)))] : [];
-  return [...list("Without a part of it", (told.without || []).map((w) => w.text)),
-    ...list("What would settle it", (told.settle || []).map((o) => o.text + " " + o.outcomes.map((x) => x.text).join("; ")))];
+
+// -- incidents
+const opened = new Set(), charts = new Map(), welcomed = new Set();
+// A person reads milliseconds at most.
+const tidy = (text) => text.replace(/\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d)\.(\d{3})\d*Z/g, "$1.$2");
+const bar = (h) => el("div", "bar", el("span", "", `${h.fault} at ${h.entity}`),
+  svg("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" }, svg("rect", { width: (h.probability * 100).toFixed(1), height: 10 })), el("span", "", h.probability.toFixed(2)));
+function verdict(v, acting) {
+  const up = v.decision === "ask" || (v.refusal && v.refusal.gate === "denied");
+  return el("p", { "data-key": `${v.service}` }, el("span", "tag " + v.decision, v.decision), " ", v.service ? `${v.service}: ` : "", v.refusal ? `${v.refusal.gate}: ${v.refusal.reason}` : v.plan ? `plan ${v.plan}` : "",
+    v.costs && v.costs.length ? el("span", "soft", " · expected costs: " + v.costs.map((c) => `${c.remedy} ${c.cost.toFixed(1)}`).join(", ")) : null,
+    up && acting ? [" ", order("approve", "yes, move it…", { id: v.incident, service: v.service })] : null);
 }
-const costs = (v) => v.costs && v.costs.length ? el("span", "soft", " · expected costs: " + v.costs.map((c) => `${c.remedy} ${c.cost.toFixed(1)}`).join(", ")) : null;
-const openDetails = new Set();
-function ahead(s) {
-  const c = s.coverage;
-  $("ahead-section").hidden = !c || !c.failures;
-  if (!c) return;
-  $("ahead").replaceChildren(el("p", "", `${c.covered} of ${c.failures} single failures are covered by a plan`),
-    ...(s.uncovered.length ? [el("ul", "", ...s.uncovered.slice(0, 40).map((u) => el("li", "", el("strong", "", u.failure), ` (${u.kind}): ${u.why}`)))] : []));
+function evidence(i, told, pictures) {
+  if (!told) return null;
+  return el("details", { "data-evidence": i.id, "data-key": "evidence", open: opened.has(i.id) ? "open" : null }, el("summary", "", `why: ${told.seen.length} symptoms`),
+    el("div", "charts", pictures.map(chart)), list("Seen", told.seen.slice(0, 40).map(tidy)), told.seen.length > 40 ? soft(`and ${told.seen.length - 40} more`) : null, list("Began together", told.links),
+    told.causes.slice(0, 3).map((c) => [el("h4", "", c.headline), el("ul", "", c.speaks_for.map((t) => el("li", "", "+ " + t)), c.speaks_against.slice(0, 8).map((t) => el("li", "soft", "− " + t)), (c.paths || []).map((t) => el("li", "soft", t)))]),
+    list("Without a part of it", (told.without || []).map((w) => w.text)), list("What would settle it", (told.settle || []).map((o) => `${o.text} ${o.outcomes.map((x) => x.text).join("; ")}`)));
 }
-// Signals of the incidents whose evidence is open.
-const charts = new Map();
+function card({ i, verdicts, told, pictures }, acting, now) {
+  const top = i.hypotheses[0];
+  return el("article", { class: "card " + (i.closed ? "" : "bad"), "data-key": i.id, "aria-label": `incident ${i.id}` },
+    el("div", "row", el("h3", "", `#${i.id} ${cause(i)}`), el("span", "soft", "began ", when(i.onset), i.closed ? [", closed ", when(i.closed)] : `, ${ago(i.onset, now)} ago`)),
+    i.closed ? null : i.hypotheses.slice(0, 4).map(bar), verdicts.map((v) => verdict(v, acting)), evidence(i, told, pictures),
+    acting && top && top.fault !== "something-else" ? el("p", "", order("confirm", "this was it…", { id: i.id, cause: cause(i) })) : null);
+}
+function happening(s) {
+  const told = new Map(s.explanations), rank = { ask: 3, act: 2, hold: 1, ignore: 0 };
+  const of = (i) => ({ i: { id: i.id, onset: i.onset, closed: i.closed, hypotheses: i.hypotheses.slice(0, 4).map((h) => ({ ...h, explains: 0, evidence_for: 0, evidence_against: 0 })) }, verdicts: s.verdicts.filter((v) => v.incident === i.id), told: told.get(i.id), pictures: charts.get(i.id) || [] });
+  const weight = (x) => Math.max(0, ...x.verdicts.map((v) => rank[v.decision]));
+  const now = s.incidents.filter(open).map(of).sort((a, b) => weight(b) - weight(a) || b.i.id - a.i.id);
+  const over = s.incidents.filter((i) => i.closed && !i.merged_into).sort((a, b) => b.id - a.id);
+  // The first one is shown with its reasons; whoever closes them is not asked again.
+  if (now.length && !welcomed.size) { welcomed.add(now[0].i.id); opened.add(now[0].i.id); }
+  return { acting: s.acting, now: s.now.slice(0, 18), open: now.slice(0, CARDS), more: now.slice(CARDS).map(({ i, verdicts }) => ({ id: i.id, onset: i.onset, text: cause(i), p: i.hypotheses[0] ? i.hypotheses[0].probability : null, verdicts: verdicts.map((v) => `${v.decision}${v.service ? " on " + v.service : ""}`) })), over: over.slice(0, CLOSED).map(of), older: over.slice(CLOSED).length };
+}
+const incidents = ({ acting, now, open, more, over, older }) => [
+  open.length ? open.map((x) => card(x, acting, now + "0Z")) : soft("None is open."), more.length ? el("details", { "data-key": "more" }, el("summary", "", `${more.length} more that are open`),
+    el("ul", "", more.slice(0, LINES).map((m) => el("li", { "data-key": m.id }, `#${m.id} `, when(m.onset), ` ${m.text}${m.p === null ? "" : ` (${m.p.toFixed(2)})`}${m.verdicts.length ? ": " + m.verdicts.join(", ") : ""}`)))) : null,
+  over.length ? el("details", { "data-key": "closed" }, el("summary", "", `${over.length + older} closed lately`), over.map((x) => card(x, acting, now + "0Z")), older ? soft(`and ${older} older ones`) : null) : null];
 async function look() {
-  await Promise.all([...openDetails].map(async (id) => {
+  await Promise.all([...opened].map(async (id) => {
     const answer = await fetch(`/api/incidents/${id}`);
-    if (answer.ok) charts.set(id, (await answer.json()).charts || []); else { charts.delete(id); openDetails.delete(id); }
+    if (answer.ok) charts.set(id, (await answer.json()).charts || []); else { charts.delete(id); opened.delete(id); }
   }));
 }
-const svg = (tag, attributes) => {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  return node;
-};
-const short = (value) => Number(value.toPrecision(5)).toString();
-function chart(c) {
-  const wide = 320, high = 72, left = 2, times = c.points.map((p) => Date.parse(p.at)), values = c.points.map((p) => p.value);
-  const onset = Date.parse(c.onset), from = times[0] ?? onset, to = Math.max(times[times.length - 1] ?? onset, from + 1);
-  const band = c.band || [], all = values.concat(band.filter(() => values.length));
-  const least = Math.min(...all), most = Math.max(...all), reach = most - least || 1;
-  const x = (t) => left + (t - from) / (to - from) * (wide - 2 * left), y = (v) => high - 4 - (v - least) / reach * (high - 8);
-  const strongest = Math.max(0, ...c.points.map((p) => p.surprise));
-  const told = c.bar && strongest ? `surprise up to ${strongest.toFixed(1)}, told from ${c.bar.toFixed(1)} on` : "";
-  const words = `${c.entity} ${c.signal}: ${short(Math.min(...values))} to ${short(Math.max(...values))}${c.rate ? " a second" : ""}` + (band.length ? `, usual is ${short(band[0])} to ${short(band[1])}` : "");
-  const image = svg("svg", { viewBox: `0 0 ${wide} ${high}`, role: "img", "aria-label": `${words}. ${told} Began ${clock(c.onset)}.` });
-  if (band.length) image.append(svg("rect", { class: "band", x: 0, width: wide, y: y(band[1]), height: Math.max(1, y(band[0]) - y(band[1])) }));
-  if (onset >= from && onset <= to) image.append(svg("line", { class: "onset", x1: x(onset), x2: x(onset), y1: 0, y2: high }));
-  image.append(svg("polyline", { class: "value", points: c.points.map((p, n) => `${x(times[n]).toFixed(1)},${y(p.value).toFixed(1)}`).join(" ") }));
-  c.points.forEach((p, n) => { if (c.bar && p.surprise >= c.bar) image.append(svg("circle", { class: "strange", cx: x(times[n]), cy: y(p.value), r: 2.5 })); });
-  return el("figure", "chart", image, el("figcaption", "soft", el("strong", "", `${c.entity} ${c.signal}`), ` ${words.slice(words.indexOf(":") + 2)}; began ${clock(c.onset)}${told ? "; " + told : ""}`));
+
+// -- what there is
+const chip = (e) => el("span", { class: "chip " + e.health, title: e.symptoms.slice(0, 8).join("\n"), "data-key": e.name }, e.name, e.health === "good" ? el("span", "unseen", " well") : el("small", "", " " + { bad: "not well", noted: "of note", unknown: "never seen" }[e.health]));
+function entities({ entities, total, wanted }) {
+  if (!total) return soft("Nothing is known yet.");
+  if (wanted) {
+    const found = entities.filter((e) => e.name.toLowerCase().includes(wanted));
+    return [el("div", "chips", found.slice(0, FOUND).map(chip)), soft(found.length > FOUND ? `${found.length} match, ${FOUND} are shown` : `${found.length} match`)];
+  }
+  const kinds = [...new Set(entities.map((e) => e.kind))];
+  return [total > entities.length ? soft(`Of ${total} only what is not well is listed.`) : null, kinds.map((kind) => {
+    const of = entities.filter((e) => e.kind === kind), few = of.length <= CHIPS, ill = of.filter((e) => few || e.health === "bad" || e.health === "noted"), rest = of.filter((e) => !ill.includes(e));
+    return el("div", { class: "chips", "data-key": kind }, el("h3", "", `${kind} (${of.length})`), ill.map(chip),
+      rest.length ? el("details", { "data-key": "rest" }, el("summary", "", `${rest.length} ${ill.length ? "others" : ""} without a symptom`), el("div", "chips", rest.map(chip))) : null);
+  })];
 }
-function entities(s) {
-  const kinds = [...new Set(s.entities.map((e) => e.kind))];
-  $("entities").replaceChildren(...kinds.map((kind) => {
-    const of = s.entities.filter((e) => e.kind === kind);
-    return el("div", "chips", el("h3", "", `${kind} (${of.length})`), ...of.map((e) => {
-      const chip = el("span", "chip " + e.health, e.name);
-      chip.title = e.symptoms.join("\n") || e.health;
-      chip.setAttribute("aria-label", `${e.name}: ${e.health}`);
-      return chip;
-    }));
-  }));
-}
-function line(r) {
+// -- what if
+const ahead = ({ coverage: c, uncovered }) => [el("p", "", `${c.covered} of ${c.failures} single failures are covered by a plan.`),
+  uncovered.length ? el("details", { "data-key": "not" }, el("summary", "", `${uncovered.length} are not`), el("ul", "", uncovered.slice(0, 100).map((u) => el("li", "", el("strong", "", u.failure), ` (${u.kind}): ${u.why}`)))) : null];
+const went = (d) => (d.ended ? (d.problems.length ? `failed: ${d.problems.join("; ")}` : "good") : "under way");
+const drill = ({ drill: d, made, acting }) => [
+  made ? list("", Object.values(made.warnings), "failed") : null,
+  made ? list("", made.latest.map((m) => [`${m.service}, ${m.kind}: ${went(m)}, `, when(m.ended || m.begun), ` by ${m.by}`])) : null,
+  d ? [el("p", "", el("strong", d.good ? "done" : "failed", d.good ? "Every move would find what it needs." : `${d.checks.filter((c) => c.result === "bad").length} of ${d.checks.length} looks found something bad.`), ` Looked at ${clock(d.at)} by ${d.by}.`),
+    el("details", { "data-key": "looks" }, el("summary", "", `${d.checks.length} looks`), el("div", { class: "table", tabindex: "0", role: "region", "aria-label": "looks" }, el("table", "", el("thead", "", el("tr", "", ["service", "looked at", "found"].map((h) => el("th", { scope: "col" }, h)))),
+      el("tbody", "", d.checks.map((c) => el("tr", "", el("td", "", c.service), el("td", "", c.name), el("td", c.result === "bad" ? "failed" : c.result === "good" ? "done" : "soft", c.result === "good" ? "good" : c.result === "bad" ? "BAD: " + c.why : "not seen: " + c.why)))))))]
+    : soft("Nobody has looked since the agent started."),
+  acting ? el("p", "", order("drill", "look now…")) : null];
+
+// -- what was done
+function done(r) {
   switch (r.record) {
-    case "finding": { const f = r.finding; return f.symptom === "raised" ? `${f.entity}: ${f.kind} ${f.signal} — ${f.evidence.text}` : `${f.key.entity}: ${f.key.kind} ${f.key.signal} is over`; }
-    case "incident": { const i = r.incident, t = i.hypotheses[0]; return i.closed ? `incident ${i.id} closed` : `incident ${i.id}: ${t ? `${t.fault} at ${t.entity} (${t.probability.toFixed(2)})` : ""}`; }
-    case "verdict": { const v = r.verdict; return `verdict ${v.decision}${v.service ? " on " + v.service : ""}${v.refusal ? " — " + v.refusal.gate + ": " + v.refusal.reason : ""}`; }
-    case "plan": return r.plan.summary;
-    case "permit": return `step ${r.permit.step} of ${r.permit.plan}: ${r.permit.refusal ? "refused by " + r.permit.refusal.gate : "allowed"}`;
-    case "plan_event": return `${r.plan_event.plan || r.plan_event.service}: ${r.plan_event.plan_event} ${r.plan_event.step ?? ""} ${r.plan_event.outcome ? JSON.stringify(r.plan_event.outcome) : ""}`;
-    case "confirmed": return `incident ${r.incident} was ${r.testimony.fault} at ${r.testimony.entity}, says ${r.by}`;
-    case "drill": return `${r.drill.kind} drill of ${r.drill.service} ${r.drill.ended ? (r.drill.problems.length ? "failed: " + r.drill.problems.join("; ") : "was good") : "under way, plan " + (r.drill.legs.length ? r.drill.legs[r.drill.legs.length - 1].plan : "")}`;
-    case "drill_refused": return `drill of ${r.refused.service} refused: ${r.refused.reason}`;
-    case "operator": return `operator: ${r.operator.command} ${r.operator.by || ""}`;
+    case "epoch": return `this agent took over, epoch ${r.epoch}`;
+    case "word": return said(r.word);
+    case "left": return `plan ${r.plan} is another agent's now`;
+    case "plan": switch (r.entry) {
+      case "plan": return `plan ${r.plan.id}: ${r.plan.summary}`;
+      case "intent": return `${r.plan}: about to do step ${r.step}`;
+      case "done": return `${r.plan}: step ${r.step} is done`;
+      case "taking_back": return `${r.plan}: taking back: ${r.reason}`;
+      case "undo_intent": return `${r.plan}: about to take back step ${r.step}`;
+      case "undone": return `${r.plan}: step ${r.step} was taken back`;
+      case "candidate": return `${r.plan}: goes on with another target`;
+      case "end": return `${r.plan}: ${ended(r.outcome)}`;
+    }
   }
   return r.record;
 }
+const said = (w) => `${w.by || "?"}: ${w.command}${w.command === "hold" ? (w.on ? " on" : " off") : ""}${w.service ? " " + w.service : ""}${w.incident ? " incident " + w.incident : ""}${w.plan ? " " + w.plan : ""}${w.to ? " to " + w.to : ""}`;
+const audit = (a) => a.why ? soft(a.why) : [
+  el("p", "", a.chain.whole ? `${a.chain.records} records, the chain of hashes is whole. The last one: ` : el("strong", "failed", "The log was changed: " + a.chain.why), a.chain.whole ? el("code", "", a.chain.last.slice(0, 16) + "…") : null),
+  el("ul", "", a.records.slice().reverse().map(({ written, record }) => el("li", "", when(written), " ", done(record))))];
+async function askAudit() {
+  if (!$("audit-more").open) return;
+  try {
+    const answer = await fetch("/api/audit");
+    show("audit", answer.ok ? await answer.json() : { why: await answer.text() }, audit);
+  } catch { /* the page says already that nobody answers */ }
+}
+let drilled = null;
+async function askDrill() { try { drilled = await (await fetch("/api/drill")).json(); } catch { /* as above */ } }
+
+// -- lately
+function line(r) {
+  switch (r.record) {
+    case "finding": { const f = r.finding; return f.symptom === "raised" ? `${f.entity}: ${f.kind} ${f.signal} — ${f.evidence.text}` : `${f.key.entity}: ${f.key.kind} ${f.key.signal} is over`; }
+    case "incident": { const i = r.incident; return i.merged_into ? `incident ${i.id} is part of ${i.merged_into}` : i.closed ? `incident ${i.id} closed` : `incident ${i.id}: ${cause(i)}${i.hypotheses[0] ? ` (${i.hypotheses[0].probability.toFixed(2)})` : ""}`; }
+    case "verdict": { const v = r.verdict; return `verdict ${v.decision}${v.service ? " on " + v.service : ""}${v.refusal ? ` — ${v.refusal.gate}: ${v.refusal.reason}` : ""}`; }
+    case "plan": return r.plan.summary;
+    case "permit": return `step ${r.permit.step} of ${r.permit.plan}: ${r.permit.refusal ? "refused by " + r.permit.refusal.gate : "allowed"}`;
+    case "plan_event": { const e = r.plan_event, name = e.plan || e.service; return e.outcome ? `${name}: ${ended(e.outcome)}` : e.plan_event === "restored" ? `${name} runs on ${e.active}, says the journal` : `${name}: step ${e.step} ${{ asks: "is about to start", step_done: "is done", step_failed: "failed: " + e.error }[e.plan_event] || e.plan_event}`; }
+    case "confirmed": return `incident ${r.incident} was ${r.testimony.fault} at ${r.testimony.entity}, says ${r.by}`;
+    case "drill": return `${r.drill.kind} drill of ${r.drill.service}: ${went(r.drill)}`;
+    case "drill_refused": return `drill of ${r.refused.service} refused: ${r.refused.reason}`;
+    case "operator": return said(r.operator);
+  }
+  return r.record;
+}
+const log = (recent) => recent.length ? recent.slice(-60).reverse().map((r) => { const at = r.at || (r.verdict && r.verdict.at) || (r.refused && r.refused.at); return el("li", "", when(at), el("span", "", line(r))); }) : el("li", "soft", "nothing yet");
+
+// -- the head, and what is read aloud
+let heard = null;
+function news(s) {
+  const told = new Map();
+  for (const i of s.incidents.filter(open)) if (i.hypotheses[0]) told.set(`i${i.id} ${cause(i)}`, `Incident ${i.id}: ${cause(i)}.`);
+  for (const v of s.verdicts) if (v.decision === "ask") told.set(`v${v.incident} ${v.service}`, `Incident ${v.incident} asks whether to move ${v.service}.`);
+  for (const m of s.moves) told.set(`m${m.id} ${!!m.outcome}`, m.outcome ? `${m.service}: ${ended(m.outcome)}.` : `${m.summary}.`);
+  const fresh = heard ? [...told].filter(([key]) => !heard.has(key)).map(([, text]) => text) : [];
+  heard = new Set(told.keys());
+  if (fresh.length) $("news").textContent = fresh.slice(0, 5).join(" ");
+}
+function head(s) {
+  const count = s.incidents.filter(open).length, asks = s.verdicts.filter((v) => v.decision === "ask").length, moving = s.plans.length;
+  const [text, cls] = s.held ? ["on hold: nothing is moved", "noted"] : asks ? [`${asks} ${asks > 1 ? "wait" : "waits"} for you`, "noted"] : moving ? ["moving", "noted"] : count ? [`${count} open`, "bad"] : !s.entities_total ? ["sees nothing yet", "noted"] : ["all well", "good"];
+  if ($("state").textContent !== text) $("state").textContent = text;
+  $("state").className = cls;
+  document.title = (count ? `(${count}) ` : "") + "Jurymast";
+  const lead = s.cannot_lead ? "cannot lead" : s.leases.some((l) => l.lease.epoch) ? s.leases.filter((l) => l.lease.epoch).map((l) => `leads ${l.part}, epoch ${l.lease.epoch}`).join(", ") : s.lease.epoch ? `acts, epoch ${s.lease.epoch}` : s.leases.length ? "another agent leads" : "no lease yet";
+  const learned = `${s.learned.watched} watched${s.learned.learning ? `, ${s.learned.learning} being learned` : ""}${s.learned.beyond ? `, ${s.learned.beyond} beyond the closely watched` : ""}`;
+  $("facts").textContent = `${s.agent} · ${s.acting ? lead : "only watches"} · ${s.entities_total} entities · ${s.series} series, ${learned} · ${clock(s.now)} UTC`;
+  show("orders", { held: s.held, acting: s.acting }, ({ held, acting }) => acting ? (held ? order("release", "release the hold…", {}, true) : order("hold", "hold everything…")) : []);
+}
+function gone(text) {
+  document.body.classList.toggle("gone", !!text);
+  if ($("gone").textContent !== text) $("gone").textContent = text;
+  $("gone").hidden = !text;
+}
+
+let last = null, turn = 0;
 async function draw() {
   let s;
-  try { s = await (await fetch("/api/status")).json(); } catch { $("state").textContent = "no answer from the agent"; document.title = "? Jurymast"; return; }
-  const open = s.incidents.filter((i) => !i.closed && !i.merged_into).length;
-  const stale = Date.now() - Date.parse(s.now) > 5000;
-  $("state").textContent = stale ? "the engine stands still" : s.held ? "on hold" : s.plans.length ? "moving" : open ? `${open} open` : "all well";
-  document.title = (open ? `(${open}) ` : "") + "Jurymast";
-  const lead = s.cannot_lead ? "cannot lead: " + s.cannot_lead : s.leases.some((l) => l.lease.epoch) ? s.leases.filter((l) => l.lease.epoch).map((l) => `leads ${l.part}, epoch ${l.lease.epoch}`).join(", ") : s.lease.epoch ? "epoch " + s.lease.epoch : s.leases.length ? "another agent leads" : "no lease";
-  const learned = `${s.learned.watched} watched${s.learned.learning ? `, ${s.learned.learning} being learned` : ""}${s.learned.beyond ? `, ${s.learned.beyond} beyond the closely watched` : ""}`;
-  $("facts").textContent = `${s.agent} · ${s.acting ? lead : "only watching"} · ${s.entities.length} entities · ${s.series} series, ${learned} · ${clock(s.now)}`;
-  try { await look(); } catch { charts.clear(); }
-  services(s); plans(s); incidents(s); ahead(s); entities(s);
-  $("log").replaceChildren(...s.recent.slice(-60).reverse().map((r) => el("li", "", el("time", "", clock(r.at || (r.verdict && r.verdict.at) || (r.refused && r.refused.at))), line(r))));
+  try {
+    const answer = await fetch("/api/status", { cache: "no-store", signal: AbortSignal.timeout(8000) });
+    if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`);
+    s = await answer.json();
+    if (opened.size) await look();
+  } catch (error) {
+    document.title = "? Jurymast";
+    const how = error instanceof TypeError || error.name === "TimeoutError" ? "No answer from the agent." : `The agent answers wrongly: ${error.message}.`;
+    return gone(last ? `${how} This is how it stood at ${clock(last.now)} UTC.` : `${how} Is it running?`);
+  }
+  last = s;
+  const age = Date.now() - Date.parse(s.now);
+  gone(age > 5000 ? `The engine stands still since ${clock(s.now)} UTC, or the clocks of this computer and of the agent differ by ${Math.round(age / 1000)} s.` : "");
+  if (turn++ % 10 === 0) { askDrill(); askAudit(); }
+  head(s); news(s); paint(s);
 }
-draw();
-setInterval(draw, 1000);
+function paint(s) {
+  const due = needs(s);
+  $("you-section").hidden = !due.asks.length && !due.left.length && !due.trouble;
+  show("you", due, you);
+  show("services", serving(s), services);
+  $("moves-section").hidden = !s.moves.length;
+  show("moves", { moves: s.moves, acting: s.acting }, moves);
+  show("incidents", happening(s), incidents);
+  const active = s.services.map((v) => [v.state.active, v.name]), names = new Map();
+  for (const [entity, service] of active) names.set(entity, names.has(entity) ? `${names.get(entity)}, ${service}` : service);
+  const things = s.entities.map((e) => ({ name: e.name, kind: e.kind, health: e.health, symptoms: e.symptoms, needs: e.needs }));
+  show("map", { entities: things, active: [...names], width: Math.max(180, $("map").clientWidth - 20) }, topology);
+  show("entities", { entities: things, total: s.entities_total, wanted: $("find").value.trim().toLowerCase() }, entities);
+  $("ahead-section").hidden = !s.coverage || !s.coverage.failures;
+  if (s.coverage) show("ahead", { coverage: s.coverage, uncovered: s.uncovered }, ahead);
+  $("drill-section").hidden = !s.services.length;
+  show("drill", { drill: drilled, made: s.drills, acting: s.acting }, drill);
+  show("log", s.recent, log);
+}
+document.addEventListener("toggle", (event) => {
+  const id = Number(event.target.dataset.evidence);
+  if (event.target.id === "audit-more") { forget("audit"); askAudit(); }
+  if (!id) return;
+  if (!event.target.open) { opened.delete(id); charts.delete(id); } else if (!opened.has(id)) { opened.add(id); draw(); }
+}, true);
+$("find").addEventListener("input", () => last && paint(last));
+addEventListener("resize", () => last && paint(last));
+listen(async (name) => { if (name === "drill") await askDrill(); draw(); });
+// One after the other: a slow line is not asked faster than it answers. A page that nobody sees asks less often.
+async function again() {
+  await draw();
+  setTimeout(again, document.hidden ? 10000 : 1000);
+}
+document.addEventListener("visibilitychange", () => { if (!document.hidden) draw(); });
+again();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::act::dry::{Found, Look};
+use crate::agent::drill::{Found, Look};
 
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -5,11 +5,11 @@ mod history;
 mod junit;
 mod real;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Ended, Outcome, Output, client, table};
-use crate::act::dry::{Dry, Found, Look};
-use crate::act::{Executors, Prober};
+use crate::agent::drill::{Found, Look, drill};
 use crate::config::Loaded;
 use crate::model::{Service, Span};
 
@@ -69,21 +69,7 @@ pub fn run(args: &Args, output: Output) -> Outcome {
     if services.is_empty() {
         return Err(format!("{} has no services to drill", args.config.display()));
     }
-    let topology = loaded.config.topology();
-    let (prober, executors) = (Prober::new(), Executors::new());
-    let looks = super::runtime()?.block_on(async {
-        let dry = Dry {
-            topology: &topology,
-            prober: &prober,
-            executors: &executors,
-            playbooks: &loaded.playbooks,
-        };
-        let mut looks = Vec::new();
-        for service in services {
-            looks.extend(dry.service(service, &service.active).await);
-        }
-        looks
-    });
+    let looks = super::runtime()?.block_on(drill(&loaded, &services, &BTreeMap::new()));
     write_junit(args.junit.as_deref(), &looks)?;
     let bad = bad(&looks);
     if output == Output::Json {

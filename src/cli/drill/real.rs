@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Args, bad, show, write_junit};
-use crate::act::dry::{Found, Look};
+use crate::agent::drill::{Found, Look};
 use crate::cli::{Ended, Outcome, Output};
 use crate::model::drill::Leg;
 use crate::model::{Drill, DrillRefused};

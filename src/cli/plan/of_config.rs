@@ -22,5 +22,5 @@ pub fn fleet(config: &Config) -> Fleet {
                 .collect(),
         })
         .collect();
-    fleet_of(&standing, &config.topology())
+    fleet_of(&standing, &config.topology(), &config.policy.pairs)
 }

@@ -22,10 +22,10 @@ const CHARTS_MAX: usize = 12;
 const LISTED_MAX: usize = 100;
 
 const STYLE: &str = "
-:root{color-scheme:light dark;--ink:#1c1e21;--paper:#fff;--faint:#8a8f98;--rule:#d9dce1;--bad:#c62828;--warn:#ef8a00;--note:#4a7fb5;--good:#2e7d32}
-@media(prefers-color-scheme:dark){:root{--ink:#e4e6ea;--paper:#16181c;--faint:#8a8f98;--rule:#34383f;--bad:#ef5350;--warn:#ffa726;--note:#64a0d8;--good:#66bb6a}}
-body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:1100px;margin:2em auto;padding:0 1em}
-h2{border-top:1px solid var(--rule);padding-top:1em}table{border-collapse:collapse;width:100%;font-size:14px}
+:root{color-scheme:light dark;--ink:#1c1e21;--paper:#fff;--faint:#5f656e;--rule:#d9dce1;--bad:#c62828;--warn:#ef8a00;--note:#4a7fb5;--good:#2e7d32}
+@media(prefers-color-scheme:dark){:root{--ink:#e4e6ea;--paper:#16181c;--faint:#9ba1ab;--rule:#34383f;--bad:#ef5350;--warn:#ffa726;--note:#64a0d8;--good:#66bb6a}}
+body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:1100px;margin:2em auto;padding:0 1em;overflow-wrap:anywhere}
+h2{border-top:1px solid var(--rule);padding-top:1em}table{display:block;overflow-x:auto;border-collapse:collapse;width:100%;font-size:14px}
 td,th{text-align:left;vertical-align:top;padding:3px 8px;border-bottom:1px solid var(--rule)}
 .good{color:var(--good)}.bad{color:var(--bad)}.faint{color:var(--faint)}pre{white-space:pre-wrap;font-size:13px}
 svg{width:100%;height:auto;display:block;margin:.4em 0}svg text{font-size:11px;fill:var(--ink)}svg .label{text-anchor:end}svg .tick{fill:var(--faint)}

@@ -1,14 +1,14 @@
-//! No person has said no to moving the service for this incident.
+//! Nobody has said no to this very move (`jurymast deny`).
 
 use crate::decide::{Case, Gate, Recheck};
-use crate::model::{Decision, Refusal};
+use crate::model::{Decision, Refusal, Verdict};
 
 /// See the module.
-pub struct NotDenied;
+pub struct Denied;
 
-impl Gate for NotDenied {
+impl Gate for Denied {
     fn name(&self) -> &'static str {
-        "denied"
+        Verdict::DENIED
     }
 
     fn recheck(&self) -> Recheck {
@@ -16,9 +16,9 @@ impl Gate for NotDenied {
     }
 
     fn check(&self, case: &Case<'_>) -> Result<(), Refusal> {
-        if case.denied {
+        if let Some(by) = case.denied {
             let reason = format!(
-                "a person said no to moving {}; `jurymast approve {}` takes it back",
+                "{by} said no to a move of {} for this incident; `jurymast approve {}` says yes after all",
                 case.service.name, case.incident.id
             );
             return case.refuse(self, Decision::Hold, reason);
@@ -33,9 +33,9 @@ mod tests {
     use crate::decide::case::fixture::Fixture;
 
     #[test]
-    fn a_no_holds_for_as_long_as_the_incident_is_open() {
+    fn a_no_stops_the_move_whatever_else_speaks_for_it() {
         let mut fixture = Fixture::new();
-        fixture.denied = true;
+        fixture.denied = Some("ann".into());
         assert_eq!(fixture.refused_by(), Some(("denied".into(), Decision::Hold)));
     }
 }

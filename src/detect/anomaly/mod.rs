@@ -16,7 +16,7 @@ use std::fmt::Write;
 use crate::model::{Evidence, Sample, SymptomKind, Timestamp};
 
 use super::budget::{certainty, one_in};
-use super::columns::Slots;
+use super::columns::{Attached, Slots};
 use super::learned::BEYOND;
 use super::scribe::{Draft, Scribe};
 use super::sequence::numbers;
@@ -55,7 +55,7 @@ const SUM_STRANGEST: f32 = 0.5;
 /// See the module.
 pub struct Anomaly {
     settings: AnomalySettings,
-    quick: Slots<Quick>,
+    quick: Attached<Quick>,
     deep: Slots<Box<Deep>>,
     asks: Vec<u32>,
     counts: Learned,
@@ -87,7 +87,7 @@ impl Anomaly {
     pub fn new(settings: &AnomalySettings) -> Self {
         Self {
             settings: settings.clone(),
-            quick: Slots::default(),
+            quick: Attached::default(),
             deep: Slots::default(),
             asks: Vec::new(),
             counts: Learned::default(),
@@ -142,7 +142,7 @@ impl Detector for Anomaly {
     fn attach(&mut self, series: usize, signal: &str, entity: &EntityMeta) -> bool {
         let wanted = self.settings.enabled && self.settings.kinds.contains(&entity.kind) && !numbers(signal);
         if wanted {
-            self.quick.insert(series, Quick::default());
+            self.quick.push(series, Quick::default());
             self.counts.learning += 1;
         }
         wanted
@@ -250,7 +250,8 @@ impl Detector for Anomaly {
 
     fn touch(&self, samples: &[(u32, Sample)]) -> u64 {
         let quick = self.quick.touch(samples, |quick| u64::from(quick.seen));
-        quick ^ self.deep.touch(samples, |deep| u64::from(deep.up.to_bits()))
+        let deep = samples.iter().filter_map(|(series, _)| self.deep.get(*series as usize));
+        deep.fold(quick, |sum, deep| sum ^ u64::from(deep.up.to_bits()))
     }
 
     fn ended(&mut self, series: usize, at: Timestamp, out: &mut Scribe<'_>) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::{Evidence, Sample, Severity, SymptomKind, Timestamp};
 
 use super::Models;
-use crate::detect::columns::Slots;
+use crate::detect::columns::Attached;
 use crate::detect::scribe::{Draft, Scribe};
 use crate::detect::{Detector, EntityMeta};
 
@@ -19,7 +19,7 @@ const SCORE: f64 = 0.8;
 /// See the module.
 pub struct TrainedRange {
     models: Arc<Models>,
-    states: Slots<State>,
+    states: Attached<State>,
 }
 
 struct State {
@@ -36,7 +36,7 @@ impl TrainedRange {
     pub fn new(models: &Arc<Models>) -> Self {
         Self {
             models: models.clone(),
-            states: Slots::default(),
+            states: Attached::default(),
         }
     }
 }
@@ -47,7 +47,7 @@ impl Detector for TrainedRange {
         let Some((model, known)) = model.and_then(|model| Some((model, model.signal(signal)?))) else {
             return false;
         };
-        self.states.insert(
+        self.states.push(
             series,
             State {
                 low: known.low,

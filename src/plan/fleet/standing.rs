@@ -22,10 +22,14 @@ pub struct Standing<'a> {
     pub copies: Vec<(Standby, Option<Span>)>,
 }
 
-/// All services together.
-pub fn fleet_of(standing: &[Standing<'_>], topology: &Topology) -> Fleet {
+/// All services together. `pairs`: what may fail together.
+pub fn fleet_of(standing: &[Standing<'_>], topology: &Topology, pairs: &[(EntityName, EntityName)]) -> Fleet {
     let mut fleet = Fleet {
         overhead: OVERHEAD,
+        pairs: pairs
+            .iter()
+            .map(|(one, other)| (one.to_string(), other.to_string()))
+            .collect(),
         ..Fleet::default()
     };
     let mut nodes = BTreeSet::new();

@@ -27,9 +27,10 @@ impl Filler {
             values: service.vars.clone(),
         };
         let kind = match kind {
-            // A drill goes the way that it is to try.
-            PlanKind::Failover | PlanKind::Drill => "failover",
-            PlanKind::Failback | PlanKind::DrillBack => "failback",
+            PlanKind::Failover => "failover",
+            PlanKind::Failback => "failback",
+            PlanKind::Drill => "drill",
+            PlanKind::DrillBack => "drill_back",
         };
         for (name, value) in [
             ("service", service.name.to_string()),

@@ -86,11 +86,16 @@ impl<'a> Request<'a> {
     }
 }
 
+/// A playbook gives an empty path where a service has no such file.
+fn given(file: Option<&PathBuf>) -> Option<&PathBuf> {
+    file.filter(|file| !file.as_os_str().is_empty())
+}
+
 impl Api {
     /// Finds what cannot be followed.
     pub fn check(&self) -> Result<(), String> {
         let url = reqwest::Url::parse(&self.url).map_err(|error| format!("'{}' is not a URL: {error}", self.url))?;
-        if self.token_file.is_some() && url.scheme() == "http" && url.host_str() != Some("127.0.0.1") {
+        if given(self.token_file.as_ref()).is_some() && url.scheme() == "http" && url.host_str() != Some("127.0.0.1") {
             return Err(format!("the token would go over {} in clear text: use https", self.url));
         }
         Ok(())
@@ -102,9 +107,9 @@ impl Api {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy();
         let tls = Tls {
-            ca_file: self.ca_file.clone(),
-            cert_file: self.cert_file.clone(),
-            key_file: self.key_file.clone(),
+            ca_file: given(self.ca_file.as_ref()).cloned(),
+            cert_file: given(self.cert_file.as_ref()).cloned(),
+            key_file: given(self.key_file.as_ref()).cloned(),
         };
         if tls != Tls::default() {
             let config = tls.client_config().map_err(|error| error.to_string())?;
@@ -118,7 +123,7 @@ impl Api {
         let client = self.client().map_err(Failed::NoEffect)?;
         let url = format!("{}{}", self.url.trim_end_matches('/'), request.path);
         let mut sent = client.request(request.method.clone(), &url).timeout(limit);
-        if let Some(file) = &self.token_file {
+        if let Some(file) = given(self.token_file.as_ref()) {
             let token = std::fs::read_to_string(file)
                 .map_err(|error| Failed::NoEffect(format!("{}: {error}", file.display())))?;
             sent = sent.bearer_auth(token.trim_end());

@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::client::{Api, Failed, Request, sane};
-use super::watched;
 use crate::act::BoxFuture;
+use crate::act::executor::wait::Looks;
 use crate::act::executor::{Call, Executor, TokenClass, parameters};
 use crate::act::runner::{Applied, Effect};
 use crate::model::Token;
@@ -182,10 +182,13 @@ async fn apply(call: &Call<'_>) -> Applied {
     if let Err(failed) = change(&with, call).await {
         return failed.into();
     }
-    let with = &with;
-    let late = format!("{} was told, but is not there yet", with.name);
-    let look = |left| async move { (seen(with, left).await == Effect::There).then_some(Applied::Done) };
-    watched(until, LOOKS, &late, look).await
+    let mut looks = Looks::new(until, LOOKS);
+    while let Some(left) = looks.next().await {
+        if seen(&with, left).await == Effect::There {
+            return Applied::Done;
+        }
+    }
+    Applied::Unknown(format!("{} was told, but is not there yet", with.name))
 }
 
 impl Executor for Kubernetes {

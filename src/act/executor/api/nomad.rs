@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::client::{Api, Request, sane};
-use super::watched;
 use crate::act::BoxFuture;
+use crate::act::executor::wait::Looks;
 use crate::act::executor::{Call, Executor, TokenClass, parameters};
 use crate::act::runner::{Applied, Effect};
 
@@ -144,9 +144,13 @@ async fn apply(call: &Call<'_>) -> Applied {
     if let Err(failed) = with.api.send(Request::post(&path, body), call.timeout).await {
         return failed.into();
     }
-    let with = &with;
-    let look = |left| async move { (seen(with, left).await == Effect::There).then_some(Applied::Done) };
-    watched(until, LOOKS, "Nomad was told, but it is not so yet", look).await
+    let mut looks = Looks::new(until, LOOKS);
+    while let Some(left) = looks.next().await {
+        if seen(&with, left).await == Effect::There {
+            return Applied::Done;
+        }
+    }
+    Applied::Unknown("Nomad was told, but it is not so yet".into())
 }
 
 impl Executor for Nomad {

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::client::{Api, Failed, Request};
-use super::watched;
 use crate::act::BoxFuture;
+use crate::act::executor::wait::Looks;
 use crate::act::executor::{Call, Executor, TokenClass, parameters};
 use crate::act::runner::{Applied, Effect};
 
@@ -123,12 +123,15 @@ async fn apply(call: &Call<'_>) -> Applied {
         Err(Failed::Refused(_, why)) => return Applied::NoEffect(why),
         Err(failed) => return failed.into(),
     }
-    let with = &with;
-    let look = |left| async move {
-        let (_, now) = cluster(with, left).await.ok()?;
-        (now.leader.as_deref() == Some(with.to.as_str())).then_some(Applied::Done)
-    };
-    watched(until, LOOKS, "Patroni has not switched in time", look).await
+    let mut looks = Looks::new(until, LOOKS);
+    while let Some(left) = looks.next().await {
+        if let Ok((_, now)) = cluster(&with, left).await
+            && now.leader.as_deref() == Some(with.to.as_str())
+        {
+            return Applied::Done;
+        }
+    }
+    Applied::Unknown("Patroni has not switched in time".into())
 }
 
 impl Executor for Patroni {

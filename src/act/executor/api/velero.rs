@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::client::{Api, Failed, Request, sane};
-use super::watched;
 use crate::act::BoxFuture;
+use crate::act::executor::wait::Looks;
 use crate::act::executor::{Call, Executor, TokenClass, parameters};
 use crate::act::runner::{Applied, Effect};
 
@@ -161,16 +161,18 @@ async fn apply(call: &Call<'_>) -> Applied {
         Err(failed) => return failed.into(),
     }
     let path = with.path(&format!("restores/{}", name(call)));
-    let (with, path) = (&with, &path);
-    let look = |left| async move {
-        let restore = with.api.send(Request::get(path), left).await.ok()?;
+    let mut looks = Looks::new(until, LOOKS);
+    while let Some(left) = looks.next().await {
+        let Ok(restore) = with.api.send(Request::get(&path), left).await else {
+            continue;
+        };
         match judge(&restore) {
-            Ok(Effect::There) => Some(Applied::Done),
-            Ok(_) => None,
-            Err(why) => Some(Applied::NoEffect(why)),
+            Ok(Effect::There) => return Applied::Done,
+            Ok(_) => {}
+            Err(why) => return Applied::NoEffect(why),
         }
-    };
-    watched(until, LOOKS, "the restore has not come to its end in time", look).await
+    }
+    Applied::Unknown("the restore has not come to its end in time".into())
 }
 
 impl Executor for Velero {

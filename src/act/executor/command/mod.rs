@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::tool::{Place, Tools};
+use super::wait::Looks;
 use super::{Call, Executor, TokenClass};
 use crate::act::BoxFuture;
 use crate::act::runner::{Applied, Effect};
@@ -135,16 +136,13 @@ impl<T: Tool> Ordered<T> {
         if orders.look.is_empty() {
             return Applied::Done;
         }
-        loop {
-            let left = until.saturating_duration_since(Instant::now()).max(LOOKS);
-            match self.seen(orders, left).await {
-                Effect::There => return Applied::Done,
-                _ if Instant::now() >= until => {
-                    return Applied::Unknown(format!("{} ended well, but its effect is not seen", self.tool.name()));
-                }
-                _ => tokio::time::sleep(LOOKS).await,
+        let mut looks = Looks::new(until, LOOKS);
+        while let Some(left) = looks.next().await {
+            if self.seen(orders, left).await == Effect::There {
+                return Applied::Done;
             }
         }
+        Applied::Unknown(format!("{} ended well, but its effect is not seen", self.tool.name()))
     }
 }
 

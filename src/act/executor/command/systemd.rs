@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Orders, Tool, program, says};
+use crate::act::executor::replicated::Unreachable;
 use crate::act::executor::tool::Place;
 use crate::act::executor::{Call, parameters};
 use crate::act::runner::Effect;
@@ -22,7 +23,7 @@ struct With {
     at: Place,
     /// `fence`: what to think of a host that cannot be reached: `fail` or `ok`.
     #[serde(default)]
-    unreachable: String,
+    unreachable: Unreachable,
     #[serde(default)]
     program: String,
 }
@@ -62,9 +63,6 @@ impl Tool for Systemd {
             unreachable,
             program: given,
         } = parameters(with)?;
-        if !["", "fail", "ok"].contains(&unreachable.as_str()) {
-            return Err(format!("unreachable '{unreachable}' is neither fail nor ok"));
-        }
         if unit.is_empty() || unit.starts_with('-') {
             return Err(format!("'{unit}' is not a unit"));
         }
@@ -96,7 +94,7 @@ impl Tool for Systemd {
         };
         Ok(Orders {
             place: at,
-            fenced_otherwise: unreachable == "ok",
+            fenced_otherwise: unreachable == Unreachable::Ok,
             apply,
             stdin: String::new(),
             look,

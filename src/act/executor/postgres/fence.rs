@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::host::{Host, Tried, Trouble, token_line};
-use super::{Unreachable, sql};
+use super::sql;
 use crate::act::runner::{Applied, Effect};
 use crate::client::psql::Failed;
 
@@ -20,10 +20,7 @@ impl Host<'_> {
         };
         match fenced {
             Ok(applied) => applied,
-            Err(Trouble::Unreachable(why)) if self.with.unreachable == Unreachable::Ok => {
-                tracing::warn!(plan = %self.call.plan, %why, "cannot be reached; the other fence of this playbook keeps clients away");
-                Applied::Done
-            }
+            Err(Trouble::Unreachable(why)) => self.with.unreachable.applied(self.call, why, Applied::Unknown),
             Err(trouble) => trouble.into(),
         }
     }
@@ -68,10 +65,7 @@ impl Host<'_> {
                 Effect::NotThere
             };
         }
-        let unreachable = match self.with.unreachable {
-            Unreachable::Ok => Effect::There,
-            Unreachable::Fail => Effect::Unknown,
-        };
+        let unreachable = self.with.unreachable.seen();
         if self.with.data_dir.is_empty() {
             return unreachable;
         }

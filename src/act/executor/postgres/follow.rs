@@ -6,6 +6,8 @@ use tokio::time::Instant;
 
 use super::host::{Host, Tried, Trouble, token_line};
 use super::{LOOKS, sql};
+use crate::act::executor::replicated;
+use crate::act::executor::wait::Looks;
 use crate::act::runner::{Applied, Effect};
 use crate::client::psql::{self, Failed};
 
@@ -16,16 +18,17 @@ impl Host<'_> {
     /// Waits until the new primary has everything that the old one ever wrote.
     pub async fn caught_up(&self) -> Applied {
         if !self.with.planned() {
-            // A dead primary sends nothing any more; how much may be lost was judged by the lag.
             return Applied::Done;
         }
-        loop {
+        let mut looks = Looks::new(self.until, LOOKS);
+        while looks.next().await.is_some() {
             match self.has_caught_up().await {
                 Effect::There => return Applied::Done,
-                Effect::NotThere if Instant::now() < self.until => tokio::time::sleep(LOOKS).await,
-                _ => return Applied::NoEffect("the new primary lacks something that the old one has written".into()),
+                Effect::NotThere => {}
+                Effect::Unknown => break,
             }
         }
+        replicated::lacks()
     }
 
     /// Has it everything?
@@ -126,19 +129,14 @@ impl Host<'_> {
     }
 
     async fn streams(&self, within: Duration) -> bool {
-        let until = Instant::now() + within;
-        loop {
-            if sql::state(&self.with.dsn, self.left())
-                .await
-                .is_ok_and(|s| s.standby && s.streaming)
-            {
+        let mut looks = Looks::new(Instant::now() + within, LOOKS);
+        while looks.next().await.is_some() {
+            let state = sql::state(&self.with.dsn, self.left()).await;
+            if state.is_ok_and(|state| state.standby && state.streaming) {
                 return true;
             }
-            if Instant::now() >= until {
-                return false;
-            }
-            tokio::time::sleep(LOOKS).await;
         }
+        false
     }
 
     /// Does it follow?

@@ -20,11 +20,14 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use super::replicated::{self, Unreachable};
 use super::tool::{Place, Tools};
+use super::wait::Looks;
 use super::{Call, Executor, TokenClass, parameters};
 use crate::act::BoxFuture;
 use crate::act::runner::{Applied, Effect};
 use crate::client::psql;
+use crate::model::plan::PlanKind;
 use host::Host;
 
 /// Between two looks at something that is to come.
@@ -59,8 +62,8 @@ struct With {
     #[serde(default)]
     options: String,
     /// `failover` or `failback`: a planned move stops the old primary cleanly and loses nothing.
-    #[serde(default)]
-    kind: String,
+    #[serde(default = "replicated::broken")]
+    kind: PlanKind,
     /// `fence`: what to think of a host or server that cannot be reached.
     #[serde(default)]
     unreachable: Unreachable,
@@ -103,19 +106,9 @@ enum Verb {
     Prove,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Unreachable {
-    /// The step fails, and with it the plan.
-    #[default]
-    Fail,
-    /// Another fence of the same playbook keeps clients away from it.
-    Ok,
-}
-
 impl With {
     fn planned(&self) -> bool {
-        self.kind == "failback"
+        replicated::waits_for_the_last(self.kind)
     }
 
     fn checked(with: &Map<String, Value>) -> Result<Self, String> {
@@ -138,9 +131,6 @@ impl With {
             }
             Verb::Set => needs(&with.setting, "setting")?,
             Verb::Promote | Verb::Fence | Verb::Prove => {}
-        }
-        if !["", "failover", "failback"].contains(&with.kind.as_str()) {
-            return Err(format!("kind '{}' is neither failover nor failback", with.kind));
         }
         Ok(with)
     }
@@ -188,15 +178,16 @@ impl Postgres {
 
     /// A server that still recovers, but has our token, was told to promote and may be about to.
     async fn promoted(&self, call: &Call<'_>, with: &With) -> Effect {
-        let until = Instant::now() + call.timeout;
-        loop {
-            match sql::state(&with.dsn, call.timeout).await {
+        let mut looks = Looks::new(Instant::now() + call.timeout, LOOKS);
+        while let Some(left) = looks.next().await {
+            match sql::state(&with.dsn, left).await {
                 Ok(state) if !state.standby => return Effect::There,
                 Ok(state) if state.token != Some(call.token) => return Effect::NotThere,
-                Ok(_) if Instant::now() < until => tokio::time::sleep(LOOKS).await,
-                _ => return Effect::Unknown,
+                Ok(_) => {}
+                Err(_) => break,
             }
         }
+        Effect::Unknown
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::{LOOKS, With};
 use crate::act::executor::Call;
 use crate::act::executor::tool::Tools;
+use crate::act::executor::wait::Looks;
 use crate::act::runner::{Applied, Effect};
 use crate::client::psql::{self, Failed};
 use crate::model::Token;
@@ -40,12 +41,15 @@ const MANAGED: &str = "SELECT coalesce(string_agg(DISTINCT application_name, ', 
 
 const ALONE: &str = "ALTER SYSTEM SET synchronous_standby_names = '';\nSELECT pg_reload_conf() \\g /dev/null\n";
 
+/// `pg_promote` would look only ten times a second whether it is done; writers wait for each look.
 const PROMOTE: &str = "SELECT pg_is_in_recovery() AS standby \\gset
 \\if :standby
-SELECT pg_promote(true, :seconds) AS promoted \\gset
-\\else
-\\set promoted t
+SELECT pg_promote(false) \\g /dev/null
+SELECT set_config('jurymast.seconds', :'seconds', false) \\g /dev/null
+DO $$ DECLARE late timestamptz := clock_timestamp() + current_setting('jurymast.seconds')::float * interval '1 s'; BEGIN
+ WHILE pg_is_in_recovery() AND clock_timestamp() < late LOOP PERFORM pg_sleep(0.005); END LOOP; END $$;
 \\endif
+SELECT NOT pg_is_in_recovery() AS promoted \\gset
 \\if :promoted
 \\echo done
 \\else
@@ -159,15 +163,17 @@ async fn is_streamed_by(call: &Call<'_>, with: &With) -> bool {
 
 /// Changes a setting for good.
 pub async fn set(tools: &Tools, call: &Call<'_>, with: &With) -> Applied {
-    let until = Instant::now() + call.timeout;
-    while !with.name.is_empty() && !is_streamed_by(call, with).await {
-        if Instant::now() >= until {
+    let mut looks = Looks::new(Instant::now() + call.timeout, LOOKS);
+    while !with.name.is_empty() {
+        if looks.next().await.is_none() {
             return Applied::NoEffect(format!(
                 "{} does not stream: whatever waits for it would wait for ever",
                 with.name
             ));
         }
-        tokio::time::sleep(LOOKS).await;
+        if is_streamed_by(call, with).await {
+            break;
+        }
     }
     let sql = format!(
         "{LOCK}{KEPT}{COMPARE}ALTER SYSTEM SET :\"setting\" = :'value';\nSELECT pg_reload_conf() \\g /dev/null\n\\echo done"

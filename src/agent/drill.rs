@@ -1,18 +1,19 @@
-//! A dry drill: everything that a plan needs is looked at, and nothing is changed.
+//! A dry drill: would a move work? Everything that a plan needs is looked at, and nothing is changed.
 //!
-//! For each standby of a service the plan is made as in earnest; the active and the standby are probed; each step's parameters are checked and its
-//! effect is looked at, which shows whether the way to whatever it acts on works.
+//! For each service and each instance that it could move to, the plan is made as in earnest; the active and the target are probed; each step's
+//! parameters are checked and its effect is looked at, which shows whether the way to whatever it acts on works.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::executor::Call;
-use super::runner::Effect;
-use super::{Executors, Prober};
+use crate::act::executor::Call;
+use crate::act::runner::Effect;
+use crate::act::{Executors, Prober};
+use crate::config::Loaded;
 use crate::model::service::StandbyClass;
-use crate::model::{Drill, DrillKind, EntityName, PlanId, PlanKind, Service, Span, Step, Timestamp, Token, Topology};
-use crate::plan::Playbooks;
+use crate::model::{EntityName, PlanId, PlanKind, Service, ServiceName, Step, Token, Topology};
 
 /// A look that takes longer tells nothing.
 const LOOK_MOST: Duration = Duration::from_secs(10);
@@ -32,40 +33,50 @@ pub enum Found {
 /// One look.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Look {
-    /// Of which service.
+    /// For which service.
     pub service: String,
     /// At what.
     pub name: String,
     /// How long it took.
     pub seconds: f64,
-    /// What came of it.
+    /// What was found.
     #[serde(flatten)]
     pub found: Found,
 }
 
-/// What looks are taken with.
-pub struct Dry<'a> {
-    /// Where instances are.
-    pub topology: &'a Topology,
-    /// Asks them.
-    pub prober: &'a Prober,
-    /// Looks at effects.
-    pub executors: &'a Executors,
-    /// Makes the plans.
-    pub playbooks: &'a Playbooks,
+/// Drills those services of a config. `active`: where they run now, if that is not where the config puts them.
+pub async fn drill(loaded: &Loaded, services: &[&Service], active: &BTreeMap<ServiceName, EntityName>) -> Vec<Look> {
+    let drill = Drill {
+        topology: loaded.config.topology(),
+        prober: Prober::new(),
+        executors: Executors::new(),
+        loaded,
+    };
+    let mut looks = Vec::new();
+    for service in services {
+        let active = active.get(&service.name).unwrap_or(&service.active);
+        drill.service(service, active, &mut looks).await;
+    }
+    looks
 }
 
-impl Dry<'_> {
-    /// All looks of one service that runs on `active`.
-    pub async fn service(&self, service: &Service, active: &EntityName) -> Vec<Look> {
-        let mut looks = vec![self.probe(service, active, "the active").await];
-        for standby in service.standbys.iter().filter(|standby| standby.entity != *active) {
-            if standby.class != StandbyClass::Cold {
-                looks.push(self.probe(service, &standby.entity, "the standby").await);
+struct Drill<'a> {
+    topology: Topology,
+    prober: Prober,
+    executors: Executors,
+    loaded: &'a Loaded,
+}
+
+impl Drill<'_> {
+    async fn service(&self, service: &Service, active: &EntityName, looks: &mut Vec<Look>) {
+        looks.push(self.probe(service, active, "the active").await);
+        for target in service.instances().filter(|instance| *instance != active) {
+            let standby = service.standbys.iter().find(|standby| standby.entity == *target);
+            if standby.is_none_or(|standby| standby.class != StandbyClass::Cold) {
+                looks.push(self.probe(service, target, "the standby").await);
             }
-            self.plan(service, active, &standby.entity, &mut looks).await;
+            self.plan(service, active, target, looks).await;
         }
-        looks
     }
 
     async fn probe(&self, service: &Service, instance: &EntityName, role: &str) -> Look {
@@ -82,22 +93,20 @@ impl Dry<'_> {
 
     async fn plan(&self, service: &Service, from: &EntityName, to: &EntityName, looks: &mut Vec<Look>) {
         let begin = Instant::now();
-        let named: Vec<EntityName> = service.instances().filter(|other| *other != to).cloned().collect();
+        let others = service.instances().filter(|other| *other != to && *other != from);
+        let named: Vec<EntityName> = others.cloned().collect();
         // Lower than any that ever acts: even what is looked at by it would refuse it.
         let token = Token::default();
         let kind = PlanKind::Failover;
         let built = self
+            .loaded
             .playbooks
-            .build(service, kind, from, to, token, &named, self.topology);
+            .build(service, kind, from, to, token, &named, &self.topology);
         let steps = match built {
             Ok(steps) => steps,
             Err(error) => {
-                looks.push(look(
-                    service,
-                    format!("a plan to {to}"),
-                    begin,
-                    Found::Bad(error.to_string()),
-                ));
+                let found = Found::Bad(error.to_string());
+                looks.push(look(service, format!("a plan to {to}"), begin, found));
                 return;
             }
         };
@@ -141,37 +150,5 @@ fn look(service: &Service, name: String, begin: Instant, found: Found) -> Look {
         name,
         seconds: begin.elapsed().as_secs_f64(),
         found,
-    }
-}
-
-/// The looks of one service as a drill that is over.
-pub fn drill(
-    service: &Service,
-    active: &EntityName,
-    looks: &[Look],
-    by: &str,
-    (begun, ended): (Timestamp, Timestamp),
-) -> Drill {
-    let problem = |look: &Look| match &look.found {
-        Found::Bad(why) => Some(format!("{}: {why}", look.name)),
-        Found::Good | Found::Unseen(_) => None,
-    };
-    Drill {
-        service: service.name.clone(),
-        kind: DrillKind::Dry,
-        asked: by.to_owned(),
-        by: by.to_owned(),
-        begun,
-        ended: Some(ended),
-        from: active.clone(),
-        to: None,
-        stay: Span::default(),
-        legs: Vec::new(),
-        looks: looks.len(),
-        notice_s: 0.0,
-        rto_objective_s: service.rto.0.as_secs_f64(),
-        rpo_s: None,
-        rpo_objective_s: service.rpo.map(|rpo| rpo.0.as_secs_f64()),
-        problems: looks.iter().filter_map(problem).collect(),
     }
 }

@@ -1,0 +1,179 @@
+//! An operator's orders: yes, no, stop, back, hold.
+//!
+//! In: requests with the token. Out: commands to the engine. Never: an order about something that is not there.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::acting::may_act;
+use super::routes::{Answer, Hooks, Shared};
+use crate::clock::wall_clock;
+use crate::engine::OperatorCommand;
+use crate::model::{EntityName, FaultName, IncidentId, PlanId, ServiceName, Span, Timestamp, Verdict};
+
+/// The routes.
+pub fn routes() -> Router<Arc<Hooks>> {
+    Router::new()
+        .route("/api/incidents/{id}/approve", post(approve))
+        .route("/api/incidents/{id}/deny", post(deny))
+        .route("/api/incidents/{id}/confirm", post(confirm))
+        .route("/api/plans/{id}/abort", post(abort))
+        .route("/api/services/{name}/failback", post(failback))
+        .route("/api/maintenance", post(maintenance))
+        .route("/api/hold", post(hold))
+}
+
+/// Optional parts of a command.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Body {
+    service: Option<ServiceName>,
+    to: Option<EntityName>,
+    #[serde(rename = "for")]
+    span: Option<Span>,
+    on: Option<bool>,
+    fault: Option<FaultName>,
+    entity: Option<EntityName>,
+}
+
+fn body(bytes: &Bytes) -> Result<Body, (StatusCode, String)> {
+    if bytes.is_empty() {
+        return Ok(Body::default());
+    }
+    serde_json::from_slice(bytes).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
+}
+
+fn command(hooks: &Hooks, command: OperatorCommand) -> Answer {
+    let said = json!({"accepted": command});
+    if (hooks.command)(command) {
+        Ok(Json(said))
+    } else {
+        Err((StatusCode::SERVICE_UNAVAILABLE, "the agent is ending".into()))
+    }
+}
+
+/// The incident that a yes or a no is about, with the service if one was named, and who says so.
+fn asked(
+    hooks: &Hooks,
+    headers: &HeaderMap,
+    id: u64,
+    bytes: &Bytes,
+) -> Result<(IncidentId, Option<ServiceName>, String), (StatusCode, String)> {
+    let by = may_act(headers, hooks.token.as_ref())?;
+    let service = body(bytes)?.service;
+    let picture = hooks.picture.latest();
+    let incident = IncidentId(id);
+    if !picture.incidents.iter().any(|known| known.id == incident) {
+        return Err((StatusCode::NOT_FOUND, format!("no incident {incident} is known")));
+    }
+    let open = |verdict: &Verdict| verdict.incident == incident && verdict.is_up_to_a_person();
+    if !picture.verdicts.iter().any(open) {
+        return Err((
+            StatusCode::CONFLICT,
+            format!(
+                "nothing waits for a yes or a no on incident {incident}; GET /api/incidents/{incident} shows its verdicts"
+            ),
+        ));
+    }
+    Ok((incident, service, by))
+}
+
+async fn approve(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, bytes: Bytes) -> Answer {
+    let (incident, service, by) = asked(&hooks, &headers, id, &bytes)?;
+    command(&hooks, OperatorCommand::Approve { incident, service, by })
+}
+
+async fn deny(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, bytes: Bytes) -> Answer {
+    let (incident, service, by) = asked(&hooks, &headers, id, &bytes)?;
+    command(&hooks, OperatorCommand::Deny { incident, service, by })
+}
+
+async fn confirm(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, bytes: Bytes) -> Answer {
+    let by = may_act(&headers, hooks.token.as_ref())?;
+    let body = body(&bytes)?;
+    let picture = hooks.picture.latest();
+    let incident = IncidentId(id);
+    let wrong = |text: String| (StatusCode::UNPROCESSABLE_ENTITY, text);
+    let known = picture.incidents.iter().find(|known| known.id == incident);
+    let known = known.ok_or_else(|| (StatusCode::NOT_FOUND, format!("no incident {incident} is known")))?;
+    let fault = body.fault.as_ref().or(known.top().map(|top| &top.fault));
+    match fault {
+        Some(fault) if picture.faults.contains(fault) => {}
+        Some(fault) => {
+            let text = format!(
+                "no pattern is called '{fault}': say which it was (--cause FAULT@ENTITY; docs/reference/patterns.md lists them)"
+            );
+            return Err(wrong(text));
+        }
+        None => {
+            return Err(wrong(format!(
+                "incident {incident} has no cause: say which it was (--cause FAULT@ENTITY)"
+            )));
+        }
+    }
+    command(
+        &hooks,
+        OperatorCommand::Confirm {
+            incident,
+            fault: body.fault,
+            entity: body.entity,
+            by,
+        },
+    )
+}
+
+async fn abort(State(hooks): Shared, headers: HeaderMap, Path(id): Path<String>) -> Answer {
+    let by = may_act(&headers, hooks.token.as_ref())?;
+    let plan = PlanId(id);
+    if !hooks.picture.latest().plans.iter().any(|running| running.id == plan) {
+        return Err((StatusCode::NOT_FOUND, format!("no plan {plan} is running")));
+    }
+    command(&hooks, OperatorCommand::Abort { plan, by })
+}
+
+async fn failback(State(hooks): Shared, headers: HeaderMap, Path(name): Path<String>, bytes: Bytes) -> Answer {
+    let by = may_act(&headers, hooks.token.as_ref())?;
+    let service = known(&hooks, name.as_str().into())?;
+    command(
+        &hooks,
+        OperatorCommand::Failback {
+            service,
+            to: body(&bytes)?.to,
+            by,
+        },
+    )
+}
+
+pub(super) fn known(hooks: &Hooks, service: ServiceName) -> Result<ServiceName, (StatusCode, String)> {
+    if hooks.picture.latest().services.iter().any(|view| view.name == service) {
+        return Ok(service);
+    }
+    Err((StatusCode::NOT_FOUND, format!("no service is called {service}")))
+}
+
+async fn maintenance(State(hooks): Shared, headers: HeaderMap, bytes: Bytes) -> Answer {
+    let by = may_act(&headers, hooks.token.as_ref())?;
+    let body = body(&bytes)?;
+    let service = body.service.map(|service| known(&hooks, service)).transpose()?;
+    // No span ends it.
+    let until = body.span.map_or(Timestamp::EPOCH, |span| wall_clock() + span.0);
+    command(&hooks, OperatorCommand::Maintenance { service, until, by })
+}
+
+async fn hold(State(hooks): Shared, headers: HeaderMap, bytes: Bytes) -> Answer {
+    let by = may_act(&headers, hooks.token.as_ref())?;
+    command(
+        &hooks,
+        OperatorCommand::Hold {
+            on: body(&bytes)?.on.unwrap_or(true),
+            by,
+        },
+    )
+}
