@@ -185,9 +185,9 @@ fn a_service_is_moved_and_comes_back_and_what_it_took_is_told() {
     world.pass(1);
     let drill = world.drill();
     assert!(drill.is_good(), "{drill:?}");
-    assert_eq!(drill.switch_s(), Some(2.0));
+    assert_eq!(drill.switch_s(), Some(2.5));
     // One probe interval, its time limit, and the hold-off.
-    assert_eq!(drill.rto_s(), Some(2.0 + 1.0 + 0.3 + 0.5));
+    assert_eq!(drill.rto_s(), Some(2.5 + 1.0 + 0.3 + 0.5));
     assert_eq!(world.active(), "a");
     // It was no move that counts: a fault right afterwards is cured without asking.
     world.say(OperatorCommand::Maintenance {
@@ -282,6 +282,7 @@ fn an_agent_that_takes_over_in_mid_drill_brings_the_service_back() {
     world.ends(1, done);
     let told = world.drill();
     let mut other = World::new("");
+    other.now = world.now;
     let restored = PlanEvent::Restored {
         service: "web".into(),
         active: "b".into(),

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of the harness")]
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jurymast::config::Config;
 use jurymast::coordinate::{Coordinator, News, Settings, Who, parts};

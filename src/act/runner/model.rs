@@ -9,45 +9,10 @@ use std::sync::Arc;
 use stateright::{Checker, Model, Property};
 
 use super::*;
+use design::Design;
 use plans::{name, plan, steps, target};
 
 const NODES: u8 = 3;
-
-/// What a design does. The one that is used does all of it.
-#[derive(Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a rule of its own, kept or not")]
-struct Design {
-    /// Agents, each leading for one epoch.
-    agents: u8,
-    /// Targets refuse lower tokens, sealed ones also those that are no higher; and do the same command once.
-    tokens: bool,
-    /// Intents are kept where all agents look.
-    journal: bool,
-    /// … and are written only if the writer still leads.
-    compared: bool,
-    /// Whatever an earlier plan named, or this one has tried, is sealed.
-    seals: bool,
-    /// The journal is emptied when a plan ends well, and with it where the service runs and whom plans have named.
-    empties: bool,
-    /// A target may start anew, and has forgotten what it has seen.
-    forgets: bool,
-    /// An agent may die and be started anew while it leads.
-    dies: bool,
-    /// A command may go unanswered, and a look may tell nothing. Without it an agent waits until the answer comes, however late: it stands still there.
-    silence: bool,
-}
-
-const USED: Design = Design {
-    agents: 2,
-    tokens: true,
-    journal: true,
-    compared: true,
-    seals: true,
-    empties: false,
-    forgets: false,
-    dies: true,
-    silence: true,
-};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Node {
@@ -458,4 +423,5 @@ impl Model for Design {
 }
 
 mod checks;
+mod design;
 mod plans;

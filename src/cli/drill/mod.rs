@@ -15,7 +15,7 @@ use crate::model::{Service, Span};
 
 /// Arguments.
 #[derive(clap::Args)]
-pub struct Args {
+pub struct Drill {
     /// The config.
     #[arg(short, long, default_value = "jurymast.yml")]
     config: PathBuf,
@@ -45,7 +45,7 @@ pub struct Args {
 }
 
 /// Drills; 1 if anything would fail, or has failed.
-pub fn run(args: &Args, output: Output) -> Outcome {
+pub fn run(args: &Drill, output: Output) -> Outcome {
     if args.history {
         return history::run(&args.config, &args.service, output);
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Args, bad, show, write_junit};
+use super::{bad, show, write_junit};
 use crate::agent::drill::{Found, Look};
 use crate::cli::{Ended, Outcome, Output};
 use crate::model::drill::Leg;
@@ -30,7 +30,7 @@ enum Came {
     Refused(DrillRefused),
 }
 
-pub fn run(args: &Args, output: Output) -> Outcome {
+pub fn run(args: &super::Drill, output: Output) -> Outcome {
     let (mut drills, mut looks) = (Vec::new(), Vec::new());
     for service in &args.service {
         let body = json!({"to": args.to, "stay": args.stay, "yes": args.yes});
@@ -72,7 +72,7 @@ pub fn run(args: &Args, output: Output) -> Outcome {
     Ok(if bad == 0 { Ended::Good } else { Ended::Bad })
 }
 
-fn wait(args: &Args, asked: &str) -> Result<Came, String> {
+fn wait(args: &super::Drill, asked: &str) -> Result<Came, String> {
     let begin = Instant::now();
     let mut stage = (0, 0);
     loop {

@@ -1,5 +1,6 @@
 //! Which designs hold, and which end in two actives.
 
+use super::design::USED;
 use super::*;
 
 fn counted(design: Design, what: &str) {
