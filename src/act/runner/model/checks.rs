@@ -22,7 +22,10 @@ fn two_agents_never_make_two_actives() {
 fn an_agent_that_goes_on_to_the_next_target_never_makes_two_actives() {
     let one = Design { agents: 1, ..USED };
     let checker = one.checker().threads(2).spawn_bfs().join();
-    println!("1 agent, 3 nodes, answers lost: {} states", checker.unique_state_count());
+    println!(
+        "1 agent, 3 nodes, answers lost: {} states",
+        checker.unique_state_count()
+    );
     checker.assert_no_discovery("never two actives");
 }
 
