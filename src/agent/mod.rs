@@ -181,7 +181,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         acts: acting.conductor.is_some(),
     };
     let hooks = hooks(
-        duty,
+        &duty,
         config_path,
         desk,
         pushed,
@@ -308,7 +308,7 @@ fn signed(loaded: &Loaded) -> Option<Links> {
 
 /// What the API may ask of the agent.
 fn hooks(
-    duty: duty::Duty,
+    duty: &duty::Duty,
     path: Option<PathBuf>,
     desk: Desk,
     pushed: push::Desk,

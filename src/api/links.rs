@@ -104,33 +104,15 @@ impl Links {
     }
 }
 
-/// The claim of a link, if it is good and its question still stands; else a page that says why not.
-fn good(hooks: &Hooks, token: &str) -> Result<Claim, Response> {
-    let Some(links) = &hooks.links else {
-        return Err(page(
-            StatusCode::NOT_FOUND,
-            "There are no links: notify.links is not set.",
-            None,
-        ));
-    };
-    let claim = match links.read(token, wall_clock()) {
-        Ok(claim) => claim,
-        Err(Bad::Forged) => {
-            return Err(page(
-                StatusCode::FORBIDDEN,
-                "This link was not made here, or was changed.",
-                None,
-            ));
-        }
-        Err(Bad::Expired) => {
-            return Err(page(
-                StatusCode::GONE,
-                "This link is no longer good: its time is over.",
-                None,
-            ));
-        }
-    };
-    stands(&claim, &hooks.picture.latest()).map_err(|why| page(StatusCode::CONFLICT, why, None))?;
+/// The claim of a link, if it is good and its question still stands; else why not.
+fn good(hooks: &Hooks, token: &str) -> Result<Claim, (StatusCode, &'static str)> {
+    let links = hooks.links.as_ref();
+    let links = links.ok_or((StatusCode::NOT_FOUND, "There are no links: notify.links is not set."))?;
+    let claim = links.read(token, wall_clock()).map_err(|bad| match bad {
+        Bad::Forged => (StatusCode::FORBIDDEN, "This link was not made here, or was changed."),
+        Bad::Expired => (StatusCode::GONE, "This link is no longer good: its time is over."),
+    })?;
+    stands(&claim, &hooks.picture.latest()).map_err(|why| (StatusCode::CONFLICT, why))?;
     Ok(claim)
 }
 
@@ -186,7 +168,7 @@ pub async fn look(State(hooks): Shared, Path(token): Path<String>) -> Response {
             let text = format!("{question} {} for incident {}{cause}?", claim.service, claim.incident);
             page(StatusCode::OK, &text, Some(button))
         }
-        Err(page) => page,
+        Err((status, why)) => page(status, why, None),
     }
 }
 
@@ -194,7 +176,7 @@ pub async fn look(State(hooks): Shared, Path(token): Path<String>) -> Response {
 pub async fn act(State(hooks): Shared, Path(token): Path<String>) -> Response {
     let claim = match good(&hooks, &token) {
         Ok(claim) => claim,
-        Err(page) => return page,
+        Err((status, why)) => return page(status, why, None),
     };
     let link = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
     let (until, shared) = (claim.until, std::sync::Arc::clone(&hooks));

@@ -116,10 +116,10 @@ impl Schedule {
     }
 
     /// What is wrong with the last drill, if anything. A real one counts where a dry one is wanted.
-    pub(super) fn wrong<'a>(
+    pub(super) fn wrong(
         &self,
         now: Timestamp,
-        last: Option<&'a Drill>,
+        last: Option<&Drill>,
         good: Option<Timestamp>,
     ) -> Option<(&'static str, String)> {
         let service = &self.service;
