@@ -107,6 +107,7 @@ pub fn snapshot(
         verdicts: engine.verdicts().cloned().collect(),
         faults: engine.faults().cloned().collect(),
         plans: engine.plans().cloned().collect(),
+        drills: crate::api::DrillsView::default(),
         moves: moves.all(),
         recent: recent.iter().cloned().collect(),
     }

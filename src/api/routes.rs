@@ -41,6 +41,10 @@ pub struct Hooks {
     pub push: Box<dyn Fn(&str, &str, &str, &[u8]) -> (u16, Vec<(&'static str, String)>, Vec<u8>) + Send + Sync>,
     /// Reads the config again. `Err` says why the old one stays.
     pub reload: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// Puts a word on disk; false if it is known already. `Err` says why it cannot be kept.
+    pub remember: Box<dyn Fn(&OperatorCommand) -> Result<bool, String> + Send + Sync>,
+    /// Reads signed links, if there are any.
+    pub links: Option<super::links::Links>,
     /// What `/metrics` shows.
     pub registry: Registry,
     /// The token that acting needs.
@@ -119,6 +123,9 @@ fn routes(hooks: Arc<Hooks>) -> Router {
         .route("/api/contingencies", get(contingencies))
         .route("/api/incidents", get(incidents))
         .route("/api/incidents/{id}", get(incident))
+        .route("/link/{token}", get(super::links::look).post(super::links::act))
+        .route("/api/services/{name}/drill", post(super::drills::begin))
+        .route("/api/drills", get(super::drills::list))
         .route("/webhook/alertmanager", post(webhook))
         .route("/api/v2/alerts", post(alerts))
         .nest("/api/v1", super::prometheus::routes())

@@ -119,8 +119,8 @@ enum Command {
     Discover(discover::Args),
     /// Find out why things might not work here.
     Doctor(doctor::Args),
-    /// Would a move work? Looks at all that a plan needs, and changes nothing.
-    Drill(drill::Args),
+    /// Would a move work? Looks at all that a plan needs; with --real the service is moved and brought back.
+    Drill(drill::Drill),
     /// What if this is lost? Who goes where, what is missed, what one more standby would buy.
     Plan(plan::Args),
     /// Score what ships on labelled data.

@@ -21,6 +21,9 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
         errors.extend(source.check().err());
     }
     errors.extend(config.coordinate.check().err());
+    for schedule in &config.drills {
+        errors.extend(schedule.check(&config.services).err());
+    }
     for source in &config.sources.scrape_configs {
         errors.extend(source.check().err());
     }
@@ -90,10 +93,10 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
     let executors = Executors::new();
     for service in &config.services {
         let mut wrong = |problem: String| errors.push(format!("service '{}': {problem}", service.name));
-        if service.confirm > 1 && config.coordinate.etcd.is_none() {
+        if service.confirm > 1 && !config.coordinate.is_shared() {
             wrong(format!(
                 "confirm is {}, but this agent is the only vantage point: it would never be moved; 1 is the most (several agents share \
-                 what they see by coordinate.etcd)",
+                 what they see by coordinate.etcd or coordinate.kubernetes)",
                 service.confirm
             ));
         }

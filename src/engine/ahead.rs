@@ -205,6 +205,7 @@ impl Engine {
                 text: format!("no plan covers a failure of {}: {}", one.failure, one.why),
                 since,
                 firing: true,
+                links: BTreeMap::new(),
             };
             self.ahead.told.insert(one.failure, notification.clone());
             effects.notify.push(notification);

@@ -3,7 +3,7 @@
 use crate::decide::{Senses, ServiceState};
 use crate::detect::Detection;
 use crate::diagnose::{Explanation, Suspects, Testimony};
-use crate::model::{EntityName, FaultName, Incident, IncidentId, Lease, Service, Timestamp, Topology};
+use crate::model::{EntityName, FaultName, Incident, IncidentId, Lease, Service, ServiceName, Timestamp, Topology};
 
 use super::{Engine, RuleDesk};
 
@@ -46,6 +46,11 @@ impl Engine {
     /// All acting is on hold by an operator's word.
     pub const fn held(&self) -> bool {
         self.held
+    }
+
+    /// The epoch by which that service may be moved; 0 for none.
+    pub fn epoch_of(&self, service: &ServiceName) -> u64 {
+        self.lease_of(service).epoch
     }
 
     /// Every service with its state, by name.

@@ -83,12 +83,14 @@ pub fn section(capsule: &Capsule, rerun: &Rerun, report: &Report) -> Result<Stri
 fn at(record: &Record) -> Timestamp {
     match record {
         Record::Verdict { verdict } => verdict.at,
+        Record::DrillRefused { refused } => refused.at,
         Record::Finding { at, .. }
         | Record::Incident { at, .. }
         | Record::Plan { at, .. }
         | Record::Permit { at, .. }
         | Record::PlanEvent { at, .. }
         | Record::Confirmed { at, .. }
+        | Record::Drill { at, .. }
         | Record::Operator { at, .. } => *at,
     }
 }
