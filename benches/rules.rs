@@ -82,10 +82,10 @@ fn ours(text: &str) -> Vec<(String, f64, usize)> {
                 seen: at,
                 value: value(*metric, *entity, round),
             };
-            history.take(&sample, &catalog);
+            history.take(&sample);
         }
         fed.push(begin.elapsed().as_secs_f64());
-        history.settle(at.millis());
+        history.settle(at.millis(), &catalog);
         for (group, (_, times)) in groups.all.iter_mut().zip(&mut took) {
             let begin = Instant::now();
             group.evaluate(&mut history, at.millis(), Options::default());

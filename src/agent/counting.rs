@@ -65,6 +65,7 @@ pub fn show(metrics: &Metrics, picture: &Snapshot) {
         ("closely", learned.closely),
         ("beyond", learned.beyond),
         ("compared", learned.peers),
+        ("gated", learned.gates),
     ] {
         let gauge = metrics.learned_series.get_or_create(&ByState { state });
         gauge.set(i64::try_from(count).unwrap_or(i64::MAX));

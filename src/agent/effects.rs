@@ -20,6 +20,7 @@ use super::explaining::Explained;
 use super::full::Full;
 use super::moves::Moves;
 use super::snapshot::snapshot;
+use super::standing::Standing;
 use super::{counting, probing, sharing};
 
 /// Decisions that the page shows.
@@ -46,6 +47,7 @@ pub struct Dispatcher {
     pub explained: Explained,
     pub moves: Moves,
     pub confirmations: Confirmations,
+    pub standing: Standing,
 }
 
 impl Dispatcher {
@@ -141,6 +143,7 @@ impl Dispatcher {
         if let Some(recording) = &mut self.recording {
             recording.between_ticks();
         }
+        self.standing.keep(engine.rules());
         let due = self.painted.is_none_or(|painted| painted.elapsed() >= PICTURE_EVERY);
         if due || news {
             self.painted = Some(Instant::now());

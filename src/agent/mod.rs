@@ -22,6 +22,7 @@ mod sharing;
 mod sights;
 mod snapshot;
 mod sources;
+mod standing;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -157,6 +158,10 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         metrics: metrics.clone(),
         stop: stop.child_token(),
     };
+    let (standing, stood) = standing::Standing::of(&config.agent.data_dir);
+    if let Some(stood) = stood {
+        send(&feed.inbox, Input::Stood(stood)).await;
+    }
     sources::start(&config, &feed, &prober);
     let (reloads, mut wanted) = mpsc::channel::<Loaded>(1);
     on_hangup(config_path.clone(), reloads.clone(), stop.clone());
@@ -209,8 +214,9 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         explained: explaining::Explained::default(),
         moves: moves::Moves::default(),
         confirmations: confirmed::Confirmations::of(&config.agent.data_dir),
+        standing,
     };
-    let (mut engine, mut feed) = (engine, feed);
+    let (mut engine, mut feed, mut running) = (engine, feed, config.clone());
     while let Some(loaded) = engine_loop::run(&mut engine, &mut waiting, &mut wanted, &mut dispatcher, &stop).await {
         let setup = engine_setup(
             &loaded.config,
@@ -223,9 +229,14 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
             tracing::error!(%error, "the config that runs stays");
             continue;
         }
-        feed.stop.cancel();
-        feed.stop = stop.child_token();
-        sources::start(&loaded.config, &feed, &prober);
+        if loaded.config.same_sources(&running) {
+            tracing::debug!("sources go on as they are");
+        } else {
+            feed.stop.cancel();
+            feed.stop = stop.child_token();
+            sources::start(&loaded.config, &feed, &prober);
+        }
+        running = loaded.config.clone();
         if let Some(sharing) = &dispatcher.sharing {
             sharing.reloaded(&loaded.config);
         }
@@ -245,6 +256,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
     feed.stop.cancel();
     drain(&mut dispatcher, &mut engine, &mut waiting).await;
     held.cancel();
+    dispatcher.standing.finish(engine.rules());
     if let Some(sharing) = acting.sharing_task {
         // What is held is given back, so that another agent need not wait.
         let _ = sharing.await;

@@ -8,9 +8,9 @@ use crate::diagnose::Library;
 use crate::engine::{RuleSettings, Setup};
 use crate::model::Catalog;
 use crate::plan::Playbooks;
-use crate::promql::Labels;
 use crate::promql::history::Origins;
 use crate::promql::rules::RuleFile;
+use crate::promql::{Labels, Semantics};
 
 /// What an engine for that config is made of. Run and replay make theirs here, so that they are the same.
 pub fn engine_setup(
@@ -46,6 +46,13 @@ fn rules(config: &Config) -> RuleSettings {
         interval: config.rules.interval,
         keep: config.rules.history,
         entity_labels: config.rules.entity_labels.clone(),
+        semantics: if config.rules.prometheus == 2 {
+            Semantics::V2
+        } else {
+            Semantics::V3
+        },
+        outage_tolerance: config.rules.for_outage_tolerance,
+        grace_period: config.rules.for_grace_period,
         origins: origins(config),
     }
 }

@@ -63,6 +63,7 @@ impl Encoder {
             Input::Operator(command) => line(out, &json!({"o": command})),
             Input::Lease(lease) => line(out, &json!({"l": lease})),
             Input::Share(share) => line(out, &json!({"h": share})),
+            Input::Stood(stood) => line(out, &json!({"r": stood})),
             Input::Tick(now) => {
                 let _ = writeln!(out, "{{\"t\":{}}}", now.nanos());
             }
@@ -154,6 +155,7 @@ impl Decoder {
             "o" => whole(&value).map(|command| Some(Input::Operator(command))),
             "l" => whole(&value).map(|lease| Some(Input::Lease(lease))),
             "h" => whole(&value).map(|share| Some(Input::Share(share))),
+            "r" => whole(&value).map(|stood| Some(Input::Stood(stood))),
             "s" => {
                 let Value::Array(samples) = value else {
                     return Err(LineError::Shape("'s' is a list".into()));

@@ -145,7 +145,7 @@ fn config(path: &Path, online: bool) -> Result<Finding, String> {
     match Loaded::read(path) {
         Ok(loaded) => {
             if online {
-                for (what, result) in super::runtime()?.block_on(super::doctor::reach(&loaded)) {
+                for (what, result) in super::runtime()?.block_on(super::reach::reach(&loaded)) {
                     match result {
                         Ok(said) => finding.notes.push(format!("{what}: {said}")),
                         Err((true, problem)) => finding.problems.push(format!("{what}: {problem}")),
@@ -294,6 +294,15 @@ fn model(path: &Path, class: Option<&str>, held: impl Fn(&str) -> Held) -> Findi
                 model.training.entities,
                 model.training.sources.join(", ")
             ));
+            notes.extend(model.network.as_ref().map(|network| {
+                let signals = network.signals.join(", ");
+                format!(
+                    "{}: a network over {} rows of {signals}, odd above {:.4}",
+                    path.display(),
+                    network.window,
+                    network.limit
+                )
+            }));
         }
     }
     Finding {

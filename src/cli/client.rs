@@ -29,7 +29,17 @@ impl Args {
         self.call(reqwest::Method::POST, path, Some(body))
     }
 
+    /// Reads something that is no JSON.
+    pub fn text(&self, path: &str) -> Result<String, String> {
+        self.answer(reqwest::Method::GET, path, None)
+    }
+
     fn call(&self, method: reqwest::Method, path: &str, body: Option<&Value>) -> Result<Value, String> {
+        let text = self.answer(method, path, body)?;
+        serde_json::from_str(&text).map_err(|error| format!("{}{path} gives no JSON: {error}", self.url))
+    }
+
+    fn answer(&self, method: reqwest::Method, path: &str, body: Option<&Value>) -> Result<String, String> {
         let url = format!("{}{path}", self.url.trim_end_matches('/'));
         let token = resolve(None, self.token_file.as_deref()).map_err(|error| error.to_string())?;
         super::runtime()?.block_on(async {
@@ -59,7 +69,7 @@ impl Args {
             if !status.is_success() {
                 return Err(format!("the agent says: {}", text.trim()));
             }
-            serde_json::from_str(&text).map_err(|error| format!("{url} gives no JSON: {error}"))
+            Ok(text)
         })
     }
 }

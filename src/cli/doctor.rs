@@ -6,14 +6,10 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::{Ended, Outcome, Output, table};
-use crate::act::Prober;
 use crate::act::journal::Journal;
 use crate::clock::wall_clock;
 use crate::config::Loaded;
-use crate::ingest::prometheus::Target;
-use crate::ingest::prometheus::native::Discovery;
-use crate::model::service::ProbeSpec;
-use crate::model::{Entity, EntityKind, Reach, Span};
+use crate::model::Span;
 
 /// Arguments.
 #[derive(clap::Args)]
@@ -71,7 +67,7 @@ pub fn run(args: &Args, output: Output) -> Outcome {
                 );
             }
             note("journal", journal(&loaded));
-            let reached = super::runtime()?.block_on(reach(&loaded));
+            let reached = super::runtime()?.block_on(super::reach::reach(&loaded));
             for (check, result) in reached {
                 note(&check, result);
             }
@@ -117,109 +113,4 @@ fn journal(loaded: &Loaded) -> Result<String, (bool, String)> {
         dir.display(),
         opened.state.epoch
     ))
-}
-
-/// What everything outside says when it is tried: what it is, and what came of it; `true` if it is wrong.
-pub(super) async fn reach(loaded: &Loaded) -> Vec<(String, Result<String, (bool, String)>)> {
-    let prober = Prober::new();
-    let config = &loaded.config;
-    let mut all = Vec::new();
-    let entity = |name: &str, address: &str| Entity {
-        name: name.into(),
-        kind: EntityKind::Service,
-        period: None,
-        group: None,
-        attributes: [("address".to_owned(), address.to_owned())].into(),
-    };
-    let tcp = ProbeSpec {
-        uses: "tcp".into(),
-        with: serde_json::Map::new(),
-        timeout: Span::secs(2),
-        interval: Span::secs(1),
-    };
-    let verdict = |reach: Reach| match reach {
-        Reach::Good { took } => Ok(format!("answers in {took}")),
-        Reach::Odd { detail } => Err((true, detail)),
-        other => Err((true, format!("{other:?}: is it running, and is the address right?"))),
-    };
-    for source in &config.sources.mqtt {
-        if let Ok((host, port, _)) = source.address() {
-            let reach = prober
-                .probe(&tcp, &entity(&source.name, &format!("{host}:{port}")))
-                .await;
-            all.push((format!("broker {}", source.name), verdict(reach)));
-        }
-    }
-    for (job, url) in scraped(loaded).await {
-        let spec = ProbeSpec {
-            uses: "http".into(),
-            with: [("url".to_owned(), url.clone().into())].into_iter().collect(),
-            ..tcp.clone()
-        };
-        all.push((
-            format!("target {url} of {job}"),
-            verdict(prober.probe(&spec, &entity(&job, "")).await),
-        ));
-    }
-    for source in &config.sources.query {
-        let spec = ProbeSpec {
-            uses: "http".into(),
-            with: [(
-                "url".to_owned(),
-                format!("{}/-/healthy", source.url.trim_end_matches('/')).into(),
-            )]
-            .into_iter()
-            .collect(),
-            ..tcp.clone()
-        };
-        all.push((
-            format!("prometheus {}", source.name),
-            verdict(prober.probe(&spec, &entity(&source.name, "")).await),
-        ));
-    }
-    let topology = config.topology();
-    for service in &config.services {
-        for instance in service.instances() {
-            if let Some(entity) = topology.entity(instance.as_str()) {
-                let result = verdict(prober.probe(&service.probe, entity).await);
-                all.push((format!("{} of {}", instance, service.name), result));
-            }
-        }
-        if let Some(socket) = service.vars.get("socket") {
-            let found = std::path::Path::new(socket).exists() || !socket.contains('/');
-            let result = if found {
-                Ok(socket.clone())
-            } else {
-                Err((true, format!("{socket} is not there: 'stats socket' in haproxy.cfg")))
-            };
-            all.push((format!("proxy of {}", service.name), result));
-        }
-    }
-    all
-}
-
-/// Targets that are tried; of a fleet, the first.
-const TARGETS_MAX: usize = 50;
-
-/// Whom the scrapes would ask: job and URL. What needs credentials of its own is tried without and says so by its answer.
-async fn scraped(loaded: &Loaded) -> Vec<(String, String)> {
-    let sources = &loaded.config.sources;
-    let mut all = Vec::new();
-    for source in &sources.scrape {
-        for target in &source.targets {
-            let (Target::Address(address) | Target::Named { address, .. }) = target;
-            let url = if address.contains("://") {
-                address.clone()
-            } else {
-                format!("http://{address}{}", source.path)
-            };
-            all.push((source.job.clone(), url));
-        }
-    }
-    for source in &sources.scrape_configs {
-        let (targets, _) = Discovery::new(source).targets().await;
-        all.extend(targets.into_iter().map(|target| (source.job_name.clone(), target.url)));
-    }
-    all.truncate(TARGETS_MAX);
-    all
 }

@@ -19,6 +19,7 @@ mod inject;
 mod learn;
 mod operate;
 mod plan;
+mod reach;
 mod record;
 mod reference;
 mod replay;
@@ -26,6 +27,7 @@ mod run;
 mod sim;
 mod stage;
 mod test;
+mod top;
 mod train;
 
 pub use reference::reference;
@@ -92,6 +94,8 @@ enum Command {
     Test(test::What),
     /// How a running agent stands.
     Status(client::Args),
+    /// The page in a terminal: how a running agent stands, each second anew.
+    Top(top::Args),
     /// The incidents that a running agent knows.
     Incidents(client::Args),
     /// Why an incident was judged as it was.
@@ -182,6 +186,7 @@ pub fn main() -> ExitCode {
         Command::Check(what) => check::run(&what, cli.output),
         Command::Test(what) => test::run(&what, cli.output),
         Command::Status(args) => operate::status(&args, cli.output),
+        Command::Top(args) => top::run(&args, cli.output),
         Command::Incidents(args) => operate::incidents(&args, cli.output),
         Command::Explain(args) => explain::run(&args, cli.output),
         Command::Approve(args) => operate::approve(&args, cli.output),

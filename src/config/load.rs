@@ -1,5 +1,6 @@
 //! From a file to a checked config.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -226,6 +227,7 @@ impl Loaded {
         config.rules.alert_files = read_files(&config.rules.alerts, RULES, &mut errors);
         // Unit tests may lie beside the rules that they test.
         config.rules.alert_files.retain(|(_, text)| !holds_unit_tests(text));
+        in_order(&mut config.rules.alert_files);
         for (name, text) in &config.rules.alert_files {
             if let Err(wrong) = RuleFile::parse(name, text) {
                 errors.extend(wrong.iter().map(|error| format!("rules.alerts: {error}")));
@@ -286,6 +288,19 @@ impl Loaded {
             warnings,
         })
     }
+}
+
+/// Files of rules in the order of their names, each with one of its own: a capsule keeps them in one folder, and its replay must meet them alike.
+fn in_order(files: &mut [(String, String)]) {
+    let mut seen = BTreeSet::new();
+    for (name, _) in &mut *files {
+        let (mut number, given) = (2, name.clone());
+        while !seen.insert(name.clone()) {
+            *name = format!("{number}-{given}");
+            number += 1;
+        }
+    }
+    files.sort();
 }
 
 fn redacted(files: Vec<(String, String)>, secrets: &mut super::redact::Replaced) -> Vec<(String, String)> {

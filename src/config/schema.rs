@@ -48,6 +48,24 @@ pub struct Config {
 }
 
 impl Config {
+    /// True if all that is read and probed is the same as in `running`, and no certificate can have changed in its file: sources may go on as they are.
+    pub fn same_sources(&self, running: &Self) -> bool {
+        let same = (
+            &self.agent.name,
+            &self.sources,
+            &self.services,
+            &self.topology,
+            &self.policy.canaries,
+        ) == (
+            &running.agent.name,
+            &running.sources,
+            &running.services,
+            &running.topology,
+            &running.policy.canaries,
+        );
+        same && !holds_certificates(&serde_json::to_value(&self.sources).unwrap_or_default())
+    }
+
     /// The parts that differ from those of a running agent and that it only reads when it starts.
     pub fn needs_restart(&self, running: &Self) -> Vec<&'static str> {
         let same = [
@@ -64,6 +82,18 @@ impl Config {
         same.into_iter()
             .filter_map(|(part, same)| (!same).then_some(part))
             .collect()
+    }
+}
+
+/// Passwords and tokens are read from their files whenever they are needed; certificates once.
+fn holds_certificates(settings: &serde_json::Value) -> bool {
+    match settings {
+        serde_json::Value::Object(map) => map.iter().any(|(key, value)| {
+            (["ca_file", "cert_file", "key_file"].contains(&key.as_str()) && !value.is_null())
+                || holds_certificates(value)
+        }),
+        serde_json::Value::Array(list) => list.iter().any(holds_certificates),
+        _ => false,
     }
 }
 
@@ -180,6 +210,12 @@ pub struct Rules {
     pub history: Span,
     /// Labels that name the entity of an alert, the first that is there counts.
     pub entity_labels: Vec<String>,
+    /// Rules are evaluated as this version of Prometheus does it, `2` or `3`: in version 2 a window holds what lies exactly at its start.
+    pub prometheus: u8,
+    /// Alerts that were pending or firing when the agent ended go on where they stood, if that was not longer ago than this.
+    pub for_outage_tolerance: Span,
+    /// Only those of rules with a `for` of at least this; they wait at least so long before they fire, unless they fired already.
+    pub for_grace_period: Span,
     /// The files of `alerts`: name and text.
     #[serde(skip)]
     pub alert_files: Vec<(String, String)>,
@@ -195,6 +231,9 @@ impl Default for Rules {
             interval: Span::secs(15),
             history: Span::secs(0),
             entity_labels: labels.map(String::from).to_vec(),
+            prometheus: 3,
+            for_outage_tolerance: Span::secs(3600),
+            for_grace_period: Span::secs(600),
             alert_files: Vec::new(),
         }
     }

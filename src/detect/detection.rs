@@ -81,10 +81,10 @@ pub struct Detection {
     fleet: Fleet,
     album: Album,
     grown: Timestamp,
-    /// Places that may be given away, that are, and how often there was none: of single signals, of signals judged jointly.
-    places: [u64; 2],
-    given: [u64; 2],
-    denied: [u64; 2],
+    /// Places that may be given away, that are, and how often there was none: of single signals, of signals judged jointly, of gates.
+    places: [u64; 3],
+    given: [u64; 3],
+    denied: [u64; 3],
 }
 
 impl Detection {
@@ -105,9 +105,13 @@ impl Detection {
             fleet: Fleet::new(&settings.peers, settings.false_alarms.per_device),
             album: Album::default(),
             grown: Timestamp::EPOCH,
-            places: [settings.anomaly.max_series, settings.joint.max_signals],
-            given: [0; 2],
-            denied: [0; 2],
+            places: [
+                settings.anomaly.max_series,
+                settings.joint.max_signals,
+                settings.anomaly.max_gates,
+            ],
+            given: [0; 3],
+            denied: [0; 3],
         })
     }
 
@@ -198,11 +202,15 @@ impl Detection {
         }
         asks.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
         asks.dedup_by(|a, b| a.0 == b.0 && a.2 == b.2);
+        let done = asks.iter().filter(|(_, _, ask, _)| matches!(ask, Ask::Done(_))).count();
+        self.given[2] = self.given[2].saturating_sub(done as u64);
         let mut fits = 0;
         for (_, _, ask, shard) in asks {
             let granted = match ask {
                 Ask::Series(_) => self.give(0, 1),
                 Ask::Entity(_, signals) => self.give(1, signals as u64),
+                Ask::Gate(_) => self.give(2, 1),
+                Ask::Done(_) => false,
                 Ask::Fit(_) => {
                     fits += 1;
                     fits <= FITS_A_TICK
@@ -231,7 +239,7 @@ impl Detection {
             self.grown = now;
             album.grow(|entity, signal| {
                 let (shard, series) = self.find(entity, signal)?;
-                Some(shard.points(series).into_iter())
+                Some((shard.points(series).into_iter(), shard.outlook(series).others))
             });
         }
         for finding in findings {
@@ -255,6 +263,7 @@ impl Detection {
         let mut all = Learned {
             beyond: self.denied[0],
             entities_beyond: self.denied[1],
+            gates: self.given[2],
             peers: self.fleet.members(),
             ..Learned::default()
         };

@@ -82,7 +82,7 @@ const CHUNK: usize = 64;
 impl Shard {
     pub(super) fn new(settings: &Settings, catalog: Catalog) -> Self {
         let detectors = registry(settings);
-        debug_assert!(detectors.len() <= 16, "one bit for each detector");
+        debug_assert!(detectors.len() <= 32, "one bit for each detector");
         Self {
             catalog,
             store: Columns::default(),
@@ -131,7 +131,7 @@ impl Shard {
         let meta = &self.entities[entity as usize];
         let mut wants = 0;
         for (bit, detector) in self.detectors.iter_mut().enumerate() {
-            wants |= u16::from(detector.attach(index, name.as_str(), meta)) << bit;
+            wants |= u32::from(detector.attach(index, name.as_str(), meta)) << bit;
         }
         self.store.add(Tag { entity, signal, wants });
         u32::try_from(index).unwrap_or(u32::MAX)
@@ -277,7 +277,7 @@ impl Shard {
         }
         for ask in asks {
             let (entity, signal) = match ask {
-                Ask::Series(series) => {
+                Ask::Series(series) | Ask::Gate(series) | Ask::Done(series) => {
                     let tag = self.store.tag(series as usize);
                     (tag.entity, self.catalog.signal_name(tag.signal))
                 }

@@ -158,7 +158,9 @@ impl Engine {
         let failed: BTreeSet<String> = tops().flat_map(|top| self.names_of(&top.entity)).collect();
         let made = &self.ahead.made;
         let plans = tops().filter_map(|top| made.find(top.entity.as_str()));
-        let planned = plans.chain(made.find_pair(&failed, &failed)).any(|plan| moves(plan) >= 2);
+        let planned = plans
+            .chain(made.find_pair(&failed, &failed))
+            .any(|plan| moves(plan) >= 2);
         planned.then(|| AtFault {
             fleet: self.fleet(),
             failed,

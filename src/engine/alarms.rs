@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use crate::model::{Catalog, EntityName, Event, EventKind, Sample, Span, Timestamp};
-use crate::promql::Options;
+use crate::model::{Batch, Catalog, EntityName, Event, EventKind, Span, Timestamp, TopologyChange};
 use crate::promql::history::{History, Origins};
-use crate::promql::rules::{ActiveAlert, AlertState, Groups, RuleFile, TemplateContext};
+use crate::promql::rules::{ActiveAlert, AlertState, Groups, Restoring, RuleFile, Stood, TemplateContext};
+use crate::promql::{Labels, Options, Semantics};
 
 /// What the config says of Prometheus rules.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,6 +22,12 @@ pub struct RuleSettings {
     pub entity_labels: Vec<String>,
     /// Labels that the config gives to an entity's series.
     pub origins: Origins,
+    /// By whose rules windows are cut.
+    pub semantics: Semantics,
+    /// Alerts that stood longer ago than this before a start begin anew.
+    pub outage_tolerance: Span,
+    /// Rules with a `for` at least this long go on after a start where they stood.
+    pub grace_period: Span,
 }
 
 impl RuleSettings {
@@ -43,6 +49,9 @@ pub struct RuleBook {
     pub now: i64,
     told: BTreeMap<(EntityName, String), Event>,
     entity_labels: Vec<String>,
+    outage: (i64, i64),
+    stood: Option<Stood>,
+    restoring: Option<Restoring>,
 }
 
 /// A handle on the rules at work. Cloning shares it: the engine writes, whoever answers queries reads.
@@ -98,23 +107,41 @@ impl RuleDesk {
         }
     }
 
-    pub(super) fn take(&self, samples: &[Sample], catalog: &Catalog) {
+    pub(super) fn take(&self, batch: &Batch, catalog: &Catalog) {
         self.with(|book| {
-            for sample in samples {
+            for sample in &batch.samples {
                 // A device's clock that is ahead must not hide its values until then.
-                let sample = Sample {
+                book.history.take(&crate::model::Sample {
                     at: sample.at.min(sample.seen),
                     ..*sample
-                };
-                book.history.take(&sample, catalog);
+                });
+            }
+            for event in &batch.events {
+                if let EventKind::Topology(TopologyChange::Entity { entity }) = &event.kind
+                    && let Some(labels) = origin(&entity.attributes)
+                {
+                    book.history.introduce(entity.name.as_str(), labels, catalog);
+                }
             }
         });
     }
 
-    /// Evaluates what is due, and adds what has begun or ended to fire.
-    pub(super) fn tick(&self, now: Timestamp, events: &mut Vec<Event>) {
-        self.with(|book| book.tick(now, events));
+    /// What an earlier run left standing.
+    pub(super) fn stood(&self, stood: Stood) {
+        self.with(|book| book.stood = Some(stood));
     }
+
+    /// Evaluates what is due, and adds what has begun or ended to fire.
+    pub(super) fn tick(&self, now: Timestamp, catalog: &Catalog, events: &mut Vec<Event>) {
+        self.with(|book| book.tick(now, catalog, events));
+    }
+}
+
+/// The labels that a scrape gave to its target, which all series of the target have.
+fn origin(attributes: &BTreeMap<String, String>) -> Option<Labels> {
+    attributes.get("job")?;
+    let known = ["job", "instance"].into_iter();
+    Some(known.filter_map(|name| Some((name, attributes.get(name)?))).collect())
 }
 
 impl RuleBook {
@@ -122,11 +149,14 @@ impl RuleBook {
         let millis = |span: Span| i64::try_from(span.0.as_millis()).unwrap_or(i64::MAX);
         let files = settings.files.iter().map(|(name, file)| (name.as_str(), file));
         let interval = millis(settings.interval).max(1);
-        let groups = Groups::new(files, interval, &TemplateContext::default())?;
+        let mut groups = Groups::new(files, interval, &TemplateContext::default())?;
         let options = Options {
             step: interval,
+            semantics: settings.semantics,
+            entity_follows: true,
             ..Options::default()
         };
+        groups.prepare(options);
         let queries = groups.rules().map(crate::promql::rules::RuleRun::query);
         let history = History::new(
             queries,
@@ -141,23 +171,39 @@ impl RuleBook {
             now: 0,
             told: BTreeMap::new(),
             entity_labels: settings.entity_labels.clone(),
+            outage: (millis(settings.outage_tolerance), millis(settings.grace_period)),
+            stood: None,
+            restoring: None,
         })
     }
 
-    fn adopt(&mut self, last: Self, same_labels: bool) {
+    fn adopt(&mut self, mut last: Self, same_labels: bool) {
         self.told = last.told;
         self.groups.adopt(last.groups);
+        self.stood = last.stood;
+        self.restoring = last.restoring;
         if same_labels {
             self.history.adopt(last.history);
+        } else {
+            self.history.knows(last.history.told());
         }
     }
 
-    fn tick(&mut self, now: Timestamp, events: &mut Vec<Event>) {
+    fn tick(&mut self, now: Timestamp, catalog: &Catalog, events: &mut Vec<Event>) {
         self.now = now.millis();
-        self.history.settle(self.now);
+        self.history.settle(self.now, catalog);
         if !self.groups.tick(&mut self.history, self.now, self.options) && !self.groups.all.is_empty() {
             return;
         }
+        if let Some(stood) = self.stood.take() {
+            let (tolerance, grace) = self.outage;
+            self.restoring = Restoring::new(&stood, self.now, tolerance, grace);
+        }
+        let (groups, at) = (&mut self.groups, self.now);
+        self.restoring = self
+            .restoring
+            .take()
+            .and_then(|mut left| left.restore(groups, at).then_some(left));
         let mut firing: BTreeMap<(EntityName, String), Event> = BTreeMap::new();
         for (_, alert) in self
             .groups

@@ -60,6 +60,8 @@ pub struct Engine {
     pub(super) agent: EntityName,
     pub(super) now: Timestamp,
     pub(super) topology: Topology,
+    /// What the config states of it.
+    stated: Vec<TopologyChange>,
     pub(super) policy: Policy,
     pub(super) detection: Detection,
     pub(super) rules: RuleDesk,
@@ -122,6 +124,7 @@ impl Engine {
             agent: setup.agent,
             now: Timestamp::EPOCH,
             topology,
+            stated: setup.topology,
             policy: setup.policy,
             senses: Senses::default(),
             services: setup
@@ -159,7 +162,7 @@ impl Engine {
         })
     }
 
-    /// Goes on with another config. Where services run, who holds what, and running plans stay; detectors and incidents stay
+    /// Goes on with another config. Where services run, who holds what, and running plans stay; the graph, detectors and incidents stay
     /// unless their own settings have changed.
     pub fn reload(&mut self, setup: Setup) -> Result<(), SetupError> {
         let same_detectors = setup.detect == self.detect_settings && setup.shards == self.shards;
@@ -181,6 +184,10 @@ impl Engine {
             if let Some(known) = known.filter(fits) {
                 *state = known;
             }
+        }
+        // What sources have learned of the graph is not told again by those that run on.
+        if next.stated == self.stated {
+            std::mem::swap(&mut next.topology, &mut self.topology);
         }
         next.rules = next.rules.succeed(&self.rules);
         next.now = self.now;
@@ -217,6 +224,7 @@ impl Engine {
             }
             Input::Lease(lease) => self.renew(lease),
             Input::Share(share) => self.share(share, effects),
+            Input::Stood(stood) => self.rules.stood(stood),
             Input::Tick(now) => self.tick(now, effects),
         }
     }
@@ -237,7 +245,7 @@ impl Engine {
             )
         };
         self.pending.extend(batch.events.iter().filter(lasting).cloned());
-        self.rules.take(&batch.samples, &self.catalog);
+        self.rules.take(&batch, &self.catalog);
         self.detection.batch(batch);
     }
 
@@ -247,7 +255,7 @@ impl Engine {
         self.take_in_pending();
         let ordered = effects.start.len() + effects.permits.len();
         let mut alarms = Vec::new();
-        self.rules.tick(self.now, &mut alarms);
+        self.rules.tick(self.now, &self.catalog, &mut alarms);
         self.name_owners(&mut alarms);
         if !alarms.is_empty() {
             self.detection.batch(Batch {

@@ -6,6 +6,7 @@ use crate::model::plan::Outcome;
 use crate::model::{
     Batch, EntityName, Event, FaultName, IncidentId, Lease, PlanId, ServiceName, Share, Span, Timestamp,
 };
+use crate::promql::rules::Stood;
 
 /// One input. The same inputs in the same order give the same effects, byte for byte.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +24,8 @@ pub enum Input {
     Lease(Lease),
     /// The same where several agents share the services: for one part of them.
     Share(Share),
+    /// The alerts of Prometheus rules that stood when an earlier run ended: they go on where they were.
+    Stood(Stood),
     /// Time has come this far: detect, diagnose, decide.
     Tick(Timestamp),
 }

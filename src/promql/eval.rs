@@ -32,6 +32,8 @@ pub struct Options {
     pub semantics: Semantics,
     /// Values that one query may touch.
     pub points_max: u64,
+    /// The label `entity` goes where `instance` goes: what takes one away takes the other away too. So it is wherever both say where a series is from.
+    pub entity_follows: bool,
 }
 
 impl Default for Options {
@@ -42,6 +44,16 @@ impl Default for Options {
             delayed_names: false,
             semantics: Semantics::V3,
             points_max: 50_000_000,
+            entity_follows: false,
+        }
+    }
+}
+
+impl Options {
+    /// Makes a query ready to be evaluated so.
+    pub fn prepare(&self, query: &mut Query) {
+        if self.entity_follows {
+            query.follow("instance", "entity");
         }
     }
 }

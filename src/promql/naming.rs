@@ -16,7 +16,7 @@ fn identifier(name: &str) -> bool {
 /// The labels by which a signal of an entity is found: the metric's name and own labels, `entity`, and what the config says of where it comes from
 /// (`job`, `instance`). A signal whose name is no metric name, as MQTT payloads have them, gets one with `_` for whatever does not belong, and keeps
 /// its own name in the label `signal`.
-pub fn series_labels(entity: &str, signal: &str, origins: &Origins) -> Labels {
+pub fn series_labels(entity: &str, signal: &str, origin: Option<&Labels>) -> Labels {
     let parsed = fixture::metric(signal)
         .ok()
         .filter(|(labels, rest)| rest.is_empty() && identifier(labels.name()));
@@ -34,8 +34,7 @@ pub fn series_labels(entity: &str, signal: &str, origins: &Origins) -> Labels {
         }
     };
     let fallback = [("entity", entity), ("instance", entity)];
-    let known = origins.get(entity);
-    let own = known.into_iter().flat_map(Labels::iter).chain(fallback);
+    let own = origin.into_iter().flat_map(Labels::iter).chain(fallback);
     for (name, value) in own {
         if labels.find(name).is_none() {
             labels = labels.with(name, value);

@@ -116,6 +116,11 @@ impl Query {
         &self.selectors
     }
 
+    /// From now on `without` and `ignoring` that name `label` mean `companion` as well: a label that says the same in other words.
+    pub fn follow(&mut self, label: &str, companion: &str) {
+        self.root.follow(label, companion);
+    }
+
     /// The text that it was read from, as the parser writes it.
     pub fn text(&self) -> &str {
         &self.text
@@ -136,6 +141,43 @@ pub(super) enum Node {
     Binary(Box<Binary>),
     Aggregate(Box<Aggregate>),
     Call(Box<Call>),
+}
+
+impl Node {
+    fn follow(&mut self, label: &str, companion: &str) {
+        let add = |labels: &mut Vec<String>| {
+            let has = |name: &str| labels.iter().any(|known| known == name);
+            if has(label) && !has(companion) {
+                labels.push(companion.to_owned());
+            }
+        };
+        match self {
+            Self::Number(_) | Self::Text(_) | Self::Select(_) | Self::Range(_) => {}
+            Self::Negate(inner) => inner.follow(label, companion),
+            Self::Subquery(subquery) => subquery.inner.follow(label, companion),
+            Self::Binary(binary) => {
+                if !binary.matching.on {
+                    add(&mut binary.matching.labels);
+                }
+                binary.lhs.follow(label, companion);
+                binary.rhs.follow(label, companion);
+            }
+            Self::Aggregate(aggregate) => {
+                if aggregate.without {
+                    add(&mut aggregate.labels);
+                }
+                if let Some(param) = &mut aggregate.param {
+                    param.follow(label, companion);
+                }
+                aggregate.inner.follow(label, companion);
+            }
+            Self::Call(call) => {
+                for node in &mut call.args {
+                    node.follow(label, companion);
+                }
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone)]

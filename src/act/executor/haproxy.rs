@@ -7,6 +7,8 @@
 //!
 //! <https://docs.haproxy.org/2.6/management.html#9.3>, `set server`, `show servers state`, `get var`, `set var`.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -80,27 +82,29 @@ async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin, command: &str) ->
 
 /// `Err((sent, why))`: whether the command may have arrived, and why there is no answer.
 async fn command(call: &Call<'_>, with: &With, command: &str) -> Result<String, (bool, String)> {
+    ask(&with.socket, command, call.timeout).await
+}
+
+/// Gives a command to the socket, a path or `host:port`, and reads the answer. `Err((sent, why))` as above.
+pub async fn ask(socket: &str, command: &str, within: Duration) -> Result<String, (bool, String)> {
     let command = format!("{command}\n");
     let connect = async {
         // A name without a port is a file in the folder that the agent was started in.
-        if with.socket.contains('/') || !with.socket.contains(':') {
-            let stream = tokio::net::UnixStream::connect(&with.socket)
+        if socket.contains('/') || !socket.contains(':') {
+            let stream = tokio::net::UnixStream::connect(socket)
                 .await
                 .map_err(|e| (false, e.to_string()))?;
             talk(stream, &command).await.map_err(|e| (true, e.to_string()))
         } else {
-            let stream = tokio::net::TcpStream::connect(&with.socket)
+            let stream = tokio::net::TcpStream::connect(socket)
                 .await
                 .map_err(|e| (false, e.to_string()))?;
             talk(stream, &command).await.map_err(|e| (true, e.to_string()))
         }
     };
-    match timeout(call.timeout, connect).await {
-        Ok(answer) => answer.map_err(|(sent, why)| (sent, format!("HAProxy at {}: {why}", with.socket))),
-        Err(_) => Err((
-            true,
-            format!("HAProxy at {} gave no answer within {:?}", with.socket, call.timeout),
-        )),
+    match timeout(within, connect).await {
+        Ok(answer) => answer.map_err(|(sent, why)| (sent, format!("HAProxy at {socket}: {why}"))),
+        Err(_) => Err((true, format!("HAProxy at {socket} gave no answer within {within:?}"))),
     }
 }
 

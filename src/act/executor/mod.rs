@@ -6,7 +6,7 @@ mod api;
 mod backup;
 mod command;
 mod exec;
-mod haproxy;
+pub mod haproxy;
 mod http;
 mod mariadb;
 mod mqtt;

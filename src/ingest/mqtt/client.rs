@@ -68,6 +68,16 @@ pub struct Dial {
     ping_every: Duration,
 }
 
+/// Connects once and leaves again: would the broker let us in? As a client of a name of its own, so that a running agent keeps its session.
+pub async fn knock(settings: &Settings) -> Result<(), String> {
+    let own = Settings {
+        client_id: Some(format!("jurymast-check-{}", std::process::id())),
+        ..settings.clone()
+    };
+    let dial = Dial::new(&own, &EntityName::from("jurymast-check")).map_err(|error| error.to_string())?;
+    dial.connect().await.map(drop).map_err(|lost| lost.reason)
+}
+
 /// A session.
 pub struct Client {
     link: Link,

@@ -18,6 +18,7 @@ mod source;
 pub mod survey;
 mod worker;
 
+pub use client::knock;
 pub(in crate::ingest) use payload::{time_of_text, value_of_text};
 pub use settings::{Protocol, Settings, SettingsError, Subscription};
 pub use source::MqttSource;

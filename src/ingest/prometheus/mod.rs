@@ -14,7 +14,7 @@ mod series;
 mod settings;
 mod targets;
 
-pub use http::HttpSettings;
+pub use http::{Client, HttpSettings};
 pub use query::{Query, QuerySettings, QuerySource};
 pub use scrape::ScrapeSource;
 pub use series::SeriesCache;

@@ -179,7 +179,16 @@ impl Scraper {
     async fn introduce(&self) {
         let now = wall_clock();
         let name = EntityName::from(self.target.entity.as_str());
-        let attributes = [("address".to_owned(), self.target.instance.clone())].into();
+        // Rules find its series by these labels.
+        let job = self.target_label("job").unwrap_or(&self.settings.job);
+        let attributes = [
+            ("address", self.target.instance.as_str()),
+            ("instance", self.target.instance.as_str()),
+            ("job", job),
+        ];
+        let attributes = attributes
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
         let entity = Entity {
             name: name.clone(),
             kind: self.settings.kind,
@@ -195,6 +204,27 @@ impl Scraper {
             kind,
         };
         let _ = self.feed.inbox.send(Input::Event(event)).await;
+    }
+
+    fn target_label(&self, name: &str) -> Option<&str> {
+        let labels = self.target.labels.iter();
+        labels
+            .into_iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The series of what the scrape says of itself. It has the labels of the target, as all that is scraped from it.
+    fn own_series(&self, signal: &str) -> SeriesId {
+        let labels = self.target.labels.iter();
+        let parts = SeriesParts {
+            name: signal.to_owned(),
+            labels: labels
+                .filter(|(name, _)| name != "job" && name != "instance")
+                .cloned()
+                .collect(),
+        };
+        self.feed.catalog.series(&self.target.entity, &parts.signal(&[]))
     }
 
     async fn scrape(&mut self, client: &Client) {
@@ -234,7 +264,7 @@ impl Scraper {
         metrics.source_up.get_or_create(&label).set(i64::from(up > 0.5));
         let seen = wall_clock();
         let own = |signal: &str, value: f64| Sample {
-            series: self.feed.catalog.series(&self.target.entity, signal),
+            series: self.own_series(signal),
             retained: false,
             at,
             seen,
@@ -283,8 +313,8 @@ impl Scraper {
                 dropped += 1;
                 return;
             }
-            // The first counts, as in Prometheus.
-            if !now_here.insert(series) {
+            // The first counts, as in Prometheus; unless each has a time of its own.
+            if !now_here.insert(series) && !(own_times && line.at_ms.is_some()) {
                 duplicates += 1;
                 return;
             }
@@ -337,7 +367,7 @@ impl Scraper {
         let at = wall_clock();
         self.end_series(at, &mut batch);
         for signal in OWN {
-            let series = self.feed.catalog.series(&self.target.entity, signal);
+            let series = self.own_series(signal);
             batch.samples.push(ended(series, at, wall_clock()));
         }
         let _ = self.feed.inbox.send(Input::Batch(batch)).await;
@@ -402,19 +432,17 @@ impl Native {
             return DROPPED;
         };
         labels.retain(|name, _| !name.starts_with("__"));
-        // Job and instance say what the entity's name and the source's say; a series of another instance is of another entity.
-        if labels.get("job")
-            == target
-                .labels
-                .iter()
-                .find(|(name, _)| name == "job")
-                .map(|(_, value)| value)
-        {
-            labels.remove("job");
-        }
+        // Job and instance say what the entity's name and the source's say; a series of another instance is of another entity, of which nobody else tells the
+        // job.
+        let job = target.labels.iter().find(|(name, _)| name == "job");
         let entity = match labels.remove("instance") {
             Some(instance) if instance != target.instance => instance,
-            _ => target.entity.clone(),
+            _ => {
+                if labels.get("job") == job.map(|(_, value)| value) {
+                    labels.remove("job");
+                }
+                target.entity.clone()
+            }
         };
         let parts = SeriesParts {
             name,

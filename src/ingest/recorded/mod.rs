@@ -5,6 +5,8 @@
 
 mod metrics;
 mod mosquitto;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod table;
 
 use std::io::Read;
@@ -46,6 +48,8 @@ pub enum Format {
     Mosquitto,
     /// A table: a column a signal, or a row a value.
     Csv,
+    /// The same as Apache Parquet; read by a binary that was built with `--features parquet`.
+    Parquet,
 }
 
 /// A file that cannot be imported.
@@ -116,6 +120,11 @@ impl Recorded {
         };
         let file = std::fs::File::open(path).map_err(|error| wrong(error.to_string()))?;
         let mut text = Vec::new();
+        if format == Format::Parquet || format == Format::Auto && path.extension().is_some_and(|end| end == "parquet") {
+            let before = (self.samples.len(), self.bad);
+            self.parquet(file, path).map_err(&wrong)?;
+            return self.checked(before, 0, &name).map(|()| Format::Parquet);
+        }
         let packed = path.extension().is_some_and(|end| end == "gz");
         let mut reader: Box<dyn Read> = if packed {
             Box::new(flate2::read::MultiGzDecoder::new(file))
@@ -158,21 +167,43 @@ impl Recorded {
                     .map(|stem| stem.to_string_lossy().trim_end_matches(".csv").to_owned());
                 table::read(self, text, &name, &stem.unwrap_or_default())
             }
-            Format::Auto => Err("its format cannot be told".into()),
+            Format::Auto | Format::Parquet => Err("its format cannot be told".into()),
         };
-        result.map_err(wrong)?;
+        result.map_err(&wrong)?;
+        let events = self.events.len() - before.1;
+        self.checked((before.0, before.2), events, &name).map(|()| format)
+    }
+
+    /// A file of which nothing could be read is an error, and so is more than can be held.
+    fn checked(&self, before: (usize, u64), events: usize, name: &str) -> Result<(), ImportError> {
         if self.samples.len() > SAMPLES_MAX {
             return Err(ImportError::TooMany);
         }
-        if (self.samples.len(), self.events.len()) == (before.0, before.1) {
+        if self.samples.len() == before.0 && events == 0 {
             let first = self
                 .told
                 .first()
-                .filter(|_| self.bad > before.2)
+                .filter(|_| self.bad > before.1)
                 .map_or_else(String::new, |told| format!("; {told}"));
-            return Err(ImportError::Nothing { path: name, first });
+            let path = name.to_owned();
+            return Err(ImportError::Nothing { path, first });
         }
-        Ok(format)
+        Ok(())
+    }
+
+    #[cfg(feature = "parquet")]
+    fn parquet(&mut self, file: std::fs::File, path: &Path) -> Result<(), String> {
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        parquet::read(self, file, &path.display().to_string(), &stem.unwrap_or_default())
+    }
+
+    #[cfg(not(feature = "parquet"))]
+    #[allow(clippy::unused_self, reason = "the same call with and without the feature")]
+    fn parquet(&mut self, _: std::fs::File, _: &Path) -> Result<(), String> {
+        Err(
+            "this binary reads no Parquet: build it with `cargo build --release --features parquet`, or export a CSV"
+                .into(),
+        )
     }
 
     fn bad(&mut self, place: &str, error: &str) {

@@ -1,5 +1,7 @@
 //! Tables: wide, with a column a signal, or long, with a row a value. Told apart by the names of their columns.
 
+use std::collections::BTreeSet;
+
 use super::Recorded;
 use crate::ingest::mqtt::{plain, time_of_text, value_of_text};
 use crate::model::{EntityKind, EntityName, Event, EventKind, Sample, Timestamp, TopologyChange};
@@ -82,7 +84,51 @@ fn time(text: &str) -> Option<Timestamp> {
         })
 }
 
-/// See the module.
+/// What stands in one place of a table.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// Nothing.
+    Empty,
+    /// A text, of whatever it may be.
+    Text(String),
+    /// A number.
+    #[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "tables of text hold text"))]
+    Number(f64),
+    /// A time.
+    #[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "tables of text hold text"))]
+    Time(Timestamp),
+}
+
+impl Cell {
+    fn text(text: &str) -> Self {
+        match text.trim() {
+            "" => Self::Empty,
+            text => Self::Text(text.to_owned()),
+        }
+    }
+
+    fn time(&self) -> Option<Timestamp> {
+        match self {
+            Self::Time(at) => Some(*at),
+            Self::Text(text) => time(text),
+            Self::Number(number) => time_of_text(&number.to_string()).ok(),
+            Self::Empty => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Cell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Empty => Ok(()),
+            Self::Text(text) => f.write_str(text),
+            Self::Number(number) => number.fmt(f),
+            Self::Time(at) => at.fmt(f),
+        }
+    }
+}
+
+/// A table of text.
 pub fn read(recorded: &mut Recorded, text: &str, file: &str, stem: &str) -> Result<(), String> {
     let head = text.lines().next().unwrap_or_default();
     let separator = [',', ';', '\t']
@@ -93,33 +139,67 @@ pub fn read(recorded: &mut Recorded, text: &str, file: &str, stem: &str) -> Resu
     let Some((_, names)) = rows.next() else {
         return Err("the table is empty".into());
     };
-    let names: Vec<String> = names.iter().map(|name| name.trim().to_owned()).collect();
-    let column = |known: &[&str]| {
-        known
-            .iter()
-            .find_map(|known| names.iter().position(|name| name.eq_ignore_ascii_case(known)))
-    };
-    let Some(at) = column(&TIMES) else {
-        return Err(format!("no column is a time; one is to be called {}", TIMES.join(", ")));
-    };
-    let (whose, signal, value) = (column(&ENTITIES), column(&SIGNALS), column(&VALUES));
-    let long = signal.zip(value);
-    let entity = recorded.entity.clone().filter(|entity| !entity.contains('{'));
-    let default: EntityName = entity.as_deref().unwrap_or(stem).into();
-    let mut met = std::collections::BTreeSet::new();
+    let names = names.iter().map(|name| name.trim().to_owned()).collect();
+    let mut sheet = Sheet::new(names, recorded, stem)?;
     for (line, row) in rows {
-        if row.iter().all(|cell| cell.trim().is_empty()) {
-            continue;
-        }
-        let place = format!("{file}:{line}");
-        let cell = |column: usize| row.get(column).map(|cell| cell.trim()).filter(|cell| !cell.is_empty());
-        let Some(seen) = cell(at).and_then(time) else {
-            recorded.bad(&place, &format!("'{}' is no time", cell(at).unwrap_or_default()));
-            continue;
+        let row: Vec<Cell> = row.iter().map(|cell| Cell::text(cell)).collect();
+        sheet.row(recorded, &format!("{file}:{line}"), &row);
+    }
+    Ok(())
+}
+
+/// What the columns of a table mean.
+pub struct Sheet {
+    names: Vec<String>,
+    at: usize,
+    whose: Option<usize>,
+    /// Of a long table: where the signal and the value stand.
+    long: Option<(usize, usize)>,
+    default: EntityName,
+    met: BTreeSet<EntityName>,
+}
+
+impl Sheet {
+    /// By the names of its columns; `stem` is whose all of it is, if nothing else says so.
+    pub fn new(names: Vec<String>, recorded: &Recorded, stem: &str) -> Result<Self, String> {
+        let column = |known: &[&str]| {
+            known
+                .iter()
+                .find_map(|known| names.iter().position(|name| name.eq_ignore_ascii_case(known)))
         };
-        let entity = whose.and_then(cell).map_or_else(|| default.clone(), EntityName::from);
-        let mut put = |signal: &str, text: &str| match value_of_text(text) {
-            Ok(value) => {
+        let Some(at) = column(&TIMES) else {
+            return Err(format!("no column is a time; one is to be called {}", TIMES.join(", ")));
+        };
+        let (whose, long) = (column(&ENTITIES), column(&SIGNALS).zip(column(&VALUES)));
+        let entity = recorded.entity.clone().filter(|entity| !entity.contains('{'));
+        Ok(Self {
+            default: entity.as_deref().unwrap_or(stem).into(),
+            names,
+            at,
+            whose,
+            long,
+            met: BTreeSet::new(),
+        })
+    }
+
+    /// Takes in a row.
+    pub fn row(&mut self, recorded: &mut Recorded, place: &str, row: &[Cell]) {
+        if row.iter().all(|cell| *cell == Cell::Empty) {
+            return;
+        }
+        let cell = |column: usize| row.get(column).filter(|cell| **cell != Cell::Empty);
+        let Some(seen) = cell(self.at).and_then(Cell::time) else {
+            let said = cell(self.at).map(ToString::to_string).unwrap_or_default();
+            recorded.bad(place, &format!("'{said}' is no time"));
+            return;
+        };
+        let named = self
+            .whose
+            .and_then(cell)
+            .map(|cell| EntityName::from(cell.to_string().as_str()));
+        let entity = named.unwrap_or_else(|| self.default.clone());
+        let mut put = |signal: &str, cell: &Cell| match value(cell) {
+            Ok(Some(value)) => {
                 let series = recorded.catalog.series(entity.as_str(), signal);
                 recorded.samples.push(Sample {
                     series,
@@ -129,32 +209,25 @@ pub fn read(recorded: &mut Recorded, text: &str, file: &str, stem: &str) -> Resu
                     value,
                 });
             }
-            // What is not known is written in many ways.
-            Err(_)
-                if ["nan", "null", "na", "n/a", "none", "-", "?"]
-                    .iter()
-                    .any(|word| text.eq_ignore_ascii_case(word)) => {}
-            Err(error) => recorded.bad(&place, &format!("{signal}: {error}")),
+            Ok(None) => {}
+            Err(error) => recorded.bad(place, &format!("{signal}: {error}")),
         };
-        match long {
+        match self.long {
             Some((signal, value)) => {
                 if let (Some(signal), Some(value)) = (cell(signal), cell(value)) {
-                    put(signal, value);
+                    put(&signal.to_string(), value);
                 }
             }
             None => {
-                for (column, name) in names
-                    .iter()
-                    .enumerate()
-                    .filter(|(column, _)| *column != at && Some(*column) != whose)
-                {
-                    if let Some(text) = cell(column) {
-                        put(name, text);
+                let own = |column: &usize| *column != self.at && Some(*column) != self.whose;
+                for (column, name) in self.names.iter().enumerate().filter(|(column, _)| own(column)) {
+                    if let Some(found) = cell(column) {
+                        put(name, found);
                     }
                 }
             }
         }
-        if met.insert(entity.clone()) {
+        if self.met.insert(entity.clone()) {
             recorded.events.push(Event {
                 entity: entity.clone(),
                 at: seen,
@@ -165,5 +238,23 @@ pub fn read(recorded: &mut Recorded, text: &str, file: &str, stem: &str) -> Resu
             });
         }
     }
-    Ok(())
+}
+
+/// The value of a cell; none where it says that it is not known, which is written in many ways.
+fn value(cell: &Cell) -> Result<Option<f64>, String> {
+    let unknown = |text: &str| {
+        ["nan", "null", "na", "n/a", "none", "-", "?"]
+            .iter()
+            .any(|word| text.eq_ignore_ascii_case(word))
+    };
+    match cell {
+        Cell::Number(number) => Ok(Some(*number).filter(|number| number.is_finite())),
+        Cell::Empty => Ok(None),
+        Cell::Time(at) => Err(format!("{at} is a time and no number")),
+        Cell::Text(text) => match value_of_text(text) {
+            Ok(value) => Ok(Some(value)),
+            Err(_) if unknown(text) => Ok(None),
+            Err(error) => Err(error.to_string()),
+        },
+    }
 }

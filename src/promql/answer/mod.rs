@@ -80,7 +80,7 @@ fn matrix(series: &[RangeSeries<'_>]) -> Json {
 /// `/api/v1/query`.
 pub fn query(source: &dyn Source, params: &Params, now: i64, options: Options) -> Result<Json, Refused> {
     let at = params.time("time", now)?;
-    let query = params.query()?;
+    let query = params.query(options)?;
     let run = Evaluator::new(&query, source, (at, at), options);
     let (kind, result) = match run.instant()? {
         Value::Scalar(value) => ("scalar", point(at, value)),
@@ -105,7 +105,7 @@ pub fn query_range(source: &dyn Source, params: &Params, options: Options) -> Re
             "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)".into(),
         ));
     }
-    let query = params.query()?;
+    let query = params.query(options)?;
     let run = Evaluator::new(&query, source, (start, end), options);
     let series = run.range(step)?;
     Ok(success(

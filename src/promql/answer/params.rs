@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::eval::EvalError;
+use super::super::eval::{EvalError, Options};
 use super::super::query::ValueKind;
 use super::super::{Matchers, Query, QueryError, number};
 use crate::model::Timestamp;
@@ -102,9 +102,12 @@ impl Params {
         }
     }
 
-    pub(super) fn query(&self) -> Result<Query, Refused> {
+    pub(super) fn query(&self, options: Options) -> Result<Query, Refused> {
         let text = self.get("query").unwrap_or_default();
-        Query::parse(text).map_err(|error: QueryError| Refused::BadData(invalid("query", &error.to_string())))
+        let wrong = |error: QueryError| Refused::BadData(invalid("query", &error.to_string()));
+        let mut query = Query::parse(text).map_err(wrong)?;
+        options.prepare(&mut query);
+        Ok(query)
     }
 
     pub(super) fn matchers(&self) -> Result<Vec<Matchers>, Refused> {

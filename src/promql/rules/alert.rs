@@ -141,6 +141,10 @@ impl Alerts {
         Ok(series)
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut ActiveAlert> {
+        self.0.values_mut()
+    }
+
     /// Those that are pending or fire, and those that were over lately.
     pub(super) fn iter(&self) -> impl Iterator<Item = &ActiveAlert> {
         self.0.values()

@@ -95,6 +95,12 @@ impl RuleRun {
         self.alerts.iter().filter(|alert| alert.state != AlertState::Inactive)
     }
 
+    pub(super) fn active_mut(&mut self) -> impl Iterator<Item = &mut ActiveAlert> {
+        self.alerts
+            .iter_mut()
+            .filter(|alert| alert.state != AlertState::Inactive)
+    }
+
     fn evaluate(
         &mut self,
         store: &dyn Source,
@@ -268,7 +274,8 @@ impl Groups {
     pub fn tick(&mut self, store: &mut dyn Store, now: i64, options: Options) -> bool {
         let mut any = false;
         for group in self.all.iter_mut().filter(|group| group.due(now)) {
-            group.evaluate(store, now, options);
+            // The clock that drives this comes when it comes; `for` is counted from one whole interval to another, as in Prometheus.
+            group.evaluate(store, now - now.rem_euclid(group.interval), options);
             any = true;
         }
         any
@@ -289,6 +296,13 @@ impl Groups {
                     rule.health = run.health;
                 }
             }
+        }
+    }
+
+    /// Makes all queries ready to be evaluated so.
+    pub fn prepare(&mut self, options: Options) {
+        for rule in self.all.iter_mut().flat_map(|group| &mut group.rules) {
+            options.prepare(&mut rule.query);
         }
     }
 

@@ -3,6 +3,8 @@
 //! The store keeps a handful of values per series, which is what detectors need; `rate(x[10m])` needs ten minutes. Only series that some selector
 //! of a loaded rule fits are kept here, each for as long as the farthest look of those selectors.
 
+mod newcomers;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use std::sync::Arc;
 pub use super::naming::{Origins, series_labels};
 use super::rules::Store;
 use super::{Labels, METRIC_NAME, Matchers, Point, Query, Selected, Source};
-use crate::model::{Catalog, Sample, SeriesId};
+use crate::model::{Catalog, EntityId, Sample, SeriesId};
 
 /// Series that are kept; more are left out and counted.
 pub const SERIES_MAX: usize = 1_000_000;
@@ -54,6 +56,12 @@ pub struct History {
     keep_all: i64,
     lookback: i64,
     origins: Origins,
+    /// What sources have told of their entities, where the config says nothing.
+    learned: Origins,
+    /// Entities of which something new was told since the last tick.
+    retold: BTreeSet<EntityId>,
+    /// Values of series that are met for the first time in this tick.
+    newcomers: Vec<(SeriesId, Point)>,
     places: Vec<u32>,
     series: Vec<Kept>,
     free: Vec<u32>,
@@ -107,40 +115,16 @@ impl History {
         self.newest
     }
 
-    /// Takes in a sample.
-    pub fn take(&mut self, sample: &Sample, catalog: &Catalog) {
-        let id = sample.series.index();
-        if id >= self.places.len() {
-            self.places.resize(id + 1, UNSEEN);
-        }
-        let mut place = self.places[id];
-        if place == UNSEEN {
-            place = self.first_sight(sample.series, catalog);
-            self.places[id] = place;
-        }
-        if place != UNWANTED {
-            self.push(
-                place,
-                Point {
-                    at: sample.at.millis(),
-                    value: sample.value,
-                },
-            );
-        }
-    }
-
-    fn first_sight(&mut self, id: SeriesId, catalog: &Catalog) -> u32 {
-        let Some((entity, signal)) = catalog.parts(id) else {
-            return UNWANTED;
+    /// Takes in a sample. A series that is met for the first time gets its labels at the next [`Self::settle`], when all is known that came with it.
+    pub fn take(&mut self, sample: &Sample) {
+        let point = Point {
+            at: sample.at.millis(),
+            value: sample.value,
         };
-        let labels = series_labels(
-            catalog.entity_name(entity).as_str(),
-            catalog.signal_name(signal).as_str(),
-            &self.origins,
-        );
-        match self.keep_for(&labels) {
-            Some(keep) => self.add(labels, Some(id), keep),
-            None => UNWANTED,
+        match self.places.get(sample.series.index()).copied().unwrap_or(UNSEEN) {
+            UNSEEN => self.newcomers.push((sample.series, point)),
+            UNWANTED => {}
+            place => self.push(place, point),
         }
     }
 
@@ -186,6 +170,18 @@ impl History {
         place
     }
 
+    /// Puts a series that a rule has just begun to record at its place among those of its name: later rules of the group look at it at once.
+    fn sort_in(&mut self, place: u32) {
+        let series = &self.series;
+        let labels = &series[place as usize].labels;
+        if let Some(places) = self.names.get_mut(labels.name()) {
+            // It stands last.
+            places.pop();
+            let at = places.partition_point(|other| series[*other as usize].labels < *labels);
+            places.insert(at, place);
+        }
+    }
+
     fn push(&mut self, place: u32, point: Point) {
         let Some(kept) = self.series.get_mut(place as usize) else {
             return;
@@ -222,7 +218,8 @@ impl History {
     }
 
     /// Puts series in the order in which queries see them, and forgets those that have long been silent. Called before rules are evaluated.
-    pub fn settle(&mut self, now: i64) {
+    pub fn settle(&mut self, now: i64, catalog: &Catalog) {
+        self.seat(catalog);
         self.tick += 1;
         self.sort_names();
         if now.saturating_sub(self.swept) >= SWEEP_EVERY {
@@ -341,8 +338,7 @@ impl Store for History {
                     return;
                 }
                 self.recorded.insert(labels.clone(), place);
-                // Later rules of the group look at it in this same evaluation.
-                self.sort_names();
+                self.sort_in(place);
                 place
             }
         };
@@ -351,83 +347,4 @@ impl Store for History {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Timestamp;
-    use crate::promql::{Evaluator, Options, Value};
-
-    fn history(query: &str, keep_all: i64) -> (History, Query) {
-        let query = Query::parse(query).unwrap();
-        (History::new([&query], keep_all, 300_000, Origins::new()), query)
-    }
-
-    fn feed(history: &mut History, catalog: &Catalog, entity: &str, signal: &str, at: i64, value: f64) {
-        let at = Timestamp::from_secs(at);
-        let sample = Sample {
-            series: catalog.series(entity, signal),
-            retained: false,
-            at,
-            seen: at,
-            value,
-        };
-        history.take(&sample, catalog);
-    }
-
-    #[test]
-    fn only_what_a_rule_selects_is_kept_and_only_so_long() {
-        let (mut history, query) = history("rate(hits_total{code=\"500\"}[10m])", 0);
-        let catalog = Catalog::new();
-        for second in 0..10_000 {
-            feed(
-                &mut history,
-                &catalog,
-                "a",
-                "hits_total{code=\"500\"}",
-                second,
-                f64::from(second as i32),
-            );
-            feed(&mut history, &catalog, "a", "hits_total{code=\"200\"}", second, 1.0);
-            feed(&mut history, &catalog, "a", "temperature", second, 1.0);
-        }
-        history.settle(9_999_000);
-        assert_eq!(history.series_count(), 1);
-        let (labels, points) = history.series().next().unwrap();
-        assert_eq!(
-            labels.to_string(),
-            "hits_total{code=\"500\", entity=\"a\", instance=\"a\"}"
-        );
-        assert!((600..=1300).contains(&points.len()), "{}", points.len());
-        let run = Evaluator::new(&query, &history, (9_999_000, 9_999_000), Options::default());
-        let Value::Vector(items) = run.instant().unwrap() else {
-            panic!()
-        };
-        assert!((items[0].value - 1.0).abs() < 1e-9, "{items:?}");
-    }
-
-    #[test]
-    fn a_silent_series_is_forgotten_and_known_again_when_it_speaks() {
-        let (mut history, _) = history("up", 0);
-        let catalog = Catalog::new();
-        feed(&mut history, &catalog, "a", "up", 0, 1.0);
-        history.settle(3_600_000);
-        assert_eq!(history.series_count(), 0);
-        feed(&mut history, &catalog, "a", "up", 3600, 1.0);
-        assert_eq!(history.series_count(), 1);
-    }
-
-    #[test]
-    fn names_that_are_no_metric_names_stay_apart() {
-        let origins: Origins = [(
-            "a".to_owned(),
-            [("job", "node"), ("instance", "a:9100")].into_iter().collect(),
-        )]
-        .into();
-        let labels = |signal: &str| series_labels("a", signal, &origins).to_string();
-        assert_eq!(labels("up"), "up{entity=\"a\", instance=\"a:9100\", job=\"node\"}");
-        assert_eq!(
-            labels("oil.temp"),
-            "oil_temp{entity=\"a\", instance=\"a:9100\", job=\"node\", signal=\"oil.temp\"}"
-        );
-        assert_ne!(labels("oil.temp"), labels("oil/temp"));
-    }
-}
+mod tests;
