@@ -179,7 +179,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         acts: acting.conductor.is_some(),
     };
     let hooks = hooks(
-        duty,
+        &duty,
         config_path,
         desk,
         pushed,
@@ -293,7 +293,7 @@ async fn drain(dispatcher: &mut Dispatcher, engine: &mut Engine, waiting: &mut m
 
 /// What the API may ask of the agent.
 fn hooks(
-    duty: duty::Duty,
+    duty: &duty::Duty,
     path: Option<PathBuf>,
     desk: Desk,
     pushed: push::Desk,
