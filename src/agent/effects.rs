@@ -149,14 +149,7 @@ impl Dispatcher {
             self.painted = Some(Instant::now());
             let trouble = self.trouble();
             let acting = self.conductor.is_some();
-            let picture = snapshot(
-                engine,
-                &mut self.explained,
-                &self.recent,
-                &self.moves,
-                acting,
-                trouble,
-            );
+            let picture = snapshot(engine, &mut self.explained, &self.recent, &self.moves, acting, trouble);
             counting::show(&self.metrics, &picture);
             self.picture.publish(picture);
         }
