@@ -243,7 +243,7 @@ async fn scraped(config: jurymast::ingest::prometheus::native::ScrapeConfig) -> 
             .samples
             .iter()
             .map(word)
-            .filter(|said| !said.ends_with("/up") && !said.contains("/scrape_"))
+            .filter(|said| !said.contains("/up") && !said.contains("/scrape_"))
             .collect();
     }
 }

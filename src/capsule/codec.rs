@@ -137,7 +137,7 @@ impl Decoder {
                     .find(|key| key != "s" && key != "t");
                 return Err(LineError::Unknown(extra.unwrap_or(last)));
             }
-            None => return Err(LineError::Shape("none of n, t, p, o, l, h, s is there".into())),
+            None => return Err(LineError::Shape("none of n, t, p, o, l, h, r, s is there".into())),
         };
         match key.as_str() {
             "n" => {

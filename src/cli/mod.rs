@@ -95,7 +95,7 @@ enum Command {
     /// How a running agent stands.
     Status(client::Args),
     /// The page in a terminal: how a running agent stands, each second anew.
-    Top(top::Args),
+    Top(top::Top),
     /// The incidents that a running agent knows.
     Incidents(client::Args),
     /// Why an incident was judged as it was.

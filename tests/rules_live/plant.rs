@@ -11,7 +11,7 @@ pub const RULES: &str = r#"groups:
   interval: 1s
   rules:
   - {record: 'device:temp_celsius:avg5s', expr: 'avg_over_time(plant_temp_celsius[5s])'}
-  - {record: 'job:plant_requests:rate10s', expr: 'sum by (job) (rate(plant_requests_total[10s]))', labels: {team: plant}}
+  - {record: 'job:plant_requests:rate10s', expr: 'sum by (job) (rate(plant_requests_total{code="200"}[10s]))', labels: {team: plant}}
 - name: alerts
   interval: 1s
   rules:

@@ -5,6 +5,7 @@
 mod draw;
 mod feeds;
 mod keys;
+mod line;
 mod screen;
 mod view;
 
@@ -26,7 +27,7 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Arguments.
 #[derive(clap::Args)]
-pub struct Args {
+pub struct Top {
     /// Print the picture once and end, as when the output is no terminal.
     #[arg(long)]
     once: bool,
@@ -47,7 +48,7 @@ enum News {
 }
 
 /// Shows the agent until it is enough.
-pub fn run(args: &Args, output: Output) -> Outcome {
+pub fn run(args: &Top, output: Output) -> Outcome {
     if args.once || output == Output::Json || !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         return once(&args.agent, output);
     }

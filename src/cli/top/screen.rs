@@ -4,7 +4,7 @@ use std::io::Write;
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
-use super::draw::Line;
+use super::line::Line;
 use crate::cli::colour;
 
 /// A terminal that is drawn on.

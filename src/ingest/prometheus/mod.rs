@@ -7,6 +7,7 @@ pub mod exposition;
 mod fetch;
 mod http;
 mod matrix;
+mod naming;
 pub mod native;
 mod query;
 mod scrape;

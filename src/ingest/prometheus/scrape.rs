@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::exposition::{Format, SeriesParts, parse};
 use super::fetch::{Failed, fetch, refused};
 use super::http::Client;
-use super::native::{Discovery, Labels, Relabel, ScrapeConfig, relabel};
+use super::naming::{DROPPED, Native, number};
+use super::native::{Discovery, ScrapeConfig};
 use super::series::SeriesCache;
 use super::settings::ScrapeSettings;
 use super::targets::{Files, Resolved, Target, resolve};
@@ -24,7 +25,7 @@ use crate::ingest::{Feed, Source};
 use crate::metrics::{ByReason, BySource};
 use crate::model::sample::STALE_NAN;
 use crate::model::{
-    Batch, Entity, EntityName, Event, EventKind, Reach, Sample, SeriesId, Span, Timestamp, TopologyChange, template,
+    Batch, Entity, EntityName, Event, EventKind, Reach, Sample, SeriesId, Span, Timestamp, TopologyChange,
 };
 
 /// Files of targets are looked at this often.
@@ -41,15 +42,6 @@ pub struct ScrapeSource {
     settings: ScrapeSettings,
     native: Option<Arc<Native>>,
 }
-
-/// What a Prometheus scrape config says beyond the settings.
-struct Native {
-    config: ScrapeConfig,
-    rules: Vec<Relabel>,
-}
-
-/// Stands for a series that a rule has dropped.
-const DROPPED: SeriesId = SeriesId(u32::MAX);
 
 impl ScrapeSource {
     /// A source of checked settings.
@@ -381,73 +373,5 @@ const fn ended(series: SeriesId, at: Timestamp, seen: Timestamp) -> Sample {
         at,
         seen,
         value: STALE_NAN,
-    }
-}
-
-/// The number of a series that was never seen.
-fn number(parts: &SeriesParts, target: &Resolved, settings: &ScrapeSettings, feed: &Feed) -> SeriesId {
-    let filled = settings.entity.as_ref().and_then(|text| {
-        let value = |name: &str| {
-            parts
-                .label(name)
-                .or_else(|| (name == "instance").then_some(target.instance.as_str()))
-        };
-        Some((text, template::fill(text, value).ok()?))
-    });
-    match filled {
-        Some((text, entity)) => {
-            // Labels that name the entity need not be said twice.
-            let names = parts.labels.iter().map(|(name, _)| name.as_str());
-            let used: Vec<&str> = names.filter(|name| text.contains(&format!("{{{name}}}"))).collect();
-            feed.catalog.series(&entity, &parts.signal(&used))
-        }
-        None => feed.catalog.series(&target.entity, &parts.signal(&[])),
-    }
-}
-
-impl Native {
-    /// The number of a series that was never seen, with the labels of its target and after the rules.
-    fn number(&self, parts: SeriesParts, target: &Resolved, feed: &Feed) -> SeriesId {
-        let mut labels: Labels = parts.labels.into_iter().collect();
-        for (name, value) in &target.labels {
-            // What both say is the target's, and the series' own goes by another name; or the other way round.
-            match labels.get(name) {
-                Some(_) if self.config.honor_labels => {}
-                Some(_) => {
-                    let own = labels.insert(name.clone(), value.clone()).unwrap_or_default();
-                    let mut exported = format!("exported_{name}");
-                    while labels.contains_key(&exported) {
-                        exported = format!("exported_{exported}");
-                    }
-                    labels.insert(exported, own);
-                }
-                None => drop(labels.insert(name.clone(), value.clone())),
-            }
-        }
-        labels.insert("__name__".into(), parts.name);
-        if !relabel(&self.rules, &mut labels) {
-            return DROPPED;
-        }
-        let Some(name) = labels.remove("__name__") else {
-            return DROPPED;
-        };
-        labels.retain(|name, _| !name.starts_with("__"));
-        // Job and instance say what the entity's name and the source's say; a series of another instance is of another entity, of which nobody else tells the
-        // job.
-        let job = target.labels.iter().find(|(name, _)| name == "job");
-        let entity = match labels.remove("instance") {
-            Some(instance) if instance != target.instance => instance,
-            _ => {
-                if labels.get("job") == job.map(|(_, value)| value) {
-                    labels.remove("job");
-                }
-                target.entity.clone()
-            }
-        };
-        let parts = SeriesParts {
-            name,
-            labels: labels.into_iter().collect(),
-        };
-        feed.catalog.series(&entity, &parts.signal(&[]))
     }
 }

@@ -108,8 +108,11 @@ pub fn rules(groups: &Groups, params: &Params) -> Json {
             "lastEvaluation": group.last.map_or_else(|| "0001-01-01T00:00:00Z".into(), time),
         })
     };
+    // By file and name, whatever the order in which they are evaluated.
+    let mut told: Vec<&Group> = groups.all.iter().collect();
+    told.sort_by(|a, b| (&a.file, &a.spec.name).cmp(&(&b.file, &b.spec.name)));
     success(
-        json!({"groups": groups.all.iter().map(group).collect::<Vec<Json>>()}),
+        json!({"groups": told.into_iter().map(group).collect::<Vec<Json>>()}),
         &[],
     )
 }
