@@ -106,7 +106,7 @@ async fn answer(instance: Arc<Instance>, mut stream: TcpStream) {
         let body = if mode == "garbage-metrics" && metrics {
             "\u{1}{{{{ nonsense\n".repeat(50)
         } else if metrics {
-            instance.metrics(&mode).await
+            instance.metrics(&(mode, number)).await
         } else {
             instance.name.clone()
         };
@@ -142,9 +142,10 @@ impl Instance {
             .is_ok_and(|answer| answer.is_some())
     }
 
-    async fn metrics(&self, mode: &str) -> String {
-        let healthy =
-            !["status", "status-but-metrics", "status-of-work"].contains(&mode) && self.database_answers().await;
+    async fn metrics(&self, mode: &(String, u64)) -> String {
+        let (mode, number) = mode;
+        let ill = ["status", "status-but-metrics", "status-of-work"].contains(&mode.as_str()) && *number >= 500;
+        let healthy = !ill && self.database_answers().await;
         let mut text = format!(
             "# TYPE service_healthy gauge\nservice_healthy {}\n# TYPE http_requests_total counter\n",
             u8::from(healthy)

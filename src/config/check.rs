@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::schema::Config;
 use crate::act::{Executors, Prober};
 use crate::model::hint::did_you_mean;
-use crate::model::{PlanKind, Service, Token, Topology};
+use crate::model::{EntityName, PlanKind, Service, Token, Topology};
 use crate::plan::Playbooks;
 
 /// Adds what is wrong to `errors` and what is doubtful to `warnings`.
@@ -62,9 +62,9 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
             config.policy.max_red_share
         ));
     }
-    for (one, other) in &config.policy.pairs {
+    for [one, other] in &config.policy.pairs {
         let services = || config.services.iter().map(|service| service.name.as_str());
-        for name in [one.as_str(), other.as_str()] {
+        for name in [one, other].map(EntityName::as_str) {
             if !known.contains(name) && !services().any(|service| service == name) {
                 let others = known.iter().map(String::as_str).chain(services());
                 errors.push(format!(

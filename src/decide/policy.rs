@@ -31,7 +31,7 @@ pub struct Policy {
     pub costs: super::Costs,
     /// Two things that may fail together (hosts, zones, gateways, or services whose active instance breaks): a plan for both is made ahead, as for each
     /// single failure.
-    pub pairs: Vec<(EntityName, EntityName)>,
+    pub pairs: Vec<[EntityName; 2]>,
     /// Things unrelated to any service that tell only whether this agent is on the network: a router, a name server.
     pub canaries: Vec<Canary>,
 }

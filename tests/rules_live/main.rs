@@ -148,6 +148,14 @@ fn the_same_rules_say_the_same_in_a_running_agent_as_in_prometheus() {
     agree("the other one is hot", &ours, &theirs, close, &with(&last));
 
     told_alike(&ours, &theirs);
+    let top = std::process::Command::new(binary)
+        .args(["top", "--once", "--url", &format!("http://127.0.0.1:{own}")])
+        .output()
+        .unwrap();
+    let drawn = String::from_utf8_lossy(&top.stdout);
+    for word in ["only watching", "INCIDENTS", "SOURCES", "plant", "dead"] {
+        assert!(top.status.success() && drawn.contains(word), "{word}: {drawn}");
+    }
     expressions::compare(&ours, &theirs, plant.settled());
     if let Some((_, port)) = &broker {
         telemetry_is_found(&ours, *port);
