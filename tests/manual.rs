@@ -8,7 +8,10 @@ use std::process::Command;
 use harness::skipped;
 
 fn jurymast(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_jurymast")).args(arguments).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_jurymast"))
+        .args(arguments)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -41,8 +44,15 @@ fn every_command_has_its_page_and_its_help() {
     if skipped("manual pages by groff", &["groff"]) {
         return;
     }
-    for page in std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()) {
-        let output = Command::new("groff").args(["-man", "-Tutf8", "-ww", "-z"]).arg(&page).output().unwrap();
+    for page in std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+    {
+        let output = Command::new("groff")
+            .args(["-man", "-Tutf8", "-ww", "-z"])
+            .arg(&page)
+            .output()
+            .unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success() && said.is_empty(), "{}: {said}", page.display());
     }
@@ -65,7 +75,11 @@ fn bash_completes_commands_and_their_arguments() {
         (vec!["deny", "--tok"], "--token-file"),
     ] {
         let last = words.last().unwrap();
-        let before = if words.len() > 1 { words[words.len() - 2] } else { "jurymast" };
+        let before = if words.len() > 1 {
+            words[words.len() - 2]
+        } else {
+            "jurymast"
+        };
         let script = format!(
             "source '{}'; COMP_WORDS=(jurymast {}); COMP_CWORD={}; _jurymast jurymast '{last}' '{before}'; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
             file.display(),
@@ -74,7 +88,11 @@ fn bash_completes_commands_and_their_arguments() {
         );
         let output = Command::new("bash").args(["-c", &script]).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(said.lines().any(|line| line.trim() == due), "{words:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            said.lines().any(|line| line.trim() == due),
+            "{words:?}: {said}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }
 
@@ -87,6 +105,10 @@ fn zsh_and_fish_take_theirs() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), jurymast(&["completions", shell])).unwrap();
         let output = Command::new(shell).arg(check).arg(file.path()).output().unwrap();
-        assert!(output.status.success(), "{shell}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{shell}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }

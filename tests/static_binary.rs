@@ -24,13 +24,30 @@ fn the_static_binary_runs_by_itself() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&built.stdout).into_owned();
-    assert!(built.status.success(), "{said}{}", String::from_utf8_lossy(&built.stderr));
+    assert!(
+        built.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
     let archive = root.join(said.lines().last().unwrap().trim());
     let dir = tempfile::tempdir().unwrap();
-    let unpacked = Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(dir.path()).status().unwrap();
+    let unpacked = Command::new("tar")
+        .arg("-xzf")
+        .arg(&archive)
+        .arg("-C")
+        .arg(dir.path())
+        .status()
+        .unwrap();
     assert!(unpacked.success());
     let folder = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
-    for file in ["README.md", "man/jurymast.1", "completions/jurymast.bash", "jurymast.service", "examples/postgres.yml", "rules/patterns/brokers.yml"] {
+    for file in [
+        "README.md",
+        "man/jurymast.1",
+        "completions/jurymast.bash",
+        "jurymast.service",
+        "examples/postgres.yml",
+        "rules/patterns/brokers.yml",
+    ] {
         assert!(folder.join(file).is_file(), "{file}");
     }
     // Without a path to any library, and without an environment.
