@@ -57,7 +57,6 @@ pub struct Network {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
     /// Not with this program.
-    #[cfg_attr(feature = "onnx", expect(dead_code, reason = "this program can"))]
     #[error(
         "it holds an ONNX network, and this program was built without them: build it with `cargo build --release --features onnx`, or train the model without --network"
     )]

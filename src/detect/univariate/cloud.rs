@@ -53,7 +53,7 @@ pub fn turned(part: f32) -> i16 {
 /// known beforehand is a call, and dearer.
 fn move_back<const N: usize>(axis: &mut [i16; N], at: usize) {
     let before = *axis;
-    let at = at as i16;
+    let at = i16::try_from(at).unwrap_or(i16::MAX);
     for ((place, known), before) in (1_i16..).zip(&mut axis[1..]).zip(&before) {
         *known = if place <= at { *before } else { *known };
     }
