@@ -163,7 +163,7 @@ pub const FAULTS: [Fault; 40] = [
     fault!(false, "clients ask for what is not there (404)", |s| s
         .mode("a", "status-of-work 404")),
     fault!(false, "the standby is ill first, then the active as well", |s| {
-        one_after_the_other(s).await
+        one_after_the_other(s).await;
     }),
     fault!(false, "the watchers stand still for 4 s", |s| watchers_pause(s).await),
 ];

@@ -64,59 +64,59 @@ async fn serve(instance: Arc<Instance>, port: u16) {
 async fn answer(instance: Arc<Instance>, mut stream: TcpStream) {
     let _ = stream.set_nodelay(true);
     let mut buffer = vec![0; 4096];
-    while let Ok(read @ 1..) = stream.read(&mut buffer).await {
-        let request = String::from_utf8_lossy(&buffer[..read]).into_owned();
-        let path = request.split(' ').nth(1).unwrap_or("/").to_owned();
-        let (mode, number) = instance.mode();
-        let metrics = path == "/metrics";
-        let work = !metrics && path != "/healthz";
-        match mode.as_str() {
-            "silent" => {
-                tokio::time::sleep(Duration::from_secs(60)).await;
-                return;
-            }
-            "reset" => return,
-            "garbage" => {
-                let _ = stream.write_all(b"\x00\x01\x02 SSH-2.0-nonsense\r\n\r\n").await;
-                return;
-            }
-            "slow" => tokio::time::sleep(Duration::from_millis(number)).await,
-            "slow-metrics" if metrics => tokio::time::sleep(Duration::from_millis(number)).await,
-            _ => {}
-        }
-        let mut status = match mode.as_str() {
-            "status" => number as u16,
-            "status-but-metrics" if !metrics => number as u16,
-            "status-of-work" if work => number as u16,
-            "no-metrics" if metrics => 404,
-            _ => 200,
-        };
-        let database = status >= 400 || metrics || instance.database_answers().await;
-        if !database {
-            status = 503;
-        }
-        if work {
-            let count = match status {
-                500.. => &instance.bad,
-                400.. => &instance.refused,
-                _ => &instance.good,
-            };
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-        let body = if mode == "garbage-metrics" && metrics {
-            "\u{1}{{{{ nonsense\n".repeat(50)
-        } else if metrics {
-            instance.metrics(&(mode, number)).await
-        } else {
-            instance.name.clone()
-        };
-        let answer = format!(
-            "HTTP/1.1 {status} X\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            body.len()
-        );
-        let _ = stream.write_all(answer.as_bytes()).await;
+    let Ok(read @ 1..) = stream.read(&mut buffer).await else {
         return;
+    };
+    let request = String::from_utf8_lossy(&buffer[..read]).into_owned();
+    let path = request.split(' ').nth(1).unwrap_or("/").to_owned();
+    let (mode, number) = instance.mode();
+    let metrics = path == "/metrics";
+    let work = !metrics && path != "/healthz";
+    match mode.as_str() {
+        "silent" => {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            return;
+        }
+        "reset" => return,
+        "garbage" => {
+            let _ = stream.write_all(b"\x00\x01\x02 SSH-2.0-nonsense\r\n\r\n").await;
+            return;
+        }
+        "slow" => tokio::time::sleep(Duration::from_millis(number)).await,
+        "slow-metrics" if metrics => tokio::time::sleep(Duration::from_millis(number)).await,
+        _ => {}
     }
+    let mut status = match mode.as_str() {
+        "status" => number as u16,
+        "status-but-metrics" if !metrics => number as u16,
+        "status-of-work" if work => number as u16,
+        "no-metrics" if metrics => 404,
+        _ => 200,
+    };
+    let database = status >= 400 || metrics || instance.database_answers().await;
+    if !database {
+        status = 503;
+    }
+    if work {
+        let count = match status {
+            500.. => &instance.bad,
+            400.. => &instance.refused,
+            _ => &instance.good,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+    let body = if mode == "garbage-metrics" && metrics {
+        "\u{1}{{{{ nonsense\n".repeat(50)
+    } else if metrics {
+        instance.metrics(&(mode, number)).await
+    } else {
+        instance.name.clone()
+    };
+    let answer = format!(
+        "HTTP/1.1 {status} X\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let _ = stream.write_all(answer.as_bytes()).await;
 }
 
 impl Instance {

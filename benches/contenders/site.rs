@@ -140,20 +140,28 @@ pub struct Site {
     pub dir: tempfile::TempDir,
     hosts: [u32; 3],
     kids: Vec<(String, Running)>,
+    pulled: Vec<char>,
     pub haproxy_socket: PathBuf,
+}
+
+/// The next one finds all cables plugged in.
+impl Drop for Site {
+    fn drop(&mut self) {
+        for host in &self.pulled {
+            must(&format!("ip link set v-{host} up"));
+        }
+    }
 }
 
 impl Site {
     pub fn start(network: &Network) -> Self {
-        for cable in ["v-a", "v-b", "v-c", "v-w"] {
-            must(&format!("ip link set {cable} up"));
-        }
         let dir = tempfile::tempdir().expect("a folder");
         let mut site = Self {
             haproxy_socket: dir.path().join("haproxy.sock"),
             dir,
             hosts: [network.a.pid(), network.b.pid(), network.c.pid()],
             kids: Vec::new(),
+            pulled: Vec::new(),
         };
         let conf = format!("listener {BROKER} 0.0.0.0\nallow_anonymous true\nset_tcp_nodelay true\n");
         site.write("mosquitto.conf", &conf);
@@ -234,8 +242,9 @@ impl Site {
     }
 
     /// Pulls the cable of a host, or plugs it in again.
-    pub fn cable(&self, host: char, state: &str) {
+    pub fn cable(&mut self, host: char, state: &str) {
         must(&format!("ip link set v-{host} {state}"));
+        self.pulled.push(host);
     }
 
     /// Devices of two lines that speak each second for as long as the task lives.

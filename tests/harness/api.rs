@@ -84,7 +84,7 @@ pub fn merge(into: &mut Value, patch: &Value) {
     }
 }
 
-/// An API server with those objects, by path (`` for any), and controllers that do what they ask for.
+/// An API server with those objects, by path (an empty one stands for any), and controllers that do what they ask for.
 pub fn kubernetes(objects: &[(&str, Value)]) -> Api {
     let mut objects: Vec<(String, Value)> = objects
         .iter()
