@@ -1,8 +1,11 @@
 //! From measurements in memory to a ranking: a system of services with metrics, and the change search over spans.
 //!
-//! `cargo bench --bench diagnose`. Medians of five rounds.
+//! `cargo bench --bench diagnose`. Medians of five rounds. Beside it, on the same cases in the same run, BARO as `baro.py` has it, where python3 and numpy are.
 
+use std::fmt::Write as _;
 use std::hint::black_box;
+use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 use jurymast::diagnose::causal::{Evidence, Link, Measure, Node, Seen, Series, Signal, diagnose};
@@ -26,8 +29,16 @@ fn timed(what: &str, mut run: impl FnMut()) {
     println!("{what}: {:.2} ms", median(times));
 }
 
+/// Rows after the fault of the cases that both are timed on.
+const AFTER: usize = 30;
+
 /// A tree of services, three called by each, with two hours of a value a minute.
 fn system(services: usize) -> Evidence {
+    case(services, services / 2, 3)
+}
+
+/// The same with the fault at one of them.
+fn case(services: usize, culprit: usize, after: usize) -> Evidence {
     let mut evidence = Evidence {
         period_s: 60.0,
         seen: Some(Seen {
@@ -54,14 +65,16 @@ fn system(services: usize) -> Evidence {
             (Measure::Requests, 50.0),
         ] {
             let value = |row: usize| level * (1.0 + 0.05 * ((row * 31 + node * 7) % 13) as f64 / 13.0);
-            let faulty = node == services / 2 && measure != Measure::Requests;
+            let faulty = node == culprit && measure != Measure::Requests;
             evidence.signals.push(Signal {
                 node,
                 measure,
                 name: format!("{measure:?}"),
                 series: Series {
                     before: (0..120).map(value).collect(),
-                    after: (0..3).map(|row| value(row) * if faulty { 4.0 } else { 1.0 }).collect(),
+                    after: (0..after)
+                        .map(|row| value(row + 120) * if faulty { 4.0 } else { 1.0 })
+                        .collect(),
                 },
             });
         }
@@ -101,7 +114,91 @@ fn story(requests: i64) -> Story {
     story
 }
 
+/// The cases as tables for `baro.py`: a column for each node and measure, the row of the fault and the culprit in the file's name.
+fn tables(cases: &[(usize, Evidence)], dir: &Path) -> std::io::Result<()> {
+    for (number, (culprit, evidence)) in cases.iter().enumerate() {
+        let names: Vec<String> = evidence
+            .signals
+            .iter()
+            .map(|signal| format!("service-{}_{}", signal.node, signal.name))
+            .collect();
+        let mut text = names.join(",") + "\n";
+        let rows = evidence
+            .signals
+            .first()
+            .map_or(0, |signal| signal.series.before.len() + AFTER);
+        for row in 0..rows {
+            for (place, signal) in evidence.signals.iter().enumerate() {
+                let series = &signal.series;
+                let value = series
+                    .before
+                    .iter()
+                    .chain(&series.after)
+                    .nth(row)
+                    .copied()
+                    .unwrap_or(f64::NAN);
+                let _ = write!(text, "{}{value}", if place > 0 { "," } else { "" });
+            }
+            text.push('\n');
+        }
+        std::fs::write(dir.join(format!("{number:03}@120@service-{culprit}.csv")), text)?;
+    }
+    Ok(())
+}
+
+/// How many times as long BARO in Python takes.
+fn beside_baro(services: usize) {
+    let cases: Vec<(usize, Evidence)> = (0..8)
+        .map(|number| (1 + number * (services - 1) / 8, number))
+        .map(|(culprit, _)| (culprit, case(services, culprit, AFTER)))
+        .collect();
+    let Ok(dir) = tempfile::tempdir() else { return };
+    if tables(&cases, dir.path()).is_err() {
+        println!("SKIPPED BARO: no temporary folder can be written to");
+        return;
+    }
+    let mut right = 0;
+    let ours = median(
+        (0..ROUNDS)
+            .map(|_| {
+                right = 0;
+                let begun = Instant::now();
+                for (culprit, evidence) in &cases {
+                    let ranking = black_box(diagnose(black_box(evidence)));
+                    right += usize::from(
+                        ranking
+                            .nodes
+                            .first()
+                            .is_some_and(|first| first.node == format!("service-{culprit}")),
+                    );
+                }
+                begun.elapsed().as_secs_f64() * 1e3 / cases.len() as f64
+            })
+            .collect(),
+    );
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/baro.py");
+    let told = Command::new("python3").arg(script).arg(dir.path()).output();
+    let told = told.ok().filter(|told| told.status.success());
+    let Some(told) = told.and_then(|told| serde_json::from_slice::<serde_json::Value>(&told.stdout).ok()) else {
+        println!("SKIPPED BARO: python3 with numpy is not here");
+        return;
+    };
+    let number = |name: &str| told[name].as_f64().unwrap_or(f64::NAN);
+    println!(
+        "{services} services, {} cases: {ours:.3} ms a case ({right} right); BARO in numpy {:.1} ms ({:.0} times), its scorer alone {:.2} ms ({:.1} times, {} right)",
+        cases.len(),
+        number("baro_ms"),
+        number("baro_ms") / ours,
+        number("scorer_ms"),
+        number("scorer_ms") / ours,
+        told["right"],
+    );
+}
+
 fn main() {
+    for services in [12, 40] {
+        beside_baro(services);
+    }
     for services in [10, 50, 200] {
         let evidence = system(services);
         timed(&format!("rank {services} services"), || {

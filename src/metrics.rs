@@ -54,6 +54,15 @@ pub struct ByService {
     pub service: String,
 }
 
+/// By service and how a drill was made.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByDrill {
+    /// The service's name in the config.
+    pub service: String,
+    /// `dry` or `real`.
+    pub kind: &'static str,
+}
+
 /// By how far the learned detectors have come with it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByState {
@@ -103,6 +112,14 @@ pub struct Metrics {
     pub service_away: Family<ByService, Gauge>,
     /// 1 while the service is out of Jurymast's hands and needs a person.
     pub service_needs_person: Family<ByService, Gauge>,
+    /// When the service's latest drill was over, in seconds since 1970.
+    pub drill_time: Family<ByDrill, Gauge<f64, AtomicU64>>,
+    /// 1 if the service's latest drill was good.
+    pub drill_good: Family<ByDrill, Gauge>,
+    /// How long the switch of the service's latest real drill took, from its plan to the proof.
+    pub drill_switch: Family<ByService, Gauge<f64, AtomicU64>>,
+    /// 1 while the service's last drill failed or is too old. To be alerted upon.
+    pub drill_warning: Family<ByService, Gauge>,
     /// Parts of the services that this agent leads, where several agents share them.
     pub leads: Gauge,
     /// Single failures that would hit a service and that a plan made ahead covers. Counted once all plans are made.
@@ -155,6 +172,22 @@ impl Metrics {
             "service_needs_person",
             "1 while the service needs a person",
             self.service_needs_person.clone(),
+        );
+        registry.register(
+            "drill_time_seconds",
+            "When the latest drill was over",
+            self.drill_time.clone(),
+        );
+        registry.register("drill_good", "1 if the latest drill was good", self.drill_good.clone());
+        registry.register(
+            "drill_switch_seconds",
+            "How long the latest real drill took to switch",
+            self.drill_switch.clone(),
+        );
+        registry.register(
+            "drill_warning",
+            "1 while the last drill failed or is too old",
+            self.drill_warning.clone(),
         );
         registry.register(
             "leads",

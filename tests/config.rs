@@ -80,7 +80,10 @@ fn each_mistake_is_told_with_its_place_and_what_was_meant() {
         (
             "detect:",
             "policy: {pairs: [[host-a, ingst-b]]}\ndetect:",
-            &["'ingst-b' is neither an entity nor a service", "did you mean 'ingest-b'?"],
+            &[
+                "'ingst-b' is neither an entity nor a service",
+                "did you mean 'ingest-b'?",
+            ],
         ),
     ];
     let mut unclear = Vec::new();

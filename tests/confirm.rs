@@ -80,4 +80,25 @@ fn what_an_operator_confirms_is_learned_from() {
     .unwrap();
     let checked = jurymast(dir.path(), &["check", "config", "learned.yml"]);
     assert!(checked.status.success(), "{}", told(&checked));
+
+    // More incidents teach what faults look like; that stands in the patterns, and is taken back with them.
+    assert!(learned["classifier"].is_null(), "one incident of a fault is too few");
+    std::fs::write(dir.path().join("twice.jsonl"), lines.repeat(3)).unwrap();
+    let patterns = || std::fs::read_to_string(dir.path().join("models/patterns.yml")).unwrap();
+    assert!(!patterns().contains("resembles:"));
+    let taught = jurymast(dir.path(), &["learn", "twice.jsonl", "--into", "models", "-o", "json"]);
+    let taught: Value = serde_json::from_slice(&taught.stdout).unwrap();
+    assert_eq!(
+        (&taught["classifier"]["incidents"], &taught["classifier"]["faults"]),
+        (&6.into(), &2.into())
+    );
+    assert!(patterns().contains("resembles:"));
+    let checked = jurymast(dir.path(), &["check", "config", "learned.yml"]);
+    assert!(checked.status.success(), "{}", told(&checked));
+    let back = jurymast(dir.path(), &["learn", "--rollback", "--into", "models"]);
+    assert!(
+        back.status.success() && !patterns().contains("resembles:"),
+        "{}",
+        told(&back)
+    );
 }

@@ -179,19 +179,34 @@ fn a_failure_without_a_plan_is_told_before_it_happens_and_taken_back_when_it_is_
 /// Each alone may go to h2, which it likes best; both together find room only if `first` goes to h3.
 #[test]
 fn two_that_fail_together_are_planned_for_where_the_policy_says_so() {
-    let apart = CONFIG.replace("{from: second-1, edge: runs_on, to: h1}", "{from: second-1, edge: runs_on, to: h4}");
-    let apart = apart.replace("    - {name: h3,", "    - {name: h4, kind: host, attributes: {capacity.slots: '1'}}\n    - {name: h3,");
+    let apart = CONFIG.replace(
+        "{from: second-1, edge: runs_on, to: h1}",
+        "{from: second-1, edge: runs_on, to: h4}",
+    );
+    let apart = apart.replace(
+        "    - {name: h3,",
+        "    - {name: h4, kind: host, attributes: {capacity.slots: '1'}}\n    - {name: h3,",
+    );
     let moved = |config: &str| {
         let mut world = World::of(config);
         world.pass(5, &[]);
         let made = world.engine.contingencies();
         world.pass(20, &["first-1", "second-1"]);
-        let moved: Vec<String> = world.effects.start.iter().map(|plan| format!("{} to {}", plan.service, plan.to)).collect();
+        let moved: Vec<String> = world
+            .effects
+            .start
+            .iter()
+            .map(|plan| format!("{} to {}", plan.service, plan.to))
+            .collect();
         (made, moved)
     };
     let (made, alone) = moved(&apart);
     assert!(made.plans.values().all(|plan| plan.kind != FailureKind::Pair));
-    assert_eq!(alone, ["first to first-2"], "whoever comes first takes the only place of the other");
+    assert_eq!(
+        alone,
+        ["first to first-2"],
+        "whoever comes first takes the only place of the other"
+    );
     let (made, mut together) = moved(&format!("{apart}  pairs: [[h1, h4], [first, second]]\n"));
     let pair = made.find("h1 + h4").unwrap();
     assert!(pair.hit == 2 && pair.is_full(), "{pair:#?}");

@@ -52,7 +52,9 @@ struct Run {
 impl Run {
     fn of(name: &str, text: &str) -> Self {
         let first = text.lines().next().unwrap_or_default();
-        let stated = first.strip_prefix("<!-- run:").and_then(|rest| rest.strip_suffix("-->"));
+        let stated = first
+            .strip_prefix("<!-- run:")
+            .and_then(|rest| rest.strip_suffix("-->"));
         let stated = stated.unwrap_or_else(|| panic!("{name}: its first line does not say how it is run"));
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
         let mut run = Self::default();
@@ -97,7 +99,14 @@ fn follow(name: &str) {
     let text = text(name);
     let run = Run::of(name, &text);
     let programs = ["bash".to_owned()].into_iter().chain(run.programs);
-    if skipped(name, &programs.collect::<Vec<_>>().iter().map(String::as_str).collect::<Vec<_>>()) {
+    if skipped(
+        name,
+        &programs
+            .collect::<Vec<_>>()
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>(),
+    ) {
         return;
     }
     let (commands, answers) = page(&text);
@@ -213,9 +222,18 @@ fn no_link_is_dead() {
                 continue;
             }
             let (file, heading) = link.split_once('#').unwrap_or((link, ""));
-            let to = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            let to = if file.is_empty() {
+                path.clone()
+            } else {
+                path.parent().unwrap().join(file)
+            };
             let there = match std::fs::read_to_string(&to) {
-                Ok(text) => heading.is_empty() || text.lines().any(|line| line.starts_with('#') && anchor(line) == heading),
+                Ok(text) => {
+                    heading.is_empty()
+                        || text
+                            .lines()
+                            .any(|line| line.starts_with('#') && anchor(line) == heading)
+                }
                 // A folder, or a picture.
                 Err(_) => to.exists(),
             };
@@ -230,6 +248,8 @@ fn no_link_is_dead() {
 /// As GitHub makes them.
 fn anchor(heading: &str) -> String {
     let text = heading.trim_start_matches('#').trim().to_lowercase();
-    let kept = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    let kept = text
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }

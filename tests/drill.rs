@@ -1,12 +1,16 @@
-//! `jurymast drill` looks at all that a move needs and changes nothing; `jurymast audit verify` finds what somebody has changed.
+//! `jurymast drill` looks at all that a move needs and changes nothing, or has the agent move the service and bring it back; `jurymast audit verify` finds what somebody has changed.
 
 mod harness;
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use harness::free_port;
+use harness::{Server, find, free_port, get, skipped, wait, wait_up_to};
 use jurymast::act::Journal;
 use jurymast::act::journal::Record;
 use jurymast::model::Timestamp;
@@ -93,4 +97,197 @@ fn a_changed_line_is_found() {
     assert!(code == 1 && text.contains("line 3"), "{text}");
     let (code, _) = jurymast(dir.path(), &["audit", "verify", "--data-dir", "elsewhere"]);
     assert_eq!(code, 2);
+}
+
+/// Answers its name.
+fn instance(name: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                if let Ok(1..) = stream.read(&mut buffer) {
+                    let text = format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\n{name}");
+                    let _ = stream.write_all(text.as_bytes());
+                }
+            });
+        }
+    });
+    port
+}
+
+/// A service behind a real `HAProxy`.
+struct World {
+    dir: tempfile::TempDir,
+    front: u16,
+    api: u16,
+    _haproxy: Server,
+}
+
+impl World {
+    fn start(drills: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b, front, api) = (instance("a"), instance("b"), free_port(), free_port());
+        let socket = dir.path().join("haproxy.sock").display().to_string();
+        let haproxy = format!(
+            "global\n stats socket {socket} level admin\ndefaults\n mode http\n timeout client 5s\n timeout server 5s\n timeout connect 1s\nfrontend f\n bind 127.0.0.1:{front}\n default_backend be\nbackend be\n server a 127.0.0.1:{a}\n server b 127.0.0.1:{b} disabled\n"
+        );
+        std::fs::write(dir.path().join("haproxy.cfg"), haproxy).unwrap();
+        std::fs::write(dir.path().join("token"), "s3cret\n").unwrap();
+        let config = format!(
+            "api: {{listen: '127.0.0.1:{api}', token_file: token}}\n\
+             topology: {{entities: [{{name: a, kind: service, attributes: {{address: '127.0.0.1:{a}'}}}}, {{name: b, kind: service, attributes: {{address: '127.0.0.1:{b}'}}}}]}}\n\
+             services:\n  - {{name: web, active: a, standbys: [{{entity: b}}], single_writer: true, rto: 30s, playbook: haproxy-switch, vars: {{socket: '{socket}', backend: be}}, probe: {{uses: http, with: {{url: 'http://{{address}}/'}}, interval: 200ms}}}}\n\
+             drills: [{drills}]\n"
+        );
+        std::fs::write(dir.path().join("jurymast.yml"), config).unwrap();
+        let haproxy = Server::start(dir.path(), &find("haproxy").unwrap(), &["-db", "-f", "haproxy.cfg"]);
+        wait("the front serves", || get(front, "/").as_deref() == Some("a"));
+        Self {
+            dir,
+            front,
+            api,
+            _haproxy: haproxy,
+        }
+    }
+
+    fn agent(&self) -> Server {
+        let binary = Path::new(env!("CARGO_BIN_EXE_jurymast"));
+        let agent = Server::start(self.dir.path(), binary, &["run"]);
+        wait("the agent has looked at both", || {
+            get(self.api, "/api/status").is_some_and(|status| status.matches("\"health\":\"good\"").count() >= 2)
+        });
+        agent
+    }
+
+    fn real(&self, arguments: &[&str]) -> (i32, String) {
+        let url = format!("http://127.0.0.1:{}", self.api);
+        let fixed = ["drill", "--real", "--service", "web", "--stay", "1s", "--url", &url];
+        jurymast(
+            self.dir.path(),
+            &[&fixed[..], &["--token-file", "token"], arguments].concat(),
+        )
+    }
+}
+
+#[test]
+fn a_real_drill_moves_the_service_and_brings_it_back() {
+    if skipped("a real drill", &["haproxy"]) {
+        return;
+    }
+    let world = World::start("");
+    let agent = world.agent();
+    let (code, text) = world.real(&[]);
+    assert!(code == 1 && text.contains("outside of a maintenance window"), "{text}");
+    assert_eq!(get(world.front, "/").as_deref(), Some("a"));
+    // Whatever the front says while it goes on: always a or b.
+    let front = world.front;
+    let over = Arc::new(AtomicBool::new(false));
+    let client = std::thread::spawn({
+        let over = Arc::clone(&over);
+        move || {
+            let mut heard = Vec::new();
+            while !over.load(Ordering::SeqCst) {
+                heard.push(get(front, "/").unwrap_or_default());
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            heard.dedup();
+            heard
+        }
+    });
+    let (code, text) = world.real(&["--yes", "--junit", "drill.xml"]);
+    over.store(true, Ordering::SeqCst);
+    assert_eq!(code, 0, "{text}");
+    assert!(
+        text.contains("it moves to b and serves")
+            && text.contains("it comes back to a and serves")
+            && text.contains("RTO"),
+        "{text}"
+    );
+    let mut heard = client.join().unwrap();
+    heard.retain(|name| !name.is_empty());
+    heard.dedup();
+    assert_eq!(heard, ["a", "b", "a"]);
+    let report = std::fs::read_to_string(world.dir.path().join("drill.xml")).unwrap();
+    assert!(
+        report.contains("<testsuite name=\"web\" tests=\"3\" failures=\"0\""),
+        "{report}"
+    );
+    let metrics = get(world.api, "/metrics").unwrap();
+    assert!(
+        metrics.contains("jurymast_drill_good{service=\"web\",kind=\"real\"} 1"),
+        "{metrics}"
+    );
+    // Its history outlives the agent.
+    assert!(agent.terminate());
+    let (code, text) = jurymast(world.dir.path(), &["drill", "--history"]);
+    assert!(code == 0 && text.contains("web (real): 1 drills, 1 good"), "{text}");
+    let _agent = world.agent();
+    wait("the new agent knows of it", || {
+        get(world.api, "/api/drills").is_some_and(|drills| drills.contains("\"kind\":\"real\""))
+    });
+    let (code, text) = world.real(&["--yes", "-o", "json"]);
+    assert_eq!(code, 0, "{text}");
+    let (_, text) = jurymast(world.dir.path(), &["drill", "--history", "-o", "json"]);
+    let history: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(history["drills"].as_array().unwrap().len(), 2);
+    assert!(history["trends"][0]["median_s"].as_f64().is_some(), "{text}");
+}
+
+#[test]
+fn an_agent_that_is_killed_in_mid_drill_brings_the_service_back_when_it_starts_anew() {
+    if skipped("a real drill", &["haproxy"]) {
+        return;
+    }
+    let world = World::start("");
+    let agent = world.agent();
+    let body = "{\"yes\": true, \"stay\": \"3s\"}";
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", world.api)).unwrap();
+    write!(
+        stream,
+        "POST /api/services/web/drill HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer s3cret\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("\"asked\""), "{answer}");
+    wait("it is on the standby", || {
+        get(world.front, "/").as_deref() == Some("b")
+            && get(world.api, "/api/drills").is_some_and(|drills| drills.contains("\"outcome\":\"done\""))
+    });
+    // SIGKILL.
+    drop(agent);
+    let _agent = world.agent();
+    wait("it is brought back", || get(world.front, "/").as_deref() == Some("a"));
+    wait("the drill is over and was good", || {
+        let drills: serde_json::Value =
+            serde_json::from_str(&get(world.api, "/api/drills").unwrap_or_default()).unwrap_or_default();
+        let last = &drills["history"][0];
+        last["legs"].as_array().is_some_and(|legs| legs.len() == 2) && last["problems"] == serde_json::json!([])
+    });
+}
+
+#[test]
+fn a_dry_drill_that_is_due_is_made_by_the_agent() {
+    if skipped("a scheduled drill", &["haproxy"]) {
+        return;
+    }
+    let world = World::start("{service: web, cron: '* * * * *'}");
+    let _agent = world.agent();
+    assert!(
+        get(world.api, "/metrics")
+            .unwrap()
+            .contains("jurymast_drill_warning{service=\"web\"} ")
+    );
+    // At the latest when the next minute begins.
+    wait_up_to(Duration::from_secs(90), "it was made", || {
+        get(world.api, "/api/drills").is_some_and(|drills| drills.contains("\"kind\":\"dry\""))
+    });
+    wait("nothing is wrong any more", || {
+        get(world.api, "/metrics")
+            .unwrap()
+            .contains("jurymast_drill_warning{service=\"web\"} 0")
+    });
 }

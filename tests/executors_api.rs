@@ -28,7 +28,10 @@ async fn kubernetes_keeps_the_token_in_the_object_that_is_changed() {
     deeds.refused("kubernetes", &scale("1"), (2, 9), "3.1").await;
     deeds.done("kubernetes", &scale("1"), (3, 2)).await;
 
-    let api = kubernetes(&[("", json!({"metadata": meta, "spec": {"selector": {"app": "ingest", "instance": "a"}}}))]);
+    let api = kubernetes(&[(
+        "",
+        json!({"metadata": meta, "spec": {"selector": {"app": "ingest", "instance": "a"}}}),
+    )]);
     let select = json!({"do": "select", "api": {"url": api.url}, "name": "ingest", "selector": {"instance": "b"}});
     deeds.done("kubernetes", &select, (3, 1)).await;
     assert_eq!(api.asked("PATCH")[0].0, "/api/v1/namespaces/default/services/ingest");

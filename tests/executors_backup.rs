@@ -231,7 +231,9 @@ async fn a_cold_standby_is_restored_by_borg_and_gets_the_traffic() {
         "python3 -m http.server {b} --bind 127.0.0.1 --directory {} </dev/null >/dev/null 2>&1 & echo $! > $state",
         repository.path("restored")
     );
-    let script = format!("case $1 in do) {serve};; undo) kill $(cat $state);; observe) kill -0 $(cat $state 2>/dev/null) 2>/dev/null || exit 1;; esac");
+    let script = format!(
+        "case $1 in do) {serve};; undo) kill $(cat $state);; observe) kill -0 $(cat $state 2>/dev/null) 2>/dev/null || exit 1;; esac"
+    );
     let start = stand_in(repository.dir.path(), "start", &script);
     let service = format!(
         "{{name: app, active: a, standbys: [{{entity: b, class: cold}}], playbook: borg-restore, probe: {{uses: tcp}}, vars: {{socket: '{}', backend: be, \
@@ -245,10 +247,16 @@ async fn a_cold_standby_is_restored_by_borg_and_gets_the_traffic() {
         let data = repository.path(data);
         format!("{{name: {name}, kind: service, attributes: {{address: '127.0.0.1:{port}', data_dir: '{data}'}}}}")
     });
-    let played = Play::new(repository.dir.path(), &service, &entities).play(Failover, "a", "b").await;
+    let played = Play::new(repository.dir.path(), &service, &entities)
+        .play(Failover, "a", "b")
+        .await;
     let served = get(front.port, "/says");
     let pid = std::fs::read_to_string(repository.path("start.state")).unwrap();
     let _ = Command::new("kill").arg(pid.trim()).status();
     played.all_done("b");
-    assert_eq!(served.as_deref(), Some("2"), "the newest that a test restore has proven");
+    assert_eq!(
+        served.as_deref(),
+        Some("2"),
+        "the newest that a test restore has proven"
+    );
 }

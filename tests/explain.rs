@@ -55,6 +55,7 @@ const HEAD: &str = "# What `explain` says\n\n\
     | `>` | the way along the graph from its place to what it explains |\n\
     | *without a part of it* | what would be thought had that part of the evidence not been seen: the causes are weighed anew without it |\n\
     | *what would settle it* | the look after which, on average, least doubt is left, with what each answer would mean |\n\
+    | *statistical ranking* | where no pattern explains it well: who may be at the root, by signals, onsets and the graph alone. It names a place and no fault, so nothing is moved for it |\n\
     | *expected costs* | of each remedy, over all causes that may be meant, in the unit of `policy.costs` (by default minutes of downtime) |\n\n\
     Written from `datasets/` by `UPDATE_DOCS=1 cargo test --test explain`.\n";
 

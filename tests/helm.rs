@@ -27,11 +27,15 @@ fn value(json: &Json) -> Value {
     match json {
         Json::Null => Value::Nil,
         Json::Bool(yes) => Value::Bool(*yes),
-        Json::Number(number) => number.as_i64().map_or(Value::Float(number.as_f64().unwrap()), Value::Int),
+        Json::Number(number) => number
+            .as_i64()
+            .map_or(Value::Float(number.as_f64().unwrap()), Value::Int),
         Json::String(text) => Value::String(text.as_str().into()),
         Json::Array(list) => Value::List(list.iter().map(value).collect()),
         Json::Object(map) => Value::Map(Arc::new(
-            map.iter().map(|(name, it)| (Arc::from(name.as_str()), value(it))).collect(),
+            map.iter()
+                .map(|(name, it)| (Arc::from(name.as_str()), value(it)))
+                .collect(),
         )),
     }
 }
@@ -75,7 +79,12 @@ fn functions(all: &Arc<str>) -> FuncMap {
         "nindent".into(),
         Arc::new(|a| {
             let by = " ".repeat(usize::try_from(a[0].as_int().unwrap()).unwrap());
-            said(text(a.get(1)).lines().map(|line| format!("\n{by}{line}")).collect::<String>())
+            said(
+                text(a.get(1))
+                    .lines()
+                    .map(|line| format!("\n{by}{line}"))
+                    .collect::<String>(),
+            )
         }),
     );
     map.insert(
@@ -87,14 +96,22 @@ fn functions(all: &Arc<str>) -> FuncMap {
     );
     map.insert(
         "default".into(),
-        Arc::new(|a| Ok(if a.get(1).is_some_and(Value::is_truthy) { a[1].clone() } else { a[0].clone() })),
+        Arc::new(|a| {
+            Ok(if a.get(1).is_some_and(Value::is_truthy) {
+                a[1].clone()
+            } else {
+                a[0].clone()
+            })
+        }),
     );
     map
 }
 
 fn render(all: &Arc<str>, name: &str, data: &Value) -> String {
     let template = Template::new("all").funcs(functions(all)).parse(all).unwrap();
-    template.execute_template_to_string(name, data).unwrap_or_else(|error| panic!("{name}: {error}"))
+    template
+        .execute_template_to_string(name, data)
+        .unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 /// Every document of the chart with these values in place of its own, by kind and name.
@@ -110,7 +127,10 @@ fn rendered(values: &Json) -> BTreeMap<(String, String), Json> {
     let mut all = read("templates/_helpers.tpl");
     let files = ["config.yaml", "rights.yaml", "single.yaml", "NOTES.txt"];
     for file in files {
-        all += &format!("{{{{ define \"{file}\" }}}}{}{{{{ end }}}}", read(&format!("templates/{file}")));
+        all += &format!(
+            "{{{{ define \"{file}\" }}}}{}{{{{ end }}}}",
+            read(&format!("templates/{file}"))
+        );
     }
     // A pod of somebody else's, with the sidecar in it.
     all += "{{ define \"app\" }}kind: Pod\nmetadata: {name: app}\nspec:\n  containers:\n    - {name: app, image: app}\n    {{- include \"jurymast.container\" . | nindent 4 }}\n  volumes:\n    {{- include \"jurymast.volumes\" . | nindent 4 }}\n{{ end }}";
@@ -122,13 +142,25 @@ fn rendered(values: &Json) -> BTreeMap<(String, String), Json> {
             if document.is_null() {
                 continue;
             }
-            let word = |at: &str| document.pointer(at).and_then(Json::as_str).unwrap_or_default().to_owned();
+            let word = |at: &str| {
+                document
+                    .pointer(at)
+                    .and_then(Json::as_str)
+                    .unwrap_or_default()
+                    .to_owned()
+            };
             let key = (word("/kind"), word("/metadata/name"));
             assert!(!key.0.is_empty() && !key.1.is_empty(), "{file}: {text}");
             assert!(found.insert(key, document).is_none(), "{file}: twice: {text}");
         }
     }
-    assert!(render(&all, "NOTES.txt", &value(&data)).contains(if data["Values"]["mode"] == "single" { "port-forward" } else { "Put the container" }));
+    assert!(
+        render(&all, "NOTES.txt", &value(&data)).contains(if data["Values"]["mode"] == "single" {
+            "port-forward"
+        } else {
+            "Put the container"
+        })
+    );
     found
 }
 
@@ -146,7 +178,15 @@ fn alone_it_is_one_pod_with_a_volume_and_a_config_that_the_agent_takes() {
     let documents = rendered(&json!({}));
     assert_eq!(
         kinds(&documents),
-        ["ConfigMap", "Pod", "Role", "RoleBinding", "Service", "ServiceAccount", "StatefulSet"]
+        [
+            "ConfigMap",
+            "Pod",
+            "Role",
+            "RoleBinding",
+            "Service",
+            "ServiceAccount",
+            "StatefulSet"
+        ]
     );
     let set = of(&documents, "StatefulSet");
     assert_eq!(set["spec"]["replicas"], 1);
@@ -157,33 +197,60 @@ fn alone_it_is_one_pod_with_a_volume_and_a_config_that_the_agent_takes() {
     assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
     // Each mount has its volume, and each volume is of something that the chart brings or that the user was told to bring.
     let claimed = set["spec"]["volumeClaimTemplates"][0]["metadata"]["name"].clone();
-    let mut volumes: Vec<&Json> = pod["volumes"].as_array().unwrap().iter().map(|volume| &volume["name"]).collect();
+    let mut volumes: Vec<&Json> = pod["volumes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|volume| &volume["name"])
+        .collect();
     volumes.push(&claimed);
     for mount in container["volumeMounts"].as_array().unwrap() {
         assert!(volumes.contains(&&mount["name"]), "{mount}");
     }
-    assert_eq!(pod["volumes"][0]["configMap"]["name"], of(&documents, "ConfigMap")["metadata"]["name"]);
-    assert_eq!(pod["serviceAccountName"], of(&documents, "ServiceAccount")["metadata"]["name"]);
+    assert_eq!(
+        pod["volumes"][0]["configMap"]["name"],
+        of(&documents, "ConfigMap")["metadata"]["name"]
+    );
+    assert_eq!(
+        pod["serviceAccountName"],
+        of(&documents, "ServiceAccount")["metadata"]["name"]
+    );
     let selector = &set["spec"]["selector"]["matchLabels"];
     for (name, it) in selector.as_object().unwrap() {
         assert_eq!(&set["spec"]["template"]["metadata"]["labels"][name], it);
         assert_eq!(&of(&documents, "Service")["spec"]["selector"][name], it);
     }
-    assert_eq!(of(&documents, "Service")["spec"]["ports"][0]["targetPort"], container["ports"][0]["name"]);
+    assert_eq!(
+        of(&documents, "Service")["spec"]["ports"][0]["targetPort"],
+        container["ports"][0]["name"]
+    );
 
     let dir = tempfile::tempdir().unwrap();
     let (token, file) = (dir.path().join("token"), dir.path().join("jurymast.yml"));
     std::fs::write(&token, "a token that is long enough\n").unwrap();
     let config = of(&documents, "ConfigMap")["data"]["jurymast.yml"].as_str().unwrap();
-    std::fs::write(&file, config.replace("/run/secrets/jurymast/token", &token.display().to_string())).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_jurymast")).args(["check", "config"]).arg(&file).output().unwrap();
+    std::fs::write(
+        &file,
+        config.replace("/run/secrets/jurymast/token", &token.display().to_string()),
+    )
+    .unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_jurymast"))
+        .args(["check", "config"])
+        .arg(&file)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
 #[test]
 fn as_a_sidecar_it_brings_no_pod_of_its_own() {
-    let documents = rendered(&json!({"mode": "sidecar", "observeOnly": true, "image": {"repository": "registry/jurymast", "tag": "7", "pullPolicy": "Always"}}));
-    assert_eq!(kinds(&documents), ["ConfigMap", "Pod", "Role", "RoleBinding", "ServiceAccount"]);
+    let documents = rendered(
+        &json!({"mode": "sidecar", "observeOnly": true, "image": {"repository": "registry/jurymast", "tag": "7", "pullPolicy": "Always"}}),
+    );
+    assert_eq!(
+        kinds(&documents),
+        ["ConfigMap", "Pod", "Role", "RoleBinding", "ServiceAccount"]
+    );
     let pod = of(&documents, "Pod");
     let (app, sidecar) = (&pod["spec"]["containers"][0], &pod["spec"]["containers"][1]);
     assert_eq!((&app["name"], &sidecar["name"]), (&json!("app"), &json!("jurymast")));
@@ -199,15 +266,27 @@ fn every_switch_of_the_values_does_something() {
     let cordon = rendered(&json!({"rbac": {"create": true, "cordon": true}}));
     assert!(kinds(&cordon).contains(&"ClusterRoleBinding"));
     let closed = rendered(&json!({"networkPolicy": {"enabled": true, "from": [{"podSelector": {}}]}}));
-    assert_eq!(of(&closed, "NetworkPolicy")["spec"]["ingress"][0]["from"][0], json!({"podSelector": {}}));
-    let stored = rendered(&json!({"persistence": {"size": "5Gi", "storageClass": "fast", "accessMode": "ReadWriteOnce"}}));
+    assert_eq!(
+        of(&closed, "NetworkPolicy")["spec"]["ingress"][0]["from"][0],
+        json!({"podSelector": {}})
+    );
+    let stored =
+        rendered(&json!({"persistence": {"size": "5Gi", "storageClass": "fast", "accessMode": "ReadWriteOnce"}}));
     let claim = &of(&stored, "StatefulSet")["spec"]["volumeClaimTemplates"][0]["spec"];
-    assert_eq!((&claim["storageClassName"], &claim["accessModes"][0]), (&json!("fast"), &json!("ReadWriteOnce")));
+    assert_eq!(
+        (&claim["storageClassName"], &claim["accessModes"][0]),
+        (&json!("fast"), &json!("ReadWriteOnce"))
+    );
     assert_eq!(claim["resources"]["requests"]["storage"], "5Gi");
     // Nothing that the values name is left unused.
-    let all = ["_helpers.tpl", "config.yaml", "rights.yaml", "single.yaml", "NOTES.txt"].map(|file| read(&format!("templates/{file}"))).concat();
+    let all = ["_helpers.tpl", "config.yaml", "rights.yaml", "single.yaml", "NOTES.txt"]
+        .map(|file| read(&format!("templates/{file}")))
+        .concat();
     for name in yaml(&read("values.yaml")).as_object().unwrap().keys() {
-        assert!(all.contains(&format!(".Values.{name}")), "values.yaml: {name} does nothing");
+        assert!(
+            all.contains(&format!(".Values.{name}")),
+            "values.yaml: {name} does nothing"
+        );
     }
 }
 
@@ -217,7 +296,11 @@ fn helm_itself_takes_it() {
         return;
     }
     for arguments in [vec!["lint"], vec!["template", "plant"]] {
-        let output = Command::new(harness::find("helm").unwrap()).args(arguments).arg(chart()).output().unwrap();
+        let output = Command::new(harness::find("helm").unwrap())
+            .args(arguments)
+            .arg(chart())
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 }

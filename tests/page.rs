@@ -1,9 +1,9 @@
 //! The page in a real browser: a fault of the demo seen from beginning to end, a move approved by the keyboard alone, large and empty plants, the
 //! report of a replay. `PAGE_PICTURES=FOLDER` keeps pictures of what was seen.
 
-mod harness;
 #[path = "harness/chromium.rs"]
 mod chromium;
+mod harness;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -43,7 +43,10 @@ fn fits(browser: &mut Browser) {
         browser.window(width, height, false);
         browser.until(&format!("innerWidth === {width}"));
         let wide = browser.value("document.documentElement.scrollWidth");
-        assert!(wide.as_u64() <= Some(u64::from(width)), "{wide} px wide in a window of {width}");
+        assert!(
+            wide.as_u64() <= Some(u64::from(width)),
+            "{wide} px wide in a window of {width}"
+        );
     }
     browser.window(1440, 1000, false);
 }
@@ -87,7 +90,10 @@ fn a_fault_of_the_demo_is_seen_from_beginning_to_end() {
     browser.until("document.querySelector('[aria-label=\"incident 1\"]')");
     let states = browser.value("[...document.querySelectorAll('#moves .steps li')].map((li) => li.className)");
     let states: Vec<&str> = states.as_array().unwrap().iter().filter_map(Value::as_str).collect();
-    assert!(states.len() > 2 && states.iter().all(|state| *state == "done"), "{states:?}");
+    assert!(
+        states.len() > 2 && states.iter().all(|state| *state == "done"),
+        "{states:?}"
+    );
     pictures(&mut browser, "demo");
     fits(&mut browser);
     browser.is_content_with(&origin);
@@ -157,7 +163,11 @@ impl Asking {
             service("web"),
             service("mail"),
         );
-        for (file, text) in [("haproxy.cfg", haproxy.as_str()), ("jurymast.yml", &config), ("token", TOKEN)] {
+        for (file, text) in [
+            ("haproxy.cfg", haproxy.as_str()),
+            ("jurymast.yml", &config),
+            ("token", TOKEN),
+        ] {
             std::fs::write(dir.path().join(file), text).unwrap();
         }
         let balancer = Server::start(dir.path(), &find("haproxy").unwrap(), &["-db", "-f", "haproxy.cfg"]);
@@ -214,7 +224,10 @@ fn a_person_decides_with_the_keyboard_alone() {
     // The focus stays where it is while the page goes on, and a way out does nothing.
     browser.tab_to("yes, move it");
     let before = browser.text("#facts");
-    browser.until(&format!("document.querySelector('#facts').innerText !== {}", json!(before)));
+    browser.until(&format!(
+        "document.querySelector('#facts').innerText !== {}",
+        json!(before)
+    ));
     browser.tab_to("yes, move it");
     browser.press("Enter");
     browser.until("document.querySelector('#order').open");
@@ -299,10 +312,22 @@ fn stand_in(answer: Arc<Mutex<(u16, String)>>) -> String {
                 }
                 "/api/drill" => (200, "application/json", "null".into()),
                 api if api.starts_with("/api/") => (200, "application/json", "{}".into()),
-                "/" => (200, "text/html", std::fs::read_to_string(files.join("index.html")).unwrap()),
+                "/" => (
+                    200,
+                    "text/html",
+                    std::fs::read_to_string(files.join("index.html")).unwrap(),
+                ),
                 file => {
-                    let kind = if file.ends_with("css") { "text/css" } else { "text/javascript" };
-                    (200, kind, std::fs::read_to_string(files.join(&file[1..])).unwrap_or_default())
+                    let kind = if file.ends_with("css") {
+                        "text/css"
+                    } else {
+                        "text/javascript"
+                    };
+                    (
+                        200,
+                        kind,
+                        std::fs::read_to_string(files.join(&file[1..])).unwrap_or_default(),
+                    )
                 }
             };
             let head = format!(
@@ -329,7 +354,8 @@ fn empty() -> Value {
 /// 500 entities, 200 incidents, names without a place to break.
 fn large() -> Value {
     let mut status = empty();
-    let long = "a-very-long-name-of-a-device-that-somebody-has-made-of-its-serial-number-0123456789-and-its-place-in-hall-7";
+    let long =
+        "a-very-long-name-of-a-device-that-somebody-has-made-of-its-serial-number-0123456789-and-its-place-in-hall-7";
     let mut entities: Vec<Value> = (0..480)
         .map(|n| {
             let health = ["bad", "noted", "unknown", "good", "good", "good"][n % 6];
@@ -440,7 +466,10 @@ fn every_text_can_be_read_and_every_part_has_its_name() {
     // What has the focus is seen to have it.
     browser.press("Tab");
     browser.tab_to("hold everything");
-    assert_eq!(browser.value("getComputedStyle(document.activeElement).outlineStyle"), json!("solid"));
+    assert_eq!(
+        browser.value("getComputedStyle(document.activeElement).outlineStyle"),
+        json!("solid")
+    );
     browser.is_content_with(&origin);
 }
 

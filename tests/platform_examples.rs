@@ -16,11 +16,16 @@ const PLATFORMS: [(&str, &str, &str); 4] = [
 ];
 
 fn folder(platform: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/examples").join(platform)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("deploy/examples")
+        .join(platform)
 }
 
 fn jurymast(arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_jurymast")).args(arguments).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_jurymast"))
+        .args(arguments)
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (output.status.success(), said)
 }
@@ -44,7 +49,16 @@ fn what_each_platform_says_is_read_and_what_breaks_is_found() {
             from.join("messages.jsonl"),
             from.join("jurymast.yml"),
         );
-        let arguments = ["import", messages.to_str().unwrap(), "-c", config.to_str().unwrap(), "--out", out, "-o", "json"];
+        let arguments = [
+            "import",
+            messages.to_str().unwrap(),
+            "-c",
+            config.to_str().unwrap(),
+            "--out",
+            out,
+            "-o",
+            "json",
+        ];
         let (good, said) = jurymast(&arguments);
         assert!(good, "{platform}: {said}");
         let told: Value = serde_json::from_str(&said).unwrap();

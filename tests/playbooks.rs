@@ -90,7 +90,8 @@ async fn scripts_of_ones_own() {
     std::fs::write(&start, "#!/bin/sh\nexit 1\n").unwrap();
     let played = play.play(Failover, "b", "a").await;
     assert!(
-        matches!(played.outcome, jurymast::model::plan::Outcome::Compensated { .. }) || matches!(played.outcome, jurymast::model::plan::Outcome::HandedOver { .. }),
+        matches!(played.outcome, jurymast::model::plan::Outcome::Compensated { .. })
+            || matches!(played.outcome, jurymast::model::plan::Outcome::HandedOver { .. }),
         "{played:#?}"
     );
 }
@@ -113,11 +114,20 @@ async fn roles_told_by_a_real_broker() {
     play.play(Failover, "a", "b").await.all_done("b");
     let retained = |topic: &str| {
         let port = port.to_string();
-        let ran = Command::new("mosquitto_sub").args(["-p", &port, "-t", topic, "-C", "1", "-W", "5"]).output().unwrap();
+        let ran = Command::new("mosquitto_sub")
+            .args(["-p", &port, "-t", topic, "-C", "1", "-W", "5"])
+            .output()
+            .unwrap();
         serde_json::from_slice::<serde_json::Value>(&ran.stdout).unwrap()
     };
-    assert_eq!(retained("plant/role/a"), json!({"role": "standby", "epoch": 1, "seq": 1}));
-    assert_eq!(retained("plant/role/b"), json!({"role": "active", "epoch": 1, "seq": 1}));
+    assert_eq!(
+        retained("plant/role/a"),
+        json!({"role": "standby", "epoch": 1, "seq": 1})
+    );
+    assert_eq!(
+        retained("plant/role/b"),
+        json!({"role": "active", "epoch": 1, "seq": 1})
+    );
     assert_eq!(retained("plant/role"), json!({"active": "b", "epoch": 1, "seq": 1}));
 }
 
@@ -146,10 +156,17 @@ esac";
     let mut play = Play::new(dir.path(), &service, &entities);
     play.play(Failover, "a", "b").await.all_done("b");
     let told = calls(dir.path());
-    let order: Vec<&String> = told.iter().filter(|call| !call.starts_with("show") && !call.starts_with("is-active")).collect();
+    let order: Vec<&String> = told
+        .iter()
+        .filter(|call| !call.starts_with("show") && !call.starts_with("is-active"))
+        .collect();
     assert_eq!(
         order,
-        ["mask --runtime --now app.service", "unmask --runtime app.service", "start app.service"],
+        [
+            "mask --runtime --now app.service",
+            "unmask --runtime app.service",
+            "start app.service"
+        ],
         "stopped for good before the other one starts"
     );
     play.play(Failback, "b", "a").await.all_done("a");
@@ -163,7 +180,9 @@ async fn a_resource_that_pacemaker_owns() {
     }
     let dir = tempfile::tempdir().unwrap();
     let online = |id: u8, name: &str, inside: &str| {
-        format!("<node_state id=\"{id}\" uname=\"{name}\" in_ccm=\"true\" crmd=\"online\" join=\"member\" expected=\"member\">{inside}</node_state>")
+        format!(
+            "<node_state id=\"{id}\" uname=\"{name}\" in_ccm=\"true\" crmd=\"online\" join=\"member\" expected=\"member\">{inside}</node_state>"
+        )
     };
     let runs = "<lrm id=\"1\"><lrm_resources><lrm_resource id=\"vip\" class=\"ocf\" provider=\"heartbeat\" type=\"Dummy\"><lrm_rsc_op id=\"vip_last_0\" \
         operation=\"start\" operation_key=\"vip_start_0\" crm-debug-origin=\"x\" crm_feature_set=\"3.16.0\" transition-key=\"1:1:0:x\" \
@@ -193,7 +212,10 @@ async fn a_resource_that_pacemaker_owns() {
     play.play(Failover, "a", "b").await.all_done("b");
     let asked = std::fs::read_to_string(dir.path().join("cib-a")).unwrap();
     assert!(asked.contains("cli-prefer-vip"), "Pacemaker was asked");
-    assert!(calls(dir.path()).iter().any(|call| call.contains("--clear")), "and left alone again");
+    assert!(
+        calls(dir.path()).iter().any(|call| call.contains("--clear")),
+        "and left alone again"
+    );
 }
 
 /// Recorded contract: an API server with the objects of two workloads and a Service.
@@ -223,8 +245,16 @@ async fn workloads_behind_a_selector() {
     let entities = [("a", a), ("b", b)].map(|(name, port)| entity(name, &format!("address: '127.0.0.1:{port}'")));
     let mut play = Play::new(dir.path(), &service, &entities);
     play.play(Failover, "a", "b").await.all_done("b");
-    let patches: Vec<String> = api.asked("PATCH").iter().map(|(path, _)| path.rsplit('/').next().unwrap().to_owned()).collect();
-    assert_eq!(patches, ["a", "b", "app"], "down to nothing, up, and only then selected");
+    let patches: Vec<String> = api
+        .asked("PATCH")
+        .iter()
+        .map(|(path, _)| path.rsplit('/').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        patches,
+        ["a", "b", "app"],
+        "down to nothing, up, and only then selected"
+    );
     let selector = &api.asked("PATCH")[2].1["spec"]["selector"];
     assert_eq!(selector["app.kubernetes.io/instance"], "b");
 }

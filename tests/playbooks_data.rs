@@ -82,7 +82,10 @@ async fn redis_whose_primary_lives_is_fenced_before_another_takes_writes() {
     drop(server_b);
     let played = play.play(Failover, "a", "b").await;
     assert!(
-        matches!(&played.outcome, jurymast::model::plan::Outcome::HandedOver { .. } | jurymast::model::plan::Outcome::Compensated { .. }),
+        matches!(
+            &played.outcome,
+            jurymast::model::plan::Outcome::HandedOver { .. } | jurymast::model::plan::Outcome::Compensated { .. }
+        ),
         "{played:#?}"
     );
     if let jurymast::model::plan::Outcome::Compensated { .. } = played.outcome {
@@ -92,14 +95,20 @@ async fn redis_whose_primary_lives_is_fenced_before_another_takes_writes() {
     wait("the replica hears again", || linked(b));
     play.named = vec!["b".into()];
     play.play(Failover, "a", "b").await.all_done("b");
-    assert!(!cli(a, &["SET", "row", "2"]).contains("OK"), "the old primary takes no writes");
+    assert!(
+        !cli(a, &["SET", "row", "2"]).contains("OK"),
+        "the old primary takes no writes"
+    );
     assert_eq!(cli(front.port, &["SET", "row", "3"]), "OK");
     wait("the old primary follows", || cli(a, &["GET", "row"]) == "3");
 }
 
 #[tokio::test]
 async fn redis_that_sentinel_owns() {
-    if skipped("playbook redis-sentinel", &["redis-server", "redis-cli", "redis-sentinel"]) {
+    if skipped(
+        "playbook redis-sentinel",
+        &["redis-server", "redis-cli", "redis-sentinel"],
+    ) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -119,13 +128,17 @@ async fn redis_that_sentinel_owns() {
 
 #[tokio::test]
 async fn mariadb_whose_primary_lives_and_mariadb_whose_primary_is_dead() {
-    if skipped("playbook mariadb-haproxy", &["mariadbd", "mariadb", "mariadb-install-db", "haproxy"]) {
+    if skipped(
+        "playbook mariadb-haproxy",
+        &["mariadbd", "mariadb", "mariadb-install-db", "haproxy"],
+    ) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
     let (a, b) = (Maria::start(dir.path(), 1), Maria::start(dir.path(), 2));
     a.sql("SET GLOBAL read_only = 0").unwrap();
-    a.as_user("app", "CREATE DATABASE d; CREATE TABLE d.t (i INT PRIMARY KEY)").unwrap();
+    a.as_user("app", "CREATE DATABASE d; CREATE TABLE d.t (i INT PRIMARY KEY)")
+        .unwrap();
     b.sql(&format!(
         "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {}, MASTER_USER = 'app', MASTER_USE_GTID = slave_pos; START SLAVE",
         a.port
@@ -138,7 +151,16 @@ async fn mariadb_whose_primary_lives_and_mariadb_whose_primary_is_dead() {
         let port = format!("-P{}", front.port);
         let sql = format!("INSERT INTO d.t VALUES ({row})");
         let ran = Command::new("mariadb")
-            .args(["--no-defaults", "-h127.0.0.1", "--protocol=tcp", "--connect-timeout=2", &port, "-uapp", "-e", &sql])
+            .args([
+                "--no-defaults",
+                "-h127.0.0.1",
+                "--protocol=tcp",
+                "--connect-timeout=2",
+                &port,
+                "-uapp",
+                "-e",
+                &sql,
+            ])
             .output()
             .unwrap();
         ran.status.success()
@@ -153,7 +175,11 @@ async fn mariadb_whose_primary_lives_and_mariadb_whose_primary_is_dead() {
     // Moved by plan while both live: fenced, caught up, promoted, and the old one follows.
     play.play(Failback, "a", "b").await.all_done("b");
     assert!(write(2));
-    assert_eq!(a.as_user("app", "INSERT INTO d.t VALUES (99)"), None, "the old primary takes no writes");
+    assert_eq!(
+        a.as_user("app", "INSERT INTO d.t VALUES (99)"),
+        None,
+        "the old primary takes no writes"
+    );
     wait("the old primary has what was written since", || count(&a) == "2");
     // Now the primary dies.
     drop(b);
@@ -163,7 +189,10 @@ async fn mariadb_whose_primary_lives_and_mariadb_whose_primary_is_dead() {
         jurymast::model::plan::Outcome::Done { active: "a".into() },
         "{played:#?}"
     );
-    assert!(played.failed.iter().all(|step| step.starts_with("make b follow a")), "{played:#?}");
+    assert!(
+        played.failed.iter().all(|step| step.starts_with("make b follow a")),
+        "{played:#?}"
+    );
     assert!(write(3));
     assert_eq!(count(&a), "3");
 }
@@ -183,7 +212,14 @@ async fn postgres_that_patroni_owns() {
          probe: {{uses: postgres, with: {{dsn: '{{dsn}}'}}, timeout: 2s}}}}",
         patroni.rest[0], patroni.rest[1]
     );
-    let mut play = Play::new(patroni.dir.path(), &service, &[entity("a", &dsn(0)), entity("b", &dsn(1))]);
+    let mut play = Play::new(
+        patroni.dir.path(),
+        &service,
+        &[entity("a", &dsn(0)), entity("b", &dsn(1))],
+    );
     play.play(Failover, "a", "b").await.all_done("b");
-    patroni.wait_for("the old leader follows", &[("a", "replica", "running"), ("b", "leader", "running")]);
+    patroni.wait_for(
+        "the old leader follows",
+        &[("a", "replica", "running"), ("b", "leader", "running")],
+    );
 }

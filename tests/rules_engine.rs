@@ -7,7 +7,7 @@ use engine::{engine_of, setup, with_rules};
 use jurymast::config::Config;
 use jurymast::engine::{Effects, Engine, Input, Record};
 use jurymast::model::symptom::Finding;
-use jurymast::model::{Batch, Catalog, Sample, SymptomKind, Timestamp};
+use jurymast::model::{Batch, Catalog, Event, EventKind, Sample, SymptomKind, Timestamp};
 use jurymast::promql::answer::{self, Params};
 
 const START: i64 = 1_700_000_000;
@@ -178,4 +178,44 @@ fn a_reload_keeps_alerts_of_the_same_rules() {
         found.contains("Hot") && found.contains("Other") && found.contains("cleared"),
         "{found}"
     );
+}
+
+/// Prometheus calls an instance by its address; whose address that is, the topology knows.
+#[test]
+fn an_alert_about_an_address_is_that_of_the_entity_that_has_it() {
+    let alert = |entity: &str| {
+        let at = Timestamp::from_secs(START);
+        Event {
+            entity: entity.into(),
+            at,
+            seen: at,
+            kind: EventKind::Alert {
+                name: "Slow".into(),
+                labels: [("instance".to_owned(), entity.to_owned())].into(),
+                annotations: std::collections::BTreeMap::new(),
+                firing: true,
+                starts_at: at,
+            },
+        }
+    };
+    let entity = |name: &str, address: &str| {
+        format!("    - {{name: {name}, kind: service, attributes: {{address: '{address}'}}}}\n")
+    };
+    let whose = |entities: &str| {
+        let config = Config::parse(&format!("topology:\n  entities:\n{entities}")).unwrap();
+        let mut engine = engine_of(&config, &Catalog::new());
+        let mut effects = Effects::default();
+        engine.handle(Input::Event(alert("10.0.0.1:8001")), &mut effects);
+        engine.handle(Input::Tick(Timestamp::from_secs(START + 1)), &mut effects);
+        let found = effects.log.iter().find_map(|record| match record {
+            Record::Finding { finding, .. } => Some(finding.key().entity.to_string()),
+            _ => None,
+        });
+        found.expect("a symptom")
+    };
+    let (a, b) = (entity("app-a", "10.0.0.1:8001"), entity("app-b", "10.0.0.2:8001"));
+    assert_eq!(whose(&format!("{a}{b}")), "app-a");
+    assert_eq!(whose(&b), "10.0.0.1:8001", "nobody's");
+    let twice = entity("app-c", "10.0.0.1:8001");
+    assert_eq!(whose(&format!("{a}{twice}")), "10.0.0.1:8001", "of two it is neither's");
 }

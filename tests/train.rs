@@ -101,6 +101,37 @@ fn a_model_is_trained_checked_and_refused_where_it_does_not_fit() {
     assert!(code == Some(1) && text.contains("changed by hand"), "{text}");
 }
 
+/// Without the feature `onnx` a network is refused, and nothing is written.
+#[test]
+fn what_is_no_network_does_not_become_part_of_a_model() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    pumps(dir);
+    fs::write(dir.join("net.onnx"), "no network").unwrap();
+    let arguments = [
+        "train",
+        "pump-1.csv",
+        "--class",
+        "pump",
+        "--network",
+        "net.onnx",
+        "--window",
+        "8",
+    ];
+    let refused = jurymast(&arguments, dir);
+    let text = said(&refused);
+    let why = if cfg!(feature = "onnx") {
+        "cannot be run"
+    } else {
+        "--features onnx"
+    };
+    assert_eq!(refused.status.code(), Some(2), "{text}");
+    assert!(text.contains("net.onnx") && text.contains(why), "{text}");
+    assert!(!dir.join("models").exists());
+    let lone = jurymast(&arguments[..6], dir);
+    assert!(said(&lone).contains("--window"), "{}", said(&lone));
+}
+
 /// Faults with labels become a classifier that tells most of them from one another.
 #[test]
 #[cfg(feature = "train")]

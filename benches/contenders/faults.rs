@@ -56,7 +56,14 @@ async fn blinks(site: &mut Site) {
 
 /// Everybody who watches, but nobody who is watched.
 async fn watchers_pause(site: &mut Site) {
-    let all = ["prometheus", "alertmanager", "haproxy", "keepalived-a", "keepalived-b", "jurymast"];
+    let all = [
+        "prometheus",
+        "alertmanager",
+        "haproxy",
+        "keepalived-a",
+        "keepalived-b",
+        "jurymast",
+    ];
     for name in all {
         site.signal(name, "STOP");
     }
@@ -99,13 +106,16 @@ fn host_dies(site: &mut Site) {
 pub const FAULTS: [Fault; 40] = [
     fault!(true, "killed (SIGKILL)", |s| s.kill("a")),
     fault!(true, "crashed (SIGABRT)", |s| s.signal("a", "ABRT")),
-    fault!(true, "ended by itself (SIGTERM), nobody starts it again", |s| s.signal("a", "TERM")),
+    fault!(true, "ended by itself (SIGTERM), nobody starts it again", |s| s
+        .signal("a", "TERM")),
     fault!(true, "hangs (SIGSTOP)", |s| s.signal("a", "STOP")),
     fault!(true, "lives, but has closed its port", |s| s.mode("a", "closed")),
     fault!(true, "503 on every path", |s| s.mode("a", "status 503")),
-    fault!(true, "503 but for its metrics", |s| s.mode("a", "status-but-metrics 503")),
+    fault!(true, "503 but for its metrics", |s| s
+        .mode("a", "status-but-metrics 503")),
     fault!(true, "500 on every path", |s| s.mode("a", "status 500")),
-    fault!(true, "500 for its work, its health says good", |s| s.mode("a", "status-of-work 500")),
+    fault!(true, "500 for its work, its health says good", |s| s
+        .mode("a", "status-of-work 500")),
     fault!(true, "accepts and never answers", |s| s.mode("a", "silent")),
     fault!(true, "resets every connection", |s| s.mode("a", "reset")),
     fault!(true, "answers what is no HTTP", |s| s.mode("a", "garbage")),
@@ -133,18 +143,27 @@ pub const FAULTS: [Fault; 40] = [
     fault!(false, "host of database and broker lost", |s| s.cable('c', "down")),
     fault!(false, "broker killed", |s| s.kill("broker")),
     fault!(false, "broker hangs", |s| s.signal("broker", "STOP")),
-    fault!(false, "the watching machine's own cable pulled", |s| s.cable('w', "down")),
-    fault!(false, "one device sends what cannot be read", |s| s.mode("devices", "bad")),
+    fault!(false, "the watching machine's own cable pulled", |s| s
+        .cable('w', "down")),
+    fault!(false, "one device sends what cannot be read", |s| s
+        .mode("devices", "bad")),
     fault!(false, "one sensor is stuck", |s| s.mode("devices", "stuck")),
     fault!(false, "one sensor says 9999", |s| s.mode("devices", "jump")),
-    fault!(false, "one line of devices falls silent", |s| s.mode("devices", "silent-line")),
+    fault!(false, "one line of devices falls silent", |s| s
+        .mode("devices", "silent-line")),
     fault!(false, "stands still for 0.3 s, four times", |s| blinks(s).await),
     fault!(false, "started again at once by its supervisor", |s| restarted(s).await),
     fault!(false, "cable of its host pulled for 0.4 s", |s| cable_blinks(s).await),
-    fault!(false, "metrics are nonsense, the service is good", |s| s.mode("a", "garbage-metrics")),
-    fault!(false, "metrics are gone (404), the service is good", |s| s.mode("a", "no-metrics")),
-    fault!(false, "metrics take 5 s, the service is good", |s| s.mode("a", "slow-metrics 5000")),
-    fault!(false, "clients ask for what is not there (404)", |s| s.mode("a", "status-of-work 404")),
-    fault!(false, "the standby is ill first, then the active as well", |s| one_after_the_other(s).await),
+    fault!(false, "metrics are nonsense, the service is good", |s| s
+        .mode("a", "garbage-metrics")),
+    fault!(false, "metrics are gone (404), the service is good", |s| s
+        .mode("a", "no-metrics")),
+    fault!(false, "metrics take 5 s, the service is good", |s| s
+        .mode("a", "slow-metrics 5000")),
+    fault!(false, "clients ask for what is not there (404)", |s| s
+        .mode("a", "status-of-work 404")),
+    fault!(false, "the standby is ill first, then the active as well", |s| {
+        one_after_the_other(s).await
+    }),
     fault!(false, "the watchers stand still for 4 s", |s| watchers_pause(s).await),
 ];

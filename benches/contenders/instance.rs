@@ -106,7 +106,7 @@ async fn answer(instance: Arc<Instance>, mut stream: TcpStream) {
         let body = if mode == "garbage-metrics" && metrics {
             "\u{1}{{{{ nonsense\n".repeat(50)
         } else if metrics {
-            instance.metrics(&mode).await
+            instance.metrics(&(mode, number)).await
         } else {
             instance.name.clone()
         };
@@ -137,17 +137,24 @@ impl Instance {
             stream.read_to_string(&mut answer).await.ok()?;
             answer.starts_with("HTTP/1.1 200").then_some(())
         };
-        tokio::time::timeout(DATABASE_LATE, ask).await.is_ok_and(|answer| answer.is_some())
+        tokio::time::timeout(DATABASE_LATE, ask)
+            .await
+            .is_ok_and(|answer| answer.is_some())
     }
 
-    async fn metrics(&self, mode: &str) -> String {
-        let healthy = !["status", "status-but-metrics", "status-of-work"].contains(&mode) && self.database_answers().await;
+    async fn metrics(&self, mode: &(String, u64)) -> String {
+        let (mode, number) = mode;
+        let ill = ["status", "status-but-metrics", "status-of-work"].contains(&mode.as_str()) && *number >= 500;
+        let healthy = !ill && self.database_answers().await;
         let mut text = format!(
             "# TYPE service_healthy gauge\nservice_healthy {}\n# TYPE http_requests_total counter\n",
             u8::from(healthy)
         );
         for (code, count) in [(200, &self.good), (404, &self.refused), (500, &self.bad)] {
-            text += &format!("http_requests_total{{code=\"{code}\"}} {}\n", count.load(Ordering::Relaxed));
+            text += &format!(
+                "http_requests_total{{code=\"{code}\"}} {}\n",
+                count.load(Ordering::Relaxed)
+            );
         }
         text
     }

@@ -118,7 +118,11 @@ async fn one(network: &site::Network, fault: &Fault, number: usize, of: usize) -
     let devices = site.devices();
     let mut watch = watch::Watch::start(&site);
     if !peers.ready(&site, &mut watch).await {
-        println!("{}: the world did not come up; the ends of its logs:\n{}", fault.name, site.logs());
+        println!(
+            "{}: the world did not come up; the ends of its logs:\n{}",
+            fault.name,
+            site.logs()
+        );
     }
     // What a poller adds depends on where in its second a fault falls: they are spread evenly over it.
     let phase = (number as f64 * 0.618_034).fract();
@@ -154,8 +158,13 @@ fn summary(rows: &[(&Fault, Vec<Seen>)]) {
         rows.iter().filter(|(fault, _)| !fault.cured).count(),
     );
     let fastest = |sure: bool| {
-        let peers = CONTENDERS.iter().enumerate().filter(|(_, c)| !c.ours && (!sure || c.looks > 1));
-        peers.map(|(at, _)| percentile(&times(at), 0.5)).fold(f64::NAN, f64::min)
+        let peers = CONTENDERS
+            .iter()
+            .enumerate()
+            .filter(|(_, c)| !c.ours && (!sure || c.looks > 1));
+        peers
+            .map(|(at, _)| percentile(&times(at), 0.5))
+            .fold(f64::NAN, f64::min)
     };
     println!(
         "\n{:<46}{:>6}{:>9}{:>9}{:>9}{:>9}{:>11}{:>9}{:>13}",
@@ -163,7 +172,10 @@ fn summary(rows: &[(&Fault, Vec<Seen>)]) {
     );
     for (at, contender) in CONTENDERS.iter().enumerate() {
         let times = times(at);
-        let wrong = rows.iter().filter(|(fault, seen)| !fault.cured && seen[at].moved).count();
+        let wrong = rows
+            .iter()
+            .filter(|(fault, seen)| !fault.cured && seen[at].moved)
+            .count();
         println!(
             "{:<46}{:>6}{:>9}{:>9.0}{:>9.0}{:>9.0}{:>11.2}{:>9.2}{:>13}",
             contender.name,

@@ -99,9 +99,14 @@ impl Peers {
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(40) {
             let status = get_path(self.api, "/api/status").await.unwrap_or_default();
-            let up = get_path(self.prometheus, "/api/v1/query?query=sum(up)").await.unwrap_or_default();
+            let up = get_path(self.prometheus, "/api/v1/query?query=sum(up)")
+                .await
+                .unwrap_or_default();
             let checked = ask(&site.haproxy_socket, "show stat\n").unwrap_or_default();
-            let checked = checked.lines().filter(|line| line.starts_with("checks,") && line.contains(",L7OK,")).count();
+            let checked = checked
+                .lines()
+                .filter(|line| line.starts_with("checks,") && line.contains(",L7OK,"))
+                .count();
             let jury = status.matches("\"health\":\"good\"").count();
             if jury >= 2 && up.contains(",\"2\"]") && checked == 2 && watch.all_active() {
                 // The first seconds of a process are no one's everyday.
@@ -161,7 +166,11 @@ fn alerts(site: &mut Site) -> (tokio::task::JoinHandle<()>, u16) {
         }
     });
     let listen = |port: u16| format!("--web.listen-address=127.0.0.1:{port}");
-    let arguments = ["--config.file=prometheus.yml", "--storage.tsdb.path=tsdb", &listen(prometheus)];
+    let arguments = [
+        "--config.file=prometheus.yml",
+        "--storage.tsdb.path=tsdb",
+        &listen(prometheus),
+    ];
     site.start_on('w', "prometheus", "prometheus", &arguments);
     let arguments = [
         "--config.file=alertmanager.yml",
@@ -180,16 +189,23 @@ async fn receive(mut stream: tokio::net::TcpStream, socket: std::path::PathBuf) 
     while let Ok(read @ 1..) = stream.read(&mut buffer).await {
         text.extend_from_slice(&buffer[..read]);
         let whole = String::from_utf8_lossy(&text).into_owned();
-        let Some((head, body)) = whole.split_once("\r\n\r\n") else { continue };
+        let Some((head, body)) = whole.split_once("\r\n\r\n") else {
+            continue;
+        };
         let length = head.lines().find_map(|line| {
             let line = line.to_ascii_lowercase();
-            line.strip_prefix("content-length:").and_then(|n| n.trim().parse::<usize>().ok())
+            line.strip_prefix("content-length:")
+                .and_then(|n| n.trim().parse::<usize>().ok())
         });
         if length.is_some_and(|length| body.len() < length) {
             continue;
         }
         let json: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
-        let firing = json["alerts"].as_array().into_iter().flatten().any(|alert| alert["status"] == "firing" && alert["labels"]["instance"] == "a");
+        let firing = json["alerts"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|alert| alert["status"] == "firing" && alert["labels"]["instance"] == "a");
         if firing {
             for command in ["set server alerts/b state ready\n", "set server alerts/a state maint\n"] {
                 let _ = ask(&socket, command);
@@ -203,13 +219,20 @@ async fn receive(mut stream: tokio::net::TcpStream, socket: std::path::PathBuf) 
 fn keepalived(site: &mut Site) {
     let marker = site.path(MARKER);
     for (host, own, other, priority) in [('a', HOST_A, HOST_B, 150), ('b', HOST_B, HOST_A, 100)] {
-        let (script, state) = (site.path(&format!("check-{host}")), if host == 'a' { "MASTER" } else { "BACKUP" });
+        let (script, state) = (
+            site.path(&format!("check-{host}")),
+            if host == 'a' { "MASTER" } else { "BACKUP" },
+        );
         site.write(
             &format!("check-{host}"),
             &format!("#!/bin/sh\nexec curl -sf -m 1 -o /dev/null http://127.0.0.1:{PORT}/healthz\n"),
         );
         let notify = site.path(&format!("notify-{host}"));
-        let mark = if host == 'b' { format!("touch {marker}") } else { "true".into() };
+        let mark = if host == 'b' {
+            format!("touch {marker}")
+        } else {
+            "true".into()
+        };
         site.write(&format!("notify-{host}"), &format!("#!/bin/sh\nexec {mark}\n"));
         for file in [&script, &notify] {
             crate::site::must(&format!("chmod 755 {file}"));
@@ -237,7 +260,9 @@ fn keepalived(site: &mut Site) {
 fn jurymast(site: &mut Site) -> u16 {
     let api = free_port();
     let instance = |name: &str, host: &str| {
-        format!("    - {{name: {name}, kind: service, attributes: {{address: '{host}:{PORT}'}}}}\n    - {{name: host-{name}, kind: host}}\n")
+        format!(
+            "    - {{name: {name}, kind: service, attributes: {{address: '{host}:{PORT}'}}}}\n    - {{name: host-{name}, kind: host}}\n"
+        )
     };
     let text = format!(
         "\

@@ -44,7 +44,10 @@ pub fn free_port() -> u16 {
 pub fn must(line: &str) {
     let words: Vec<&str> = line.split_whitespace().collect();
     let program = find(words[0]).unwrap_or_else(|| panic!("{} is not installed", words[0]));
-    let output = Command::new(program).args(&words[1..]).output().expect("a started program");
+    let output = Command::new(program)
+        .args(&words[1..])
+        .output()
+        .expect("a started program");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{line}: {said}");
 }
@@ -78,7 +81,9 @@ struct Host(Running);
 
 impl Host {
     fn start(name: &str, address: &str) -> Self {
-        let host = Self(Running::spawn(Command::new("unshare").args(["-n", "sleep", "infinity"])));
+        let host = Self(Running::spawn(
+            Command::new("unshare").args(["-n", "sleep", "infinity"]),
+        ));
         // `unshare` is in its own network only once it has become `sleep`.
         let comm = format!("/proc/{}/comm", host.pid());
         let began = Instant::now();
@@ -181,7 +186,9 @@ impl Site {
         let mut command = match "abc".find(host) {
             Some(at) => {
                 let mut command = Command::new("nsenter");
-                command.args(["-t", &self.hosts[at].to_string(), "-n", "--"]).arg(program);
+                command
+                    .args(["-t", &self.hosts[at].to_string(), "-n", "--"])
+                    .arg(program);
                 command
             }
             None => Command::new(program),
@@ -269,7 +276,17 @@ impl Site {
     /// The last lines of what everybody has said.
     pub fn logs(&self) -> String {
         let mut text = String::new();
-        for name in ["jurymast", "prometheus", "alertmanager", "haproxy", "keepalived-a", "keepalived-b", "broker", "a", "b"] {
+        for name in [
+            "jurymast",
+            "prometheus",
+            "alertmanager",
+            "haproxy",
+            "keepalived-a",
+            "keepalived-b",
+            "broker",
+            "a",
+            "b",
+        ] {
             let log = std::fs::read_to_string(self.dir.path().join(format!("{name}.log"))).unwrap_or_default();
             let lines: Vec<&str> = log.lines().collect();
             let last = &lines[lines.len().saturating_sub(if name == "jurymast" { 60 } else { 5 })..];

@@ -100,7 +100,12 @@ impl Watch {
 
     /// The active answers at every front.
     pub fn all_active(&self) -> bool {
-        self.shared.lock().expect("nobody panics").last.iter().all(|name| name == "a")
+        self.shared
+            .lock()
+            .expect("nobody panics")
+            .last
+            .iter()
+            .all(|name| name == "a")
     }
 
     pub fn all_served(&self) -> bool {

@@ -12,8 +12,7 @@ use crate::act::journal::{Record, ServiceRecord, State};
 use crate::act::{Conductor, Intents, Prober};
 use crate::clock::wall_clock;
 use crate::config::Config;
-use crate::coordinate::etcd::{Member, Who};
-use crate::coordinate::{EtcdSettings, parts, solo};
+use crate::coordinate::{Who, parts, solo};
 use crate::engine::{Input, PlanEvent};
 use crate::model::{PlanId, Service, Topology};
 
@@ -38,9 +37,10 @@ pub struct Shell {
 
 /// Opens the journal, begins to hold or to seek the lease, goes on with what was interrupted.
 pub async fn start(config: &Config, topology: &Topology, shell: Shell) -> Result<Acting, AgentError> {
-    match &config.coordinate.etcd {
-        None => alone(config, topology, shell).await,
-        Some(etcd) => among_others(config, etcd, topology, shell).await,
+    if config.coordinate.is_shared() {
+        among_others(config, topology, shell).await
+    } else {
+        alone(config, topology, shell).await
     }
 }
 
@@ -95,12 +95,7 @@ async fn alone(config: &Config, topology: &Topology, shell: Shell) -> Result<Act
     })
 }
 
-async fn among_others(
-    config: &Config,
-    etcd: &EtcdSettings,
-    topology: &Topology,
-    shell: Shell,
-) -> Result<Acting, AgentError> {
+async fn among_others(config: &Config, topology: &Topology, shell: Shell) -> Result<Acting, AgentError> {
     let wrong = failed("the journal");
     // The lock is taken, and the epoch known, before anything is said in this agent's name.
     let dir = &config.agent.data_dir;
@@ -109,11 +104,18 @@ async fn among_others(
         agent: config.agent.name.to_string(),
         run: format!("{:016x}", fastrand::u64(..)),
         epoch: known.state.epoch,
-        lease_file: dir.join("etcd-lease"),
+        lease_file: dir.join(if config.coordinate.etcd.is_some() {
+            "etcd-lease"
+        } else {
+            "kubernetes-lease"
+        }),
     };
     drop(known);
     let parts = parts(&config.services, &config.topology());
-    let member = Member::new(etcd, parts, who).map_err(|error| failed("etcd")(error.to_string()))?;
+    let made = config.coordinate.coordinator(parts, who);
+    let member = made
+        .unwrap_or_else(|| Err("no coordinator is set".into()))
+        .map_err(failed("coordination"))?;
     let store = member.store();
     let rights = store.rights().clone();
     let shelf: Arc<dyn Intents> = Arc::new(Shelf(store));

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::api::Snapshot;
 use crate::engine::{PlanEvent, Record};
-use crate::metrics::{ByDecision, ByKind, ByOutcome, ByService, ByState, Metrics};
+use crate::metrics::{ByDecision, ByDrill, ByKind, ByOutcome, ByService, ByState, Metrics};
 use crate::model::plan::Outcome;
 use crate::model::symptom::Finding;
 
@@ -65,6 +65,7 @@ pub fn show(metrics: &Metrics, picture: &Snapshot) {
         ("closely", learned.closely),
         ("beyond", learned.beyond),
         ("compared", learned.peers),
+        ("gated", learned.gates),
     ] {
         let gauge = metrics.learned_series.get_or_create(&ByState { state });
         gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
@@ -100,5 +101,20 @@ pub fn show(metrics: &Metrics, picture: &Snapshot) {
         metrics.service_away.get_or_create(&by).set(away.into());
         let person = service.state.handed_over.is_some();
         metrics.service_needs_person.get_or_create(&by).set(person.into());
+        let warned = picture.drills.warnings.contains_key(&service.name);
+        metrics.drill_warning.get_or_create(&by).set(warned.into());
+    }
+    for drill in &picture.drills.latest {
+        let Some(ended) = drill.ended else { continue };
+        let (service, kind) = (drill.service.to_string(), drill.kind.word());
+        if let Some(seconds) = drill.switch_s() {
+            let by = ByService {
+                service: service.clone(),
+            };
+            metrics.drill_switch.get_or_create(&by).set(seconds);
+        }
+        let by = ByDrill { service, kind };
+        metrics.drill_good.get_or_create(&by).set(drill.is_good().into());
+        metrics.drill_time.get_or_create(&by).set(ended.nanos() as f64 / 1e9);
     }
 }

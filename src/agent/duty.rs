@@ -32,7 +32,9 @@ impl Duty {
             let (loaded, picture) = (config.load_full(), picture.latest());
             Box::pin(async move {
                 let views = picture.services.iter();
-                let active = views.map(|view| (view.name.clone(), view.state.active.clone())).collect();
+                let active = views
+                    .map(|view| (view.name.clone(), view.state.active.clone()))
+                    .collect();
                 let services: Vec<&Service> = loaded.config.services.iter().collect();
                 json!(drill(&loaded, &services, &active).await)
             })
@@ -52,7 +54,9 @@ impl Duty {
                 Err(error) => return Err(error.to_string()),
             };
             let records = journal::latest(&dir, SHOWN).map_err(|error| error.to_string())?;
-            let records = records.iter().map(|(at, record)| json!({"written": at, "record": record}));
+            let records = records
+                .iter()
+                .map(|(at, record)| json!({"written": at, "record": record}));
             Ok(json!({"chain": chain, "records": records.collect::<Vec<_>>()}))
         })
     }

@@ -7,15 +7,17 @@ use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::act::{Conductor, Prober};
-use crate::api;
+use crate::api::{self, Claim, LinkAction};
 use crate::capsule::Recording;
-use crate::engine::{Effects, Engine, Input, PlanEvent, ProbeRequest, Record};
+use crate::clock::wall_clock;
+use crate::engine::{Effects, Engine, Input, Notification, NotificationKind, PlanEvent, ProbeRequest, Record};
 use crate::metrics::Metrics;
 use crate::model::plan::Outcome;
 use crate::model::{Check, EntityName};
 use crate::notify::Notifier;
 
 use super::confirmed::Confirmations;
+use super::drilling::Drilling;
 use super::explaining::Explained;
 use super::full::Full;
 use super::moves::Moves;
@@ -47,6 +49,8 @@ pub struct Dispatcher {
     pub explained: Explained,
     pub moves: Moves,
     pub confirmations: Confirmations,
+    pub drilling: Drilling,
+    pub links: Option<api::Links>,
     pub standing: Standing,
 }
 
@@ -117,7 +121,13 @@ impl Dispatcher {
         for request in effects.probes.drain(..) {
             self.probe(engine, &request);
         }
-        for notification in effects.notify.drain(..) {
+        for service in effects.dry.drain(..) {
+            self.drilling.dry(engine, &service, &self.inbox);
+        }
+        for mut notification in effects.notify.drain(..) {
+            if let Some(links) = &self.links {
+                answers(links, engine, &mut notification);
+            }
             tracing::info!(firing = notification.firing, "{}", notification.text);
             if let Some(notifier) = &self.notifier {
                 notifier.notify(&notification);
@@ -129,6 +139,8 @@ impl Dispatcher {
                 recording.decision(&record);
             }
             self.confirmations.keep(&record);
+            self.drilling
+                .keep(&record, self.conductor.as_ref(), self.sharing.as_ref());
             self.moves.take(&record);
             let record = Arc::new(record);
             if let Some(watch) = &self.watch {
@@ -149,7 +161,8 @@ impl Dispatcher {
             self.painted = Some(Instant::now());
             let trouble = self.trouble();
             let acting = self.conductor.is_some();
-            let picture = snapshot(engine, &mut self.explained, &self.recent, &self.moves, acting, trouble);
+            let mut picture = snapshot(engine, &mut self.explained, &self.recent, &self.moves, acting, trouble);
+            picture.drills = self.drilling.view(engine);
             counting::show(&self.metrics, &picture);
             self.picture.publish(picture);
         }
@@ -184,5 +197,28 @@ impl Dispatcher {
             let event = probing::look(&prober, &entity, &spec, &agent, Check::Probe, Some(id)).await;
             super::send(&inbox, Input::Event(event)).await;
         });
+    }
+}
+
+/// Adds the links by which a person may answer, to a notification that asks.
+fn answers(links: &api::Links, engine: &Engine, notification: &mut Notification) {
+    let asks = notification.kind == NotificationKind::Approval && notification.firing;
+    let (true, Some(id), Some(service)) = (asks, notification.incident, &notification.service) else {
+        return;
+    };
+    let Some(incident) = engine.find_incident(id) else {
+        return;
+    };
+    for (name, action) in [("approve_url", LinkAction::Approve), ("deny_url", LinkAction::Deny)] {
+        let claim = Claim {
+            agent: engine.agent().clone(),
+            incident: id,
+            onset: incident.onset,
+            service: service.clone(),
+            epoch: engine.epoch_of(service),
+            action,
+            until: wall_clock() + links.valid().0,
+        };
+        notification.links.insert(name.to_owned(), links.url(&claim));
     }
 }

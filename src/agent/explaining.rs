@@ -30,7 +30,7 @@ impl Explained {
         let mut before = std::mem::take(&mut self.known);
         for incident in engine.incidents() {
             let old = before.remove(&incident.id);
-            let told = match old {
+            let mut told = match old {
                 Some(old) if old.updated == incident.updated => old,
                 Some(old) if incident.symptoms.is_empty() || engine.now().since(old.in_full) < ANEW => {
                     let mut explanation = explain(incident, engine.topology());
@@ -60,6 +60,7 @@ impl Explained {
                     }
                 }
             };
+            told.explanation.statistical = engine.suspects(incident.id).cloned();
             self.known.insert(incident.id, told);
         }
         self.known

@@ -8,6 +8,7 @@ mod acting;
 pub mod confirmed;
 mod counting;
 pub mod drill;
+pub mod drilling;
 mod duty;
 mod effects;
 mod engine_loop;
@@ -34,8 +35,8 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::act::Prober;
-use crate::api::{self, Hooks, Picture};
+use crate::act::{Conductor, Prober};
+use crate::api::{self, Hooks, Links, Picture};
 use crate::config::Loaded;
 use crate::engine::{Engine, Input, Record, RuleDesk, SetupError};
 use crate::ingest::Feed;
@@ -172,6 +173,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
     };
     let pushed = push::Desk::open(config.sources.push.clone(), of_alerts.clone());
     let desk = Desk::open(config.sources.alerts.clone(), of_alerts);
+    let links = signed(&loaded);
     let current = Arc::new(ArcSwap::from_pointee(loaded));
     let duty = duty::Duty {
         config: Arc::clone(&current),
@@ -179,7 +181,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         acts: acting.conductor.is_some(),
     };
     let hooks = hooks(
-        duty,
+        &duty,
         config_path,
         desk,
         pushed,
@@ -188,6 +190,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         registry,
         picture.clone(),
         engine.rules().clone(),
+        acting.conductor.clone(),
     );
     let port = api::serve(&config.api.listen, hooks, stop.child_token())
         .await
@@ -214,6 +217,8 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         explained: explaining::Explained::default(),
         moves: moves::Moves::default(),
         confirmations: confirmed::Confirmations::of(&config.agent.data_dir),
+        links,
+        drilling: drilling::Drilling::of(&config.agent.data_dir, Arc::clone(&current)),
         standing,
     };
     let (mut engine, mut feed, mut running) = (engine, feed, config.clone());
@@ -291,9 +296,19 @@ async fn drain(dispatcher: &mut Dispatcher, engine: &mut Engine, waiting: &mut m
     }
 }
 
+/// Makes and reads the links of notifications, if the config wants them.
+fn signed(loaded: &Loaded) -> Option<Links> {
+    let settings = loaded.config.notify.links.as_ref()?;
+    Some(Links::new(
+        &settings.base_url,
+        loaded.link_key.as_ref()?,
+        settings.valid,
+    ))
+}
+
 /// What the API may ask of the agent.
 fn hooks(
-    duty: duty::Duty,
+    duty: &duty::Duty,
     path: Option<PathBuf>,
     desk: Desk,
     pushed: push::Desk,
@@ -302,6 +317,7 @@ fn hooks(
     registry: Registry,
     picture: Picture,
     rules: RuleDesk,
+    conductor: Option<Conductor>,
 ) -> Hooks {
     let turned = |turned: alertmanager::Turned| match turned {
         alertmanager::Turned::Bad(why) => api::TurnedAway::Bad(why),
@@ -323,6 +339,11 @@ fn hooks(
             (answer.status, answer.headers, answer.body)
         }),
         reload: Box::new(move || reload(path.as_deref(), &reloads)),
+        remember: Box::new(move |word| {
+            let conductor = conductor.as_ref().ok_or("this agent only watches")?;
+            conductor.remember(word).map_err(|error| error.to_string())
+        }),
+        links: signed(&loaded),
         registry,
         token: loaded.token.clone(),
         alerts_token: loaded.alerts_token.clone(),

@@ -151,7 +151,10 @@ mod tests {
             step: 7,
             at,
         };
-        moves.take(&Record::PlanEvent { at, plan_event: strange });
+        moves.take(&Record::PlanEvent {
+            at,
+            plan_event: strange,
+        });
         let outcome = Outcome::Done { active: "b".into() };
         let ended = PlanEvent::Ended {
             plan: id,

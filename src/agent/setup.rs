@@ -31,6 +31,7 @@ pub fn engine_setup(
         library,
         playbooks,
         rules: rules(config),
+        drills: config.drills.clone(),
         shards: config.agent.shards,
         parallel,
     }

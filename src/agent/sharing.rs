@@ -13,8 +13,7 @@ use super::sights::Sights;
 use crate::act::journal::{Record, ServiceRecord, State};
 use crate::act::{BoxFuture, Conductor, Intent, Intents, NotWritten};
 use crate::config::Config;
-use crate::coordinate::etcd::{Folder, Member, News, NotPut, Store};
-use crate::coordinate::{Part, parts};
+use crate::coordinate::{Coordinator, Folder, News, NotPut, Part, Store, parts};
 use crate::engine::{Input, OperatorCommand};
 use crate::model::{Lease, PlanId, Service, ServiceName, Share, Timestamp};
 
@@ -41,7 +40,7 @@ struct Word {
 }
 
 /// Intents, kept where all agents look.
-pub struct Shelf(pub Store);
+pub struct Shelf(pub Arc<dyn Store>);
 
 impl Intents for Shelf {
     fn write<'a>(&'a self, intent: Intent<'a>) -> BoxFuture<'a, Result<(), NotWritten>> {
@@ -67,7 +66,7 @@ impl Intents for Shelf {
 /// What the rest of the agent tells the others by. Cloning shares it.
 #[derive(Clone)]
 pub struct Handle {
-    store: Store,
+    store: Arc<dyn Store>,
     conductor: Conductor,
     /// What is seen from here.
     pub sights: Sights,
@@ -96,6 +95,10 @@ pub fn remember(conductor: &Conductor, sharing: Option<&Handle>, word: &Operator
         OperatorCommand::Maintenance { service, .. } => {
             let service = service.as_ref().map_or("", ServiceName::as_str);
             format!("word/maintenance/{}", service.replace('/', "%2F"))
+        }
+        OperatorCommand::Drilled { drill } => {
+            let service = drill.service.as_str().replace('/', "%2F");
+            format!("word/drill/{}/{service}", drill.kind.word())
         }
         _ => return,
     };
@@ -126,7 +129,7 @@ pub fn remember(conductor: &Conductor, sharing: Option<&Handle>, word: &Operator
 
 /// See the module.
 pub struct Sharing {
-    member: Member,
+    member: Box<dyn Coordinator>,
     handle: Handle,
     inbox: mpsc::Sender<Input>,
     services: Vec<Service>,
@@ -140,7 +143,7 @@ pub struct Sharing {
 
 impl Sharing {
     /// Nothing is sent yet.
-    pub fn new(member: Member, conductor: Conductor, own: State, config: &Config, shell: &Shell) -> Self {
+    pub fn new(member: Box<dyn Coordinator>, conductor: Conductor, own: State, config: &Config, shell: &Shell) -> Self {
         let (reloads, wanted) = mpsc::channel(RELOADS);
         let handle = Handle {
             store: member.store(),
@@ -172,7 +175,7 @@ impl Sharing {
             for news in self.member.beat().await {
                 self.heed(news).await;
             }
-            self.handle.sights.tell(&self.handle.store).await;
+            self.handle.sights.tell(&*self.handle.store).await;
             let pause = self.member.pause();
             tokio::select! {
                 () = stop.cancelled() => break,

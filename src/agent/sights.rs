@@ -13,7 +13,7 @@ use super::probing;
 use crate::act::Prober;
 use crate::clock::wall_clock;
 use crate::config::Config;
-use crate::coordinate::etcd::Store;
+use crate::coordinate::Store;
 use crate::engine::Input;
 use crate::model::service::ProbeSpec;
 use crate::model::{Check, Entity, EntityName, Event, EventKind, Reach};
@@ -166,7 +166,7 @@ impl Sights {
     }
 
     /// Tells the others, and looks at what they suspect, if there is anything.
-    pub async fn tell(&self, store: &Store) {
+    pub async fn tell(&self, store: &dyn Store) {
         let now = Instant::now();
         let (seen, asked) = {
             let mut state = self.state();

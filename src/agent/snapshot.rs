@@ -107,6 +107,7 @@ pub fn snapshot(
         verdicts: engine.verdicts().cloned().collect(),
         faults: engine.faults().cloned().collect(),
         plans: engine.plans().cloned().collect(),
+        drills: crate::api::DrillsView::default(),
         moves: moves.all(),
         recent: recent.iter().cloned().collect(),
     }
@@ -119,9 +120,7 @@ fn seen(engine: &Engine, name: &EntityName) -> bool {
         vital.last_speech.is_some() || vital.last_reach.is_some()
     };
     let mut through = engine.topology().needed_by(name.as_str());
-    name == engine.agent()
-        || vital(name)
-        || through.any(|(edge, other)| edge == EdgeKind::ConnectsVia && vital(other))
+    name == engine.agent() || vital(name) || through.any(|(edge, other)| edge == EdgeKind::ConnectsVia && vital(other))
 }
 
 /// Pictures of the signals of an incident.

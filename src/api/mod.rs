@@ -3,13 +3,17 @@
 //! In: requests. Out: pictures of the engine, commands to it. Never: an act without the token; a picture that holds up the engine.
 
 mod acting;
+mod drills;
 mod duty;
+mod links;
 mod orders;
 mod page;
 mod picture;
 mod prometheus;
 mod routes;
 
+pub use drills::DrillsView;
 pub use duty::Drills;
+pub use links::{Claim, LinkAction, Links};
 pub use picture::{EntityView, Health, MoveView, Picture, ServiceView, Snapshot, StepState, StepView};
 pub use routes::{Hooks, ServeError, TurnedAway, serve};

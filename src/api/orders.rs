@@ -151,7 +151,7 @@ async fn failback(State(hooks): Shared, headers: HeaderMap, Path(name): Path<Str
     )
 }
 
-fn known(hooks: &Hooks, service: ServiceName) -> Result<ServiceName, (StatusCode, String)> {
+pub(super) fn known(hooks: &Hooks, service: ServiceName) -> Result<ServiceName, (StatusCode, String)> {
     if hooks.picture.latest().services.iter().any(|view| view.name == service) {
         return Ok(service);
     }

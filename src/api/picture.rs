@@ -66,6 +66,8 @@ pub struct Snapshot {
     pub faults: Vec<FaultName>,
     /// The plans that run.
     pub plans: Vec<Plan>,
+    /// Drills: the latest, and what is wrong with them.
+    pub drills: super::drills::DrillsView,
     /// Moves under way and lately made, step by step, oldest first.
     pub moves: Vec<MoveView>,
     /// The latest decisions.

@@ -41,6 +41,10 @@ pub struct Hooks {
     pub push: Box<dyn Fn(&str, &str, &str, &[u8]) -> (u16, Vec<(&'static str, String)>, Vec<u8>) + Send + Sync>,
     /// Reads the config again. `Err` says why the old one stays.
     pub reload: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// Puts a word on disk; false if it is known already. `Err` says why it cannot be kept.
+    pub remember: Box<dyn Fn(&OperatorCommand) -> Result<bool, String> + Send + Sync>,
+    /// Reads signed links, if there are any.
+    pub links: Option<super::links::Links>,
     /// What `/metrics` shows.
     pub registry: Registry,
     /// The token that acting needs.
@@ -119,11 +123,17 @@ fn routes(hooks: Arc<Hooks>) -> Router {
         .route("/api/contingencies", get(contingencies))
         .route("/api/incidents", get(incidents))
         .route("/api/incidents/{id}", get(incident))
+        .route("/link/{token}", get(super::links::look).post(super::links::act))
+        .route("/api/services/{name}/drill", post(super::drills::begin))
+        .route("/api/drills", get(super::drills::list))
         .route("/webhook/alertmanager", post(webhook))
         .route("/api/v2/alerts", post(alerts))
         .nest("/api/v1", super::prometheus::routes())
         .route("/api/v1/write", post(push))
         .route("/v1/metrics", post(push))
+        .route("/v1/traces", post(push))
+        .route("/api/v2/spans", post(push))
+        .route("/api/traces", post(push))
         .route("/loki/api/v1/push", post(push))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(hooks)

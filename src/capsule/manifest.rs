@@ -95,15 +95,8 @@ pub struct Expected {
 }
 
 impl Truth {
-    /// Is that the right verdict? An act is right whatever the cause was called by then: that it cures is what counts.
-    pub fn met_by(&self, verdict: &Verdict) -> bool {
-        let expected = &self.verdict;
-        let gate = verdict.refusal.as_ref().map(|refusal| refusal.gate.as_str());
-        let same_cause = verdict.fault.as_ref() == Some(&self.fault) && verdict.entity.as_ref() == Some(&self.entity);
-        verdict.at >= self.onset
-            && (same_cause || expected.decision == Decision::Act)
-            && verdict.decision == expected.decision
-            && (expected.service.is_none() || verdict.service == expected.service)
-            && (expected.gate.is_none() || expected.gate.as_deref() == gate)
+    /// Does it name this fault at its place?
+    pub fn is_named_by(&self, verdict: &Verdict) -> bool {
+        verdict.fault.as_ref() == Some(&self.fault) && verdict.entity.as_ref() == Some(&self.entity)
     }
 }

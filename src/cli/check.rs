@@ -294,6 +294,15 @@ fn model(path: &Path, class: Option<&str>, held: impl Fn(&str) -> Held) -> Findi
                 model.training.entities,
                 model.training.sources.join(", ")
             ));
+            notes.extend(model.network.as_ref().map(|network| {
+                let signals = network.signals.join(", ");
+                format!(
+                    "{}: a network over {} rows of {signals}, odd above {:.4}",
+                    path.display(),
+                    network.window,
+                    network.limit
+                )
+            }));
         }
     }
     Finding {

@@ -9,6 +9,8 @@ use crate::secret::resolve;
 
 /// Where the agent is.
 #[derive(clap::Args, Clone)]
+// Commands whose own arguments are called so as well hold these.
+#[group(skip)]
 pub struct Args {
     /// The agent's API.
     #[arg(long, default_value = "http://127.0.0.1:9909", env = "JURYMAST_URL")]

@@ -102,7 +102,13 @@ pub fn run(args: &Args, output: Output) -> Ran {
     })
 }
 
-async fn one(fault: &'static Fault, seed: u64, record: Option<PathBuf>, stay: Span, quiet: bool) -> Result<Report, String> {
+async fn one(
+    fault: &'static Fault,
+    seed: u64,
+    record: Option<PathBuf>,
+    stay: Span,
+    quiet: bool,
+) -> Result<Report, String> {
     let (watch, mut happenings) = mpsc::unbounded_channel();
     let playing = tokio::spawn(play(Scene {
         fault,

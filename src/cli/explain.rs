@@ -71,6 +71,7 @@ pub fn sparkline(chart: &Value) -> Option<String> {
     if let Some(bar) = chart["bar"].as_f64().filter(|_| score > 0.0) {
         facts.push(format!("surprise up to {score:.1}, told from {bar:.1} on"));
     }
+    facts.extend(others(&chart["others"]));
     let mut told = format!(
         "  {} {}: {}\n    {line}\n",
         text(chart, "/entity"),
@@ -83,10 +84,27 @@ pub fn sparkline(chart: &Value) -> Option<String> {
     Some(told)
 }
 
+/// What other detectors say of a signal, where it is anything.
+fn others(said: &Value) -> Vec<String> {
+    let number = |name: &str, least: f64| said[name].as_f64().filter(|number| *number >= least);
+    let mut words = Vec::new();
+    words.extend(number("season", 3.0).map(|off| format!("{off:.0} deviations off this hour's usual")));
+    words.extend(number("drift", 1.0).map(|_| "it creeps (Page-Hinkley)".to_owned()));
+    words.extend(number("forest", 5.0).map(|surprise| format!("surprise of a random cut forest {surprise:.1}")));
+    words.extend(number("change", 0.5).map(|part| format!("changed for good: {:.0} % probable", part * 100.0)));
+    words
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_others_say_is_told_where_it_is_anything() {
+        assert_eq!(others(&json!({"season": 7.2, "drift": 0.4, "change": 0.98})).len(), 2);
+        assert!(others(&Value::Null).is_empty());
+    }
 
     #[test]
     fn a_signal_is_drawn_with_its_band_and_its_onset() {

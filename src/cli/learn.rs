@@ -1,5 +1,6 @@
 //! `jurymast confirm` and `jurymast learn`: what people say that incidents were, and what patterns learn from it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,7 @@ use serde_json::json;
 
 use super::{Ended, Outcome, Output, client};
 use crate::agent::confirmed;
-use crate::diagnose::{Lessons, Library, Pattern, Reliability, ReliabilityMetrics, Testimony};
+use crate::diagnose::{Lessons, Library, Pattern, Reliability, ReliabilityMetrics, Resemblance, Testimony};
 use crate::engine::Record;
 use crate::eval::diagnose::capsules::{self, Judged, Judgement, With};
 use crate::eval::diagnose::score::calibration_error_of;
@@ -64,6 +65,18 @@ struct About {
     /// On recorded incidents that the half under test was not learned from; none without any.
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics: Option<Metrics>,
+    /// Of the classifier, whose weights stand in the patterns; none of too few incidents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    classifier: Option<Classifier>,
+}
+
+/// How a classifier of what incidents look like did on incidents that it was not fitted to.
+#[derive(Debug, Serialize, Deserialize)]
+struct Classifier {
+    incidents: usize,
+    faults: usize,
+    accuracy: f64,
+    recall: f64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -132,7 +145,8 @@ pub fn learn(args: &Args, output: Output) -> Outcome {
         return Err("no confirmed incident is there: 'jurymast confirm ID' confirms one".into());
     }
     let lessons = lessons(&testimonies);
-    let library = Library::builtin().taught(&lessons);
+    let (looks, classifier) = looks(&testimonies);
+    let library = Library::builtin().taught(&lessons).with_resemblances(&looks);
     let patterns: Vec<&Pattern> = library.patterns().collect();
     let text = serde_saphyr::to_string(&patterns).map_err(|error| error.to_string())?;
     let about = About {
@@ -141,13 +155,14 @@ pub fn learn(args: &Args, output: Output) -> Outcome {
         incidents: testimonies.len(),
         metrics: metrics(&recorded)?,
         lessons,
+        classifier,
     };
     let story = serde_json::to_string_pretty(&about).map_err(|error| error.to_string())?;
     keep(&args.into, &[(PATTERNS, text), (ABOUT, story + "\n")])?;
     if output == Output::Json {
         println!(
             "{:#}",
-            json!({"incidents": about.incidents, "digest": about.digest, "metrics": about.metrics})
+            json!({"incidents": about.incidents, "digest": about.digest, "metrics": about.metrics, "classifier": about.classifier})
         );
     } else {
         let path = args.into.join(PATTERNS);
@@ -157,6 +172,12 @@ pub fn learn(args: &Args, output: Output) -> Outcome {
             about.lessons.faults.len(),
             path.display()
         );
+        if let Some(classifier) = &about.classifier {
+            println!(
+                "what {} incidents of {} faults looked like: {:.3} called by their fault when not fitted to ({:.3} as the mean over faults)",
+                classifier.incidents, classifier.faults, classifier.accuracy, classifier.recall
+            );
+        }
         if let Some(metrics) = &about.metrics {
             println!(
                 "on {} recorded incidents, each half judged by what the other taught: right cause {:.3} before, {:.3} after; Brier {:.3}, {:.3}",
@@ -165,6 +186,26 @@ pub fn learn(args: &Args, output: Output) -> Outcome {
         }
     }
     Ok(Ended::Good)
+}
+
+/// What faults look like, and how well that tells them apart.
+#[cfg(feature = "train")]
+fn looks(testimonies: &[Testimony]) -> (BTreeMap<String, Resemblance>, Option<Classifier>) {
+    let Some(fitted) = crate::train::resemblance::fit(testimonies) else {
+        return (BTreeMap::new(), None);
+    };
+    let classifier = Classifier {
+        incidents: fitted.incidents,
+        faults: fitted.rows.len(),
+        accuracy: fitted.accuracy,
+        recall: fitted.recall,
+    };
+    (fitted.rows, Some(classifier))
+}
+
+#[cfg(not(feature = "train"))]
+fn looks(_: &[Testimony]) -> (BTreeMap<String, Resemblance>, Option<Classifier>) {
+    (BTreeMap::new(), None)
 }
 
 fn lessons<'a>(testimonies: impl IntoIterator<Item = &'a Testimony>) -> Lessons {
@@ -199,11 +240,14 @@ fn metrics(recorded: &[(PathBuf, Vec<Testimony>)]) -> Result<Option<Metrics>, St
     let (mut before, mut after): (Vec<Judged>, Vec<Judged>) = (Vec::new(), Vec::new());
     for half in 0..2 {
         let of_half = |wanted: usize| recorded.iter().enumerate().filter(move |(at, _)| at % 2 == wanted);
-        let taught = lessons(of_half(1 - half).flat_map(|(_, (_, shown))| shown));
+        let shown: Vec<Testimony> = of_half(1 - half)
+            .flat_map(|(_, (_, shown))| shown.iter().cloned())
+            .collect();
+        let (taught, (looks, _)) = (lessons(&shown), looks(&shown));
         for (_, (path, _)) in of_half(half) {
             let judge = |with: With<'_>| capsules::judge(path, with).map_err(|error| error.to_string());
             before.push(judge(With::Shipped)?);
-            after.push(judge(With::Lessons(&taught))?);
+            after.push(judge(With::Lessons(&taught, &looks))?);
         }
     }
     let (before, after) = (capsules::report(&before).causes, capsules::report(&after).causes);
@@ -216,32 +260,38 @@ fn metrics(recorded: &[(PathBuf, Vec<Testimony>)]) -> Result<Option<Metrics>, St
     }))
 }
 
-/// Fits on every other capsule, measures on the rest, and keeps what is fitted to all.
+/// Parts of a cross-validation.
+const FOLDS: usize = 5;
+
+/// Fits on all parts but one, measures on that one, in turn, and keeps what is fitted to all. Capsules of one name are in one part: the same case acted out
+/// with another noise is no new case.
 fn reliability(args: &Args, output: Output) -> Outcome {
     let paths: Vec<PathBuf> = args.paths.iter().flat_map(|path| capsules::find(path)).collect();
     let raw = Reliability::default();
-    let mut halves: [Vec<Judgement>; 2] = [Vec::new(), Vec::new()];
+    let mut parts: [Vec<Judgement>; FOLDS] = std::array::from_fn(|_| Vec::new());
     let mut incidents = 0;
-    for (path, at) in paths.iter().zip(0..) {
+    for path in &paths {
         let judged = capsules::judge(path, With::Reliability(&raw)).map_err(|error| error.to_string())?;
         incidents += judged.scored.len();
-        halves[at % 2].extend(judged.judgements);
+        let part = (fnv1a(FNV, &judged.name) % FOLDS as u64) as usize;
+        parts[part].extend(judged.judgements);
     }
-    let all: Vec<Judgement> = halves.concat();
+    let all: Vec<Judgement> = parts.concat();
     if all.is_empty() {
         return Err("no labelled incident is in these capsules".into());
     }
     let (mut before, mut after) = (Vec::new(), Vec::new());
-    for half in 0..2 {
-        let points = Reliability::fit(&halves[1 - half], DRAWN_BY);
+    for (number, part) in parts.iter().enumerate() {
+        let others = parts.iter().enumerate().filter(|(other, _)| *other != number);
+        let others: Vec<Judgement> = others.flat_map(|(_, judgements)| judgements.iter().copied()).collect();
+        let points = Reliability::fit(&others, DRAWN_BY);
         let fitted = Reliability {
             points,
             ..Reliability::default()
         };
-        before.extend(halves[half].iter().copied());
+        before.extend(part.iter().copied());
         after.extend(
-            halves[half]
-                .iter()
+            part.iter()
                 .map(|(weight, said, right)| (*weight, fitted.of(*said), *right)),
         );
     }
@@ -269,7 +319,7 @@ fn reliability(args: &Args, output: Output) -> Outcome {
         println!("{:#}", json!(model));
     } else {
         println!(
-            "{} judgements of {incidents} incidents; on the half that was not fitted to: calibration error {:.3} before, {:.3} after; Brier {:.3}, {:.3}",
+            "{} judgements of {incidents} incidents; on parts that were not fitted to: calibration error {:.3} before, {:.3} after; Brier {:.3}, {:.3}",
             model.judgements,
             model.metrics.calibration_error_before,
             model.metrics.calibration_error_after,

@@ -38,9 +38,20 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
+/// What a newcomer types first.
+const FIRST: &str = "\
+To begin:
+  jurymast demo --stay 5m               see it at work, with nothing installed
+  jurymast discover mqtt://HOST:1883    write a config from what a broker says
+  jurymast check config, doctor, drill  is the config right, would it work here, would a move work
+  jurymast record                       watch beside the real thing, and never act
+  jurymast run                          in earnest; `jurymast status` and http://127.0.0.1:9909/ show it
+
+Exit codes: 0 all is good; 1 it ran and found something bad; 2 it could not run.";
+
 /// Finds out what broke, decides whether moving the service would help, and fails it over exactly once.
 #[derive(Parser)]
-#[command(name = "jurymast", version, about, max_term_width = 100)]
+#[command(name = "jurymast", version, about, max_term_width = 100, after_help = FIRST)]
 struct Cli {
     /// How to print.
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Text)]
@@ -119,8 +130,8 @@ enum Command {
     Discover(discover::Args),
     /// Find out why things might not work here.
     Doctor(doctor::Args),
-    /// Would a move work? Looks at all that a plan needs, and changes nothing.
-    Drill(drill::Args),
+    /// Would a move work? Looks at all that a plan needs; with --real the service is moved and brought back.
+    Drill(drill::Drill),
     /// What if this is lost? Who goes where, what is missed, what one more standby would buy.
     Plan(plan::Args),
     /// Score what ships on labelled data.

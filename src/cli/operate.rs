@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 use super::{Ended, Outcome, Output, client, table};
 use crate::model::Span;
 
-/// Arguments of `approve`.
+/// Arguments of `approve` and `deny`.
 #[derive(clap::Args)]
 pub struct Approve {
     /// Which incident.
     id: u64,
-    /// For which service; all that ask, if left out.
+    /// For which service; all that it touches, if left out.
     #[arg(long)]
     service: Option<String>,
     #[command(flatten)]
@@ -168,6 +168,9 @@ pub fn status(agent: &client::Args, output: Output) -> Outcome {
     if !bad.is_empty() {
         println!();
         table(&["NOT WELL", "KIND", "WHY"], &bad);
+    }
+    for (_, why) in status["drills"]["warnings"].as_object().into_iter().flatten() {
+        println!("\ndrills: {}", why.as_str().unwrap_or_default());
     }
     Ok(Ended::Good)
 }

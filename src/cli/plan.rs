@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::{Ended, Outcome, Output, table};
-use crate::config::Config;
+use crate::config::Loaded;
 use crate::plan::contingency::{self, Contingencies};
 use crate::plan::fleet::{Answer, Fate, Fleet, Limits, Point, Purchase, frontier, one_more};
 use crate::plan::solver::{Budget, Exact};
@@ -80,7 +80,7 @@ fn read(path: &Path) -> Result<(Fleet, Vec<String>), String> {
         let fleet: Fleet = serde_saphyr::from_str(&text).map_err(|error| place(error.to_string()))?;
         return Ok((fleet, Vec::new()));
     }
-    let config = Config::parse(&text).map_err(|error| place(error.message))?;
+    let config = Loaded::read(path).map_err(|errors| errors.to_string())?.config;
     if config.services.is_empty() {
         return Err(place(
             "it has neither `nodes` (a fleet file) nor `services` (an agent's config)".into(),

@@ -57,6 +57,9 @@ pub async fn reach(loaded: &Loaded) -> Vec<(String, Said)> {
             listens(&receiver.url).await,
         ));
     }
+    if let Some((what, said)) = config.coordinate.reach().await {
+        all.push((what, said.map_err(|why| (true, why))));
+    }
     for endpoint in config.coordinate.etcd.iter().flat_map(|etcd| &etcd.endpoints) {
         let url = format!("{}/health", endpoint.trim_end_matches('/'));
         let said = answers(&plain, &url, |body| success(body, "health")).await;

@@ -61,8 +61,8 @@ fn shown(arg: &Arg) -> bool {
 /// Help leaves the full stop out.
 fn sentence(text: &str) -> String {
     let text = text.trim_end_matches('.');
-    if text.is_empty() {
-        String::new()
+    if text.is_empty() || text.ends_with('?') {
+        text.to_owned()
     } else {
         format!("{text}.")
     }

@@ -42,7 +42,7 @@ pub fn agent(args: &Args, record: Option<PathBuf>, limit: Option<std::time::Dura
             watch: None,
             stop,
         };
-        agent::run(options).await.map_err(|error| error.to_string())?;
+        Box::pin(agent::run(options)).await.map_err(|error| error.to_string())?;
         Ok(Ended::Good)
     })
 }

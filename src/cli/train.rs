@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Ended, Outcome, Output, table};
-use crate::detect::trained::Model;
+use crate::detect::trained::{Model, Network};
 use crate::train::{self, TrainError};
 
 /// What to learn from, and what of.
@@ -28,6 +28,15 @@ pub struct Args {
     /// Seconds between rows of a table without times.
     #[arg(long, default_value_t = 60.0)]
     interval: f64,
+    /// An ONNX network that judges the last rows of a device, to become part of the model. In goes `[1, window, signals]` or `[1, window *
+    /// signals]`, oldest row first, signals by name, each as so many of its standard deviations from its median; out comes one number, the
+    /// greater the stranger, or as many as went in (an autoencoder). From which number on it is odd is learned from the recordings. Needs a
+    /// program built with the feature `onnx`.
+    #[arg(long, value_name = "FILE", requires = "window")]
+    network: Option<PathBuf>,
+    /// Rows of the network's window.
+    #[arg(long, value_name = "ROWS", requires = "network")]
+    window: Option<usize>,
 }
 
 /// Reads, learns and writes.
@@ -54,8 +63,14 @@ pub fn run(args: &Args, output: Output) -> Outcome {
         .unwrap_or_else(|| PathBuf::from(format!("models/{}.json", args.class)));
     let version = version_after(&out, &args.class)?;
     let sources: Vec<String> = args.paths.iter().map(|path| path.display().to_string()).collect();
-    let model = train::train(&args.class, version, &sources, &read.recordings, &read.examples)
+    let mut model = train::train(&args.class, version, &sources, &read.recordings, &read.examples)
         .map_err(|error| error.to_string())?;
+    if let (Some(path), Some(window)) = (&args.network, args.window) {
+        let place = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+        let bytes = fs::read(path).map_err(|error| place(&error))?;
+        let network = Network::fit(&bytes, window, &model, &read.recordings).map_err(|error| place(&error))?;
+        model.network = Some(network);
+    }
     write(&out, &model.text()).map_err(|error| format!("cannot write {}: {error}", out.display()))?;
     print(&model, &out, output);
     Ok(Ended::Good)
@@ -121,6 +136,7 @@ fn print(model: &Model, out: &Path, output: Output) {
                 "out": out, "class": model.class, "version": model.version, "training": model.training, "metrics": model.metrics,
                 "signals": model.signals.len(), "relations": model.relations.len(),
                 "fault_classes": model.faults.as_ref().map(|faults| &faults.classes),
+                "network": model.network.as_ref().map(|network| json!({"window": network.window, "signals": network.signals, "limit": network.limit})),
             })
         );
         return;
@@ -161,6 +177,14 @@ fn print(model: &Model, out: &Path, output: Output) {
             faults.classes.len(),
             faults.examples,
             share(accuracy)
+        );
+    }
+    if let Some(network) = &model.network {
+        println!(
+            "a network over {} rows of {}, odd above {:.4}",
+            network.window,
+            network.signals.join(", "),
+            network.limit
         );
     }
     println!("{}: class '{}', version {}", out.display(), model.class, model.version);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::schema::Config;
 use crate::act::{Executors, Prober};
 use crate::model::hint::did_you_mean;
-use crate::model::{PlanKind, Service, Token, Topology};
+use crate::model::{EntityName, PlanKind, Service, Token, Topology};
 use crate::plan::Playbooks;
 
 /// Adds what is wrong to `errors` and what is doubtful to `warnings`.
@@ -21,6 +21,9 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
         errors.extend(source.check().err());
     }
     errors.extend(config.coordinate.check().err());
+    for schedule in &config.drills {
+        errors.extend(schedule.check(&config.services).err());
+    }
     for source in &config.sources.scrape_configs {
         errors.extend(source.check().err());
     }
@@ -62,9 +65,9 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
             config.policy.max_red_share
         ));
     }
-    for (one, other) in &config.policy.pairs {
+    for [one, other] in &config.policy.pairs {
         let services = || config.services.iter().map(|service| service.name.as_str());
-        for name in [one.as_str(), other.as_str()] {
+        for name in [one, other].map(EntityName::as_str) {
             if !known.contains(name) && !services().any(|service| service == name) {
                 let others = known.iter().map(String::as_str).chain(services());
                 errors.push(format!(
@@ -90,10 +93,10 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
     let executors = Executors::new();
     for service in &config.services {
         let mut wrong = |problem: String| errors.push(format!("service '{}': {problem}", service.name));
-        if service.confirm > 1 && config.coordinate.etcd.is_none() {
+        if service.confirm > 1 && !config.coordinate.is_shared() {
             wrong(format!(
                 "confirm is {}, but this agent is the only vantage point: it would never be moved; 1 is the most (several agents share \
-                 what they see by coordinate.etcd)",
+                 what they see by coordinate.etcd or coordinate.kubernetes)",
                 service.confirm
             ));
         }

@@ -42,6 +42,8 @@ pub struct Loaded {
     pub token: Option<Secret>,
     /// The token without which no alerts are taken.
     pub alerts_token: Option<Secret>,
+    /// The key that signs links in notifications.
+    pub link_key: Option<Secret>,
     /// What is doubtful though it can be carried out.
     pub warnings: Vec<String>,
 }
@@ -260,6 +262,13 @@ impl Loaded {
         };
         let alerts_token = token("alerts_token_file", config.api.alerts_token_file.as_deref());
         let token = token("token_file", config.api.token_file.as_deref());
+        let link_key = config.notify.links.as_ref().and_then(|links| match links.key() {
+            Ok(key) => Some(key),
+            Err(error) => {
+                errors.push(error);
+                None
+            }
+        });
         let mut warnings = Vec::new();
         check::check(&config, &playbooks, &mut errors, &mut warnings);
         if !errors.is_empty() {
@@ -285,6 +294,7 @@ impl Loaded {
             secrets,
             token,
             alerts_token,
+            link_key,
             warnings,
         })
     }
@@ -317,6 +327,7 @@ fn make_whole(config: &mut Config, dir: &Path) {
     let mut paths: Vec<&mut PathBuf> = vec![&mut config.agent.data_dir];
     paths.extend(config.api.token_file.as_mut());
     paths.extend(config.api.alerts_token_file.as_mut());
+    paths.extend(config.notify.links.as_mut().map(|links| &mut links.key_file));
     paths.extend(config.rules.patterns.iter_mut());
     paths.extend(config.rules.playbooks.iter_mut());
     paths.extend(config.models.iter_mut());
@@ -325,6 +336,15 @@ fn make_whole(config: &mut Config, dir: &Path) {
     if let Some(etcd) = &mut config.coordinate.etcd {
         paths.extend(etcd.password_file.as_mut());
         let tls = &mut etcd.tls;
+        paths.extend(
+            [&mut tls.ca_file, &mut tls.cert_file, &mut tls.key_file]
+                .into_iter()
+                .flatten(),
+        );
+    }
+    if let Some(kubernetes) = &mut config.coordinate.kubernetes {
+        paths.extend(kubernetes.token_file.as_mut());
+        let tls = &mut kubernetes.tls;
         paths.extend(
             [&mut tls.ca_file, &mut tls.cert_file, &mut tls.key_file]
                 .into_iter()

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::decide::Policy;
+use crate::engine::Schedule;
 use crate::ingest::alertmanager::AlertSettings;
 use crate::ingest::backup::BackupSettings;
 use crate::ingest::push::{PushSettings, SyslogSettings};
@@ -37,6 +38,8 @@ pub struct Config {
     pub diagnose: diagnose::Settings,
     /// When Jurymast may act.
     pub policy: Policy,
+    /// Drills that are made again and again: would a move work?
+    pub drills: Vec<Schedule>,
     /// Patterns and playbooks beside those that come with the binary.
     pub rules: Rules,
     /// How several agents agree on who acts.

@@ -71,6 +71,22 @@ pub fn digest(parts: &BTreeMap<String, Part>) -> String {
     format!("{hash:016x}")
 }
 
+/// How many agents are proposed for that part before this one. Only a proposal: who makes the key first leads.
+pub(super) fn rank(agent: &str, part: &str, agents: &BTreeSet<&str>) -> u32 {
+    // Names that differ in their last letter alone differ in the low bits of this hash alone: the end of SplitMix64 spreads them.
+    let weight = |agent: &str| {
+        let mut word = fnv1a(fnv1a(fnv1a(FNV, agent), "\u{1f}"), part);
+        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word ^ (word >> 31)
+    };
+    let ahead = agents
+        .iter()
+        .filter(|other| **other != agent && (weight(other), **other) > (weight(agent), agent))
+        .count();
+    u32::try_from(ahead).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,5 +130,20 @@ mod tests {
         let two = [("a".to_owned(), part("a", &["a"])), ("b".to_owned(), part("b", &["b"]))].into();
         let mut seen = BTreeSet::new();
         assert!([&none, &one, &two].into_iter().all(|parts| seen.insert(digest(parts))));
+    }
+
+    #[test]
+    fn each_part_has_one_who_is_proposed_and_parts_are_spread() {
+        let agents: BTreeSet<&str> = ["a", "b", "c"].into();
+        let mut first: BTreeMap<&str, u32> = BTreeMap::new();
+        for n in 0..60 {
+            let part = format!("part-{n}");
+            let mut ranks: Vec<u32> = agents.iter().map(|agent| rank(agent, &part, &agents)).collect();
+            let best = agents.iter().find(|agent| rank(agent, &part, &agents) == 0).unwrap();
+            *first.entry(best).or_default() += 1;
+            ranks.sort_unstable();
+            assert_eq!(ranks, [0, 1, 2]);
+        }
+        assert!(first.len() == 3 && first.values().all(|count| *count >= 8), "{first:?}");
     }
 }

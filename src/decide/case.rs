@@ -45,6 +45,8 @@ pub struct Case<'a> {
     pub approved: bool,
     /// Who said no to it, if anybody did.
     pub denied: Option<&'a str>,
+    /// Why its drills leave it to a person, if they do.
+    pub undrilled: Option<&'a str>,
     /// The operator stopped all acting.
     pub held: bool,
     /// After a stall of our own nothing is acted upon until then, and why.
@@ -167,6 +169,7 @@ pub(super) mod fixture {
         pub fenced: bool,
         pub approved: bool,
         pub denied: Option<String>,
+        pub undrilled: Option<String>,
         pub held: bool,
         pub unready: Option<(Timestamp, String)>,
     }
@@ -213,6 +216,7 @@ pub(super) mod fixture {
                 fenced: true,
                 approved: false,
                 denied: None,
+                undrilled: None,
                 held: false,
                 unready: None,
             }
@@ -234,6 +238,7 @@ pub(super) mod fixture {
                 fenced: self.fenced,
                 approved: self.approved,
                 denied: self.denied.as_deref(),
+                undrilled: self.undrilled.as_deref(),
                 held: self.held,
                 unready: self.unready.as_ref().map(|(until, reason)| (*until, reason.as_str())),
             }

@@ -65,6 +65,7 @@ pub const GATES: &[&dyn Gate] = &[
     &gates::confirmed::Confirmed,
     &gates::cool_down::CoolDown,
     &gates::budget::WithinBudget,
+    &gates::drilled::Drilled,
     &gates::approval::Approved,
 ];
 

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{EntityName, Span};
 use crate::model::service::ProbeSpec;
+use crate::model::{EntityName, Span};
 
 /// When Jurymast may act, over all services. What differs between services stands with the service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,7 +31,7 @@ pub struct Policy {
     pub costs: super::Costs,
     /// Two things that may fail together (hosts, zones, gateways, or services whose active instance breaks): a plan for both is made ahead, as for each
     /// single failure.
-    pub pairs: Vec<(EntityName, EntityName)>,
+    pub pairs: Vec<[EntityName; 2]>,
     /// Things unrelated to any service that tell only whether this agent is on the network: a router, a name server.
     pub canaries: Vec<Canary>,
 }

@@ -3,7 +3,8 @@
 //! Learned detectors judge on one scale, *surprise*: minus the logarithm of the probability of what was seen, by the signal's own
 //! past. A device that is judged `n` times in the allowed period is told of from `ln(n / allowed)` on: so often such a thing
 //! comes about by chance. Whoever has had its share needs to be stranger by [`DEARER`] for each further alarm, until the period has
-//! passed. What follows an alarm within [`EPISODE`] belongs to it and costs nothing more.
+//! passed. What follows an alarm within [`EPISODE`] belongs to it and costs nothing more. A device that has much [`News`] by nature needs
+//! to be as strange as it seldom is, at most [`NEWS_MOST`] more than chance would have it: what breaks outright is always told.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,12 +15,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::model::{Span, Timestamp};
 
-/// Each alarm beyond the allowed ones makes the next one twenty times as dear.
-const DEARER: f32 = 3.0;
+use super::news::News;
+
+/// Each alarm beyond the allowed ones makes the next one a hundred and fifty times as dear.
+const DEARER: f32 = 5.0;
 
 /// Alarms of one device belong together within this of one another, and no longer than [`LONGEST`] in all.
 const EPISODE: Duration = Duration::from_secs(900);
 const LONGEST: Duration = Duration::from_secs(3600);
+
+/// The most that an entity's own news raise its bar.
+const NEWS_MOST: f32 = 16.0;
 
 /// No bar is lower, however seldom a device speaks: one sample in a thousand is no news.
 const LOWEST: f32 = 7.0;
@@ -147,6 +153,7 @@ struct Account {
     /// Where the episode at hand began and when its latest alarm was.
     began: Timestamp,
     latest: Timestamp,
+    news: News,
 }
 
 /// The accounts of all entities of a shard.
@@ -158,6 +165,7 @@ pub struct Ledger {
     /// changes nothing.
     joining: Vec<u32>,
     pending: Vec<(u32, Timestamp)>,
+    heard: Vec<(u32, Timestamp, f32)>,
 }
 
 impl Ledger {
@@ -168,6 +176,7 @@ impl Ledger {
             accounts: Vec::new(),
             joining: Vec::new(),
             pending: Vec::new(),
+            heard: Vec::new(),
         }
     }
 
@@ -186,7 +195,15 @@ impl Ledger {
             spent = (spent - 1.0).max(0.0);
         }
         let over = (spent + 1.0 - self.allowed.free()).max(0.0);
-        judged.max(1.0).ln().max(LOWEST) + DEARER * over
+        let chance = judged.max(1.0).ln().max(LOWEST);
+        let news = account.news.bar(self.allowed.apart_secs(), now);
+        news.clamp(chance, chance + NEWS_MOST) + DEARER * over
+    }
+
+    /// Something of that entity was so surprising, told or not.
+    pub fn hear(&mut self, entity: usize, surprise: f32, now: Timestamp) {
+        self.heard
+            .push((u32::try_from(entity).unwrap_or(u32::MAX), now, surprise));
     }
 
     /// An alarm of that entity was raised.
@@ -203,6 +220,13 @@ impl Ledger {
             }
             let account = &mut self.accounts[entity];
             account.signals = account.signals.saturating_add(1);
+        }
+        self.heard
+            .sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then(a.2.total_cmp(&b.2)));
+        for (entity, at, surprise) in std::mem::take(&mut self.heard) {
+            if let Some(account) = self.accounts.get_mut(entity as usize) {
+                account.news.hear(surprise, at);
+            }
         }
         self.pending.sort_unstable();
         for (entity, at) in std::mem::take(&mut self.pending) {

@@ -1,5 +1,6 @@
 //! All shards together: hands inputs to them, collects their findings into one order.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::store::Counts;
 
 use super::peers::{Fleet, Seat};
 use super::trace::{Album, Chart};
-use super::{Ask, Learned, Settings, SettingsError, Shard, Vital, Vitals};
+use super::{Ask, Course, Learned, Settings, SettingsError, Shard, Vital, Vitals};
 
 /// How shards are worked on. They do not depend on one another, so any order, and all at once, gives the same.
 pub trait Parallel {
@@ -81,10 +82,10 @@ pub struct Detection {
     fleet: Fleet,
     album: Album,
     grown: Timestamp,
-    /// Places that may be given away, that are, and how often there was none: of single signals, of signals judged jointly.
-    places: [u64; 2],
-    given: [u64; 2],
-    denied: [u64; 2],
+    /// Places that may be given away, that are, and how often there was none: of single signals, of signals judged jointly, of gates.
+    places: [u64; 3],
+    given: [u64; 3],
+    denied: [u64; 3],
 }
 
 impl Detection {
@@ -105,9 +106,13 @@ impl Detection {
             fleet: Fleet::new(&settings.peers, settings.false_alarms.per_device),
             album: Album::default(),
             grown: Timestamp::EPOCH,
-            places: [settings.anomaly.max_series, settings.joint.max_signals],
-            given: [0; 2],
-            denied: [0; 2],
+            places: [
+                settings.anomaly.max_series,
+                settings.joint.max_signals,
+                settings.anomaly.max_gates,
+            ],
+            given: [0; 3],
+            denied: [0; 3],
         })
     }
 
@@ -198,11 +203,15 @@ impl Detection {
         }
         asks.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
         asks.dedup_by(|a, b| a.0 == b.0 && a.2 == b.2);
+        let done = asks.iter().filter(|(_, _, ask, _)| matches!(ask, Ask::Done(_))).count();
+        self.given[2] = self.given[2].saturating_sub(done as u64);
         let mut fits = 0;
         for (_, _, ask, shard) in asks {
             let granted = match ask {
                 Ask::Series(_) => self.give(0, 1),
                 Ask::Entity(_, signals) => self.give(1, signals as u64),
+                Ask::Gate(_) => self.give(2, 1),
+                Ask::Done(_) => false,
                 Ask::Fit(_) => {
                     fits += 1;
                     fits <= FITS_A_TICK
@@ -231,7 +240,7 @@ impl Detection {
             self.grown = now;
             album.grow(|entity, signal| {
                 let (shard, series) = self.find(entity, signal)?;
-                Some(shard.points(series).into_iter())
+                Some((shard.points(series).into_iter(), shard.outlook(series).others))
             });
         }
         for finding in findings {
@@ -255,6 +264,7 @@ impl Detection {
         let mut all = Learned {
             beyond: self.denied[0],
             entities_beyond: self.denied[1],
+            gates: self.given[2],
             peers: self.fleet.members(),
             ..Learned::default()
         };
@@ -363,4 +373,51 @@ impl Vitals for Detection {
     fn chart(&self, entity: &EntityName, signal: &SignalName) -> Option<&Chart> {
         self.album.chart(entity, signal)
     }
+
+    fn courses(&self, of: &BTreeSet<EntityName>) -> Vec<Course> {
+        // Looked for one by one; of a large fleet only what has a picture is worth that.
+        if self.series_count() > SEARCHED_MAX {
+            let with_picture = self.album.charts().filter(|chart| of.contains(&chart.entity));
+            return with_picture.map(course_of).collect();
+        }
+        let mut by_shard: BTreeMap<u16, BTreeMap<u32, &EntityName>> = BTreeMap::new();
+        for name in of {
+            let id = self.catalog.find_entity(name.as_str());
+            if let Some((shard, index)) = id.and_then(|id| self.entities.get(id.index())) {
+                by_shard.entry(*shard).or_default().insert(*index, name);
+            }
+        }
+        let mut found = Vec::new();
+        for (shard, names) in by_shard {
+            let Some(shard) = self.shards.get(usize::from(shard)) else {
+                continue;
+            };
+            let numbers = names.keys().copied().collect();
+            for (entity, signal, series) in shard.series_of(&numbers) {
+                let Some(entity) = names.get(&entity) else { continue };
+                let signal = self.catalog.signal_name(signal);
+                // A picture reaches from before the trouble.
+                let points = match self.album.chart(entity, &signal) {
+                    Some(chart) => chart.points.clone(),
+                    None => shard.points(series),
+                };
+                let entity = (*entity).clone();
+                found.push(Course { entity, signal, points });
+            }
+        }
+        // Numbers differ from run to run.
+        found.sort_by(|a, b| (&a.entity, &a.signal).cmp(&(&b.entity, &b.signal)));
+        found
+    }
 }
+
+fn course_of(chart: &Chart) -> Course {
+    Course {
+        entity: chart.entity.clone(),
+        signal: chart.signal.clone(),
+        points: chart.points.clone(),
+    }
+}
+
+/// With more series than this the last values of an entity's signals are not looked for.
+const SEARCHED_MAX: usize = 100_000;

@@ -13,6 +13,7 @@ use super::budget::{certainty, one_in};
 use super::columns::Slots;
 use super::learned::BEYOND;
 use super::multivariate::{self, CHANNELS_MAX, Correlations, Learner};
+use super::news::LEAST;
 use super::scribe::{Draft, Scribe};
 use super::sequence::numbers;
 use super::settings::JointSettings;
@@ -217,6 +218,9 @@ impl Body {
                     self.latest.rotate_left(1);
                     self.latest[RUN - 1] = surprise;
                     let least = self.latest.iter().copied().fold(f32::INFINITY, f32::min);
+                    if reading.alarm && self.rows > QUIET_ROWS && least >= LEAST {
+                        out.ledger.hear(entity, least, out.now);
+                    }
                     let strange = reading.alarm && self.rows > QUIET_ROWS && least >= bar;
                     if strange && self.told.is_none() {
                         let blame = watch.blame();
@@ -329,6 +333,9 @@ impl Broken {
         }
         self.rows = self.rows.saturating_add(1);
         self.least = self.least.min(surprise);
+        if self.rows >= BROKEN_ROWS && self.least >= LEAST {
+            out.ledger.hear(entity, self.least, out.now);
+        }
         let Some((_, signal)) = members.get(found.channel) else {
             return;
         };

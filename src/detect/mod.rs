@@ -20,6 +20,7 @@ pub mod gated;
 mod joint;
 mod learned;
 pub mod multivariate;
+mod news;
 mod peers;
 mod presence;
 mod rate;
@@ -42,8 +43,8 @@ pub use detection::{Detection, Parallel, Sequential};
 pub use scope::Scope;
 pub use scribe::Scribe;
 pub use settings::{Settings, SettingsError};
-pub use shard::{EntityMeta, Shard, Vital, Vitals};
-pub use trace::{Chart, Point};
+pub use shard::{Course, EntityMeta, Shard, Vital, Vitals};
+pub use trace::{Chart, Opinions, Point};
 
 use serde::Serialize;
 
@@ -58,6 +59,10 @@ pub enum Ask {
     Series(u32),
     /// A joint watch of that entity, of so many signals.
     Entity(u32, usize),
+    /// A gate to the dear detectors for that series. Asked again at each strange sample until it is granted.
+    Gate(u32),
+    /// That series gives its gate back.
+    Done(u32),
     /// To learn from what was gathered of that entity, which takes a moment. Asked again each row until it is granted.
     Fit(u32),
 }
@@ -81,6 +86,8 @@ pub struct Learned {
     pub entities_beyond: u64,
     /// Series that are compared with those of their group.
     pub peers: u64,
+    /// Series that the dear detectors look at right now (`detect.anomaly.max_gates`).
+    pub gates: u64,
 }
 
 impl std::ops::AddAssign for Learned {
@@ -93,6 +100,7 @@ impl std::ops::AddAssign for Learned {
         self.entities_learning += more.entities_learning;
         self.entities_beyond += more.entities_beyond;
         self.peers += more.peers;
+        self.gates += more.gates;
     }
 }
 
@@ -190,6 +198,7 @@ fn registry(settings: &Settings) -> Vec<Box<dyn Detector>> {
         Box::new(clock::Clock::new(&settings.clock)),
         Box::new(joint::Joint::new(&settings.joint)),
         Box::new(trained::range::TrainedRange::new(&settings.models)),
+        Box::new(trained::network::TrainedNetwork::new(&settings.models)),
     ]
 }
 

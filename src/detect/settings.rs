@@ -191,9 +191,12 @@ pub struct AnomalySettings {
     pub kinds: Vec<EntityKind>,
     /// Samples to learn from before a jump is told. What is watched closely is learned for a day or 1500 samples more.
     pub warm_up: u32,
-    /// So many series are watched closely: value, time of day, shape of the day, shift, noise. About 2 kB each. The others are watched for
+    /// So many series are watched closely: value, time of day, shape of the day, shift, noise. About 3 kB each. The others are watched for
     /// jumps only, and counted in `status` and `/metrics`.
     pub max_series: u64,
+    /// So many of these at a time are looked at by dear detectors as well, a random cut forest and a search for change points, while they are
+    /// strange: a second opinion for whoever looks at a finding. About 40 µs a sample.
+    pub max_gates: u64,
     /// How bad.
     pub severity: Severity,
 }
@@ -205,6 +208,7 @@ impl Default for AnomalySettings {
             kinds: vec![EntityKind::Device, EntityKind::Gateway],
             warm_up: 100,
             max_series: 10_000,
+            max_gates: 32,
             severity: Severity::Warning,
         }
     }

@@ -1,5 +1,7 @@
 //! A part of all entities with their series, store and detectors. Shards do not know of one another.
 
+use std::collections::BTreeSet;
+
 use crate::model::event::Presence;
 use crate::model::sample::is_stale;
 use crate::model::symptom::Finding;
@@ -48,6 +50,23 @@ pub trait Vitals {
         let _ = (entity, signal);
         None
     }
+
+    /// The last values of the signals of some entities, by entity and signal: those that are at hand without much searching.
+    fn courses(&self, of: &BTreeSet<EntityName>) -> Vec<Course> {
+        let _ = of;
+        Vec::new()
+    }
+}
+
+/// The last values of a signal.
+#[derive(Debug, Clone)]
+pub struct Course {
+    /// Whose.
+    pub entity: EntityName,
+    /// Of what.
+    pub signal: SignalName,
+    /// Oldest first.
+    pub points: Vec<Point>,
 }
 
 /// See the module.
@@ -82,7 +101,7 @@ const CHUNK: usize = 64;
 impl Shard {
     pub(super) fn new(settings: &Settings, catalog: Catalog) -> Self {
         let detectors = registry(settings);
-        debug_assert!(detectors.len() <= 16, "one bit for each detector");
+        debug_assert!(detectors.len() <= 32, "one bit for each detector");
         Self {
             catalog,
             store: Columns::default(),
@@ -131,7 +150,7 @@ impl Shard {
         let meta = &self.entities[entity as usize];
         let mut wants = 0;
         for (bit, detector) in self.detectors.iter_mut().enumerate() {
-            wants |= u16::from(detector.attach(index, name.as_str(), meta)) << bit;
+            wants |= u32::from(detector.attach(index, name.as_str(), meta)) << bit;
         }
         self.store.add(Tag { entity, signal, wants });
         u32::try_from(index).unwrap_or(u32::MAX)
@@ -277,7 +296,7 @@ impl Shard {
         }
         for ask in asks {
             let (entity, signal) = match ask {
-                Ask::Series(series) => {
+                Ask::Series(series) | Ask::Gate(series) | Ask::Done(series) => {
                     let tag = self.store.tag(series as usize);
                     (tag.entity, self.catalog.signal_name(tag.signal))
                 }
@@ -299,6 +318,16 @@ impl Shard {
             all += detector.learned();
         }
         all
+    }
+
+    /// The series of some of its entities, by their numbers here.
+    pub(super) fn series_of(&self, entities: &BTreeSet<u32>) -> impl Iterator<Item = (u32, SignalId, usize)> {
+        (0..self.store.len()).filter_map(move |series| {
+            let tag = self.store.tag(series);
+            entities
+                .contains(&tag.entity)
+                .then_some((tag.entity, tag.signal, series))
+        })
     }
 
     /// The last values of a series: those that a detector keeps, else the few of the store.

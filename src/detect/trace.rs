@@ -94,9 +94,40 @@ impl Ring {
     }
 }
 
+/// What detectors that tell nothing by themselves make of a series.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Opinions {
+    /// How far it has crept, by the sum of Page and Hinkley: from 1 on that is a drift.
+    pub drift: f32,
+    /// Deviations from the usual of the same hour on other days.
+    pub season: f32,
+    /// Surprise at the score of a random cut forest, where one was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forest: Option<f32>,
+    /// Probability that it changed for good within a few samples, where that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<f32>,
+}
+
+impl Opinions {
+    /// The stronger of both, one by one.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        let stronger = |a: Option<f32>, b: Option<f32>| a.map_or(b, |a| Some(b.map_or(a, |b| a.max(b))));
+        Self {
+            drift: self.drift.max(other.drift),
+            season: self.season.max(other.season),
+            forest: stronger(self.forest, other.forest),
+            change: stronger(self.change, other.change),
+        }
+    }
+}
+
 /// What a detector knows of a series beyond its values.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Outlook {
+    /// What others say of its latest sample.
+    pub others: Option<Opinions>,
     /// Between these a value is usual.
     pub band: Option<(f64, f64)>,
     /// The surprise from which it is told.
@@ -124,6 +155,9 @@ pub struct Chart {
     pub bar: Option<f32>,
     /// The values are changes per second.
     pub rate: bool,
+    /// What others said of it while the trouble stood, each at its strongest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub others: Option<Opinions>,
     #[serde(skip)]
     opened: Timestamp,
     /// The symptom stands, and the picture grows.
@@ -142,11 +176,18 @@ impl Chart {
             band: None,
             bar: None,
             rate: false,
+            others: None,
             opened: onset,
             open: true,
         };
         chart.extend(points);
         chart
+    }
+
+    fn hear(&mut self, others: Option<Opinions>) {
+        if let Some(others) = others {
+            self.others = Some(self.others.map_or(others, |known| known.or(others)));
+        }
     }
 
     /// Adds what is newer, and thins out what came after the onset when there is no more room.
@@ -200,6 +241,7 @@ impl Album {
             ..Chart::of(entity, signal, onset, std::iter::empty())
         });
         chart.open = true;
+        chart.hear(outlook.others);
         chart.extend(points);
         self.charts.insert(key, chart);
         if self.charts.len() > KEPT {
@@ -217,13 +259,19 @@ impl Album {
         }
     }
 
-    /// Lets every picture grow by what its series shows now.
-    pub fn grow<I: Iterator<Item = Point>>(&mut self, mut of: impl FnMut(&str, &str) -> Option<I>) {
+    /// Lets every picture grow by what its series shows now, and by what others say of it.
+    pub fn grow<I: Iterator<Item = Point>>(&mut self, mut of: impl FnMut(&str, &str) -> Option<(I, Option<Opinions>)>) {
         for ((entity, signal), chart) in self.charts.iter_mut().filter(|(_, chart)| chart.open) {
-            if let Some(points) = of(entity.as_str(), signal.as_str()) {
+            if let Some((points, others)) = of(entity.as_str(), signal.as_str()) {
+                chart.hear(others);
                 chart.extend(points);
             }
         }
+    }
+
+    /// All pictures, by entity and signal.
+    pub fn charts(&self) -> impl Iterator<Item = &Chart> {
+        self.charts.values()
     }
 
     /// The picture of that signal, if one was taken.
@@ -262,7 +310,7 @@ mod tests {
         let key = || (EntityName::from("pump"), SignalName::from("flow"));
         album.open(key(), at(25), at(30), Outlook::default(), ring(0, 31).points());
         for end in (32..3000).step_by(10) {
-            album.grow(|_, _| Some(ring(end - 20, end).points().collect::<Vec<_>>().into_iter()));
+            album.grow(|_, _| Some((ring(end - 20, end).points().collect::<Vec<_>>().into_iter(), None)));
         }
         let chart = album.chart(&key().0, &key().1).unwrap();
         assert!(chart.points.len() <= POINTS);

@@ -15,6 +15,7 @@ use super::links::links;
 use super::pattern::Library;
 use super::scene::{Scene, Siblings};
 use super::settings::Settings;
+use super::suspects::Suspects;
 
 /// Incidents kept after they were closed.
 const CLOSED_KEPT: usize = 200;
@@ -44,6 +45,8 @@ pub struct Diagnosis {
     reached: BTreeSet<EntityName>,
     belongs: BTreeMap<SymptomKey, IncidentId>,
     incidents: BTreeMap<IncidentId, Incident>,
+    /// Of incidents that no pattern explains well.
+    pub(super) suspects: BTreeMap<IncidentId, Suspects>,
     next: u64,
     inferred: Timestamp,
     /// When it first looked: how often incidents begin is counted from here.
@@ -62,6 +65,7 @@ impl Diagnosis {
             reached: BTreeSet::new(),
             belongs: BTreeMap::new(),
             incidents: BTreeMap::new(),
+            suspects: BTreeMap::new(),
             next: 1,
             inferred: Timestamp::EPOCH,
             began: None,
@@ -114,6 +118,7 @@ impl Diagnosis {
             self.relink(now, vitals, &mut touched);
         }
         self.close(now, &mut touched);
+        self.suspect(now, topology, vitals);
         touched
             .iter()
             .filter_map(|id| self.incidents.get(id).cloned())

@@ -1,13 +1,14 @@
 //! Weighs all faults against one another: each pattern at each entity where it could sit, by [`weigh`], and "something else". Several
 //! faults at once are found by the caller, by explaining away.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{EntityKind, EntityName, FaultName, Hypothesis, Remedy, Symptom, SymptomKey};
 
 use super::calibrate::probabilities;
 use super::pattern::Library;
 use super::rank;
+use super::resemblance;
 use super::scene::Scene;
 use super::settings::Settings;
 use super::weigh::{GROUP_WEIGHT_MAX, Notes, Seen, Weighed, leak, weigh};
@@ -17,6 +18,9 @@ const KEPT: usize = 8;
 
 /// A hypothesis less likely than this is not worth a line.
 const WORTH_A_LINE: f64 = 0.002;
+
+/// What confirmed incidents add or take away is told from here on, in nats.
+const TOLD_LOOKS: f64 = 0.1;
 
 /// How much more readily than by the leak an unknown fault shows whatever is seen.
 const ELSE_SHOWS: f64 = 0.2;
@@ -75,7 +79,14 @@ pub fn rank<'a>(
 ) -> Ranking<'a> {
     let mut weighed: Vec<Weighed<'_>> = Vec::new();
     let seen = Seen::new(symptoms, settings);
+    let learned = library.resembles();
     for entity in suspects(symptoms, scene) {
+        let looks = if learned {
+            let features = resemblance::features(symptoms, &entity, scene.topology, scene.siblings);
+            library.resemblance(&features)
+        } else {
+            BTreeMap::new()
+        };
         let kind = if entity == *scene.agent {
             EntityKind::Agent
         } else {
@@ -85,7 +96,11 @@ pub fn rank<'a>(
             let found = seen
                 .as_ref()
                 .and_then(|seen| weigh(pattern, &entity, seen, scene, settings, None));
-            weighed.extend(found.filter(|w| w.ours > 0));
+            weighed.extend(found.filter(|w| w.ours > 0).map(|mut w| {
+                w.looks = looks.get(pattern.name.as_str()).copied().unwrap_or(0.0);
+                w.score += w.looks;
+                w
+            }));
         }
     }
     weighed.sort_by(|a, b| {
@@ -156,7 +171,20 @@ pub fn causes<'a>(
         .filter_map(|(_, (w, probability))| {
             let notes = Some(Notes::default());
             let told = weigh(w.pattern, &w.entity, seen.as_ref()?, scene, settings, notes)?;
-            Some(told.into_hypothesis(*probability))
+            let mut cause = told.into_hypothesis(*probability);
+            let incidents = w.pattern.resembles.as_ref().map_or(0, |learned| learned.incidents);
+            let said = |how: &str| {
+                format!(
+                    "by what {incidents} confirmed incidents looked like it is {how} probable ({:+.1} nats)",
+                    w.looks
+                )
+            };
+            if w.looks >= TOLD_LOOKS {
+                cause.evidence_for.push(said("more"));
+            } else if w.looks <= -TOLD_LOOKS {
+                cause.evidence_against.push(said("less"));
+            }
+            Some(cause)
         })
         .collect();
     found.push(something_else(symptoms, scene, unknown));

@@ -33,6 +33,9 @@ pub struct Testimony {
     pub entity: EntityName,
     /// For each expectation of its pattern, by its key, the share of those concerned that showed it.
     pub shown: BTreeMap<String, f64>,
+    /// What showed where, seen from there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub features: BTreeMap<String, f64>,
 }
 
 /// What many have shown.
@@ -158,10 +161,12 @@ impl Diagnosis {
                 shown.insert(key(expectation), share);
             }
         }
+        let symptoms: Vec<&Symptom> = all.values().flatten().collect();
         Some(Testimony {
             fault: fault.clone(),
             entity: entity.clone(),
             shown,
+            features: super::resemblance::features(&symptoms, entity, topology, scene.siblings),
         })
     }
 }
@@ -182,6 +187,7 @@ mod tests {
             fault: "x".into(),
             entity: "app".into(),
             shown,
+            features: BTreeMap::new(),
         };
         let mut lessons = Lessons::default();
         for _ in 0..times {

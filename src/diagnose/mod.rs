@@ -6,7 +6,7 @@
 //! Symptoms that share what they stand on are looked at together; the fewest faults that explain them are sought; each
 //! group that one fault explains is one incident ([`group`]). Within a group every fault of the [`Library`] at every
 //! entity that it could sit at is weighed by what it must show, may show and must not show ([`infer`]); what no pattern explains is ranked by
-//! onset and coverage ([`rank`]).
+//! onset and coverage ([`rank`]), and by its signals as well ([`suspects`]).
 
 mod asked;
 mod calibrate;
@@ -21,9 +21,11 @@ mod learn;
 mod links;
 mod pattern;
 mod rank;
+mod resemblance;
 mod scene;
 mod settings;
 mod signature;
+mod suspects;
 pub mod traces;
 mod weigh;
 
@@ -33,5 +35,7 @@ pub use explain::{Cause, Explanation, Look, Observation, Without, explain};
 pub use incidents::Diagnosis;
 pub use learn::{Lesson, Lessons, Testimony};
 pub use pattern::{Expectation, Library, Pattern, PatternError};
+pub use resemblance::Resemblance;
 pub use settings::Settings;
 pub use signature::Signatures;
+pub use suspects::{Suspect, Suspects, Weights as SuspectWeights};

@@ -2,7 +2,7 @@
 //!
 //! What a stretch of time looks like against the normal run: how far each signal has shifted, how much it swings, how rough it is. A fault's signature is the
 //! mean of that over its training run; a new stretch is the fault's whose signature it resembles most (Gaussian naive Bayes with one spread for all faults,
-//! which needs no more than one run of each). Features of one machine hang together, so their evidence is tempered by what held-back stretches have shown.
+//! which needs no more than one run of each). Features of one machine hang together, so their evidence is tempered, by cross-validation within the training runs.
 
 /// What is added to a spread before its logarithm is taken, in normal spreads: below it nothing can be told from rounding.
 const FLOOR: f64 = 0.05;
@@ -16,11 +16,15 @@ const VARIANCE_MIN: f64 = 0.05;
 /// Stretches of training are taken every so many rows.
 const STEP: usize = 10;
 
-/// The part of a training run that temperatures are tried on the rest of.
-const HELD_BACK: f64 = 0.4;
+/// Temperatures from one up to this are tried, in so many steps.
+const HOTTEST: f64 = 512.0;
+const TRIED: u32 = 240;
 
-/// Temperatures that are tried.
-const TEMPERATURES: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+/// Cases that were wrong before any was seen.
+const WRONG_BEFOREHAND: f64 = 0.5;
+
+/// Nothing is impossible.
+const LEAST: f64 = 1e-6;
 
 /// See the module.
 pub struct Signatures {
@@ -31,6 +35,29 @@ pub struct Signatures {
     faults: Vec<(String, Vec<f64>)>,
     variance: Vec<f64>,
     temperature: f64,
+    run_temperature: f64,
+}
+
+/// A stretch or a run that was not learned from: which fault it is of, its weight, its scores.
+type Held = (usize, f64, Vec<f64>);
+
+/// The temperature by which what was held back surprises least.
+fn least_surprise(held: &[Held]) -> f64 {
+    let weight: f64 = held.iter().map(|(_, weight, _)| weight).sum();
+    let surprise = |temperature: f64| {
+        let (mut truth, mut doubt) = (0.0, 0.0);
+        for (right, weight, scores) in held {
+            let probabilities = super::calibrate::probabilities(scores, temperature);
+            let top = probabilities.iter().copied().fold(0.0, f64::max);
+            truth -= weight * probabilities.get(*right).copied().unwrap_or(0.0).max(LEAST).ln();
+            doubt -= weight * (1.0 - top).max(LEAST).ln();
+        }
+        truth + WRONG_BEFOREHAND * doubt / weight.max(LEAST)
+    };
+    let tried = (0..=TRIED).map(|step| (HOTTEST.ln() * f64::from(step) / f64::from(TRIED)).exp());
+    tried
+        .min_by(|a, b| surprise(*a).total_cmp(&surprise(*b)))
+        .unwrap_or(1.0)
 }
 
 /// Rows in time, columns signals.
@@ -54,6 +81,7 @@ impl Signatures {
             faults: Vec::new(),
             variance: Vec::new(),
             temperature: 1.0,
+            run_temperature: 1.0,
         };
         let stretches: Vec<(&str, Vec<Vec<f64>>)> = runs
             .iter()
@@ -63,31 +91,52 @@ impl Signatures {
         if stretches.len() < 2 {
             return None;
         }
-        // Tempered by stretches that these signatures were not learned from and do not overlap with.
-        let cut = |all: &[Vec<f64>]| (all.len() as f64 * (1.0 - HELD_BACK)) as usize;
-        let apart = length / STEP;
-        let early: Vec<(&str, &[Vec<f64>])> = stretches
-            .iter()
-            .map(|(name, all)| (*name, &all[..cut(all).saturating_sub(apart).max(1)]))
-            .collect();
-        learned.fit(&early);
-        let doubt = |temperature: f64| -> f64 {
-            let mut sum = 0.0;
-            for (name, all) in &stretches {
-                for stretch in &all[cut(all)..] {
-                    let found = learned.tempered(stretch, temperature);
-                    let right = found.iter().find(|(found, _)| found == name);
-                    sum -= right.map_or(0.0, |(_, p)| *p).max(1e-6).ln();
-                }
-            }
-            sum
-        };
-        let best = TEMPERATURES.into_iter().min_by(|a, b| doubt(*a).total_cmp(&doubt(*b)));
-        let temperature = best.unwrap_or(1.0);
+        let (temperature, run_temperature) = learned.cross_validated(&stretches);
         let whole: Vec<(&str, &[Vec<f64>])> = stretches.iter().map(|(name, all)| (*name, all.as_slice())).collect();
         learned.fit(&whole);
         learned.temperature = temperature;
+        learned.run_temperature = run_temperature;
         Some(learned)
+    }
+
+    /// Temperatures for stretches and for whole runs, by cross-validation within the training runs: each stretch is scored by signatures of all others that do
+    /// not overlap with it, and a run by the mean over its stretches, for those share its noise and its plant and are all but one piece of evidence. The
+    /// temperature is that of the least surprise at the truth (temperature scaling; Guo et al., ICML 2017), with half a case that is wrong however
+    /// sure it is called (Jeffreys): a handful of runs that are all named rightly prove no certainty.
+    fn cross_validated(&mut self, stretches: &[(&str, Vec<Vec<f64>>)]) -> (f64, f64) {
+        let apart = self.length / STEP;
+        let (mut single, mut whole): (Vec<Held>, Vec<Held>) = (Vec::new(), Vec::new());
+        for (right, (_, all)) in stretches.iter().enumerate() {
+            let mut scores: Vec<Vec<f64>> = Vec::new();
+            for (held, stretch) in all.iter().enumerate() {
+                let far: Vec<Vec<f64>> = (0..all.len())
+                    .filter(|other| other.abs_diff(held) >= apart)
+                    .map(|other| all[other].clone())
+                    .collect();
+                if far.is_empty() {
+                    continue;
+                }
+                let rest = |(place, (name, of_run)): (usize, &(&'_ str, Vec<Vec<f64>>))| {
+                    let kept = if place == right { far.clone() } else { of_run.clone() };
+                    ((*name).to_owned(), kept)
+                };
+                let rest: Vec<(String, Vec<Vec<f64>>)> = stretches.iter().enumerate().map(rest).collect();
+                let rest: Vec<(&str, &[Vec<f64>])> = rest
+                    .iter()
+                    .map(|(name, kept)| (name.as_str(), kept.as_slice()))
+                    .collect();
+                self.fit(&rest);
+                scores.push(self.scores(stretch));
+            }
+            let Some(width) = scores.first().map(Vec::len) else {
+                continue;
+            };
+            let count = scores.len() as f64;
+            let mean = |place: usize| scores.iter().map(|scores| scores[place]).sum::<f64>() / count;
+            whole.push((right, 1.0, (0..width).map(mean).collect()));
+            single.extend(scores.into_iter().map(|scores| (right, 1.0 / count, scores)));
+        }
+        (least_surprise(&single), least_surprise(&whole))
     }
 
     fn fit(&mut self, stretches: &[(&str, &[Vec<f64>])]) {
@@ -135,16 +184,29 @@ impl Signatures {
         features
     }
 
+    fn scores(&self, features: &[f64]) -> Vec<f64> {
+        let apart = |centre: &Vec<f64>| {
+            let apart = features.iter().zip(centre).zip(&self.variance);
+            -0.5 * apart.map(|((x, m), v)| (x - m).powi(2) / v).sum::<f64>()
+        };
+        self.faults.iter().map(|(_, centre)| apart(centre)).collect()
+    }
+
     fn tempered(&self, features: &[f64], temperature: f64) -> Vec<(&str, f64)> {
-        let scores: Vec<f64> = self
-            .faults
-            .iter()
-            .map(|(_, centre)| {
-                let apart = features.iter().zip(centre).zip(&self.variance);
-                -0.5 * apart.map(|((x, m), v)| (x - m).powi(2) / v).sum::<f64>()
-            })
-            .collect();
-        let probabilities = super::calibrate::probabilities(&scores, temperature);
+        let probabilities = super::calibrate::probabilities(&self.scores(features), temperature);
+        let names = self.faults.iter().map(|(name, _)| name.as_str());
+        names.zip(probabilities).collect()
+    }
+
+    /// How probable each fault is for a run as a whole; nothing of a run that is too short.
+    pub fn whole_run(&self, rows: &Rows, step: usize) -> Vec<(&str, f64)> {
+        let scores: Vec<Vec<f64>> = self.stretches(rows, step).iter().map(|one| self.scores(one)).collect();
+        let Some(width) = scores.first().map(Vec::len) else {
+            return Vec::new();
+        };
+        let mean = |place: usize| scores.iter().map(|scores| scores[place]).sum::<f64>() / scores.len() as f64;
+        let means: Vec<f64> = (0..width).map(mean).collect();
+        let probabilities = super::calibrate::probabilities(&means, self.run_temperature);
         let names = self.faults.iter().map(|(name, _)| name.as_str());
         names.zip(probabilities).collect()
     }

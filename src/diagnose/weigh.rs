@@ -36,6 +36,8 @@ pub struct Weighed<'p> {
     /// How many of the symptoms looked at it explains.
     pub ours: usize,
     pub explains: BTreeSet<&'p SymptomKey>,
+    /// What confirmed incidents add to the score, in nats.
+    pub looks: f64,
     /// Signals that it explains without having named them.
     unnamed: BTreeSet<&'p SignalName>,
     /// In words; only written for the few that are kept.
@@ -110,6 +112,7 @@ pub fn weigh<'a>(
         own: 0.0,
         ours: 0,
         explains: BTreeSet::new(),
+        looks: 0.0,
         unnamed: BTreeSet::new(),
         notes,
     };

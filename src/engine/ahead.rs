@@ -158,7 +158,9 @@ impl Engine {
         let failed: BTreeSet<String> = tops().flat_map(|top| self.names_of(&top.entity)).collect();
         let made = &self.ahead.made;
         let plans = tops().filter_map(|top| made.find(top.entity.as_str()));
-        let planned = plans.chain(made.find_pair(&failed, &failed)).any(|plan| moves(plan) >= 2);
+        let planned = plans
+            .chain(made.find_pair(&failed, &failed))
+            .any(|plan| moves(plan) >= 2);
         planned.then(|| AtFault {
             fleet: self.fleet(),
             failed,
@@ -203,6 +205,7 @@ impl Engine {
                 text: format!("no plan covers a failure of {}: {}", one.failure, one.why),
                 since,
                 firing: true,
+                links: BTreeMap::new(),
             };
             self.ahead.told.insert(one.failure, notification.clone());
             effects.notify.push(notification);

@@ -14,6 +14,7 @@ use crate::model::{
 use crate::plan::Playbooks;
 
 use super::ahead::Ahead;
+use super::drills::{Drills, Schedule};
 use super::{Effects, Input, Notification, PlanEvent, Record, RuleDesk, RuleSettings, settling};
 
 /// What an engine is made of.
@@ -40,6 +41,8 @@ pub struct Setup {
     pub shards: usize,
     /// Prometheus rules.
     pub rules: RuleSettings,
+    /// When drills are due.
+    pub drills: Vec<Schedule>,
     /// How the parts are worked on. Decisions do not depend on it.
     pub parallel: Box<dyn Parallel + Send>,
 }
@@ -75,6 +78,7 @@ pub struct Engine {
     pub(super) lease: Lease,
     pub(super) shares: BTreeMap<String, Share>,
     pub(super) ahead: Ahead,
+    pub(super) drills: Drills,
     pub(super) held: bool,
     pub(super) unready: Option<(Timestamp, String)>,
     pub(super) approved: BTreeSet<(IncidentId, ServiceName)>,
@@ -142,6 +146,7 @@ impl Engine {
             },
             shares: BTreeMap::new(),
             ahead: Ahead::default(),
+            drills: Drills::new(setup.drills),
             held: false,
             unready: None,
             approved: BTreeSet::new(),
@@ -191,9 +196,13 @@ impl Engine {
         }
         next.rules = next.rules.succeed(&self.rules);
         next.now = self.now;
+        next.topology.recall(&self.topology);
         next.lease = self.lease;
         std::mem::swap(&mut next.shares, &mut self.shares);
         std::mem::swap(&mut next.ahead, &mut self.ahead);
+        let schedules = next.drills.schedules().to_vec();
+        std::mem::swap(&mut next.drills, &mut self.drills);
+        next.drills.succeed(schedules);
         next.held = self.held;
         next.unready = self.unready.take();
         next.probe_seq = self.probe_seq;
@@ -293,6 +302,7 @@ impl Engine {
         for (plan, step, committed) in std::mem::take(&mut self.asks) {
             self.answer(plan, step, committed, effects);
         }
+        self.drill(effects);
         // Whoever waits for an order does not wait for plans that may never be needed.
         if effects.start.len() + effects.permits.len() == ordered {
             self.plan_ahead(effects);

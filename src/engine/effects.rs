@@ -1,11 +1,14 @@
 //! Everything that the engine ever asks for.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::diagnose::Testimony;
 use crate::model::symptom::Finding;
 use crate::model::{
-    EntityName, Incident, IncidentId, Plan, PlanId, Refusal, ServiceName, Severity, Timestamp, Verdict,
+    Drill, DrillRefused, EntityName, Incident, IncidentId, Plan, PlanId, Refusal, ServiceName, Severity, Timestamp,
+    Verdict,
 };
 
 /// What is to be done after an input, each list in order.
@@ -23,6 +26,8 @@ pub struct Effects {
     pub probes: Vec<ProbeRequest>,
     /// What people should hear.
     pub notify: Vec<Notification>,
+    /// Services of which a dry drill is due; what it finds comes back as [`Drilled`](super::OperatorCommand::Drilled).
+    pub dry: Vec<ServiceName>,
 }
 
 impl Effects {
@@ -34,6 +39,7 @@ impl Effects {
         self.permits.clear();
         self.probes.clear();
         self.notify.clear();
+        self.dry.clear();
     }
 }
 
@@ -92,6 +98,18 @@ pub enum Record {
         /// What it showed.
         testimony: Testimony,
     },
+    /// A drill has begun, has come further, or is over.
+    Drill {
+        /// When.
+        at: Timestamp,
+        /// How far it has come.
+        drill: Box<Drill>,
+    },
+    /// A drill was asked for and not begun.
+    DrillRefused {
+        /// Which, when and why.
+        refused: DrillRefused,
+    },
     /// An operator's word.
     Operator {
         /// When.
@@ -144,6 +162,9 @@ pub struct Notification {
     pub since: Timestamp,
     /// Still so, or over.
     pub firing: bool,
+    /// What a person may open to answer, by name; the shell adds them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub links: BTreeMap<String, String>,
 }
 
 /// About what people hear.
@@ -158,4 +179,6 @@ pub enum NotificationKind {
     Plan,
     /// A failure that has not happened yet, and that no plan covers.
     Coverage,
+    /// A service whose last drill failed, or is too old.
+    Drill,
 }

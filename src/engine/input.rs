@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::plan::Outcome;
 use crate::model::{
-    Batch, EntityName, Event, FaultName, IncidentId, Lease, PlanId, ServiceName, Share, Span, Timestamp,
+    Batch, Drill, EntityName, Event, FaultName, IncidentId, Lease, PlanId, ServiceName, Share, Span, Timestamp,
 };
 use crate::promql::rules::Stood;
 
@@ -121,6 +121,13 @@ pub enum OperatorCommand {
         /// Who says so.
         by: String,
     },
+    /// A signed link was used: it does nothing a second time.
+    LinkUsed {
+        /// Its digest.
+        link: String,
+        /// Until when it would be good.
+        until: Timestamp,
+    },
     /// An incident was what it was taken for, or something else: to be learned from.
     Confirm {
         /// Which incident.
@@ -163,6 +170,28 @@ pub enum OperatorCommand {
         on: bool,
         /// Who says so.
         by: String,
+    },
+    /// Move a service to a standby and back, to see that it works.
+    Drill {
+        /// Which service.
+        service: ServiceName,
+        /// Where to; the best, if `None`.
+        to: Option<EntityName>,
+        /// How long it stays there.
+        #[serde(default)]
+        stay: Span,
+        /// Also outside of a maintenance window.
+        #[serde(default)]
+        yes: bool,
+        /// By what whoever asks for it knows it again.
+        asked: String,
+        /// Who says so.
+        by: String,
+    },
+    /// A drill as the shell has kept it, as another agent tells of it, or as a dry one has ended.
+    Drilled {
+        /// How far it has come.
+        drill: Box<Drill>,
     },
     /// A silence in Alertmanager that covers a service.
     Silenced {

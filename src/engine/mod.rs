@@ -6,6 +6,7 @@
 mod ahead;
 mod alarms;
 mod core;
+mod drills;
 mod effects;
 mod facts;
 mod input;
@@ -21,5 +22,6 @@ mod whose;
 pub use ahead::Uncovered;
 pub use alarms::{RuleBook, RuleDesk, RuleSettings};
 pub use core::{Engine, Setup, SetupError};
+pub use drills::{DrillGate, Schedule};
 pub use effects::{Effects, Notification, NotificationKind, Permit, ProbeRequest, Record};
 pub use input::{Input, OperatorCommand, PlanEvent};

@@ -2,6 +2,7 @@
 
 use crate::model::{IncidentId, ServiceName, Severity, Timestamp};
 
+use super::drills::Wish;
 use super::{Effects, Engine, Notification, NotificationKind, OperatorCommand, Record};
 
 impl Engine {
@@ -19,6 +20,8 @@ impl Engine {
                     self.denied.insert((incident, name), by.clone());
                 }
             }
+            // Kept by the shell.
+            OperatorCommand::LinkUsed { .. } => {}
             OperatorCommand::Confirm {
                 incident,
                 fault,
@@ -40,6 +43,25 @@ impl Engine {
                     self.tell_refused(&service, &reason, effects);
                 }
             }
+            OperatorCommand::Drill {
+                service,
+                to,
+                stay,
+                yes,
+                asked,
+                by,
+            } => {
+                let wish = Wish {
+                    service,
+                    to,
+                    stay,
+                    yes,
+                    asked,
+                    by,
+                };
+                self.wish_drill(&wish, effects);
+            }
+            OperatorCommand::Drilled { drill } => self.drilled(*drill, effects),
             OperatorCommand::Maintenance { service, until, .. } => {
                 self.each_state(service.as_ref(), |state| state.maintenance_until = until);
             }
@@ -80,6 +102,7 @@ impl Engine {
             text: format!("failback of {service} refused: {reason}"),
             since: Timestamp::max(self.now, Timestamp::EPOCH),
             firing: false,
+            links: std::collections::BTreeMap::new(),
         });
     }
 }

@@ -79,7 +79,7 @@ impl Engine {
         Ok(self.launch(plan, effects))
     }
 
-    fn make(
+    pub(super) fn make(
         &self,
         kind: PlanKind,
         incident: Option<&Incident>,
@@ -120,7 +120,7 @@ impl Engine {
                 }
             }
             // It works where it is: if the way home turns out to be none, there it goes again.
-            PlanKind::Failback => alternatives.push(Alternative {
+            PlanKind::Failback | PlanKind::Drill | PlanKind::DrillBack => alternatives.push(Alternative {
                 to: state.active.clone(),
                 steps: steps(to, &state.active, &named)?,
             }),
@@ -142,7 +142,7 @@ impl Engine {
         })
     }
 
-    fn launch(&mut self, plan: Plan, effects: &mut Effects) -> PlanId {
+    pub(super) fn launch(&mut self, plan: Plan, effects: &mut Effects) -> PlanId {
         let id = plan.id.clone();
         self.used(&plan.service, plan.token);
         if let Some(state) = self.states.get_mut(&plan.service) {
@@ -170,7 +170,11 @@ impl Engine {
         outcome: Outcome,
         effects: &mut Effects,
     ) {
-        if let Some(plan) = self.plans.remove(id) {
+        self.drill_leg_ended(id, at, &outcome, effects);
+        let plan = self.plans.remove(id);
+        // A drill is no sign that a service is restless.
+        let is_drill = plan.as_ref().is_some_and(|plan| plan.kind.is_drill());
+        if let Some(plan) = plan {
             Self::tell_plan(&plan, Some(&outcome), effects);
             self.approved
                 .retain(|(incident, name)| Some(*incident) != plan.incident || name != service);
@@ -185,7 +189,9 @@ impl Engine {
             Outcome::Done { active } => {
                 state.named = [active.clone()].into();
                 state.active = active;
-                state.moved = Some(at);
+                if !is_drill {
+                    state.moved = Some(at);
+                }
                 state.handed_over = None;
                 state.taken_back = None;
             }

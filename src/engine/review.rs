@@ -117,6 +117,7 @@ impl Engine {
                 .denied
                 .get(&(incident.id, service.name.clone()))
                 .map(String::as_str),
+            undrilled: self.drills.asks(&service.name),
             held: self.held,
             unready: self.unready.as_ref().map(|(until, reason)| (*until, reason.as_str())),
         }
@@ -234,7 +235,17 @@ impl Engine {
             return lease();
         };
         let Some(incident) = plan.incident.and_then(|id| self.incident(id)) else {
-            return lease();
+            let drill = || {
+                let refused = (!committed && plan.kind.is_drill())
+                    .then(|| self.drill_refusal(plan))
+                    .flatten()?;
+                Some(Refusal {
+                    gate: "drill".into(),
+                    decision: Decision::Hold,
+                    reason: refused,
+                })
+            };
+            return lease().or_else(drill);
         };
         let target = match plan::choose(service, &state.active, &self.topology, self).refusal(&plan.to) {
             None => Target::Found(plan.to.clone()),

@@ -1,5 +1,7 @@
 //! What people hear, and when: once when it begins or changes its gist, once when it is over.
 
+use std::collections::BTreeMap;
+
 use crate::model::plan::Outcome;
 use crate::model::{Decision, Hypothesis, Incident, Plan, Severity, Verdict};
 
@@ -58,6 +60,7 @@ impl Engine {
             text,
             since: incident.onset,
             firing: true,
+            links: BTreeMap::new(),
         };
         self.told.insert(incident.id, notification.clone());
         effects.notify.push(notification);
@@ -76,6 +79,7 @@ impl Engine {
             text: format!("incident {} waits for a yes: {reason}", verdict.incident),
             since: verdict.at,
             firing: verdict.decision == Decision::Ask,
+            links: BTreeMap::new(),
         });
     }
 
@@ -102,6 +106,7 @@ impl Engine {
             text,
             since: plan.made,
             firing: outcome.is_none() || needs_person,
+            links: BTreeMap::new(),
         });
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::decide::{Senses, ServiceState};
 use crate::detect::Detection;
-use crate::diagnose::{Explanation, Testimony};
-use crate::model::{EntityName, FaultName, Incident, IncidentId, Lease, Service, Timestamp, Topology};
+use crate::diagnose::{Explanation, Suspects, Testimony};
+use crate::model::{EntityName, FaultName, Incident, IncidentId, Lease, Service, ServiceName, Timestamp, Topology};
 
 use super::{Engine, RuleDesk};
 
@@ -48,6 +48,11 @@ impl Engine {
         self.held
     }
 
+    /// The epoch by which that service may be moved; 0 for none.
+    pub fn epoch_of(&self, service: &ServiceName) -> u64 {
+        self.lease_of(service).epoch
+    }
+
     /// Every service with its state, by name.
     pub fn services(&self) -> impl Iterator<Item = (&Service, &ServiceState)> {
         self.services
@@ -63,6 +68,11 @@ impl Engine {
     /// An incident in plain sentences: what was seen, what may have caused it, what would settle it.
     pub fn explain(&self, id: IncidentId) -> Option<Explanation> {
         self.diagnosis.explain(id, self.now, &self.topology, &self.detection)
+    }
+
+    /// Who may be at the root of an incident that no pattern explains well, by statistics alone.
+    pub fn suspects(&self, id: IncidentId) -> Option<&Suspects> {
+        self.diagnosis.suspects(id)
     }
 
     /// The faults that have a pattern, by name.

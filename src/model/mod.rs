@@ -3,6 +3,8 @@
 //! In: nothing. Out: the types that every other room speaks. Never: behaviour of a stage, I/O, a clock.
 
 pub mod catalog;
+pub mod cron;
+pub mod drill;
 pub mod entity;
 pub mod event;
 pub mod glob;
@@ -20,6 +22,8 @@ pub mod topology;
 pub mod verdict;
 
 pub use catalog::{Catalog, EntityId, SERIES_MAX, SeriesId, SignalId};
+pub use cron::Cron;
+pub use drill::{Drill, DrillKind, DrillRefused};
 pub use entity::{EdgeKind, Entity, EntityKind};
 pub use event::{Check, Event, EventKind, Reach};
 pub use glob::Glob;

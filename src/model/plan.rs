@@ -73,6 +73,17 @@ pub enum PlanKind {
     Failover,
     /// An operator sends the service back to where it belongs.
     Failback,
+    /// A drill moves it away from where it works.
+    Drill,
+    /// … and back.
+    DrillBack,
+}
+
+impl PlanKind {
+    /// Made while all was well: it counts against no budget and begins no cool-down.
+    pub const fn is_drill(self) -> bool {
+        matches!(self, Self::Drill | Self::DrillBack)
+    }
 }
 
 /// Ordered steps that move one service.

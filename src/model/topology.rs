@@ -13,11 +13,21 @@ pub struct Topology {
     entities: BTreeMap<EntityName, Entity>,
     needs: BTreeMap<EntityName, Ends>,
     needed_by: BTreeMap<EntityName, Ends>,
+    /// Edges that are only known from traffic seen: they may be forgotten again.
+    learned: BTreeSet<(EntityName, EdgeKind, EntityName)>,
 }
 
 /// The other ends of the edges of one entity, in order. Most have one: a tree's node for each would be larger than all else that is
 /// known of a device.
 type Ends = Vec<(EdgeKind, EntityName)>;
+
+fn remove(ends: Option<&mut Ends>, end: &(EdgeKind, EntityName)) {
+    if let Some(ends) = ends
+        && let Ok(place) = ends.binary_search(end)
+    {
+        ends.remove(place);
+    }
+}
 
 fn insert(ends: &mut Ends, end: (EdgeKind, EntityName)) -> bool {
     match ends.binary_search(&end) {
@@ -57,6 +67,33 @@ pub enum TopologyChange {
         /// How often.
         period: Span,
     },
+    /// An entity was met of which nothing else is known. Its kind counts only if nobody has said another.
+    Met {
+        /// Who.
+        entity: EntityName,
+        /// Of what kind, as it seems.
+        kind: EntityKind,
+    },
+    /// Traffic was seen from which it follows that `from`, a service, needs `to`.
+    Learned {
+        /// The one that suffers.
+        from: EntityName,
+        /// In what way it needs the other.
+        edge: EdgeKind,
+        /// The one that is needed.
+        to: EntityName,
+        /// What the needed one seems to be; counts only if nobody has said another.
+        kind: EntityKind,
+    },
+    /// No such traffic has been seen for long. An edge that anybody has stated stays.
+    Forgotten {
+        /// The one that would suffer.
+        from: EntityName,
+        /// In what way it needed the other.
+        edge: EdgeKind,
+        /// The one that was needed.
+        to: EntityName,
+    },
 }
 
 impl Topology {
@@ -75,7 +112,22 @@ impl Topology {
     pub fn apply(&mut self, change: &TopologyChange) -> bool {
         let changed = match change {
             TopologyChange::Entity { entity } => self.merge(entity),
-            TopologyChange::Edge { from, edge, to } => self.connect(from, *edge, to),
+            TopologyChange::Edge { from, edge, to } => {
+                // What somebody states is no longer only learned.
+                self.learned.remove(&(from.clone(), *edge, to.clone()));
+                self.connect(from, *edge, to)
+            }
+            TopologyChange::Met { entity, kind } => self.meet(entity, *kind),
+            TopologyChange::Learned { from, edge, to, kind } => {
+                self.meet(from, EntityKind::Service);
+                self.meet(to, *kind);
+                let new = self.connect(from, *edge, to);
+                if new {
+                    self.learned.insert((from.clone(), *edge, to.clone()));
+                }
+                new
+            }
+            TopologyChange::Forgotten { from, edge, to } => self.forget(from, *edge, to),
             TopologyChange::Period { entity, period } => {
                 let entry = self.ensure(entity);
                 let changed = entry.period != Some(*period);
@@ -95,6 +147,14 @@ impl Topology {
             group: None,
             attributes: BTreeMap::new(),
         })
+    }
+
+    fn meet(&mut self, name: &EntityName, kind: EntityKind) -> bool {
+        let unknown = !self.entities.contains_key(name);
+        if unknown {
+            self.ensure(name).kind = kind;
+        }
+        unknown
     }
 
     fn merge(&mut self, news: &Entity) -> bool {
@@ -117,6 +177,27 @@ impl Topology {
         let (from, to) = (&self.ensure(from).name.clone(), &self.ensure(to).name.clone());
         insert(self.needed_by.entry(to.clone()).or_default(), (edge, from.clone()));
         insert(self.needs.entry(from.clone()).or_default(), (edge, to.clone()))
+    }
+
+    fn forget(&mut self, from: &EntityName, edge: EdgeKind, to: &EntityName) -> bool {
+        let known = self.learned.remove(&(from.clone(), edge, to.clone()));
+        if known {
+            remove(self.needs.get_mut(from), &(edge, to.clone()));
+            remove(self.needed_by.get_mut(to), &(edge, from.clone()));
+        }
+        known
+    }
+
+    /// Takes over what an earlier graph had learned from traffic: a changed config is no reason to forget it.
+    pub fn recall(&mut self, before: &Self) {
+        for (from, edge, to) in &before.learned {
+            self.apply(&TopologyChange::Learned {
+                from: from.clone(),
+                edge: *edge,
+                to: to.clone(),
+                kind: before.kind(to.as_str()),
+            });
+        }
     }
 
     /// The entity of that name.
@@ -265,6 +346,52 @@ mod tests {
         };
         assert!(!topology.apply(&edge));
         assert_eq!(topology.version(), version);
+    }
+
+    #[test]
+    fn what_was_learned_is_forgotten_unless_somebody_states_it() {
+        let mut topology = plant();
+        let version = topology.version();
+        let (from, edge, to) = (EntityName::from("shop"), EdgeKind::DependsOn, EntityName::from("db-1"));
+        let learned = |from: &EntityName, to: &EntityName| TopologyChange::Learned {
+            from: from.clone(),
+            edge,
+            to: to.clone(),
+            kind: EntityKind::Database,
+        };
+        let forgotten = |from: &EntityName, to: &EntityName| TopologyChange::Forgotten {
+            from: from.clone(),
+            edge,
+            to: to.clone(),
+        };
+        let met = TopologyChange::Met {
+            entity: from.clone(),
+            kind: EntityKind::Service,
+        };
+        assert!(topology.apply(&met) && !topology.apply(&met));
+        assert_eq!(topology.kind("shop"), EntityKind::Service);
+        assert!(topology.apply(&learned(&from, &to)) && !topology.apply(&learned(&from, &to)));
+        assert!(topology.downstream("db-1").contains("shop"));
+        let mut anew = Topology::new();
+        anew.recall(&topology);
+        assert_eq!(anew.edges().count(), 1, "what is stated is stated anew, what was learned is not");
+        assert_eq!(anew.kind("db-1"), topology.kind("db-1"));
+        assert!(topology.apply(&forgotten(&from, &to)) && !topology.apply(&forgotten(&from, &to)));
+        assert!(topology.downstream("db-1").is_empty() && topology.upstream("shop").is_empty());
+        assert_eq!(topology.version(), version + 3);
+        // An edge of the config is seen in traffic, and no longer: it stays.
+        let (ingest, broker) = (EntityName::from("ingest-a"), EntityName::from("broker"));
+        assert!(!topology.apply(&learned(&ingest, &broker)));
+        assert!(!topology.apply(&forgotten(&ingest, &broker)));
+        // Learned first and stated later: it stays as well.
+        topology.apply(&learned(&from, &to));
+        topology.apply(&TopologyChange::Edge {
+            from: from.clone(),
+            edge,
+            to: to.clone(),
+        });
+        assert!(!topology.apply(&forgotten(&from, &to)));
+        assert!(topology.downstream("db-1").contains("shop"));
     }
 
     #[test]

@@ -65,6 +65,7 @@ pub fn labels(notification: &Notification, agent: &str) -> BTreeMap<String, Stri
         NotificationKind::Incident => ("JurymastIncident", notification.severity),
         NotificationKind::Approval => ("JurymastApprovalNeeded", notification.severity),
         NotificationKind::Coverage => ("JurymastUncovered", notification.severity),
+        NotificationKind::Drill => ("JurymastDrill", notification.severity),
         // Its severity differs between its start and its end.
         NotificationKind::Plan => ("JurymastPlan", Severity::Critical),
     };
@@ -87,6 +88,7 @@ pub fn labels(notification: &Notification, agent: &str) -> BTreeMap<String, Stri
     match notification.kind {
         NotificationKind::Incident => labels.extend([("cause", label), ("entity", entity)]),
         NotificationKind::Plan => labels.extend([("plan", label), ("entity", entity)]),
+        NotificationKind::Drill => labels.extend([("reason", label)]),
         NotificationKind::Coverage => labels.extend([("kind", label), ("entity", entity)]),
         // The gate that asks and the entity that is suspected may be others once nobody needs to be asked any more.
         NotificationKind::Approval => {}
@@ -100,6 +102,11 @@ fn annotations(notification: &Notification) -> BTreeMap<String, String> {
         annotations.push(("gate", Some(notification.label.clone())));
         annotations.push(("entity", notification.entity.as_ref().map(ToString::to_string)));
     }
+    let links = notification
+        .links
+        .iter()
+        .map(|(name, url)| (name.as_str(), Some(url.clone())));
+    annotations.extend(links);
     filled(annotations)
 }
 
@@ -219,6 +226,7 @@ mod tests {
             text: "x".into(),
             since: Timestamp::from_secs(90),
             firing,
+            links: BTreeMap::new(),
         }
     }
 

@@ -9,4 +9,4 @@ mod sender;
 mod silences;
 
 pub use book::{Alert, Book};
-pub use sender::{Notifier, Settings, Webhook};
+pub use sender::{LinkSettings, Notifier, Settings, Webhook};

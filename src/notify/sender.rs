@@ -1,5 +1,6 @@
 //! Who is told: one courier for each Alertmanager and webhook, so that none waits for another, and a watch over silences.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -12,7 +13,8 @@ use super::courier::{self, Post};
 use super::silences;
 use crate::engine::{Input, Notification};
 use crate::metrics::{BySource, Metrics};
-use crate::model::{EntityName, ServiceName};
+use crate::model::{EntityName, ServiceName, Span};
+use crate::secret::{Secret, resolve};
 
 /// Notifications that wait for delivery to one receiver; more than that are counted and dropped, for nothing may hold up the engine.
 const QUEUE: usize = 1000;
@@ -29,6 +31,49 @@ pub struct Settings {
     pub alertmanager: Vec<Webhook>,
     /// Anything that takes our notifications as JSON.
     pub webhook: Vec<Webhook>,
+    /// Links in notifications that ask: yes or no without the token, signed, good once and for a while.
+    pub links: Option<LinkSettings>,
+}
+
+/// Links in notifications that ask: `approve_url` and `deny_url`, as annotations for Alertmanager and as `links` for webhooks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Links")]
+pub struct LinkSettings {
+    /// Where people reach this agent's API: `https://jurymast.example.org`.
+    pub base_url: String,
+    /// A file that holds the key by which they are signed, at least 16 characters: `openssl rand -hex 32`.
+    pub key_file: PathBuf,
+    /// How long a link is good.
+    #[serde(default = "valid")]
+    pub valid: Span,
+}
+
+const fn valid() -> Span {
+    Span::secs(1800)
+}
+
+/// A key that is shorter could be guessed.
+const KEY_LEAST: usize = 16;
+
+impl LinkSettings {
+    /// The key; or what is wrong.
+    pub fn key(&self) -> Result<Secret, String> {
+        let url = reqwest::Url::parse(&self.base_url).ok().filter(reqwest::Url::has_host);
+        if !url.is_some_and(|url| ["http", "https"].contains(&url.scheme())) {
+            return Err(format!(
+                "notify.links.base_url: '{}' is not of the form https://host:port",
+                self.base_url
+            ));
+        }
+        let key = resolve(None, Some(&self.key_file)).map_err(|error| format!("notify.links.key_file: {error}"))?;
+        key.filter(|key| key.expose().len() >= KEY_LEAST).ok_or_else(|| {
+            format!(
+                "notify.links.key_file: {} must hold at least {KEY_LEAST} characters: openssl rand -hex 32",
+                self.key_file.display()
+            )
+        })
+    }
 }
 
 /// A receiver.

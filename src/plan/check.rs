@@ -129,11 +129,11 @@ pub fn check_plan(problem: &Problem<'_>, plan: &Plan, named: &BTreeSet<EntityNam
                 can_take_over(problem, &other.to).map_err(|why| format!("{} cannot take over: {why}", other.to))?;
                 &plan.from
             }
-            PlanKind::Failback if other.to != plan.from => {
+            PlanKind::Failback | PlanKind::Drill | PlanKind::DrillBack if other.to != plan.from => {
                 return Err(format!("nobody asked for {}", other.to));
             }
             // Back to where it works, away from where it turned out not to.
-            PlanKind::Failback => &plan.to,
+            PlanKind::Failback | PlanKind::Drill | PlanKind::DrillBack => &plan.to,
         };
         Route {
             from,

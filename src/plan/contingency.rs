@@ -143,7 +143,7 @@ pub fn failures(fleet: &Fleet) -> BTreeMap<String, FailureKind> {
     for service in fleet.services.iter().filter(|service| service.on.is_some()) {
         add(&service.name, FailureKind::Instance);
     }
-    for (one, other) in &fleet.pairs {
+    for [one, other] in &fleet.pairs {
         add(&format!("{one}{AND}{other}"), FailureKind::Pair);
     }
     all

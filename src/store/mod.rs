@@ -31,7 +31,7 @@ pub struct Tag {
     /// Of what signal.
     pub signal: SignalId,
     /// A bit for each detector that wants its samples.
-    pub wants: u16,
+    pub wants: u32,
 }
 
 /// One series: its window, and its tag.
@@ -42,7 +42,7 @@ struct Line {
     value: [f64; DEPTH],
     entity: u32,
     signal: SignalId,
-    wants: u16,
+    wants: u32,
     /// Where in the window the newest value stands.
     newest: u8,
     /// How many there are, and [`ENDED`].

@@ -6,6 +6,8 @@
 #[cfg(feature = "train")]
 mod classify;
 mod read;
+#[cfg(feature = "train")]
+pub mod resemblance;
 
 use std::path::PathBuf;
 

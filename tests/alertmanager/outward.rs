@@ -31,6 +31,7 @@ fn notification(label: &str, firing: bool) -> Notification {
         text: "a \"quoted\"\nsummary".into(),
         since: jurymast::clock::wall_clock(),
         firing,
+        links: std::collections::BTreeMap::new(),
     }
 }
 
@@ -42,6 +43,7 @@ fn notifier(bases: &[&str], inbox: mpsc::Sender<Input>) -> (Notifier, Cancellati
     let settings = Settings {
         alertmanager: bases.iter().map(webhook).collect(),
         webhook: Vec::new(),
+        links: None,
     };
     let stop = CancellationToken::new();
     let services = vec!["ingest".into()];
@@ -199,6 +201,7 @@ async fn a_webhook_hears_everything_in_order_even_if_it_was_ill() {
     let settings = Settings {
         alertmanager: Vec::new(),
         webhook: vec![Webhook { url }],
+        links: None,
     };
     let (inbox, _inputs) = mpsc::channel(16);
     let stop = CancellationToken::new();

@@ -86,7 +86,10 @@ pub fn merge(into: &mut Value, patch: &Value) {
 
 /// An API server with those objects, by path (`` for any), and controllers that do what they ask for.
 pub fn kubernetes(objects: &[(&str, Value)]) -> Api {
-    let mut objects: Vec<(String, Value)> = objects.iter().map(|(path, object)| ((*path).to_owned(), object.clone())).collect();
+    let mut objects: Vec<(String, Value)> = objects
+        .iter()
+        .map(|(path, object)| ((*path).to_owned(), object.clone()))
+        .collect();
     Api::start(move |method, path, body| {
         let known = objects.iter_mut().find(|(known, _)| known.is_empty() || known == path);
         let Some((_, object)) = known else {
@@ -96,7 +99,10 @@ pub fn kubernetes(objects: &[(&str, Value)]) -> Api {
             "GET" => (200, object.clone()),
             "PATCH" => {
                 let version = object["metadata"]["resourceVersion"].clone();
-                if body["metadata"].get("resourceVersion").is_some_and(|given| *given != version) {
+                if body["metadata"]
+                    .get("resourceVersion")
+                    .is_some_and(|given| *given != version)
+                {
                     return (409, json!({"reason": "Conflict"}));
                 }
                 merge(object, body);

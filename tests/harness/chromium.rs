@@ -36,8 +36,17 @@ impl Browser {
             .args(["-c", "exec \"$@\" 3<&0 4>&1 0</dev/null 1>/dev/null 2>/dev/null", "sh"])
             .arg(find("chromium").unwrap())
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
-            .args(["--remote-debugging-pipe", "--no-first-run", "--disable-quic", "--disable-sync"])
-            .args(["--disable-background-networking", "--disable-component-update", "--hide-scrollbars"])
+            .args([
+                "--remote-debugging-pipe",
+                "--no-first-run",
+                "--disable-quic",
+                "--disable-sync",
+            ])
+            .args([
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--hide-scrollbars",
+            ])
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -49,7 +58,9 @@ impl Browser {
         std::thread::spawn(move || {
             for message in BufReader::new(out).split(0) {
                 let Ok(message) = message else { return };
-                let Ok(value) = serde_json::from_slice(&message) else { continue };
+                let Ok(value) = serde_json::from_slice(&message) else {
+                    continue;
+                };
                 if said.send(value).is_err() {
                     return;
                 }
@@ -101,8 +112,7 @@ impl Browser {
         let told = &message["params"];
         match message["method"].as_str().unwrap_or_default() {
             "Network.requestWillBeSent" => {
-                self.asked
-                    .extend(told["request"]["url"].as_str().map(str::to_owned));
+                self.asked.extend(told["request"]["url"].as_str().map(str::to_owned));
             }
             "Runtime.exceptionThrown" => self.complaints.push(told["exceptionDetails"].to_string()),
             "Runtime.consoleAPICalled" if told["type"] == "error" => self.complaints.push(told["args"].to_string()),
@@ -162,7 +172,10 @@ impl Browser {
         while self.value(&format!("!!({expression})")) != json!(true) {
             if begin.elapsed() > PATIENCE {
                 let shown = self.value("document.body.innerText");
-                panic!("waited in vain until {expression}; the page says:\n{}", shown.as_str().unwrap_or_default());
+                panic!(
+                    "waited in vain until {expression}; the page says:\n{}",
+                    shown.as_str().unwrap_or_default()
+                );
             }
             std::thread::sleep(Duration::from_millis(50));
         }

@@ -71,7 +71,12 @@ impl Play {
         let steps = |from: &str, to: &str| {
             let (from, to) = (from.into(), to.into());
             let book = Playbooks::builtin();
-            let named: Vec<EntityName> = self.named.iter().filter(|node| **node != from && **node != to).cloned().collect();
+            let named: Vec<EntityName> = self
+                .named
+                .iter()
+                .filter(|node| **node != from && **node != to)
+                .cloned()
+                .collect();
             book.build(&self.service, kind, &from, &to, token, &named, &self.topology)
                 .unwrap_or_else(|error| panic!("{error}"))
         };

@@ -39,11 +39,11 @@ struct With {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum State {
-    /// Also `failback`, so that a playbook may say `{kind}`: it stays in where another one comes back.
-    #[serde(alias = "failback")]
+    /// Also `failback` and `drill_back`, so that a playbook may say `{kind}`: it stays in where another one comes back.
+    #[serde(alias = "failback", alias = "drill_back")]
     Ready,
-    /// Also `failover`.
-    #[serde(alias = "failover")]
+    /// Also `failover` and `drill`.
+    #[serde(alias = "failover", alias = "drill")]
     Drain,
     Maint,
 }

@@ -40,7 +40,7 @@ impl Unreachable {
 
 /// A dead primary sends nothing any more, and how much may be lost was judged by the lag: only a planned move waits for the last record.
 pub(super) fn waits_for_the_last(kind: PlanKind) -> bool {
-    kind == PlanKind::Failback
+    kind != PlanKind::Failover
 }
 
 /// A move without a word about it is one because something is broken.

@@ -1,6 +1,6 @@
 //! What executors share that work by programs: here or on another host by `ssh`, as this user or another, with the step's ticket as stdin.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
@@ -95,7 +95,9 @@ impl Tools {
             stdin,
             limit: call.timeout,
         };
+        let begun = Instant::now();
         let ended = program.run().await;
+        tracing::debug!(plan = %call.plan, key = call.key, took = ?begun.elapsed(), "{}", command.join(" "));
         self.tickets.done(call.key);
         ended
     }

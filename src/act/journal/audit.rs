@@ -288,7 +288,11 @@ mod tests {
         filled(dir.path(), 1);
         let told = verify(dir.path(), None).unwrap();
         assert_eq!((told.records, told.torn), (2, 0));
-        let epochs: Vec<_> = latest(dir.path(), 5).unwrap().into_iter().map(|(_, record)| record).collect();
+        let epochs: Vec<_> = latest(dir.path(), 5)
+            .unwrap()
+            .into_iter()
+            .map(|(_, record)| record)
+            .collect();
         assert_eq!(epochs, [Record::Epoch { epoch: 1 }, Record::Epoch { epoch: 1 }]);
         assert_eq!(latest(dir.path(), 1).unwrap().len(), 1);
     }

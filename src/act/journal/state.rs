@@ -25,7 +25,7 @@ pub enum Record {
     },
     /// Where a service runs, when older records were left out, or as another agent has left it.
     Service(ServiceRecord),
-    /// An operator's word that outlives the agent: a hold, a maintenance.
+    /// An operator's word that outlives the agent: a hold, a maintenance; the latest drill of each service, links that were used.
     Word {
         /// When.
         at: Timestamp,
@@ -130,6 +130,9 @@ impl State {
             }
             Record::Plan { at, entry } => self.plan(*at, entry),
             Record::Word { at, word } => {
+                if self.outdates(word) {
+                    return;
+                }
                 self.words.retain(|(_, other)| !supersedes(word, other));
                 self.words.push((*at, word.clone()));
             }
@@ -141,7 +144,20 @@ impl State {
 
     /// Does that word say what is known already?
     pub fn knows(&self, word: &OperatorCommand) -> bool {
-        self.words.iter().any(|(_, known)| same(known, word))
+        self.outdates(word) || self.words.iter().any(|(_, known)| same(known, word))
+    }
+
+    /// Is it known how a drill went on?
+    fn outdates(&self, word: &OperatorCommand) -> bool {
+        let OperatorCommand::Drilled { drill } = word else {
+            return false;
+        };
+        self.words.iter().any(|(_, known)| match known {
+            OperatorCommand::Drilled { drill: known } => {
+                known.service == drill.service && known.kind == drill.kind && known.is_later_than(drill)
+            }
+            _ => false,
+        })
     }
 
     /// The number of that entry among those of its plan, and how the plan's service stands once the entry is written, if that changes.
@@ -214,7 +230,9 @@ impl State {
             match outcome {
                 Outcome::Done { active } => {
                     known.active = Some(active.clone());
-                    known.moved = Some(at);
+                    if !plan.kind.is_drill() {
+                        known.moved = Some(at);
+                    }
                     known.taken_back = None;
                     known.handed_over = None;
                     // Cut down to the completed plan's own target, never emptied.
@@ -263,6 +281,9 @@ fn supersedes(newer: &OperatorCommand, older: &OperatorCommand) -> bool {
         (OperatorCommand::Maintenance { service: of, .. }, OperatorCommand::Maintenance { service, .. }) => {
             of.is_none() || of == service
         }
+        (OperatorCommand::Drilled { drill }, OperatorCommand::Drilled { drill: known }) => {
+            (&drill.service, drill.kind) == (&known.service, known.kind)
+        }
         _ => false,
     }
 }
@@ -279,6 +300,8 @@ fn same(a: &OperatorCommand, b: &OperatorCommand) -> bool {
             },
             OperatorCommand::Maintenance { service: b, until, .. },
         ) => (a, ends) == (b, until),
+        (OperatorCommand::Drilled { drill: a }, OperatorCommand::Drilled { drill: b }) => a == b,
+        (OperatorCommand::LinkUsed { link: a, .. }, OperatorCommand::LinkUsed { link: b, .. }) => a == b,
         _ => false,
     }
 }
@@ -286,7 +309,8 @@ fn same(a: &OperatorCommand, b: &OperatorCommand) -> bool {
 fn still_counts(word: &OperatorCommand, now: Timestamp) -> bool {
     match word {
         OperatorCommand::Hold { on, .. } => *on,
-        OperatorCommand::Maintenance { until, .. } => *until > now,
+        OperatorCommand::Maintenance { until, .. } | OperatorCommand::LinkUsed { until, .. } => *until > now,
+        OperatorCommand::Drilled { .. } => true,
         _ => false,
     }
 }

@@ -9,42 +9,10 @@ use std::sync::Arc;
 use stateright::{Checker, Model, Property};
 
 use super::*;
-use plans::{plan, steps};
+use design::Design;
+use plans::{name, plan, steps, target};
 
 const NODES: u8 = 3;
-
-/// What a design does. The one that is used does all of it.
-#[derive(Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a rule of its own, kept or not")]
-struct Design {
-    /// Agents, each leading for one epoch.
-    agents: u8,
-    /// Targets refuse lower tokens, sealed ones also those that are no higher; and do the same command once.
-    tokens: bool,
-    /// Intents are kept where all agents look.
-    journal: bool,
-    /// … and are written only if the writer still leads.
-    compared: bool,
-    /// Whatever an earlier plan named is sealed.
-    seals: bool,
-    /// A target may start anew, and has forgotten what it has seen.
-    forgets: bool,
-    /// An agent may die and be started anew while it leads.
-    dies: bool,
-    /// A command may go unanswered, and a look may tell nothing. Without it an agent waits until the answer comes, however late: it stands still there.
-    silence: bool,
-}
-
-const USED: Design = Design {
-    agents: 2,
-    tokens: true,
-    journal: true,
-    compared: true,
-    seals: true,
-    forgets: false,
-    dies: true,
-    silence: true,
-};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Node {
@@ -54,8 +22,11 @@ struct Node {
     done: BTreeSet<Key>,
 }
 
-/// Plan, step, and whether it is taken back.
-type Key = (u8, u8, bool);
+/// Plan, which of its targets, step, and whether it is taken back.
+type Key = (u8, u8, u8, bool);
+
+/// The answer to nothing.
+const NONE: Key = (u8::MAX, 0, 0, false);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Op {
@@ -88,7 +59,7 @@ struct Spec {
 enum Waits {
     Write(Entry),
     Answer(Key),
-    Look { step: usize, undo: bool },
+    Look { candidate: usize, step: usize, undo: bool },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -138,7 +109,15 @@ impl Hash for World {
             (agent.leads, agent.planned).hash(state);
             if let Some(live) = &agent.live {
                 let runner = &live.runner;
-                (live.spec, runner.step, runner.committed, &runner.stop, &runner.undo).hash(state);
+                (
+                    live.spec,
+                    runner.candidate,
+                    runner.step,
+                    runner.committed,
+                    &runner.stop,
+                    &runner.undo,
+                )
+                    .hash(state);
                 let waits = match &live.waits {
                     Waits::Write(Entry::Plan { .. }) => "plan".to_owned(),
                     waits => format!("{waits:?}"),
@@ -182,10 +161,18 @@ impl Design {
                     // Whoever believes to lead believes all gates to be open.
                     Command::Ask { again: false, .. } => events.push(Event::Permit(None)),
                     Command::Ask { .. } => unreachable!("no gate ever says no here"),
-                    Command::Apply { step, .. } => live.waits = self.send(world, at, &live, step, false),
-                    Command::Undo { step } => live.waits = self.send(world, at, &live, step, true),
-                    Command::Observe { step, .. } => live.waits = Waits::Look { step, undo: false },
-                    Command::ObserveUndo { step } => live.waits = Waits::Look { step, undo: true },
+                    Command::Apply { candidate, step } => {
+                        live.waits = self.send(world, at, &live, (candidate, step), false);
+                    }
+                    Command::Undo { step } => live.waits = self.send(world, at, &live, (0, step), true),
+                    Command::Observe { candidate, step } => {
+                        let undo = false;
+                        live.waits = Waits::Look { candidate, step, undo };
+                    }
+                    Command::ObserveUndo { step } => {
+                        let (candidate, undo) = (0, true);
+                        live.waits = Waits::Look { candidate, step, undo };
+                    }
                     Command::Tell(_) => {}
                 }
             }
@@ -195,9 +182,9 @@ impl Design {
         }
     }
 
-    fn send(&self, world: &mut World, at: usize, live: &Live, step: usize, undo: bool) -> Waits {
-        let (_, op, node) = steps(live.spec, self.seals)[step];
-        let key = (live.spec.number, step as u8, undo);
+    fn send(&self, world: &mut World, at: usize, live: &Live, (candidate, step): (usize, usize), undo: bool) -> Waits {
+        let (_, op, node) = steps(live.spec, candidate, self.seals)[step];
+        let key = (live.spec.number, candidate as u8, step as u8, undo);
         world.wires.insert(Wire {
             agent: at as u8,
             key,
@@ -226,15 +213,18 @@ impl Design {
             Entry::Plan { .. } => {
                 shared.open = Some(live.spec);
                 shared.entries = Arc::default();
-                shared.named |= 1 << live.spec.to;
+                shared.named |= (0..NODES)
+                    .filter_map(|candidate| target(live.spec, candidate.into()))
+                    .fold(0, |named, node| named | 1 << node);
             }
             Entry::End { outcome, .. } => {
                 shared.open = None;
                 shared.entries = Arc::default();
                 match outcome {
-                    Outcome::Done { .. } => {
-                        shared.active = live.spec.to;
-                        shared.named = 1 << live.spec.to;
+                    Outcome::Done { .. } if self.empties => (shared.active, shared.named) = (0, 0),
+                    Outcome::Done { active } => {
+                        shared.active = (0..NODES).find(|node| name(*node) == *active).unwrap_or(live.spec.to);
+                        shared.named = 1 << shared.active;
                     }
                     Outcome::Compensated { .. } => {}
                     Outcome::HandedOver { .. } => shared.stopped = true,
@@ -271,11 +261,14 @@ impl Design {
         let Some(live) = world.agents[at].live.clone() else {
             return;
         };
-        let Waits::Look { step, undo } = live.waits else { return };
-        let (_, op, node) = steps(live.spec, self.seals)[step];
+        let Waits::Look { candidate, step, undo } = live.waits else {
+            return;
+        };
+        let (_, op, node) = steps(live.spec, candidate, self.seals)[step];
         let node = &world.nodes[usize::from(node)];
         let there = if self.tokens {
-            node.done.contains(&(live.spec.number, step as u8, undo))
+            node.done
+                .contains(&(live.spec.number, candidate as u8, step as u8, undo))
         } else {
             // Without keys a look shows the state alone.
             node.active == (undo || op == Op::Promote)
@@ -294,7 +287,7 @@ impl Design {
         if let (true, Some(spec)) = (self.journal, world.shared.open)
             && let Some(runner) = Runner::restore(plan(spec, self.seals), &world.shared.entries)
         {
-            let waits = Waits::Answer((u8::MAX, 0, false));
+            let waits = Waits::Answer(NONE);
             world.agents[at].live = Some(Arc::new(Live { spec, runner, waits }));
             self.feed(world, at, Event::Start);
         }
@@ -372,7 +365,7 @@ impl Model for Design {
                     named,
                 };
                 let runner = Runner::new(plan(spec, self.seals));
-                let waits = Waits::Answer((u8::MAX, 0, false));
+                let waits = Waits::Answer(NONE);
                 let agent = &mut world.agents[usize::from(at)];
                 agent.planned = true;
                 agent.live = Some(Arc::new(Live { spec, runner, waits }));
@@ -430,4 +423,5 @@ impl Model for Design {
 }
 
 mod checks;
+mod design;
 mod plans;

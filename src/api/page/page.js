@@ -79,6 +79,7 @@ function evidence(i, told, pictures) {
   return el("details", { "data-evidence": i.id, "data-key": "evidence", open: opened.has(i.id) ? "open" : null }, el("summary", "", `why: ${told.seen.length} symptoms`),
     el("div", "charts", pictures.map(chart)), list("Seen", told.seen.slice(0, 40).map(tidy)), told.seen.length > 40 ? soft(`and ${told.seen.length - 40} more`) : null, list("Began together", told.links),
     told.causes.slice(0, 3).map((c) => [el("h4", "", c.headline), el("ul", "", c.speaks_for.map((t) => el("li", "", "+ " + t)), c.speaks_against.slice(0, 8).map((t) => el("li", "soft", "− " + t)), (c.paths || []).map((t) => el("li", "soft", t)))]),
+    list("Statistical ranking, for no pattern explains this well; nothing is moved for it", (told.statistical ? told.statistical.suspects : []).map((x) => `${x.probability.toFixed(2)} ${x.entity}${x.kind ? ` (${x.kind})` : ""}: ${x.why.join("; ")}`)),
     list("Without a part of it", (told.without || []).map((w) => w.text)), list("What would settle it", (told.settle || []).map((o) => `${o.text} ${o.outcomes.map((x) => x.text).join("; ")}`)));
 }
 function card({ i, verdicts, told, pictures }, acting, now) {
@@ -127,7 +128,10 @@ function entities({ entities, total, wanted }) {
 // -- what if
 const ahead = ({ coverage: c, uncovered }) => [el("p", "", `${c.covered} of ${c.failures} single failures are covered by a plan.`),
   uncovered.length ? el("details", { "data-key": "not" }, el("summary", "", `${uncovered.length} are not`), el("ul", "", uncovered.slice(0, 100).map((u) => el("li", "", el("strong", "", u.failure), ` (${u.kind}): ${u.why}`)))) : null];
-const drill = ({ drill: d, acting }) => [
+const went = (d) => (d.ended ? (d.problems.length ? `failed: ${d.problems.join("; ")}` : "good") : "under way");
+const drill = ({ drill: d, made, acting }) => [
+  made ? list("", Object.values(made.warnings), "failed") : null,
+  made ? list("", made.latest.map((m) => [`${m.service}, ${m.kind}: ${went(m)}, `, when(m.ended || m.begun), ` by ${m.by}`])) : null,
   d ? [el("p", "", el("strong", d.good ? "done" : "failed", d.good ? "Every move would find what it needs." : `${d.checks.filter((c) => c.result === "bad").length} of ${d.checks.length} looks found something bad.`), ` Looked at ${clock(d.at)} by ${d.by}.`),
     el("details", { "data-key": "looks" }, el("summary", "", `${d.checks.length} looks`), el("div", { class: "table", tabindex: "0", role: "region", "aria-label": "looks" }, el("table", "", el("thead", "", el("tr", "", ["service", "looked at", "found"].map((h) => el("th", { scope: "col" }, h)))),
       el("tbody", "", d.checks.map((c) => el("tr", "", el("td", "", c.service), el("td", "", c.name), el("td", c.result === "bad" ? "failed" : c.result === "good" ? "done" : "soft", c.result === "good" ? "good" : c.result === "bad" ? "BAD: " + c.why : "not seen: " + c.why)))))))]
@@ -177,11 +181,13 @@ function line(r) {
     case "permit": return `step ${r.permit.step} of ${r.permit.plan}: ${r.permit.refusal ? "refused by " + r.permit.refusal.gate : "allowed"}`;
     case "plan_event": { const e = r.plan_event, name = e.plan || e.service; return e.outcome ? `${name}: ${ended(e.outcome)}` : e.plan_event === "restored" ? `${name} runs on ${e.active}, says the journal` : `${name}: step ${e.step} ${{ asks: "is about to start", step_done: "is done", step_failed: "failed: " + e.error }[e.plan_event] || e.plan_event}`; }
     case "confirmed": return `incident ${r.incident} was ${r.testimony.fault} at ${r.testimony.entity}, says ${r.by}`;
+    case "drill": return `${r.drill.kind} drill of ${r.drill.service}: ${went(r.drill)}`;
+    case "drill_refused": return `drill of ${r.refused.service} refused: ${r.refused.reason}`;
     case "operator": return said(r.operator);
   }
   return r.record;
 }
-const log = (recent) => recent.length ? recent.slice(-60).reverse().map((r) => { const at = r.at || (r.verdict && r.verdict.at); return el("li", "", when(at), el("span", "", line(r))); }) : el("li", "soft", "nothing yet");
+const log = (recent) => recent.length ? recent.slice(-60).reverse().map((r) => { const at = r.at || (r.verdict && r.verdict.at) || (r.refused && r.refused.at); return el("li", "", when(at), el("span", "", line(r))); }) : el("li", "soft", "nothing yet");
 
 // -- the head, and what is read aloud
 let heard = null;
@@ -246,7 +252,7 @@ function paint(s) {
   $("ahead-section").hidden = !s.coverage || !s.coverage.failures;
   if (s.coverage) show("ahead", { coverage: s.coverage, uncovered: s.uncovered }, ahead);
   $("drill-section").hidden = !s.services.length;
-  show("drill", { drill: drilled, acting: s.acting }, drill);
+  show("drill", { drill: drilled, made: s.drills, acting: s.acting }, drill);
   show("log", s.recent, log);
 }
 document.addEventListener("toggle", (event) => {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use crate::cli::{Ended, Outcome, Output, table};
-use crate::eval::diagnose::{Figures, Format, Report, capsules, run as score, tep};
+use crate::eval::diagnose::{Figures, Format, Report, capsules, run as score, tep, unknown};
 
 /// Arguments.
 #[derive(clap::Args)]
@@ -18,6 +18,9 @@ pub struct Args {
     /// Show every case with the rank of its true cause.
     #[arg(short, long)]
     verbose: bool,
+    /// Of capsules: as if no pattern were known; scores the places that the statistical ranking names.
+    #[arg(long)]
+    unknown: bool,
 }
 
 /// The layouts by name.
@@ -38,7 +41,13 @@ enum Layout {
 /// Scores and prints.
 pub fn run(args: &Args, output: Output) -> Outcome {
     let format = match args.format {
+        Layout::Capsule if args.unknown => return nameless(args, output),
         Layout::Capsule => return recorded(args, output),
+        _ if args.unknown => {
+            return Err(
+                "--unknown goes with --format capsule: the other sets are ranked without patterns anyway".into(),
+            );
+        }
         Layout::Tep => return process(args, output),
         Layout::Nezha => Format::Nezha,
         Layout::Petshop => Format::Petshop,
@@ -94,6 +103,39 @@ fn recorded(args: &Args, output: Output) -> Outcome {
     for wrong in &report.wrong {
         println!("  {wrong}");
     }
+    Ok(Ended::Good)
+}
+
+/// Recorded incidents without any pattern.
+fn nameless(args: &Args, output: Output) -> Outcome {
+    let report = unknown::run(&args.path).map_err(|error| error.to_string())?;
+    if output == Output::Json {
+        let json = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
+        println!("{json}");
+        return Ok(Ended::Good);
+    }
+    if args.verbose {
+        let rows: Vec<Vec<String>> = report
+            .per_case
+            .iter()
+            .map(|case| {
+                let case = &case.scored;
+                vec![
+                    case.rank.map_or_else(|| "-".to_owned(), |rank| rank.to_string()),
+                    case.name.clone(),
+                    case.truth.clone(),
+                    format!("{} ({:.2})", case.first, case.probability),
+                    case.why.clone(),
+                ]
+            })
+            .collect();
+        table(&["RANK", "CAPSULE", "TRUTH", "NAMED FIRST", "WHY"], &rows);
+        println!();
+    }
+    table(
+        HEADER,
+        &[row("all", &report.all), row("several suspects", &report.several)],
+    );
     Ok(Ended::Good)
 }
 

@@ -6,7 +6,8 @@ use super::changes::changes;
 use super::rerun::Rerun;
 use crate::capsule::{Capsule, Truth};
 use crate::engine::Record;
-use crate::model::{Decision, Incident, Timestamp};
+use crate::eval::diagnose::right;
+use crate::model::{Decision, Incident, Timestamp, Topology};
 
 /// What a replay showed. Times are of the recording, so that two runs print the same.
 #[derive(Debug, Serialize)]
@@ -77,7 +78,8 @@ pub fn judge(capsule: &Capsule, rerun: &Rerun, changed: bool) -> Result<Report, 
     };
     let differs = !identical && rerun.comparable && !changed;
     let truth = &capsule.manifest.truth;
-    let faults: Vec<Found> = truth.iter().map(|truth| found(truth, log)).collect();
+    let topology = right::topology(capsule);
+    let faults: Vec<Found> = truth.iter().map(|truth| found(truth, log, &topology)).collect();
     let moves = log
         .iter()
         .filter(|record| matches!(record, Record::Plan { .. }))
@@ -126,7 +128,7 @@ fn first_difference(now: &str, then: &str) -> String {
     }
 }
 
-fn found(truth: &Truth, log: &[Record]) -> Found {
+fn found(truth: &Truth, log: &[Record], topology: &Topology) -> Found {
     let after = |at: Timestamp| (at.nanos() - truth.onset.nanos()) / 1_000_000;
     let mut found = Found {
         fault: truth.fault.to_string(),
@@ -154,12 +156,12 @@ fn found(truth: &Truth, log: &[Record]) -> Found {
                     found.probability = incident.top().map_or(0.0, |top| top.probability);
                 }
             }
-            Record::Verdict { verdict } if truth.met_by(verdict) => {
-                found.verdict_right = true;
-                found.decided_ms.get_or_insert(after(verdict.at));
-            }
             _ => {}
         }
+    }
+    if let Some(verdict) = right::verdict(truth, log, topology) {
+        found.verdict_right = true;
+        found.decided_ms = Some(after(verdict.at));
     }
     found
 }

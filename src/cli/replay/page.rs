@@ -9,6 +9,7 @@ use super::rerun::Rerun;
 use crate::capsule::Capsule;
 use crate::diagnose::explain;
 use crate::engine::{Input, PlanEvent, Record};
+use crate::model::plan::Outcome;
 use crate::model::symptom::Finding;
 use crate::model::{Catalog, EntityName, Severity, SignalName, SymptomKey, Timestamp};
 
@@ -25,9 +26,9 @@ const STYLE: &str = "
 :root{color-scheme:light dark;--ink:#1c1e21;--paper:#fff;--faint:#5f656e;--rule:#d9dce1;--bad:#c62828;--warn:#ef8a00;--note:#4a7fb5;--good:#2e7d32}
 @media(prefers-color-scheme:dark){:root{--ink:#e4e6ea;--paper:#16181c;--faint:#9ba1ab;--rule:#34383f;--bad:#ef5350;--warn:#ffa726;--note:#64a0d8;--good:#66bb6a}}
 body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:1100px;margin:2em auto;padding:0 1em;overflow-wrap:anywhere}
-h2{border-top:1px solid var(--rule);padding-top:1em}table{display:block;overflow-x:auto;border-collapse:collapse;width:100%;font-size:14px}
+h2{border-top:1px solid var(--rule);padding-top:1em}table{border-collapse:collapse;width:100%;font-size:14px}
 td,th{text-align:left;vertical-align:top;padding:3px 8px;border-bottom:1px solid var(--rule)}
-.good{color:var(--good)}.bad{color:var(--bad)}.faint{color:var(--faint)}pre{white-space:pre-wrap;font-size:13px}
+.good{color:var(--good)}.bad{color:var(--bad)}.faint{color:var(--faint)}pre{white-space:pre-wrap;font-size:13px}@media(max-width:45rem){table{display:block;overflow-x:auto}}
 svg{width:100%;height:auto;display:block;margin:.4em 0}svg text{font-size:11px;fill:var(--ink)}svg .label{text-anchor:end}svg .tick{fill:var(--faint)}
 svg .grid{stroke:var(--rule)}svg polyline{fill:none;stroke:var(--note);stroke-width:1.5}svg .info{fill:var(--note)}svg .warning{fill:var(--warn)}svg .critical{fill:var(--bad)}
 svg .truth{stroke:var(--bad);stroke-dasharray:4 3;stroke-width:1.5}svg .plan{stroke:var(--note);stroke-width:1.5}svg .done{stroke:var(--good);stroke-width:1.5}";
@@ -82,12 +83,14 @@ pub fn section(capsule: &Capsule, rerun: &Rerun, report: &Report) -> Result<Stri
 fn at(record: &Record) -> Timestamp {
     match record {
         Record::Verdict { verdict } => verdict.at,
+        Record::DrillRefused { refused } => refused.at,
         Record::Finding { at, .. }
         | Record::Incident { at, .. }
         | Record::Plan { at, .. }
         | Record::Permit { at, .. }
         | Record::PlanEvent { at, .. }
         | Record::Confirmed { at, .. }
+        | Record::Drill { at, .. }
         | Record::Operator { at, .. } => *at,
     }
 }
@@ -169,11 +172,19 @@ fn marks(capsule: &Capsule, log: &[Record]) -> Vec<Mark> {
         } => Some(Mark {
             at: *at,
             class: "done",
-            text: format!("{plan}: {outcome:?}"),
+            text: format!("{plan}: {}", ended(outcome)),
         }),
         _ => None,
     }));
     marks
+}
+
+fn ended(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Done { active } => format!("done: it runs on {active}, verified"),
+        Outcome::Compensated { reason } => format!("taken back: {reason}"),
+        Outcome::HandedOver { reason } => format!("needs a person: {reason}"),
+    }
 }
 
 /// A bar for each symptom, and how many there are beyond those.
@@ -275,7 +286,7 @@ fn plans(log: &[Record], range: Range, out: &mut String) {
                 Record::PlanEvent { plan_event, .. } => match plan_event {
                     PlanEvent::StepDone { plan, step, .. } => format!("{plan}: step {step} is done"),
                     PlanEvent::StepFailed { plan, step, error, .. } => format!("{plan}: step {step} failed: {error}"),
-                    PlanEvent::Ended { plan, outcome, .. } => format!("{plan}: {outcome:?}"),
+                    PlanEvent::Ended { plan, outcome, .. } => format!("{plan}: {}", ended(outcome)),
                     PlanEvent::Asks { .. } | PlanEvent::Restored { .. } => return None,
                 },
                 _ => return None,

@@ -45,7 +45,10 @@ impl Under {
         let mut files = Vec::new();
         for path in super::super::check::files(rules)? {
             let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-            files.push((path.display().to_string(), text));
+            // Cases lie beside the patterns that they test.
+            if !super::super::test::holds_cases(&text) {
+                files.push((path.display().to_string(), text));
+            }
         }
         let (books, patterns): (Vec<_>, Vec<_>) = files
             .iter()

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::client::{CallError, Pair, coded, pair};
-use super::member::{Folder, Member, News};
+use super::member::Member;
 use super::part_of_key;
-use super::store::Lead;
 use crate::clock::{boot_clock, wall_clock};
-use crate::model::hash::{FNV, fnv1a};
+use crate::coordinate::parts::rank;
+use crate::coordinate::shared::{Folder, Lead, News};
 
 /// Whoever is not proposed waits so many beats for whoever is, but never longer than this many.
 const WAITS_MOST: u32 = 2;
@@ -51,7 +51,7 @@ impl Member {
                 }
                 None => {
                     let since = *self.free.entry(name.clone()).or_insert_with(Instant::now);
-                    let waits = self.pause() * rank(&self.who.agent, &name, &agents).min(WAITS_MOST);
+                    let waits = self.pause() * rank(&part_of_key(&self.who.agent), &name, &agents).min(WAITS_MOST);
                     if since.elapsed() >= waits {
                         trouble = self.campaign(&name, lease, news).await?.or(trouble);
                     }
@@ -160,41 +160,9 @@ pub(super) fn floor_of(value: &[u8]) -> u64 {
         .unwrap_or(0)
 }
 
-/// How many agents are proposed for that part before this one. Only a proposal: who makes the key first leads.
-fn rank(agent: &str, part: &str, agents: &BTreeSet<&str>) -> u32 {
-    // Names that differ in their last letter alone differ in the low bits of this hash alone: the end of SplitMix64 spreads them.
-    let weight = |agent: &str| {
-        let mut word = fnv1a(fnv1a(fnv1a(FNV, agent), "\u{1f}"), part);
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
-    };
-    let own = part_of_key(agent);
-    let ahead = agents
-        .iter()
-        .filter(|other| **other != own && (weight(other), **other) > (weight(&own), own.as_str()))
-        .count();
-    u32::try_from(ahead).unwrap_or(u32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_part_has_one_who_is_proposed_and_parts_are_spread() {
-        let agents: BTreeSet<&str> = ["a", "b", "c"].into();
-        let mut first: BTreeMap<&str, u32> = BTreeMap::new();
-        for n in 0..60 {
-            let part = format!("part-{n}");
-            let mut ranks: Vec<u32> = agents.iter().map(|agent| rank(agent, &part, &agents)).collect();
-            let best = agents.iter().find(|agent| rank(agent, &part, &agents) == 0).unwrap();
-            *first.entry(best).or_default() += 1;
-            ranks.sort_unstable();
-            assert_eq!(ranks, [0, 1, 2]);
-        }
-        assert!(first.len() == 3 && first.values().all(|count| *count >= 8), "{first:?}");
-    }
 
     #[test]
     fn a_floor_that_cannot_be_read_is_none() {

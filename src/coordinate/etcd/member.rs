@@ -1,7 +1,6 @@
 //! One agent among several: keeps its lease, takes leads that are free, follows what the others write.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,10 +9,11 @@ use serde_json::json;
 use super::client::{CallError, Client, Pair, coded, pair};
 use super::leads::floor_of;
 use super::part_of_key;
-use super::store::{Rights, Store};
+use super::store::Store;
 use crate::clock::{boot_clock, wall_clock};
+use crate::coordinate::shared::{News, Rights, Who};
 use crate::coordinate::{EtcdSettings, Part, digest};
-use crate::model::{ServiceName, Timestamp};
+use crate::model::Timestamp;
 
 /// A lease is renewed so many times in its length.
 const RENEWALS: u32 = 6;
@@ -22,65 +22,6 @@ const RENEWALS: u32 = 6;
 const BEATS: u32 = 24;
 const BEAT_LEAST: Duration = Duration::from_millis(100);
 const BEAT_MOST: Duration = Duration::from_millis(250);
-
-/// This agent, to the others.
-#[derive(Debug, Clone)]
-pub struct Who {
-    /// `agent.name`: no two may have the same.
-    pub agent: String,
-    /// This run of it.
-    pub run: String,
-    /// The highest epoch that its journal knows.
-    pub epoch: u64,
-    /// Where the number of its lease is kept, to be ended at once when the agent is started anew.
-    pub lease_file: PathBuf,
-}
-
-/// What the leader of a service finds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Folder {
-    /// Which service.
-    pub service: ServiceName,
-    /// Its state.
-    pub state: Option<Vec<u8>>,
-    /// The entries of the plan under way, in order.
-    pub entries: Vec<Vec<u8>>,
-}
-
-/// What a beat has brought.
-#[derive(Debug)]
-pub enum News {
-    /// A part is this agent's from now on.
-    Taken {
-        /// Which.
-        part: Part,
-        /// Its epoch.
-        epoch: u64,
-        /// What there is of its services.
-        folders: Vec<Folder>,
-    },
-    /// Parts are still this agent's: it may act until then.
-    Renewed {
-        /// Until when, by the wall clock.
-        until: Timestamp,
-    },
-    /// A part is no longer this agent's.
-    Lost {
-        /// Which.
-        part: Part,
-        /// Why.
-        why: String,
-    },
-    /// What was written below `data/`, by name.
-    Changed {
-        /// Names and values.
-        pairs: Vec<(String, Vec<u8>)>,
-        /// Nothing of it was written before this moment; `None` if that is not known.
-        after: Option<Instant>,
-    },
-    /// Something keeps this agent from leading; said when it changes. `None`: no longer.
-    Trouble(Option<String>),
-}
 
 /// See the module.
 pub struct Member {

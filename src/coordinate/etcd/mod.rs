@@ -14,8 +14,62 @@ mod member;
 mod store;
 
 pub use client::{CallError, Client, Found, Pair};
-pub use member::{Folder, Member, News, Who};
-pub use store::{NotPut, Rights, Store};
+pub use member::Member;
+pub use store::Store;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Part;
+use super::shared::{Boxed, Coordinator, News, NotPut, Rights, Store as Shared};
+use crate::model::ServiceName;
+
+impl Coordinator for Member {
+    fn store(&self) -> Arc<dyn Shared> {
+        Arc::new(Self::store(self))
+    }
+
+    fn pause(&self) -> Duration {
+        Self::pause(self)
+    }
+
+    fn beat(&mut self) -> Boxed<'_, Vec<News>> {
+        Box::pin(Self::beat(self))
+    }
+
+    fn recut(&mut self, parts: BTreeMap<String, Part>) -> Boxed<'_, Vec<News>> {
+        Box::pin(Self::recut(self, parts))
+    }
+
+    fn resign(&mut self) -> Boxed<'_, ()> {
+        Box::pin(Self::resign(self))
+    }
+}
+
+impl Shared for Store {
+    fn put<'a>(
+        &'a self,
+        service: &'a ServiceName,
+        id: &'a str,
+        entry: Option<(u64, &'a [u8])>,
+        state: Option<&'a [u8]>,
+    ) -> Boxed<'a, Result<(), NotPut>> {
+        Box::pin(Self::put(self, service, id, entry, state))
+    }
+
+    fn tell<'a>(&'a self, name: &'a str, value: &'a [u8], passing: bool) -> Boxed<'a, Result<(), String>> {
+        Box::pin(async move {
+            Self::tell(self, name, value, passing)
+                .await
+                .map_err(|error| error.to_string())
+        })
+    }
+
+    fn rights(&self) -> &Rights {
+        Self::rights(self)
+    }
+}
 
 /// A name as a part of a key: without a slash of its own.
 fn part_of_key(name: &str) -> String {

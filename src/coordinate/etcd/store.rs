@@ -1,68 +1,13 @@
-//! What is written on the condition that the lead is still ours, and whether this agent may act for a service at this very moment.
+//! What is written on the condition that the lead is still ours.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::solo::Right;
 use super::client::{CallError, Client, behind, coded, pair};
 use super::part_of_key;
+use crate::coordinate::shared::{NotPut, Rights};
 use crate::model::ServiceName;
-
-/// A lead that this agent holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lead {
-    /// Its key.
-    pub key: String,
-    /// The revision that made it.
-    pub created: i64,
-    /// The last thing that was written of the service.
-    pub last: Option<String>,
-}
-
-/// Whether this agent may act for a service. Cloning shares it.
-#[derive(Debug, Clone, Default)]
-pub struct Rights {
-    right: Right,
-    leads: Arc<Mutex<BTreeMap<ServiceName, Lead>>>,
-}
-
-impl Rights {
-    /// `Err` says why it may not.
-    pub fn check(&self, service: &ServiceName) -> Result<(), String> {
-        self.right.check()?;
-        match self.lead(service) {
-            Some(_) => Ok(()),
-            None => Err(format!("another agent holds the lease of {service}, or nobody does")),
-        }
-    }
-
-    pub(super) fn lead(&self, service: &ServiceName) -> Option<Lead> {
-        let leads = self.leads.lock().unwrap_or_else(PoisonError::into_inner);
-        leads.get(service).cloned()
-    }
-
-    pub(super) fn change(&self, change: impl FnOnce(&mut BTreeMap<ServiceName, Lead>)) {
-        change(&mut self.leads.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    pub(super) fn renew(&self, sent: Duration, acts: Duration) {
-        self.right.renew_for(sent, acts);
-    }
-}
-
-/// Something that was not written.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotPut {
-    /// The lead is another's: whatever is under way is no longer this agent's.
-    #[error("{0}")]
-    NotOurs(String),
-    /// Nobody knows whether it was written; the same may be tried again.
-    #[error("{0}")]
-    Later(String),
-}
 
 /// Writes. Cloning shares it.
 #[derive(Clone)]

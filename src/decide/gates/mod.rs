@@ -8,6 +8,7 @@ pub mod cool_down;
 pub mod cost;
 pub mod denied;
 pub mod dependencies;
+pub mod drilled;
 pub mod evidence;
 pub mod fence;
 pub mod held;

@@ -9,6 +9,7 @@
 //! from the bar that the device's budget of false alarms sets. A jump to where the signal would stand in another unit is told as such.
 
 mod quick;
+mod second;
 mod units;
 
 use std::fmt::Write;
@@ -17,6 +18,7 @@ use crate::model::{Evidence, Sample, SymptomKind, Timestamp};
 
 use super::budget::{certainty, one_in};
 use super::columns::{Attached, Slots};
+use super::gated::Gates;
 use super::learned::BEYOND;
 use super::scribe::{Draft, Scribe};
 use super::sequence::numbers;
@@ -25,6 +27,7 @@ use super::trace::{Outlook, Ring};
 use super::univariate::{Finding, Tail, Watch};
 use super::{Ask, Detector, EntityMeta, Learned};
 use quick::{DECIDED, END, Quick};
+use second::{Second, Wish};
 
 /// Samples after which a series asks for a close watch: what speaks only a few times is not worth one.
 const ASK: u32 = 8;
@@ -57,7 +60,9 @@ pub struct Anomaly {
     settings: AnomalySettings,
     quick: Attached<Quick>,
     deep: Slots<Box<Deep>>,
-    asks: Vec<u32>,
+    /// As many as are granted.
+    gates: Gates,
+    asks: Vec<Ask>,
     counts: Learned,
 }
 
@@ -68,6 +73,7 @@ struct Deep {
     up: f32,
     down: f32,
     sums: Tail,
+    second: Second,
     ring: Ring,
     /// The latest bar that was looked up.
     bar: f32,
@@ -89,6 +95,7 @@ impl Anomaly {
             settings: settings.clone(),
             quick: Attached::default(),
             deep: Slots::default(),
+            gates: Gates::new(usize::MAX),
             asks: Vec::new(),
             counts: Learned::default(),
         }
@@ -167,11 +174,12 @@ impl Detector for Anomaly {
         };
         let repeat = before.is_some_and(|(value, _)| value.to_bits() == sample.value.to_bits());
         let gap_s = before.map_or(0.0, |(_, gap_s)| gap_s);
+        let number = u32::try_from(series).unwrap_or(u32::MAX);
         let level = quick.level;
         let scale = quick.scale();
         let step = quick.step(sample.at, value, repeat, gap_s, self.settings.warm_up);
         if quick.seen == ASK {
-            self.asks.push(u32::try_from(series).unwrap_or(u32::MAX));
+            self.asks.push(Ask::Series(number));
         }
         if quick.seen == self.settings.warm_up.saturating_add(1) {
             self.counts.learning = self.counts.learning.saturating_sub(1);
@@ -196,9 +204,18 @@ impl Detector for Anomaly {
         let surprise = most + OTHERS * (total - most);
         if let Some(deep) = deep.as_mut() {
             deep.ring.push(sample.at, value, surprise);
+            if let Some(place) = deep.watch.place(value) {
+                match deep.second.observe(number, sample.at, place, surprise, &mut self.gates) {
+                    Wish::Gate => self.asks.push(Ask::Gate(number)),
+                    Wish::Done => self.asks.push(Ask::Done(number)),
+                    Wish::None => {}
+                }
+            }
         }
         let raised = quick.told;
-        if raised.is_none() && surprise < LOOK_UP {
+        if surprise >= LOOK_UP {
+            out.ledger.hear(entity, surprise, out.now);
+        } else if raised.is_none() {
             return;
         }
         let bar = out.ledger.bar(entity, quick.gap_s, out.now);
@@ -255,6 +272,12 @@ impl Detector for Anomaly {
     }
 
     fn ended(&mut self, series: usize, at: Timestamp, out: &mut Scribe<'_>) {
+        let number = u32::try_from(series).unwrap_or(u32::MAX);
+        if let Some(deep) = self.deep.get_mut(series)
+            && deep.second.end(number, &mut self.gates)
+        {
+            self.asks.push(Ask::Done(number));
+        }
         if let Some(quick) = self.quick.get_mut(series) {
             quick.end();
             if let Some(kind) = quick.told.take() {
@@ -264,12 +287,18 @@ impl Detector for Anomaly {
     }
 
     fn asks(&mut self, asks: &mut Vec<Ask>) {
-        asks.extend(self.asks.drain(..).map(Ask::Series));
+        asks.append(&mut self.asks);
     }
 
     fn grant(&mut self, ask: Ask) {
-        if let Ask::Series(series) = ask {
-            self.deep.insert(series as usize, Box::default());
+        match ask {
+            Ask::Series(series) => self.deep.insert(series as usize, Box::default()),
+            Ask::Gate(series) => {
+                if let Some(deep) = self.deep.get_mut(series as usize) {
+                    deep.second.grant();
+                }
+            }
+            Ask::Done(_) | Ask::Entity(..) | Ask::Fit(_) => {}
         }
     }
 
@@ -280,6 +309,7 @@ impl Detector for Anomaly {
     fn outlook(&self, series: usize) -> Option<Outlook> {
         let quick = self.quick.get(series)?;
         Some(Outlook {
+            others: self.deep.get(series).map(|deep| deep.second.opinions()),
             band: quick.band(self.settings.warm_up),
             rate: quick.counts(),
             bar: self.deep.get(series).map(|deep| deep.bar).filter(|bar| *bar > 0.0),
@@ -298,6 +328,6 @@ mod tests {
     #[test]
     fn a_close_watch_has_a_bounded_size() {
         // What a closely watched series holds besides the first samples that its frame is learned from.
-        assert!(size_of::<Deep>() <= 2048, "{} bytes", size_of::<Deep>());
+        assert!(size_of::<Deep>() <= 3072, "{} bytes", size_of::<Deep>());
     }
 }

@@ -16,6 +16,9 @@ pub use run_length::RunLength;
 /// In thresholds of the cheap score: from here on a gate opens; below half of it the sample is calm.
 const OPEN: f32 = 0.5;
 
+/// Chance is the same for all series and in every run: what a forest says depends on its series alone.
+const SEED: u64 = 0x6761_7465;
+
 /// Calm samples that close a gate.
 const CALM: u16 = 120;
 
@@ -97,7 +100,7 @@ impl Gates {
             }
             let known = &known[known.len().saturating_sub(PAST)..];
             let open = Open {
-                forest: Forest::learned(u64::from(series), known)?,
+                forest: Forest::learned(SEED, known)?,
                 run_length: RunLength::learned(known),
                 calm: 0,
             };
@@ -115,6 +118,11 @@ impl Gates {
             self.open.remove(&series);
         }
         Some(opinion)
+    }
+
+    /// There is an open gate of that series.
+    pub fn is_open(&self, series: u32) -> bool {
+        self.open.contains_key(&series)
     }
 
     /// The series has ended.

@@ -2,7 +2,8 @@
 //!
 //! A load that comes and goes moves all of a device's signals together; a sensor that lies moves alone. Each channel is judged by
 //! what is left of it when the others have said what they know (its conditional residual, from the inverse covariance), at three
-//! paces: a jump, a move over eight rows, a move over 32. What is left of most others at the same time is taken into account too:
+//! paces: a jump, a move over eight rows, a move over 32; and by how much of its jumps is left on the whole, for noise and for a channel that
+//! follows others no more. What is left of most others at the same time is taken into account too:
 //! when nothing fits any more, no single channel is to blame.
 //!
 //! Learns by itself: from its first rows, and again whenever twice as many are known. A row is only ever judged by what was learned
@@ -22,6 +23,13 @@ const AVERAGES: [f64; PACES] = [1.0 / 8.0, 1.0 / 32.0, 1.0 / 128.0];
 
 /// False alarms a day of one channel, by an exponential tail, at each pace. Jumps have the heaviest tail and are given least.
 const FALSE_PER_DAY: [f32; PACES] = [0.03, 0.09, 0.15];
+
+/// The same of what is left of a channel on the whole, and how many of its rows that is.
+const RESTLESS_PER_DAY: f32 = 0.02;
+const RESTLESS_ROWS: f64 = 32.0;
+
+/// One row adds at most so many times the mean of what is left.
+const RESTLESS_CLIP: f64 = 4.0;
 
 /// How much of the correlation between channels is taken for chance.
 const RIDGE: f64 = 0.1;
@@ -77,6 +85,8 @@ pub struct Company {
     /// Of each pace, the moving averages.
     averages: Vec<[f64; PACES]>,
     peaks: Vec<[Peaks; PACES]>,
+    /// Of each channel, how much is left of it from row to row, on the whole, and its peaks.
+    restless: Vec<(f64, Peaks)>,
     strengths: Vec<f32>,
 }
 
@@ -98,6 +108,7 @@ impl Company {
             paces: Vec::new(),
             averages: vec![[0.0; PACES]; channels],
             peaks: vec![std::array::from_fn(|_| Peaks::default()); channels],
+            restless: vec![(0.0, Peaks::default()); channels],
             strengths: vec![0.0; channels],
         })
     }
@@ -115,7 +126,7 @@ impl Company {
         }
         let judged = !self.paces.is_empty();
         if judged {
-            self.judge(row);
+            self.judge(row, 1.0);
         }
         self.keep(row);
         if self.seen >= self.next_fit {
@@ -143,7 +154,8 @@ impl Company {
         }
     }
 
-    fn judge(&mut self, row: &[f64]) {
+    /// `flattered` is how much too small what is left looks, because the row is one of those learned from.
+    fn judge(&mut self, row: &[f64], flattered: f64) {
         let mut steps = [[0.0; CHANNELS_MAX]; PACES];
         for (channel, (value, span)) in row.iter().zip(&self.spans).enumerate() {
             let moved = moves(span.place(*value), &mut self.averages[channel]);
@@ -158,7 +170,22 @@ impl Company {
             let channels = self.peaks.iter_mut().zip(&mut self.strengths).zip(row);
             for (((peaks, strength), value), alone) in channels.zip(&alone) {
                 if value.is_finite() {
-                    *strength = strength.max(peaks[place].push(*alone as f32) / bar);
+                    *strength = strength.max(peaks[place].push((alone * flattered) as f32) / bar);
+                }
+            }
+            if place == 0 {
+                let bar = Peaks::bar(self.row_secs, RESTLESS_PER_DAY);
+                let channels = self.restless.iter_mut().zip(&mut self.strengths).zip(row);
+                for ((((mean, peaks), strength), value), alone) in channels.zip(&alone) {
+                    if value.is_finite() {
+                        let most = if *mean > 0.0 {
+                            RESTLESS_CLIP * *mean
+                        } else {
+                            f64::INFINITY
+                        };
+                        *mean += ((alone * flattered).min(most) - *mean) / RESTLESS_ROWS;
+                        *strength = strength.max(peaks.push(*mean as f32) / bar);
+                    }
                 }
             }
         }
@@ -196,13 +223,20 @@ impl Company {
             if first {
                 // Rows judged by what was learned from themselves look too normal, but are a beginning.
                 let rows = std::mem::take(&mut self.rows);
-                rows.chunks_exact(width).for_each(|row| self.judge(row));
+                // Of rows that as many signals were fitted to, that share is explained by chance.
+                let share = width as f64 / (count - WARM_UP) as f64;
+                let flattered = 1.0 / (1.0 - share).max(0.25);
+                rows.chunks_exact(width).for_each(|row| self.judge(row, flattered));
                 self.rows = rows;
+            } else {
+                let restless = self.restless.iter_mut().map(|(_, peaks)| peaks);
+                self.peaks
+                    .as_flattened_mut()
+                    .iter_mut()
+                    .chain(restless)
+                    .for_each(Peaks::doubt);
             }
             self.averages = averages;
-            for peaks in self.peaks.as_flattened_mut() {
-                peaks.doubt();
-            }
         }
     }
 }

@@ -86,7 +86,7 @@ impl Peaks {
 
     /// What the value is of was learned anew: what was known of its peaks counts half.
     pub fn doubt(&mut self) {
-        self.stretches /= 2;
+        self.stretches = (self.stretches / 2).max(self.stretches.min(NEEDED));
     }
 
     /// What [`Self::push`] has to answer for an alarm, where rows are so many seconds apart and so many false alarms a day

@@ -83,7 +83,7 @@ impl Recording {
     }
 
     /// Rows of all these signals, each as it last was, once all are known.
-    fn rows(&self, signals: &[String]) -> Vec<(Timestamp, Vec<f64>)> {
+    pub(super) fn rows(&self, signals: &[String]) -> Vec<(Timestamp, Vec<f64>)> {
         let mut steps: Vec<(Timestamp, usize, f64)> = Vec::new();
         for (place, signal) in signals.iter().enumerate() {
             steps.extend(self.ordinary(signal).map(|(at, value)| (at, place, value)));
@@ -126,6 +126,7 @@ pub fn fit(class: &str, version: u32, sources: &[String], recordings: &[Recordin
         joint: learned.joint,
         history: learned.history,
         faults: None,
+        network: None,
     })
 }
 

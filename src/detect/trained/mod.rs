@@ -9,6 +9,7 @@
 pub mod faults;
 mod fit;
 mod joint;
+pub mod network;
 pub mod range;
 
 use std::collections::BTreeSet;
@@ -22,6 +23,7 @@ use crate::model::hash::{FNV, fnv1a};
 pub use faults::Faults;
 pub use fit::{FitError, Recording, digest, fit};
 pub use joint::Joint;
+pub use network::{Network, NetworkError};
 
 /// What the files call themselves, and the version of their layout.
 pub const FORMAT: &str = "jurymast-model";
@@ -59,6 +61,9 @@ pub struct Model {
     pub history: Vec<Moment>,
     /// Fault classes that the recordings name.
     pub faults: Option<Faults>,
+    /// A network that was made elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
 }
 
 /// What a model was trained on.
@@ -160,6 +165,9 @@ pub enum ModelError {
     /// Numbers that cannot be.
     #[error("{0}: train it anew")]
     Numbers(String),
+    /// A network that cannot be used.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     /// Made for others.
     #[error("it is of class '{model}', not '{wanted}'")]
     Class {
@@ -263,6 +271,9 @@ impl Model {
         if self.faults.as_ref().is_some_and(|faults| !faults.sound()) {
             return wrong("its classifier's weights do not fit its features and classes");
         }
+        if let Some(network) = &self.network {
+            network.sound(self)?;
+        }
         Ok(())
     }
 
@@ -344,6 +355,11 @@ impl Models {
         Ok(Self(models))
     }
 
+    /// All of them.
+    pub fn all(&self) -> &[Model] {
+        &self.0
+    }
+
     /// The one for an entity: that of its group before one by its name.
     pub fn find(&self, name: &str, group: Option<&str>) -> Option<&Model> {
         let grouped = self.0.iter().find(|model| group == Some(model.class.as_str()));
@@ -357,5 +373,7 @@ impl Models {
     }
 }
 
+#[cfg(test)]
+mod network_tests;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use super::*;
 use crate::model::Timestamp;
 
 /// Pumps of two signals that move together, and one that rests; three days, a minute apart.
-fn pumps(count: u32) -> Vec<Recording> {
+pub(super) fn pumps(count: u32) -> Vec<Recording> {
     (0..count)
         .map(|pump| {
             let mut recording = Recording {
@@ -33,7 +33,7 @@ fn pumps(count: u32) -> Vec<Recording> {
         .collect()
 }
 
-fn model() -> Model {
+pub(super) fn model() -> Model {
     fit("pump", 1, &["here".to_owned()], &pumps(3)).unwrap()
 }
 

@@ -31,7 +31,7 @@ pub struct Cloud<const D: usize, const N: usize> {
 
 impl<const D: usize, const N: usize> Default for Cloud<D, N> {
     fn default() -> Self {
-        const { assert!(N < 256, "counted in one byte") };
+        const { assert!(0 < N && N < 256, "counted in one byte") };
         Self {
             axes: [[NOWHERE; N]; D],
             len: 0,
@@ -49,6 +49,16 @@ pub fn turned(part: f32) -> i16 {
     ((part * 65_536.0) as i64) as i16
 }
 
+/// The points in front of `at` move one place back, over the one at `at`. All places at once: a move of so few bytes whose number is not
+/// known beforehand is a call, and dearer.
+fn move_back<const N: usize>(axis: &mut [i16; N], at: usize) {
+    let before = *axis;
+    let at = i16::try_from(at).unwrap_or(i16::MAX);
+    for ((place, known), before) in (1_i16..).zip(&mut axis[1..]).zip(&before) {
+        *known = if place <= at { *before } else { *known };
+    }
+}
+
 impl<const D: usize, const N: usize> Cloud<D, N> {
     /// How far `point` is from the nearest known one, in units; 0 for the very first. Then it is known.
     pub fn push(&mut self, point: [i16; D], metric: Metric) -> f32 {
@@ -57,15 +67,15 @@ impl<const D: usize, const N: usize> Cloud<D, N> {
             self.keep(point);
             return 0.0;
         }
-        let distance = f32::from(distance) / UNIT;
+        let distance = f32::from(distance) * (1.0 / UNIT);
         if distance > metric.apart {
             self.keep(point);
-        } else {
+        } else if at > 0 {
             // The one met last is met again most often, and is in front already.
-            if at > 0 {
-                for axis in &mut self.axes {
-                    axis[..=at].rotate_right(1);
-                }
+            for axis in &mut self.axes {
+                let met = axis[at];
+                move_back(axis, at);
+                axis[0] = met;
             }
         }
         distance
@@ -94,16 +104,17 @@ impl<const D: usize, const N: usize> Cloud<D, N> {
             }
         }
         let least = far.iter().fold(i16::MAX, |least, far| least.min(*far));
-        let at = far.iter().position(|far| *far == least).unwrap_or(0);
-        (at, least)
+        // The first of them, without a branch for each: nobody can guess where it is, and wrong guesses cost more than the rest.
+        let first = (0_i16..).zip(&far).fold(i16::MAX, |first, (place, far)| {
+            first.min(if *far == least { place } else { i16::MAX })
+        });
+        (usize::try_from(first).unwrap_or(0).min(N - 1), least)
     }
 
     fn keep(&mut self, point: [i16; D]) {
         for (axis, here) in self.axes.iter_mut().zip(point) {
-            axis.rotate_right(1);
-            if let Some(first) = axis.first_mut() {
-                *first = here;
-            }
+            move_back(axis, N - 1);
+            axis[0] = here;
         }
         self.len = self.len.saturating_add(1).min(N as u8);
     }

@@ -35,7 +35,7 @@ pub use envelope::Envelope;
 pub use ewma::Ewma;
 pub use frame::Frame;
 pub use order::{Misplaced, Order};
-pub use page_hinkley::PageHinkley;
+pub use page_hinkley::{ALARM as PAGE_HINKLEY_ALARM, PageHinkley};
 pub use portfolio::{Judgement, Portfolio, State};
 pub use range::Range;
 pub use rhythm::Rhythm;

@@ -1,7 +1,9 @@
 //! Slow drift, by the test of Page and Hinkley: how far the sum of all deviations has come from its own extreme.
 
-/// What a sample may be off without adding to a drift, and the sum that is an alarm; both in deviations.
+/// What a sample may be off without adding to a drift, in deviations.
 const SLACK: f32 = 0.05;
+
+/// The sum that is an alarm, in deviations.
 pub const ALARM: f32 = 50.0;
 
 /// Weight of a new sample in the level against which a drift is seen, and in the deviation.

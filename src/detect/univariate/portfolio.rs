@@ -11,7 +11,7 @@ use super::day::DayShape;
 use super::frame::{Frame, KEPT, Learner};
 use super::range::Range;
 use super::tail::Tail;
-use super::terms::{TERMS, Term, by_distance, by_surprise};
+use super::terms::{TERMS, Term, by_distance, by_surprise, widened};
 
 /// Samples to learn from before anything is said, and after which the frame is looked over.
 const LEARN: u32 = KEPT as u32;
@@ -77,7 +77,7 @@ pub struct Judgement {
     pub raised: bool,
     /// The alarm stands.
     pub on: bool,
-    /// What makes it strange most.
+    /// What makes it strange most, if anything does.
     pub term: Term,
 }
 
@@ -88,8 +88,32 @@ const NOTHING: Judgement = Judgement {
     term: Term::Level,
 };
 
-/// See the module.
+/// What each of the [`TERMS`] found.
+struct Parts {
+    /// Distances of level and magnitude: their parts are logarithms, and one of the product is half the work of two.
+    level: f32,
+    magnitude: f32,
+    /// What the others add.
+    others: [f32; TERMS.len() - 2],
+}
+
+impl Parts {
+    fn sum(&self) -> f32 {
+        (widened(self.level) * widened(self.magnitude)).ln() + self.others.iter().sum::<f32>()
+    }
+
+    /// The one that adds most.
+    fn most(&self) -> Term {
+        let distances = [by_distance(self.level), by_distance(self.magnitude)];
+        let parts = distances.iter().chain(&self.others).zip(TERMS);
+        let most = parts.max_by(|(a, _), (b, _)| a.total_cmp(b));
+        most.map_or(Term::Level, |(_, term)| term)
+    }
+}
+
+/// See the module. Whole lines of memory: each of them is fetched on its own.
 #[derive(Debug, Clone)]
+#[repr(align(64))]
 pub struct Portfolio {
     latest: Timestamp,
     frame: Frame,
@@ -181,19 +205,18 @@ impl Portfolio {
         }
         let parts = self.parts(at, value, turn, secs);
         self.forget_if_elsewhere();
-        let score = self.bar.pass(parts.iter().sum(), secs);
+        let score = self.bar.pass(parts.sum(), secs);
         let raised = score >= THRESHOLD && !on;
         self.quiet = if score >= THRESHOLD {
             0
         } else {
             self.quiet.saturating_add(1).min(QUIET)
         };
-        let most = parts.iter().zip(TERMS).max_by(|(a, _), (b, _)| a.total_cmp(b));
         Judgement {
             score,
             raised,
             on: self.on(),
-            term: most.map_or(Term::Level, |(_, term)| term),
+            term: if score > 0.0 { parts.most() } else { Term::Level },
         }
     }
 
@@ -229,8 +252,7 @@ impl Portfolio {
         THRESHOLD
     }
 
-    /// Of each of the [`TERMS`], what it adds.
-    fn parts(&mut self, at: Timestamp, value: f64, turn: i16, secs: f32) -> [f32; TERMS.len()] {
+    fn parts(&mut self, at: Timestamp, value: f64, turn: i16, secs: f32) -> Parts {
         let place = self.frame.place(value);
         let here = coordinate(place);
         self.follow(place, secs);
@@ -248,15 +270,17 @@ impl Portfolio {
         }
         // Of a time of day that was never met before nothing can be told.
         let by_clock = if self.fed_secs < DAY_SECS { 0.0 } else { 0.5 };
-        [
-            by_distance(self.levels.push([here], LEVEL)),
-            by_distance(self.magnitudes.push([magnitude], MAGNITUDE)),
-            by_clock * by_surprise(self.daytime_tail.push(daytime)),
-            0.5 * by_surprise(self.path_tail.push(path)),
-            1.5 * by_surprise(self.range_tail.push(outside)),
-            by_clock * by_surprise(self.hour_tail.push(hour)),
-            0.5 * by_distance(day.unwrap_or(0.0)),
-        ]
+        Parts {
+            level: self.levels.push([here], LEVEL),
+            magnitude: self.magnitudes.push([magnitude], MAGNITUDE),
+            others: [
+                by_clock * by_surprise(self.daytime_tail.push(daytime)),
+                0.5 * by_surprise(self.path_tail.push(path)),
+                1.5 * by_surprise(self.range_tail.push(outside)),
+                by_clock * by_surprise(self.hour_tail.push(hour)),
+                0.5 * by_distance(day.unwrap_or(0.0)),
+            ],
+        }
     }
 
     fn follow(&mut self, place: f32, secs: f32) {

@@ -47,11 +47,13 @@ impl Term {
 
 /// A distance in units as a part of a score: straight for small ones, by orders of magnitude for large ones.
 pub fn by_distance(distance: f32) -> f32 {
-    if distance > 0.0 {
-        (1.0 + 4.0 * distance).ln()
-    } else {
-        0.0
-    }
+    widened(distance).ln()
+}
+
+/// The number whose logarithm a distance's part in a score is; at least 1.
+pub fn widened(distance: f32) -> f32 {
+    // Of what is no number the other one is taken.
+    1.0 + 4.0 * distance.max(0.0)
 }
 
 /// A surprise (minus the log of a probability) as a part of a score.

@@ -29,7 +29,7 @@ const WHEN_YOUNG: f32 = 6.0;
 
 /// What a series' own past finds strange has to be confirmed by those beside it, if they are known: at least so far has it to
 /// stand alone, in alarms, within about so many samples.
-const CONFIRMED: f32 = 0.55;
+const CONFIRMED: f32 = 0.6;
 const CONFIRMED_SAMPLES: f32 = 64.0;
 
 /// Samples without any finding that end an alarm.
@@ -138,6 +138,11 @@ impl Watch {
     /// What was strangest about the value of the latest sample.
     pub const fn look(&self) -> Look {
         self.look
+    }
+
+    /// Where `value` lies in the series' own frame, once that is known.
+    pub fn place(&self, value: f64) -> Option<f32> {
+        self.portfolio.place(value)
     }
 
     /// How long the series may be silent from now on, in seconds; nothing while that is being learned.

@@ -21,6 +21,7 @@ const FILES: &[(&str, &str)] = &[
     ),
     ("releases", include_str!("../../../rules/patterns/tests/releases.yml")),
     ("senses", include_str!("../../../rules/patterns/tests/senses.yml")),
+    ("incidents", include_str!("../../../rules/patterns/tests/incidents.yml")),
 ];
 
 #[test]

@@ -7,12 +7,14 @@
 //! one is one file and one line in [`SCORERS`].
 
 mod fuse;
+mod measure;
 mod scorers;
 pub mod stats;
 #[cfg(test)]
 mod tests;
 
 pub use fuse::{Ranked, Ranking, diagnose};
+pub use measure::measure_of;
 pub use stats::Series;
 
 /// A place where a fault can sit.

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{EntityName, FaultName, Incident, SignalName, Symptom, SymptomKind, Topology};
 
+use super::suspects::Suspects;
 pub use settle::{Look, Observation};
 pub use without::Without;
 
@@ -36,6 +37,9 @@ pub struct Explanation {
     /// What would tell the causes apart, the most telling first.
     #[serde(default)]
     pub settle: Vec<Observation>,
+    /// Where no pattern explains it well: who may be at the root, by statistics alone. No move follows from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistical: Option<Suspects>,
 }
 
 /// A cause that was weighed.
@@ -100,6 +104,7 @@ pub fn explain(incident: &Incident, topology: &Topology) -> Explanation {
         causes,
         without: Vec::new(),
         settle: Vec::new(),
+        statistical: None,
     }
 }
 

@@ -35,6 +35,15 @@ impl fmt::Display for Explanation {
                 writeln!(f, "       > {line}")?;
             }
         }
+        if let Some(suspects) = &self.statistical {
+            writeln!(
+                f,
+                "\nstatistical ranking, for no pattern explains this well (names a place and no fault, so nothing is moved for it):"
+            )?;
+            for line in suspects.lines() {
+                writeln!(f, "  {line}")?;
+            }
+        }
         if !self.without.is_empty() {
             writeln!(f, "\nwithout a part of it:")?;
             for other in &self.without {

@@ -7,6 +7,7 @@ pub use library::{Library, PatternError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::resemblance::Resemblance;
 use crate::model::{EdgeKind, EntityKind, FaultName, Glob, Remedy, Span, SymptomKind};
 
 /// A fault: where it sits, how it shows, what cures it.
@@ -39,6 +40,9 @@ pub struct Pattern {
     pub must_not: Vec<Expectation>,
     /// Where this knowledge is from.
     pub source: String,
+    /// What it looked like in confirmed incidents; `jurymast learn` writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resembles: Option<Resemblance>,
 }
 
 /// Symptoms that a fault shows somewhere.

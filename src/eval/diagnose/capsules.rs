@@ -9,12 +9,13 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use super::right;
 use super::score::{Figures, Scored, calibration_error_of};
 use crate::agent::engine_setup;
 use crate::capsule::{Capsule, Truth};
 use crate::config::Config;
 use crate::detect::Sequential;
-use crate::diagnose::{Lessons, Library, Reliability, Testimony};
+use crate::diagnose::{Lessons, Library, Reliability, Resemblance, Testimony};
 use crate::engine::{Effects, Engine, Record};
 use crate::model::{Catalog, Decision, FaultName, Incident, IncidentId, Timestamp};
 use crate::plan::Playbooks;
@@ -28,6 +29,13 @@ const DEPTH_MAX: usize = 3;
 pub struct CapsuleProblem {
     path: PathBuf,
     problem: String,
+}
+
+impl CapsuleProblem {
+    pub(super) fn of(path: &Path, problem: String) -> Self {
+        let path = path.to_owned();
+        Self { path, problem }
+    }
 }
 
 /// What came of all of them.
@@ -159,10 +167,12 @@ pub fn report(judged: &[Judged]) -> CapsuleReport {
 pub enum With<'a> {
     /// That which ships.
     Shipped,
+    /// Without any pattern.
+    Nothing,
     /// With another correction of probabilities.
     Reliability(&'a Reliability),
     /// With what confirmed incidents have taught.
-    Lessons(&'a Lessons),
+    Lessons(&'a Lessons, &'a BTreeMap<String, Resemblance>),
 }
 
 /// Runs one capsule.
@@ -187,6 +197,7 @@ pub fn judge(path: &Path, with: With<'_>) -> Result<Judged, CapsuleProblem> {
         wrong: Vec::new(),
     };
     let finals = finals(&log);
+    let topology = right::topology(&capsule);
     for truth in &manifest.truth {
         let incident = meant(truth, &finals);
         let scored = scored(&judged.name, truth, incident, seconds);
@@ -197,9 +208,7 @@ pub fn judge(path: &Path, with: With<'_>) -> Result<Judged, CapsuleProblem> {
                 .push(format!("{truth} is not named first but {}", scored.first));
         }
         judged.scored.push(scored);
-        let verdict = log
-            .iter()
-            .any(|record| matches!(record, Record::Verdict { verdict } if truth.met_by(verdict)));
+        let verdict = right::verdict(truth, &log, &topology).is_some();
         if !verdict {
             let wanted = &truth.verdict;
             let gate = wanted.gate.as_deref().unwrap_or("any gate");
@@ -265,7 +274,8 @@ pub const fn confirmed(record: &Record) -> Option<&Testimony> {
     }
 }
 
-fn replay(capsule: &Capsule, with: With<'_>) -> Result<(Engine, Vec<Record>), String> {
+/// Runs a capsule through the whole engine.
+pub(super) fn replay(capsule: &Capsule, with: With<'_>) -> Result<(Engine, Vec<Record>), String> {
     let config = Config::parse(&capsule.config).map_err(|error| error.message)?;
     let pairs = |files: &'static str| match files {
         "patterns" => capsule.patterns.iter(),
@@ -279,8 +289,9 @@ fn replay(capsule: &Capsule, with: With<'_>) -> Result<(Engine, Vec<Record>), St
     };
     library = match with {
         With::Shipped => library,
+        With::Nothing => Library::default(),
         With::Reliability(reliability) => library.with_reliability(reliability.clone()),
-        With::Lessons(lessons) => library.taught(lessons),
+        With::Lessons(lessons, looks) => library.taught(lessons).with_resemblances(looks),
     };
     let mut playbooks = Playbooks::builtin();
     playbooks.extend(Playbooks::parse(texts("playbooks")).map_err(|error| error.to_string())?);

@@ -7,11 +7,13 @@ mod case;
 mod nezha;
 mod petshop;
 mod rcaeval;
+pub mod right;
 pub mod score;
 pub mod table;
 pub mod tep;
 #[cfg(test)]
 mod tests;
+pub mod unknown;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -25,9 +25,6 @@ const SETTLES: usize = 20;
 const FAULTS: u32 = 21;
 const UNSEEN: [u32; 3] = [3, 9, 15];
 
-/// Nothing is impossible.
-const LEAST: f64 = 1e-6;
-
 /// What came of it.
 #[derive(Debug, Serialize)]
 pub struct TepReport {
@@ -68,24 +65,14 @@ pub fn run(path: &Path) -> Result<TepReport, EvalError> {
         let rows: Vec<Vec<f64>> = rows::read(test)?.into_iter().skip(ONSET).collect();
         let begun = Instant::now();
         let found = learned.of_run(&rows, LENGTH);
-        let mut sums: Vec<(&str, f64)> = Vec::new();
-        let mut right = 0_usize;
-        for stretch in &found {
-            let best = stretch.iter().max_by(|a, b| a.1.total_cmp(&b.1));
-            right += usize::from(best.is_some_and(|best| best.0 == name));
-            for (place, (fault, probability)) in stretch.iter().enumerate() {
-                let log = probability.max(LEAST).ln();
-                match sums.get_mut(place) {
-                    Some(sum) => sum.1 += log,
-                    None => sums.push((fault, log)),
-                }
-            }
-        }
-        // Stretches do not overlap: each is evidence of its own, tempered already.
-        let probabilities = share(&sums);
-        for (sum, probability) in sums.iter_mut().zip(probabilities) {
-            sum.1 = probability;
-        }
+        let mut sums = learned.whole_run(&rows, LENGTH);
+        let right = found
+            .iter()
+            .filter(|stretch| {
+                let best = stretch.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+                best.is_some_and(|best| best.0 == name)
+            })
+            .count();
         let seconds = begun.elapsed().as_secs_f64();
         let count = found.len().max(1) as f64;
         sums.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -115,12 +102,4 @@ pub fn run(path: &Path) -> Result<TepReport, EvalError> {
         stretches_right: shares.iter().sum::<f64>() / shares.len().max(1) as f64,
         per_case: scored,
     })
-}
-
-/// Probabilities of the logarithms of weights.
-fn share(logs: &[(&str, f64)]) -> Vec<f64> {
-    let top = logs.iter().map(|(_, log)| *log).fold(f64::NEG_INFINITY, f64::max);
-    let weights: Vec<f64> = logs.iter().map(|(_, log)| (log - top).exp()).collect();
-    let sum: f64 = weights.iter().sum();
-    weights.into_iter().map(|weight| weight / sum).collect()
 }

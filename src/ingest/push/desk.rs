@@ -1,22 +1,34 @@
 //! Where pushes are handed in: unpacks them, reads them, hands them to the engine, and answers as the sender's protocol asks.
 
+mod answers;
+mod spans;
+
 use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use answers::{partly, status, written};
 
 use super::logs::Miner;
 use super::remote_write::{self, Version};
 use super::series::SeriesBook;
 use super::settings::PushSettings;
+use super::traces::{Bounds, Weaver};
 use super::{loki, otlp, syslog};
 use crate::clock::wall_clock;
 use crate::engine::Input;
 use crate::ingest::Feed;
-use crate::ingest::mqtt::plain;
 use crate::metrics::{ByReason, BySource};
 use crate::model::{Batch, EntityKind, Event, EventKind, Sample, Timestamp, TopologyChange};
 
 /// Where pushes are taken.
-pub const PATHS: [&str; 3] = ["/api/v1/write", "/v1/metrics", "/loki/api/v1/push"];
+pub const PATHS: [&str; 6] = [
+    "/api/v1/write",
+    "/v1/metrics",
+    "/v1/traces",
+    "/api/v2/spans",
+    "/api/traces",
+    "/loki/api/v1/push",
+];
 
 /// Series that a request may hold are bounded by its bytes; samples handed on at a time by this.
 const SAMPLES_MAX: usize = 2_000_000;
@@ -78,6 +90,7 @@ struct Shared {
     feed: Feed,
     book: Mutex<SeriesBook>,
     miner: Mutex<Miner>,
+    weaver: Mutex<Weaver>,
 }
 
 impl Desk {
@@ -86,6 +99,7 @@ impl Desk {
         let shared = Arc::new(Shared {
             book: Mutex::new(SeriesBook::new(&settings)),
             miner: Mutex::default(),
+            weaver: Mutex::new(Weaver::new(settings.spans.clone(), Bounds::default())),
             settings,
             feed,
         });
@@ -95,7 +109,10 @@ impl Desk {
             loop {
                 tokio::select! {
                     () = flushing.feed.stop.cancelled() => return,
-                    _ = due.tick() => flushing.flush().await,
+                    _ = due.tick() => {
+                        flushing.flush().await;
+                        flushing.flush_spans().await;
+                    }
                 }
             }
         });
@@ -112,6 +129,7 @@ impl Desk {
         match request.path {
             "/api/v1/write" => shared.remote_write(request),
             "/v1/metrics" => shared.otlp(request),
+            "/v1/traces" | "/api/v2/spans" | "/api/traces" => shared.spans(request),
             _ => shared.loki(request),
         }
     }
@@ -121,6 +139,9 @@ fn source(path: &str) -> BySource {
     let source = match path {
         "/api/v1/write" => "remote_write",
         "/v1/metrics" => "otlp",
+        "/v1/traces" => "otlp_traces",
+        "/api/v2/spans" => "zipkin",
+        "/api/traces" => "jaeger",
         _ => "loki",
     };
     BySource { source: source.into() }
@@ -189,8 +210,9 @@ impl Shared {
             entity: name.clone(),
             at: now,
             seen: now,
-            kind: EventKind::Topology(TopologyChange::Entity {
-                entity: plain(name, EntityKind::Service),
+            kind: EventKind::Topology(TopologyChange::Met {
+                entity: name.clone(),
+                kind: EntityKind::Service,
             }),
         };
         let batch = Batch {
@@ -335,14 +357,8 @@ impl Shared {
             );
         }
         self.count(request.path, "points", reading.refused);
-        let body = match (reading.error, json) {
-            (None, true) => b"{}".to_vec(),
-            (None, false) => Vec::new(),
-            (Some(error), true) => serde_json::json!({"partialSuccess": {"rejectedDataPoints": reading.refused.to_string(), "errorMessage": error}}).to_string().into_bytes(),
-            (Some(error), false) => field(1, &[&varint_field(1, reading.refused as u64)[..], &field(2, error.as_bytes())].concat()),
-        };
         typed(Answer {
-            body,
+            body: partly(json, "rejectedDataPoints", reading.refused, reading.error.as_deref()),
             ..Answer::empty(200)
         })
     }
@@ -399,40 +415,5 @@ impl Shared {
             samples.inc_by(batch.samples.len() as u64);
             let _ = self.feed.inbox.send(Input::Batch(batch)).await;
         }
-    }
-}
-
-/// The counts that version 2 asks for; version 1 does not mind them.
-fn written(answer: Answer, samples: usize) -> Answer {
-    answer
-        .with("x-prometheus-remote-write-samples-written", &samples)
-        .with("x-prometheus-remote-write-histograms-written", &0)
-        .with("x-prometheus-remote-write-exemplars-written", &0)
-}
-
-fn varint(mut value: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while value >= 0x80 {
-        bytes.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-    bytes
-}
-
-fn varint_field(number: u64, value: u64) -> Vec<u8> {
-    [varint(number << 3), varint(value)].concat()
-}
-
-fn field(number: u64, bytes: &[u8]) -> Vec<u8> {
-    [&varint(number << 3 | 2)[..], &varint(bytes.len() as u64), bytes].concat()
-}
-
-/// `google.rpc.Status` with a message.
-fn status(json: bool, message: &str) -> Vec<u8> {
-    if json {
-        serde_json::json!({ "message": message }).to_string().into_bytes()
-    } else {
-        field(2, message.as_bytes())
     }
 }

@@ -6,9 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::diagnose::drain::{Drain, speaks_of_error};
-use crate::model::{
-    Batch, Catalog, Entity, EntityKind, EntityName, Event, EventKind, Sample, Timestamp, TopologyChange,
-};
+use crate::model::{Batch, Catalog, EntityKind, EntityName, Event, EventKind, Sample, Timestamp, TopologyChange};
 
 /// Those who write logs; lines of others are dropped with a count.
 const WRITERS_MAX: usize = 2000;
@@ -88,14 +86,10 @@ impl Writer {
         };
         if !self.told {
             self.told = true;
-            let entity = Entity {
-                name: entity.clone(),
+            event(EventKind::Topology(TopologyChange::Met {
+                entity: entity.clone(),
                 kind: EntityKind::Service,
-                period: None,
-                group: None,
-                attributes: BTreeMap::new(),
-            };
-            event(EventKind::Topology(TopologyChange::Entity { entity }));
+            }));
         }
         let mut news = 0;
         for number in self.counts.keys() {

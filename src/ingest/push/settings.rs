@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Telemetry that others push: remote write on `/api/v1/write`, OTLP on `/v1/metrics`, Loki's logs on `/loki/api/v1/push`. `api.alerts_token_file` guards these too.
+use super::traces::SpanSettings;
+
+/// Telemetry that others push: remote write on `/api/v1/write`, OTLP on `/v1/metrics` and `/v1/traces`, Zipkin's spans on `/api/v2/spans`, Jaeger's JSON on `/api/traces`, Loki's logs on `/loki/api/v1/push`. `api.alerts_token_file` guards these too.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PushSettings {
@@ -13,6 +15,8 @@ pub struct PushSettings {
     pub entity: String,
     /// Whose a pushed log line is, in the same way.
     pub log_entity: Vec<String>,
+    /// How spans become signals and edges of the topology.
+    pub spans: SpanSettings,
     /// Bytes of one request after unpacking.
     pub body_size_limit: usize,
 }
@@ -34,6 +38,7 @@ impl Default for PushSettings {
             ]
             .map(String::from)
             .to_vec(),
+            spans: SpanSettings::default(),
             body_size_limit: 64 << 20,
         }
     }

@@ -1,12 +1,12 @@
 //! Telemetry that others have recorded, made into inputs that can be replayed.
 //!
-//! In: dumps and logs of Prometheus, `VictoriaMetrics` and MQTT, and tables. Out: batches in the order of their times, with ticks between them. Never: a line that cannot
-//! be read taken for a value; it is counted and told with its place.
+//! In: dumps and logs of others, traces, tables. Out: batches in the order of their times, with ticks between them. Never: a line that cannot be read taken for a value; it is counted and told with its place.
 
 mod metrics;
 mod mosquitto;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod spans;
 mod table;
 
 use std::io::Read;
@@ -50,6 +50,12 @@ pub enum Format {
     Csv,
     /// The same as Apache Parquet; read by a binary that was built with `--features parquet`.
     Parquet,
+    /// Traces as Jaeger's page saves them.
+    Jaeger,
+    /// Spans of Zipkin, version 2.
+    Zipkin,
+    /// Spans of OTLP in JSON, one request a line or one in all.
+    OtlpTraces,
 }
 
 /// A file that cannot be imported.
@@ -167,6 +173,7 @@ impl Recorded {
                     .map(|stem| stem.to_string_lossy().trim_end_matches(".csv").to_owned());
                 table::read(self, text, &name, &stem.unwrap_or_default())
             }
+            Format::Jaeger | Format::Zipkin | Format::OtlpTraces => spans::read(self, text, &name, format),
             Format::Auto | Format::Parquet => Err("its format cannot be told".into()),
         };
         result.map_err(&wrong)?;
@@ -308,6 +315,8 @@ fn guess(text: &str) -> Option<Format> {
             .unwrap_or(line);
         return if line.contains("\"topic\"") && line.contains("\"payload") {
             Some(Format::Mosquitto)
+        } else if let Some(format) = spans::guess(head) {
+            Some(format)
         } else if head.contains("\"timestamps\"") || line.contains("\"timestamps\"") {
             Some(Format::VictoriaMetrics)
         } else if head.contains("\"resultType\"") || head.contains("\"metric\"") {
@@ -326,10 +335,10 @@ fn guess(text: &str) -> Option<Format> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn read(name: &str, text: &str, entity: Option<&str>) -> (Vec<String>, u64, Format) {
+    pub(super) fn read(name: &str, text: &str, entity: Option<&str>) -> (Vec<String>, u64, Format) {
         let (dir, catalog) = (tempfile::tempdir().unwrap(), Catalog::new());
         let path = dir.path().join(name);
         std::fs::write(&path, text).unwrap();

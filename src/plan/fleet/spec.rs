@@ -19,7 +19,7 @@ pub struct Fleet {
     pub services: Vec<FleetService>,
     /// Two things that may fail together: a plan for both is made ahead as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub pairs: Vec<(String, String)>,
+    pub pairs: Vec<[String; 2]>,
     /// How far zones are from each other. A pair that is not listed is as far as `weights.far_ms`.
     pub latency: Vec<Latency>,
     /// From the fault to the first command: detection, confirmation, planning, fencing. Part of every predicted recovery time.

@@ -23,12 +23,12 @@ pub struct Standing<'a> {
 }
 
 /// All services together. `pairs`: what may fail together.
-pub fn fleet_of(standing: &[Standing<'_>], topology: &Topology, pairs: &[(EntityName, EntityName)]) -> Fleet {
+pub fn fleet_of(standing: &[Standing<'_>], topology: &Topology, pairs: &[[EntityName; 2]]) -> Fleet {
     let mut fleet = Fleet {
         overhead: OVERHEAD,
         pairs: pairs
             .iter()
-            .map(|(one, other)| (one.to_string(), other.to_string()))
+            .map(|pair| pair.each_ref().map(ToString::to_string))
             .collect(),
         ..Fleet::default()
     };

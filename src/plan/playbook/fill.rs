@@ -29,6 +29,8 @@ impl Filler {
         let kind = match kind {
             PlanKind::Failover => "failover",
             PlanKind::Failback => "failback",
+            PlanKind::Drill => "drill",
+            PlanKind::DrillBack => "drill_back",
         };
         for (name, value) in [
             ("service", service.name.to_string()),

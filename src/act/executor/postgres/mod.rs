@@ -20,8 +20,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::tool::{Place, Tools};
 use super::replicated::{self, Unreachable};
+use super::tool::{Place, Tools};
 use super::wait::Looks;
 use super::{Call, Executor, TokenClass, parameters};
 use crate::act::BoxFuture;

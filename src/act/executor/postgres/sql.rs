@@ -39,16 +39,31 @@ const MANAGED: &str = "SELECT coalesce(string_agg(DISTINCT application_name, ', 
 \\endif
 ";
 
-const ALONE: &str = "ALTER SYSTEM SET synchronous_standby_names = '';\nSELECT pg_reload_conf() \\g /dev/null\n";
+/// It holds from the reload behind the promotion on: one before it would send the standby to its dead primary once more (see [`PROMOTE`]).
+const ALONE: &str = "SELECT current_setting('synchronous_standby_names') <> '' AS waits \\gset
+\\if :waits
+ALTER SYSTEM SET synchronous_standby_names = '';
+\\endif
+";
 
-/// `pg_promote` would look only ten times a second whether it is done; writers wait for each look.
+/// `pg_promote` would look only ten times a second whether it is done; writers wait for each look. And a standby that is told to promote while it tries
+/// to reach its primary sleeps `wal_retrieve_retry_interval` (5 s) out first, unless something wakes it: a reload does.
 const PROMOTE: &str = "SELECT pg_is_in_recovery() AS standby \\gset
 \\if :standby
-SELECT pg_promote(false) \\g /dev/null
 SELECT set_config('jurymast.seconds', :'seconds', false) \\g /dev/null
-DO $$ DECLARE late timestamptz := clock_timestamp() + current_setting('jurymast.seconds')::float * interval '1 s'; BEGIN
- WHILE pg_is_in_recovery() AND clock_timestamp() < late LOOP PERFORM pg_sleep(0.005); END LOOP; END $$;
+SELECT pg_promote(false) \\g /dev/null
+DO $$ DECLARE
+ late timestamptz := clock_timestamp() + current_setting('jurymast.seconds')::float * interval '1 s';
+ looks int := 0;
+BEGIN
+ WHILE pg_is_in_recovery() AND clock_timestamp() < late LOOP
+  PERFORM pg_sleep(0.005);
+  looks := looks + 1;
+  IF looks % 20 = 5 THEN PERFORM pg_reload_conf(); END IF;
+ END LOOP;
+END $$;
 \\endif
+SELECT pg_reload_conf() \\g /dev/null
 SELECT NOT pg_is_in_recovery() AS promoted \\gset
 \\if :promoted
 \\echo done

@@ -5,17 +5,29 @@ use crate::act::runner::*;
 use crate::model::plan::Action as Deed;
 use crate::model::{PlanKind, Span, Timestamp, Token};
 
-fn name(node: u8) -> EntityName {
+pub(super) fn name(node: u8) -> EntityName {
     format!("n{node}").as_str().into()
 }
 
-pub(super) fn steps(spec: Spec, seals: bool) -> Vec<(Phase, Op, u8)> {
+/// The targets in order: the plan's own, and whoever is left.
+pub(super) fn target(spec: Spec, candidate: usize) -> Option<u8> {
+    let others = (0..NODES).filter(|node| *node != spec.from && *node != spec.to);
+    std::iter::once(spec.to).chain(others).nth(candidate)
+}
+
+pub(super) fn steps(spec: Spec, candidate: usize, seals: bool) -> Vec<(Phase, Op, u8)> {
+    let Some(to) = target(spec, candidate) else {
+        return Vec::new();
+    };
     let mut steps = vec![(Phase::Fence, Op::Fence, spec.from)];
-    let named = (0..NODES).filter(|node| spec.named & (1 << node) != 0 && *node != spec.from && *node != spec.to);
+    // Whoever was tried before is sealed before the next is promoted.
+    let tried: Vec<u8> = (0..candidate).filter_map(|before| target(spec, before)).collect();
+    let named = (0..NODES).filter(|node| spec.named & (1 << node) != 0 || tried.contains(node));
     if seals {
-        steps.extend(named.map(|node| (Phase::Seal, Op::Seal, node)));
+        let sealed = named.filter(|node| *node != spec.from && *node != to);
+        steps.extend(sealed.map(|node| (Phase::Seal, Op::Seal, node)));
     }
-    steps.push((Phase::Promote, Op::Promote, spec.to));
+    steps.push((Phase::Promote, Op::Promote, to));
     steps
 }
 
@@ -35,6 +47,18 @@ pub(super) fn plan(spec: Spec, seals: bool) -> Plan {
         timeout: Span::default(),
         retries: 0,
     };
+    let all = |candidate| {
+        steps(spec, candidate, seals)
+            .into_iter()
+            .enumerate()
+            .map(step)
+            .collect()
+    };
+    let others = (1..).map_while(|candidate| Some((candidate, target(spec, candidate)?)));
+    let alternatives = others.map(|(candidate, to)| crate::model::Alternative {
+        to: name(to),
+        steps: all(candidate),
+    });
     let (at, number) = (Timestamp::EPOCH, spec.number);
     Plan {
         id: PlanId(number.to_string()),
@@ -47,8 +71,8 @@ pub(super) fn plan(spec: Spec, seals: bool) -> Plan {
         service: "svc".into(),
         from: name(spec.from),
         to: name(spec.to),
-        alternatives: Vec::new(),
-        steps: steps(spec, seals).into_iter().enumerate().map(step).collect(),
+        alternatives: alternatives.collect(),
+        steps: all(0),
         made: at,
         deadline: at,
         expected_rto_s: 0.0,

@@ -1,4 +1,4 @@
-//! The messages of OTLP's metrics, for protobuf and for JSON alike.
+//! The messages of OTLP's metrics, and what its spans share with them, for protobuf and for JSON alike.
 //!
 //! <https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/metrics/v1/metrics.proto>
 
@@ -14,6 +14,8 @@ macro_rules! message {
         pub struct $name { $($(#[$attribute])* pub $field: $kind,)* }
     };
 }
+
+pub(super) use message;
 
 message! {
     /// What is sent.
@@ -134,14 +136,16 @@ message! {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Whole {
-    Number(i128),
+    Unsigned(u64),
+    Signed(i64),
     Text(String),
 }
 
 impl Whole {
     fn value<T: TryFrom<i128>, E: serde::de::Error>(self) -> Result<T, E> {
         let value = match self {
-            Self::Number(value) => Some(value),
+            Self::Unsigned(value) => Some(i128::from(value)),
+            Self::Signed(value) => Some(i128::from(value)),
             Self::Text(text) => text.parse().ok(),
         };
         value
@@ -150,7 +154,7 @@ impl Whole {
     }
 }
 
-fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+pub(super) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     Whole::deserialize(deserializer)?.value()
 }
 

@@ -4,6 +4,7 @@
 //! that tell only what is new since the last time, and exponential histograms, are refused by count.
 
 mod message;
+pub mod spans;
 
 use prost::Message;
 

@@ -1,0 +1,184 @@
+//! Several real agents beside one service whose steps write what they do into a file.
+
+#![allow(dead_code, reason = "each test file uses its own part of the harness")]
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::harness::{Server, free_port, wait};
+
+/// A step's program: half of its time before its effect, half after.
+const STEP: &str = r#"#!/bin/sh
+dir=$(dirname "$0")
+case $1 in
+  do|undo)
+    sleep "$(cat "$dir/half")"
+    echo "$JURYMAST_PLAN $1 $2" >> "$dir/effects"
+    sleep "$(cat "$dir/half")";;
+  observe)
+    case $(grep "^$JURYMAST_PLAN .* $2\$" "$dir/effects" | tail -n 1) in
+      *" do "*) exit 0;;
+      *) exit 1;;
+    esac;;
+esac
+"#;
+
+const PLAYBOOK: &str = r#"
+name: steps
+summary: Programs that write what they do into a file.
+steps:
+  - {name: fence, phase: fence, on: from, uses: exec, timeout: 3s, with: {argv: ["{script}", do, fence], observe: ["{script}", observe, fence]}, undo: {uses: exec, with: {argv: ["{script}", undo, fence]}}}
+  - {name: switch, phase: switch, uses: exec, timeout: 3s, with: {argv: ["{script}", do, switch], observe: ["{script}", observe, switch]}}
+  - {name: ask, phase: verify, uses: probe, with: {times: 1}}
+"#;
+
+/// Answers 200, or 503 while it is ill.
+fn instance(ill: Arc<AtomicBool>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let status = if ill.load(Ordering::SeqCst) {
+                "503 Ill"
+            } else {
+                "200 OK"
+            };
+            std::thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                if let Ok(1..) = stream.read(&mut buffer) {
+                    let text = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                    let _ = stream.write_all(text.as_bytes());
+                }
+            });
+        }
+    });
+    port
+}
+
+pub fn request(port: u16, head: &str, body: &str) -> Option<serde_json::Value> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
+    let text = format!(
+        "{head} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer s3cret\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(text.as_bytes()).ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    serde_json::from_str(text.split_once("\r\n\r\n")?.1).ok()
+}
+
+/// Two instances of one service, a playbook of programs, and a place for agents.
+pub struct World {
+    pub dir: tempfile::TempDir,
+    pub ill: [Arc<AtomicBool>; 2],
+    ports: [u16; 2],
+    confirm: u8,
+    /// As the config has it, below `coordinate`.
+    coordinate: String,
+}
+
+impl World {
+    pub fn new(coordinate: &str, confirm: u8) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let ill = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+        let instances = [instance(Arc::clone(&ill[0])), instance(Arc::clone(&ill[1]))];
+        let script = dir.path().join("step.sh");
+        std::fs::write(&script, STEP).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&script, mode).unwrap();
+        std::fs::write(dir.path().join("half"), "0.05").unwrap();
+        std::fs::write(dir.path().join("effects"), "").unwrap();
+        std::fs::write(dir.path().join("token"), "s3cret\n").unwrap();
+        std::fs::create_dir(dir.path().join("playbooks")).unwrap();
+        std::fs::write(dir.path().join("playbooks/steps.yml"), PLAYBOOK).unwrap();
+        Self {
+            dir,
+            ill,
+            ports: instances,
+            confirm,
+            coordinate: coordinate.to_owned(),
+        }
+    }
+
+    /// How long each half of a step takes, in seconds.
+    pub fn half(&self, seconds: &str) {
+        std::fs::write(self.dir.path().join("half"), seconds).unwrap();
+    }
+
+    pub fn agent(&self, name: &str) -> Agent {
+        let api = free_port();
+        let [a, b] = self.ports;
+        let script = self.dir.path().join("step.sh");
+        let config = format!(
+            "agent: {{name: {name}, data_dir: data-{name}}}\napi: {{listen: '127.0.0.1:{api}', token_file: token}}\n\
+             coordinate: {{{}}}\n\
+             topology:\n  entities:\n    - {{name: a, kind: service, attributes: {{address: '127.0.0.1:{a}'}}}}\n    - {{name: b, kind: service, attributes: {{address: '127.0.0.1:{b}'}}}}\n\
+             services:\n  - {{name: web, active: a, standbys: [{{entity: b}}], playbook: steps, vars: {{script: '{}'}}, hold_off: 300ms, rto: 30s, confirm: {}, \
+             probe: {{uses: http, with: {{url: 'http://{{address}}/'}}, interval: 300ms}}}}\n\
+             policy: {{canaries: [{{name: other, probe: {{uses: tcp, with: {{address: '127.0.0.1:{b}'}}, interval: 300ms}}}}]}}\n\
+             rules: {{playbooks: [playbooks]}}\n",
+            self.coordinate,
+            script.display(),
+            self.confirm
+        );
+        let file = format!("{name}.yml");
+        std::fs::write(self.dir.path().join(&file), config).unwrap();
+        let folder = self.dir.path().join(format!("log-{name}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        let binary = Path::new(env!("CARGO_BIN_EXE_jurymast"));
+        let path = self.dir.path().join(file).display().to_string();
+        let server = Server::start(&folder, binary, &["run", "-c", &path]);
+        let agent = Agent { server, api };
+        wait("the agent has looked at both instances", || {
+            agent.status().to_string().matches("\"health\":\"good\"").count() >= 2
+        });
+        agent
+    }
+
+    pub fn effects(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.dir.path().join("effects")).unwrap();
+        text.lines()
+            .map(|line| line.split_once(' ').map_or("", |(_, rest)| rest).to_owned())
+            .collect()
+    }
+}
+
+pub struct Agent {
+    pub server: Server,
+    pub api: u16,
+}
+
+impl Agent {
+    pub fn status(&self) -> serde_json::Value {
+        request(self.api, "GET /api/status", "").unwrap_or_default()
+    }
+
+    pub fn leads(&self) -> bool {
+        self.status()["leases"][0]["lease"]["epoch"]
+            .as_u64()
+            .is_some_and(|epoch| epoch > 0)
+    }
+
+    pub fn active(&self) -> String {
+        self.status()["services"][0]["state"]["active"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    pub fn gate(&self) -> String {
+        let status = self.status();
+        let verdict = status["verdicts"].as_array().and_then(|list| list.last().cloned());
+        verdict.unwrap_or_default()["refusal"]["gate"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+}
+
+pub const WHOLE: [&str; 2] = ["do fence", "do switch"];

@@ -1,0 +1,127 @@
+//! What every coordinator must do, whatever it agrees through.
+
+#![allow(dead_code, reason = "each test file uses its own part of the harness")]
+
+use std::path::Path;
+use std::time::Instant;
+
+use jurymast::config::Config;
+use jurymast::coordinate::{Coordinator, News, Settings, Who, parts};
+
+use crate::harness::PATIENCE;
+
+/// One that agrees by these settings about these services (separated by spaces); its folder is `dir`.
+pub fn member(settings: &str, dir: &Path, name: &str, services: &str, epoch: u64) -> Box<dyn Coordinator> {
+    let service = |name: &str| {
+        format!(
+            "{{name: {name}, active: {name}-a, standbys: [{{entity: {name}-b}}], playbook: p, probe: {{uses: tcp}}}}"
+        )
+    };
+    let services: Vec<String> = services.split(' ').map(service).collect();
+    let config = Config::parse(&format!(
+        "coordinate: {{{settings}}}\nservices: [{}]",
+        services.join(",")
+    ))
+    .unwrap();
+    let who = Who {
+        agent: name.into(),
+        run: format!("run {} of {name}", fastrand::u32(..)),
+        epoch,
+        lease_file: dir.join(format!("lease-{name}")),
+    };
+    let settings: &Settings = &config.coordinate;
+    settings.check().unwrap();
+    let made = settings.coordinator(parts(&config.services, &config.topology()), who);
+    made.unwrap().unwrap()
+}
+
+pub async fn until(member: &mut Box<dyn Coordinator>, what: &str, so: impl Fn(&News) -> bool) -> News {
+    let begin = Instant::now();
+    loop {
+        assert!(begin.elapsed() < PATIENCE, "waited in vain for {what}");
+        if let Some(news) = member.beat().await.into_iter().find(|news| so(news)) {
+            return news;
+        }
+        tokio::time::sleep(member.pause()).await;
+    }
+}
+
+pub fn taken(news: &News) -> Option<u64> {
+    match news {
+        News::Taken { epoch, .. } => Some(*epoch),
+        _ => None,
+    }
+}
+
+/// A leader that stood still finds that all it would write is refused, and what it wrote is found by the next.
+pub async fn a_stale_leader_writes_nothing_and_epochs_only_grow(settings: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let member = |name, services, epoch| member(settings, dir.path(), name, services, epoch);
+    let (mut first, mut second) = (member("one", "x", 5), member("two", "x", 0));
+    let old = taken(&until(&mut first, "the lead", |news| taken(news).is_some()).await).unwrap();
+    assert!(old > 1_000_000_000, "the first epoch comes from the clock: {old}");
+    let store = first.store();
+    let service = "x".into();
+    store
+        .put(&service, "p 0", Some((0, b"intent")), Some(b"state"))
+        .await
+        .unwrap();
+    // The first one stands still.
+    let news = until(&mut second, "the other's lead", |news| taken(news).is_some()).await;
+    let News::Taken { epoch, folders, .. } = news else {
+        panic!()
+    };
+    assert!(epoch > old);
+    assert_eq!(folders[0].entries, [b"intent"]);
+    assert_eq!(folders[0].state.as_deref(), Some(&b"state"[..]));
+    assert!(store.rights().check(&service).is_err(), "its time is over");
+    let refused = store.put(&service, "p 1", Some((1, b"stale")), None).await.unwrap_err();
+    assert!(refused.to_string().contains("passed to another agent"), "{refused}");
+    until(&mut first, "its loss", |news| matches!(news, News::Lost { .. })).await;
+    // The last entry of a plan clears its folder.
+    second.store().put(&service, "p 2", None, Some(b"after")).await.unwrap();
+    // The same once more, as after an answer that was lost, is as good as once; what was written before it comes too late.
+    second.store().put(&service, "p 2", None, Some(b"after")).await.unwrap();
+    second.resign().await;
+    let news = until(&mut first, "the lead again", |news| taken(news).is_some()).await;
+    let News::Taken {
+        epoch: again, folders, ..
+    } = news
+    else {
+        panic!()
+    };
+    assert!(again > epoch && folders[0].entries.is_empty());
+    first.resign().await;
+    // Whoever knows of higher epochs than the store, because the store was lost, raises them.
+    let mut third = member("three", "x", again + 1_000_000);
+    let news = until(&mut third, "the lead", |news| taken(news).is_some()).await;
+    assert!(taken(&news).unwrap() > again + 1_000_000);
+    third.resign().await;
+}
+
+/// Agents with different configs wait for one another.
+pub async fn agents_that_cut_the_services_differently_never_lead_side_by_side(settings: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let member = |name, services, epoch| member(settings, dir.path(), name, services, epoch);
+    let (mut first, mut second) = (member("one", "x y", 0), member("two", "x", 0));
+    until(&mut first, "the lead", |news| taken(news).is_some()).await;
+    let trouble = |news: &News| matches!(news, News::Trouble(Some(why)) if why.contains("another topology"));
+    until(&mut first, "both leads", |_| true).await;
+    for _ in 0..20 {
+        let news = second.beat().await;
+        assert!(news.iter().all(|news| taken(news).is_none()), "{news:?}");
+        first.beat().await;
+        tokio::time::sleep(first.pause()).await;
+    }
+    first.resign().await;
+    until(&mut second, "the lead", |news| taken(news).is_some()).await;
+    // The one with the other cut says what is wrong as long as it lasts.
+    let mut third = member("three", "x y", 0);
+    until(&mut third, "the reason", trouble).await;
+    // And nobody may use another's name.
+    let mut twin = member("two", "x", 0);
+    std::fs::remove_file(dir.path().join("lease-two")).unwrap();
+    let named = |news: &News| matches!(news, News::Trouble(Some(why)) if why.contains("is called two"));
+    until(&mut twin, "the reason", named).await;
+    second.resign().await;
+}
