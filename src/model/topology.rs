@@ -374,7 +374,11 @@ mod tests {
         assert!(topology.downstream("db-1").contains("shop"));
         let mut anew = Topology::new();
         anew.recall(&topology);
-        assert_eq!(anew.edges().count(), 1, "what is stated is stated anew, what was learned is not");
+        assert_eq!(
+            anew.edges().count(),
+            1,
+            "what is stated is stated anew, what was learned is not"
+        );
         assert_eq!(anew.kind("db-1"), topology.kind("db-1"));
         assert!(topology.apply(&forgotten(&from, &to)) && !topology.apply(&forgotten(&from, &to)));
         assert!(topology.downstream("db-1").is_empty() && topology.upstream("shop").is_empty());
