@@ -1,5 +1,5 @@
 //! Tries all that a config names, changing nothing: brokers let us in, targets answer with their credentials, Prometheus and Alertmanager are what they are taken for,
-//! HAProxy knows its backend. For `check config --online` and `doctor`.
+//! `HAProxy` knows its backend. For `check config --online` and `doctor`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::config::Loaded;
 use crate::ingest::mqtt;
 use crate::ingest::prometheus::native::Discovery;
 use crate::ingest::prometheus::{Client, HttpSettings, Target};
-use crate::model::{Reach, Service};
+use crate::model::{EntityName, Reach, Service};
 
 /// Targets that are tried; of a fleet, the first.
 const TARGETS_MAX: usize = 50;
@@ -121,7 +121,7 @@ async fn proxy(service: &Service, socket: &str) -> Said {
     }
     let missing: Vec<&str> = service
         .instances()
-        .map(|instance| instance.as_str())
+        .map(EntityName::as_str)
         .filter(|instance| !servers.contains(instance))
         .collect();
     if missing.is_empty() {
