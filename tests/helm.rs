@@ -61,8 +61,8 @@ fn text(value: Option<&Value>) -> String {
     }
 }
 
-fn said(text: impl Into<String>) -> gotmpl::Result<Value> {
-    Ok(Value::String(text.into().into()))
+fn said(text: impl Into<String>) -> Value {
+    Value::String(text.into().into())
 }
 
 /// Helm's own functions, as far as the chart uses them.
@@ -71,27 +71,27 @@ fn functions(all: &Arc<str>) -> FuncMap {
     let again = Arc::clone(all);
     map.insert(
         "include".into(),
-        Arc::new(move |arguments| said(render(&again, &text(arguments.first()), &arguments[1]))),
+        Arc::new(move |arguments| Ok(said(render(&again, &text(arguments.first()), &arguments[1])))),
     );
-    map.insert("quote".into(), Arc::new(|a| said(json!(text(a.first())).to_string())));
-    map.insert("toJson".into(), Arc::new(|a| said(json_of(&a[0]).to_string())));
+    map.insert(
+        "quote".into(),
+        Arc::new(|a| Ok(said(json!(text(a.first())).to_string()))),
+    );
+    map.insert("toJson".into(), Arc::new(|a| Ok(said(json_of(&a[0]).to_string()))));
     map.insert(
         "nindent".into(),
         Arc::new(|a| {
             let by = " ".repeat(usize::try_from(a[0].as_int().unwrap()).unwrap());
-            said(
-                text(a.get(1))
-                    .lines()
-                    .map(|line| format!("\n{by}{line}"))
-                    .collect::<String>(),
-            )
+            let lines = text(a.get(1));
+            let moved: String = lines.lines().map(|line| format!("\n{by}{line}")).collect();
+            Ok(said(moved))
         }),
     );
     map.insert(
         "trunc".into(),
         Arc::new(|a| {
             let most = usize::try_from(a[0].as_int().unwrap()).unwrap();
-            said(text(a.get(1)).chars().take(most).collect::<String>())
+            Ok(said(text(a.get(1)).chars().take(most).collect::<String>()))
         }),
     );
     map.insert(

@@ -121,7 +121,7 @@ fn instance(port: u16, gone: Arc<AtomicBool>) {
 
 const TOKEN: &str = "a token for the page";
 
-/// Two services behind HAProxy that are moved only with a yes.
+/// Two services behind `HAProxy` that are moved only with a yes.
 struct Asking {
     dir: tempfile::TempDir,
     gone: [Arc<AtomicBool>; 4],

@@ -1,4 +1,4 @@
-//! A headless Chromium, told what to do by the DevTools protocol through a pipe: no port, no driver, no library.
+//! A headless Chromium, told what to do by the `DevTools` protocol through a pipe: no port, no driver, no library.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
@@ -76,17 +76,17 @@ impl Browser {
             complaints: Vec::new(),
             _profile: profile,
         };
-        let target = browser.tell("Target.createTarget", json!({"url": "about:blank"}))["targetId"].clone();
-        let attached = browser.tell("Target.attachToTarget", json!({"targetId": target, "flatten": true}));
+        let target = browser.tell("Target.createTarget", &json!({"url": "about:blank"}))["targetId"].clone();
+        let attached = browser.tell("Target.attachToTarget", &json!({"targetId": target, "flatten": true}));
         browser.session = attached["sessionId"].as_str().map(str::to_owned);
         for room in ["Page", "Runtime", "Network", "Log"] {
-            browser.tell(&format!("{room}.enable"), json!({}));
+            browser.tell(&format!("{room}.enable"), &json!({}));
         }
         browser
     }
 
     /// Gives an order and waits for the answer.
-    pub fn tell(&mut self, method: &str, parameters: Value) -> Value {
+    pub fn tell(&mut self, method: &str, parameters: &Value) -> Value {
         self.number += 1;
         let mut order = json!({"id": self.number, "method": method, "params": parameters});
         if let Some(session) = &self.session {
@@ -133,7 +133,7 @@ impl Browser {
 
     /// Opens a page.
     pub fn open(&mut self, url: &str) {
-        self.tell("Page.navigate", json!({"url": url}));
+        self.tell("Page.navigate", &json!({"url": url}));
         self.until("document.readyState === 'complete'");
     }
 
@@ -141,12 +141,12 @@ impl Browser {
     pub fn window(&mut self, width: u32, height: u32, dark: bool) {
         self.tell(
             "Emulation.setDeviceMetricsOverride",
-            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false}),
+            &json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false}),
         );
         let scheme = if dark { "dark" } else { "light" };
         self.tell(
             "Emulation.setEmulatedMedia",
-            json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]}),
+            &json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]}),
         );
     }
 
@@ -154,7 +154,7 @@ impl Browser {
     pub fn value(&mut self, expression: &str) -> Value {
         let told = self.tell(
             "Runtime.evaluate",
-            json!({"expression": expression, "awaitPromise": true, "returnByValue": true}),
+            &json!({"expression": expression, "awaitPromise": true, "returnByValue": true}),
         );
         assert!(told["exceptionDetails"].is_null(), "{expression}: {told}");
         told["result"]["value"].clone()
@@ -203,14 +203,14 @@ impl Browser {
         if !text.is_empty() {
             press["text"] = json!(text);
         }
-        self.tell("Input.dispatchKeyEvent", press);
+        self.tell("Input.dispatchKeyEvent", &press);
         let release = json!({"type": "keyUp", "key": name, "code": key, "windowsVirtualKeyCode": code});
-        self.tell("Input.dispatchKeyEvent", release);
+        self.tell("Input.dispatchKeyEvent", &release);
     }
 
     /// Types a text where the focus is.
     pub fn write(&mut self, text: &str) {
-        self.tell("Input.insertText", json!({"text": text}));
+        self.tell("Input.insertText", &json!({"text": text}));
     }
 
     /// Presses Tab until what has the focus says that.
@@ -232,7 +232,7 @@ impl Browser {
     pub fn picture(&mut self, file: &Path, whole: bool) {
         let told = self.tell(
             "Page.captureScreenshot",
-            json!({"format": "png", "captureBeyondViewport": whole}),
+            &json!({"format": "png", "captureBeyondViewport": whole}),
         );
         let bytes = STANDARD.decode(told["data"].as_str().unwrap_or_default()).unwrap();
         std::fs::write(file, bytes).unwrap();
