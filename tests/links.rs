@@ -51,7 +51,7 @@ fn sink() -> (u16, Arc<Mutex<Vec<Value>>>) {
     std::thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
             let mut text = String::new();
-            let mut buffer = [0; 65536];
+            let mut buffer = vec![0; 65536];
             while let Ok(count @ 1..) = stream.read(&mut buffer) {
                 text += &String::from_utf8_lossy(&buffer[..count]);
                 let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);

@@ -9,6 +9,7 @@ use crate::cli::colour;
 
 /// A terminal that is drawn on.
 pub struct Screen {
+    out: std::io::Stdout,
     before: Termios,
 }
 
@@ -20,13 +21,16 @@ impl Screen {
         let mut raw = before.clone();
         raw.make_raw();
         tcsetattr(&stdin, OptionalActions::Now, &raw)?;
-        let screen = Self { before };
+        let screen = Self {
+            before,
+            out: std::io::stdout(),
+        };
         screen.write("\x1b[?1049h\x1b[?25l");
         Ok(screen)
     }
 
     /// Draws a picture: every line of it, and nothing of the one before.
-    pub fn show(&mut self, lines: &[Line], width: usize) {
+    pub fn show(&self, lines: &[Line], width: usize) {
         let mut out = String::from("\x1b[H");
         for (place, line) in lines.iter().enumerate() {
             if place > 0 {
@@ -40,7 +44,7 @@ impl Screen {
     }
 
     fn write(&self, text: &str) {
-        let mut stdout = std::io::stdout().lock();
+        let mut stdout = self.out.lock();
         // A terminal that is gone is found out by the keys.
         let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     }

@@ -222,8 +222,10 @@ mod tests {
 
     #[test]
     fn an_explanation_is_read_and_left() {
-        let mut view = View::default();
-        view.page = Some(("one\ntwo\nthree".into(), 0));
+        let mut view = View {
+            page: Some(("one\ntwo\nthree".into(), 0)),
+            ..View::default()
+        };
         view.press(Key::PageDown);
         assert_eq!(view.page.as_ref().unwrap().1, 2);
         assert_eq!(view.press(Key::Letter('q')), Asked::Nothing);
