@@ -306,7 +306,8 @@ impl Scraper {
                 return;
             }
             // The first counts, as in Prometheus; unless each has a time of its own.
-            if !now_here.insert(series) && !(own_times && line.at_ms.is_some()) {
+            let has_own_time = own_times && line.at_ms.is_some();
+            if !now_here.insert(series) && !has_own_time {
                 duplicates += 1;
                 return;
             }
