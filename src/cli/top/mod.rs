@@ -71,9 +71,11 @@ fn once(agent: &client::Args, output: Output) -> Outcome {
         println!("{:#}", json!({"status": status, "feeds": feeds}));
         return Ok(Ended::Good);
     }
-    let mut view = View::default();
-    view.status = Some(status);
-    view.feeds = feeds;
+    let view = View {
+        status: Some(status),
+        feeds,
+        ..View::default()
+    };
     for line in draw::all(&view) {
         println!("{}", line.painted(usize::MAX, colour()));
     }

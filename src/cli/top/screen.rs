@@ -21,11 +21,12 @@ impl Screen {
         raw.make_raw();
         tcsetattr(&stdin, OptionalActions::Now, &raw)?;
         let screen = Self { before };
-        screen.write("\x1b[?1049h\x1b[?25l");
+        Self::write("\x1b[?1049h\x1b[?25l");
         Ok(screen)
     }
 
     /// Draws a picture: every line of it, and nothing of the one before.
+    #[allow(clippy::unused_self, reason = "only whoever has taken the terminal over draws on it")]
     pub fn show(&mut self, lines: &[Line], width: usize) {
         let mut out = String::from("\x1b[H");
         for (place, line) in lines.iter().enumerate() {
@@ -36,10 +37,10 @@ impl Screen {
             out += "\x1b[K";
         }
         out += "\x1b[J";
-        self.write(&out);
+        Self::write(&out);
     }
 
-    fn write(&self, text: &str) {
+    fn write(text: &str) {
         let mut stdout = std::io::stdout().lock();
         // A terminal that is gone is found out by the keys.
         let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
@@ -48,7 +49,7 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        self.write("\x1b[?25h\x1b[?1049l");
+        Self::write("\x1b[?25h\x1b[?1049l");
         let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.before);
     }
 }
