@@ -115,7 +115,7 @@ fn serve(mut stream: TcpStream, store: &Mutex<Store>) {
         let (name, value) = line.split_once(':').unwrap_or_default();
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.trim().parse().unwrap_or(0),
-            "authorization" => bearer = value.trim().trim_start_matches("Bearer ").to_owned(),
+            "authorization" => value.trim().trim_start_matches("Bearer ").clone_into(&mut bearer),
             _ => {}
         }
     }

@@ -156,7 +156,7 @@ fn the_same_rules_say_the_same_in_a_running_agent_as_in_prometheus() {
     for word in ["only watching", "INCIDENTS", "SOURCES", "plant", "dead"] {
         assert!(top.status.success() && drawn.contains(word), "{word}: {drawn}");
     }
-    expressions::compare(&ours, &theirs, plant.settled());
+    expressions::compare(&ours, &theirs, Plant::settled());
     if let Some((_, port)) = &broker {
         telemetry_is_found(&ours, *port);
     }

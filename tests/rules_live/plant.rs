@@ -77,7 +77,7 @@ impl Plant {
     }
 
     /// A time of which both know all, in milliseconds; at no whole second, so that it stands at the edge of no window.
-    pub fn settled(&self) -> i64 {
+    pub fn settled() -> i64 {
         std::thread::sleep(Duration::from_secs(3));
         (now() / 1000 - 2) * 1000 + 500
     }
