@@ -310,7 +310,7 @@ fn stand_in(answer: Arc<Mutex<(u16, String)>>) -> String {
                     let (status, body) = answer.lock().unwrap().clone();
                     (status, "application/json", body)
                 }
-                "/api/drill" => (200, "application/json", "null".into()),
+                "/api/drills/dry" => (200, "application/json", "null".into()),
                 api if api.starts_with("/api/") => (200, "application/json", "{}".into()),
                 "/" => (
                     200,

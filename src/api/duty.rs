@@ -52,7 +52,7 @@ impl Drills {
 /// The routes.
 pub fn routes() -> Router<Arc<Hooks>> {
     Router::new()
-        .route("/api/drill", get(last_drill).post(drill))
+        .route("/api/drills/dry", get(last_drill).post(drill))
         .route("/api/audit", get(audit))
 }
 
@@ -70,7 +70,7 @@ async fn drill(State(hooks): Shared, headers: HeaderMap) -> Answer {
         Ok(Some(told)) => Ok(Json(told)),
         Ok(None) => Err((
             StatusCode::CONFLICT,
-            "a drill is under way; GET /api/drill shows it once it is over".into(),
+            "a drill is under way; GET /api/drills/dry shows it once it is over".into(),
         )),
         Err(error) => Err((StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
     }

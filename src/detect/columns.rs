@@ -1,6 +1,6 @@
 //! State by index: with a slot only for those that need one, or for a moment only.
 
-use crate::model::Sample;
+use crate::model::{Sample, Timestamp};
 use crate::store::Paged;
 
 /// A sparse column that is filled in any order.
@@ -49,6 +49,23 @@ impl<T> Slots<T> {
     /// The state of `index` to look at, if it has one.
     pub fn get(&self, index: usize) -> Option<&T> {
         self.states.get(*self.slot.get(index)? as usize)
+    }
+}
+
+/// A time that needs no alignment to eight bytes, for states whose other fields are small.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Packed([u32; 2]);
+
+impl From<Timestamp> for Packed {
+    fn from(at: Timestamp) -> Self {
+        let nanos = at.nanos().cast_unsigned();
+        Self([(nanos >> 32) as u32, nanos as u32])
+    }
+}
+
+impl From<Packed> for Timestamp {
+    fn from(Packed([high, low]): Packed) -> Self {
+        Self::from_nanos(((u64::from(high) << 32) | u64::from(low)).cast_signed())
     }
 }
 
@@ -151,7 +168,16 @@ impl Latest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{SeriesId, Timestamp};
+    use crate::model::SeriesId;
+
+    #[test]
+    fn a_packed_time_is_the_time() {
+        for nanos in [0, -1, 1, i64::MIN, i64::MAX, 1_767_225_601_123_456_789] {
+            let at = Timestamp::from_nanos(nanos);
+            assert_eq!(Timestamp::from(Packed::from(at)), at);
+        }
+        assert_eq!((size_of::<Packed>(), align_of::<Packed>()), (8, 4));
+    }
 
     #[test]
     fn each_state_is_found_by_the_index_that_it_was_given_for() {

@@ -12,6 +12,7 @@ use crate::model::{Evidence, Sample, SignalName, SymptomKind, Timestamp};
 use super::budget::{certainty, one_in};
 use super::columns::Slots;
 use super::learned::BEYOND;
+use super::members::Members;
 use super::multivariate::{self, CHANNELS_MAX, Correlations, Learner};
 use super::news::LEAST;
 use super::scribe::{Draft, Scribe};
@@ -50,8 +51,8 @@ pub struct Joint {
 
 /// Where an entity stands.
 enum Team {
-    /// Its signals become known: samples seen, series from and to. Those of a device mostly stand side by side.
-    Gathering(u32, Vec<(u32, u32)>),
+    /// Its signals become known: samples seen, series.
+    Gathering(u32, Members),
     /// It waits for a place.
     Waiting(Vec<(u32, SignalName)>),
     /// It is judged, or learned.
@@ -123,8 +124,8 @@ impl Joint {
         };
         // A channel's place is that of its name, so that neither numbers nor the order of arrival say anything.
         let mut members: Vec<(u32, SignalName)> = series
-            .iter()
-            .flat_map(|(from, to)| *from..=*to)
+            .list()
+            .into_iter()
             .map(|series| (series, out.signal_of(series as usize)))
             .collect();
         members.sort_by(|a, b| a.1.cmp(&b.1));
@@ -261,24 +262,6 @@ impl Body {
     }
 }
 
-/// Adds a series to those that are known.
-fn gather(members: &mut Vec<(u32, u32)>, series: u32) {
-    if members.iter().any(|(from, to)| (*from..=*to).contains(&series)) {
-        return;
-    }
-    let count: u32 = members.iter().map(|(from, to)| to - from + 1).sum();
-    if count as usize > CHANNELS_MAX {
-        return;
-    }
-    match members.iter_mut().find(|(_, to)| to.checked_add(1) == Some(series)) {
-        Some((_, to)) => *to = series,
-        None => {
-            members.reserve_exact(1);
-            members.push((series, series));
-        }
-    }
-}
-
 fn draft(
     kind: SymptomKind,
     text: String,
@@ -367,9 +350,9 @@ impl Detector for Joint {
         let entity = out.entity_of(series);
         let index = u32::try_from(entity).unwrap_or(u32::MAX);
         let series = u32::try_from(series).unwrap_or(u32::MAX);
-        match self.teams.ensure(entity, || Team::Gathering(0, Vec::new())) {
+        match self.teams.ensure(entity, || Team::Gathering(0, Members::of(series))) {
             Team::Gathering(samples, members) => {
-                gather(members, series);
+                members.gather(series);
                 *samples += 1;
                 if *samples == GATHER {
                     self.ripe.push(index);

@@ -19,6 +19,7 @@ mod flapping;
 pub mod gated;
 mod joint;
 mod learned;
+mod members;
 pub mod multivariate;
 mod news;
 mod peers;

@@ -6,7 +6,7 @@
 
 use crate::model::{Evidence, Sample, SymptomKind, Timestamp};
 
-use super::columns::Attached;
+use super::columns::{Attached, Packed};
 use super::learned::RESTING;
 use super::scribe::{Draft, Scribe};
 use super::settings::LearnedSettings;
@@ -29,9 +29,10 @@ pub struct Stuck {
 
 #[derive(Default)]
 struct Watch {
-    since: Timestamp,
+    since: Packed,
     repeats: f32,
-    seen: u32,
+    /// Samples, as far as this counts.
+    seen: u16,
     /// Runs longer than this can count are all the same: far beyond any bound.
     run: u16,
     longest: u16,
@@ -76,7 +77,7 @@ impl Detector for Stuck {
         watch.seen = watch.seen.saturating_add(1);
         if repeat {
             if watch.run == 0 {
-                watch.since = then;
+                watch.since = then.into();
             }
             watch.run = watch.run.saturating_add(1);
         } else {
@@ -87,11 +88,12 @@ impl Detector for Stuck {
         }
         let bound = watch.bound();
         // A run that is already suspicious must not teach that repeating is usual.
-        if watch.seen < self.settings.warm_up || bound.is_none_or(|bound| u32::from(watch.run) < bound / 2) {
+        let learning = u32::from(watch.seen) < self.settings.warm_up.min(u16::MAX.into());
+        if learning || bound.is_none_or(|bound| u32::from(watch.run) < bound / 2) {
             let weight = (1.0 / f64::from(watch.seen)).max(WEIGHT) as f32;
             watch.repeats += weight * (f32::from(u8::from(repeat)) - watch.repeats);
         }
-        if watch.seen < self.settings.warm_up {
+        if learning {
             return;
         }
         match bound {
@@ -107,7 +109,7 @@ impl Detector for Stuck {
                 let draft = Draft {
                     kind: SymptomKind::Stuck,
                     severity: self.settings.severity,
-                    onset: watch.since,
+                    onset: watch.since.into(),
                     score: 1.0 - CHANCE,
                     evidence: Evidence {
                         text: format!(

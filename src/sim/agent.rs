@@ -53,8 +53,6 @@ struct Live {
     waits: Waits,
     aborts: Vec<String>,
     late: bool,
-    /// The gates' last yes is too old to act on.
-    stale: bool,
     /// The step that the gates have last said yes to, and when.
     granted: Option<(usize, Timestamp)>,
     begun_here: bool,
@@ -85,7 +83,6 @@ impl Live {
             waits: Waits::No,
             aborts: Vec::new(),
             late: false,
-            stale: false,
             granted: None,
             begun_here,
             put_began: None,
@@ -211,10 +208,7 @@ impl World {
             && let Some(live) = agent.runners.get_mut(plan)
         {
             live.waits = Waits::No;
-            if late && live.runner.is_committed() {
-                // Only forward: the gates are asked once more.
-                live.stale = true;
-            } else if late {
+            if late {
                 let commands = live
                     .runner
                     .handle(Event::Abort("the journal could not be written in time".into()));

@@ -118,6 +118,17 @@ fn the_same_rules_say_the_same_in_a_running_agent_as_in_prometheus() {
     };
     let (theirs, ours) = (start_theirs(), start_ours("first"));
 
+    // What stands when the story begins is no part of it: each saw it when it came up itself, one maybe seconds after the other.
+    wait_up_to(LONG, "both see what is dead", || {
+        [&ours, &theirs].iter().all(|side| {
+            let standing = alerts(&side.get("/api/v1/alerts"));
+            standing
+                .iter()
+                .filter(|alert| alert.labels["alertname"] == "Dead")
+                .count()
+                == 2
+        })
+    });
     // One device is hot from its eighth second to its twenty-fourth, another from the thirtieth on; a series goes at the twentieth.
     let from = plant.begins() + 5000;
     let close = (APART, from);

@@ -11,7 +11,7 @@ const ORDERS = {
   maintained: (d) => ({ title: `End maintenance of ${d.service}?`, text: `${d.service} may be moved again.`, yes: "end it", path: "/api/maintenance", body: { service: d.service } }),
   hold: () => ({ title: "Hold everything?", text: "Nothing is moved until you release it; moves that are not past their commit point are taken back. Watching and judging go on.", yes: "hold everything", path: "/api/hold", body: { on: true } }),
   release: () => ({ title: "Release the hold?", text: "Services may be moved again.", yes: "release", path: "/api/hold", body: { on: false } }),
-  drill: () => ({ title: "Look whether every move would work?", text: "Each active and standby instance is probed and the way to everything that a move would touch is looked at. Nothing is changed.", yes: "look", path: "/api/drill", body: {} }),
+  drill: () => ({ title: "Look whether every move would work?", text: "Each active and standby instance is probed and the way to everything that a move would touch is looked at. Nothing is changed.", yes: "look", path: "/api/drills/dry", body: {} }),
 };
 export const order = (name, label, data, strong) =>
   el("button", { type: "button", class: strong && "strong", "data-order": name, "data-with": JSON.stringify(data || {}), "data-key": `${name} ${JSON.stringify(data || {})}` }, label);

@@ -169,7 +169,7 @@ async function askAudit() {
   } catch { /* the page says already that nobody answers */ }
 }
 let drilled = null;
-async function askDrill() { try { drilled = await (await fetch("/api/drill")).json(); } catch { /* as above */ } }
+async function askDrill() { try { drilled = await (await fetch("/api/drills/dry")).json(); } catch { /* as above */ } }
 
 // -- lately
 function line(r) {

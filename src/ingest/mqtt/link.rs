@@ -14,7 +14,7 @@ use tokio::io::Interest;
 use tokio::net::{TcpStream, lookup_host};
 
 /// Read at once. A longer packet makes the room for itself, up to its limit, and gives it back.
-const ROOM: usize = 256 << 10;
+const ROOM: usize = 64 << 10;
 
 /// Written and not taken by the broker yet: acknowledgements and pings. One that takes none is not listening.
 const OUTPUT_MAX: usize = 1 << 20;

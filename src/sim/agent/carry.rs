@@ -37,7 +37,6 @@ impl World {
             Command::Ask { step, committed, again } => {
                 if let Some(live) = self.live(id) {
                     live.granted = None;
-                    live.stale = false;
                 }
                 if again {
                     let (life, plan) = (self.life, id.clone());
@@ -56,11 +55,6 @@ impl World {
                 }
             }
             Command::Apply { candidate, step } => {
-                if let Some(live) = self.live(id).filter(|live| live.stale) {
-                    live.stale = false;
-                    live.event = Some(Event::Permit(Some("the journal could not be written in time".into())));
-                    return;
-                }
                 // As the conductor has it: the right to act is asked for right before each effect.
                 if self.now >= self.lease_until && self.mutant != Some(Mutant::LeaseNotChecked) {
                     if let Some(live) = self.live(id) {

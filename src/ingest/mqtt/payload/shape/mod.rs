@@ -51,7 +51,7 @@ struct Kept {
     /// By slot.
     series: Box<[SeriesId]>,
     /// By slot, the hash of the word that was told last; 0 for none. Empty until there is one: most say numbers only.
-    words: Vec<u64>,
+    words: Box<[u64]>,
 }
 
 /// What one place of a payload held.
@@ -100,7 +100,7 @@ impl Shapes {
                         Got::Number(value) => out.samples.push(context.sample_in(*series, value, filled.at)),
                         Got::Word(text) => {
                             if kept.words.is_empty() {
-                                kept.words = vec![0; kept.series.len()];
+                                kept.words = vec![0; kept.series.len()].into();
                             }
                             if let Some(word) = kept.words.get_mut(slot) {
                                 *word = hash(&text);
@@ -145,7 +145,7 @@ impl Shapes {
                 .iter()
                 .map(|name| context.catalog.series(context.entity.as_str(), name.of(context)))
                 .collect(),
-            words: Vec::new(),
+            words: Box::default(),
         };
         memo.kept.retain(|other| other.shape != place);
         memo.kept.truncate(KEPT_MAX - 1);
