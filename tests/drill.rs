@@ -252,20 +252,27 @@ fn an_agent_that_is_killed_in_mid_drill_brings_the_service_back_when_it_starts_a
     }
     let world = World::start("");
     let agent = world.agent();
-    let body = "{\"yes\": true, \"stay\": \"3s\"}";
-    let mut stream = std::net::TcpStream::connect(("127.0.0.1", world.api)).unwrap();
-    write!(
-        stream,
-        "POST /api/services/web/drill HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer s3cret\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.contains("\"asked\""), "{answer}");
-    wait("it is on the standby", || {
+    let body = "{\"yes\": true, \"stay\": \"8s\"}";
+    let ask = || {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", world.api)).unwrap();
+        write!(
+            stream,
+            "POST /api/services/web/drill HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer s3cret\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains("\"asked\""), "{answer}");
+    };
+    // An agent that has not yet seen its standby refuses.
+    wait("the drill begins", || {
+        ask();
+        std::thread::sleep(std::time::Duration::from_millis(500));
         get(world.front, "/").as_deref() == Some("b")
-            && get(world.api, "/api/drills").is_some_and(|drills| drills.contains("\"outcome\":\"done\""))
+    });
+    wait("it is on the standby", || {
+        get(world.api, "/api/drills").is_some_and(|drills| drills.contains("\"outcome\":\"done\""))
     });
     // SIGKILL.
     drop(agent);
