@@ -93,6 +93,10 @@ impl World {
 
     fn take(&mut self, created: u64, kept: Kept) {
         self.note(|| format!("leads since {created}, {} entries to go on with", kept.entries.len()));
+        // Whoever takes over tells its engine everything anew: it has dropped what it knew of plans when the lead was lost.
+        if let Some(agent) = &mut self.agent {
+            agent.heard.clear();
+        }
         self.follow(&kept);
         self.lead = Some(created);
         let records: Vec<Record> = kept
