@@ -79,7 +79,7 @@ impl Engine {
             .as_ref()
             .is_some_and(|refusal| WORTH_A_PROBE.contains(&refusal.gate.as_str()))
         {
-            self.ask_for_probe(service, &state, effects);
+            self.ask_for_probe(service, &state, &target, effects);
         }
         let costs = self.remedies(incident, Some((service, &state.active)));
         let mut verdict = verdict(incident, Some(service.name.clone()), refusal, costs, self.now);
@@ -143,9 +143,13 @@ impl Engine {
         }
     }
 
-    fn ask_for_probe(&mut self, service: &Service, state: &ServiceState, effects: &mut Effects) {
+    /// Whoever is to take over is looked at as well while there is time: what has hit the active may have hit both.
+    fn ask_for_probe(&mut self, service: &Service, state: &ServiceState, target: &Target, effects: &mut Effects) {
         if service.confirm > 0 {
             self.probe_now(service, &state.active, effects);
+            if let Target::Found(to) = target {
+                self.probe_now(service, to, effects);
+            }
         }
     }
 
