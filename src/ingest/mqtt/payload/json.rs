@@ -11,7 +11,7 @@ use serde_json::Value;
 use serde_json_path::JsonPath;
 
 use super::shape::{Shapes, Target};
-use super::{Context, DecodeError, Decoder, Memo, Notes, VALUES_MAX, fits_double, scalar, time};
+use super::{Context, DecodeError, Decoded, Decoder, Memo, Notes, VALUES_MAX, fits_double, scalar, time};
 use crate::model::event::EventKind;
 use crate::model::{Batch, Event, Timestamp};
 
@@ -81,7 +81,7 @@ impl Json {
     }
 
     /// The whole meaning of a payload, name by name.
-    fn read(&self, context: &Context<'_>, payload: &str, out: &mut Batch) -> Result<Notes, DecodeError> {
+    fn read_text(&self, context: &Context<'_>, payload: &str, out: &mut Batch) -> Decoded {
         let json: Value = serde_json::from_str(payload).map_err(|error| DecodeError::Json(error.to_string()))?;
         let at = self.time(&json)?;
         let unasked = self.time.is_none() && at.is_some();
@@ -196,23 +196,14 @@ impl Context<'_> {
 }
 
 impl Decoder for Json {
-    fn decode(
-        &mut self,
-        context: &Context<'_>,
-        memo: &mut Memo,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError> {
-        if payload.is_empty() {
-            return Ok(Notes::empty());
-        }
+    fn read(&mut self, context: &Context<'_>, memo: &mut Memo, payload: &[u8], out: &mut Batch) -> Decoded {
         let text = std::str::from_utf8(payload).map_err(|_| DecodeError::Utf8)?;
         if let Some(shapes) = &mut self.shapes
             && let Some(notes) = shapes.read(context, memo, text, out)
         {
             return Ok(notes);
         }
-        let mut notes = self.read(context, text, out)?;
+        let mut notes = self.read_text(context, text, out)?;
         if let Some(shapes) = &mut self.shapes {
             notes.forgotten += u32::from(shapes.learn(context, memo, text));
         }
