@@ -152,7 +152,7 @@ pub(super) mod fixture {
     use super::*;
     use crate::decide::senses::tests::look;
     use crate::model::event::{Check, Reach};
-    use crate::model::service::{Approval, ProbeSpec, StandbyClass};
+    use crate::model::service::{Approval, ProbeSpec, StandbyClass, Unanswered};
     use crate::model::{
         EdgeKind, Evidence, IncidentId, Severity, Span, Standby, Symptom, SymptomKey, SymptomKind, TopologyChange,
     };
@@ -316,6 +316,8 @@ pub(super) mod fixture {
             cool_down: Span::secs(300),
             confirm: 1,
             approval: Approval::Auto,
+            unanswered: Unanswered::Deny,
+            ask_timeout: None,
             single_writer: true,
             playbook: "haproxy-switch".into(),
             vars: std::collections::BTreeMap::new(),
