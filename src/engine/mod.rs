@@ -8,6 +8,7 @@ mod alarms;
 mod core;
 mod drills;
 mod effects;
+mod exposure;
 mod facts;
 mod input;
 mod leases;

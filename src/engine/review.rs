@@ -42,16 +42,19 @@ impl Engine {
         self.denied.retain(|(id, _), _| is_open(id));
         let at = self.at_fault(&open);
         self.standing.clear();
+        if !open.is_empty() {
+            self.exposure.renew(&self.topology, &self.states);
+        }
         for incident in &open {
+            let symptoms = incident.symptoms.iter().map(|symptom| &symptom.key.entity);
+            let suspects = incident.hypotheses.iter().map(|hypothesis| &hypothesis.entity);
             let touched: Vec<Service> = self
-                .services
-                .values()
-                .filter(|service| {
-                    self.states
-                        .get(&service.name)
-                        .is_some_and(|s| decide::suffers(incident, service, &s.active, &self.topology))
-                })
-                .cloned()
+                .exposure
+                .services(symptoms.chain(suspects))
+                .into_iter()
+                .filter_map(|name| Some((self.services.get(name)?, self.states.get(name)?)))
+                .filter(|(service, state)| decide::suffers(incident, service, &state.active, &self.topology))
+                .map(|(service, _)| service.clone())
                 .collect();
             if touched.is_empty() {
                 self.standing.insert((incident.id, None));
