@@ -125,6 +125,7 @@ impl Engine {
                 .map(String::as_str),
             undrilled: self.drills.asks(&service.name),
             held: self.held,
+            says_ill: self.says_ill(incident, &state.active, target),
             unready: self.unready.as_ref().map(|(until, reason)| (*until, reason.as_str())),
         }
     }
