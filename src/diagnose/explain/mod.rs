@@ -237,7 +237,11 @@ mod tests {
             open: true,
             statistical: None,
         };
-        assert!(told.to_string().starts_with("incident 1\nbegan 2027-01-15 at 08:00:00 UTC\n"), "{told}");
+        assert!(
+            told.to_string()
+                .starts_with("incident 1\nbegan 2027-01-15 at 08:00:00 UTC\n"),
+            "{told}"
+        );
         assert_eq!(told.doubt().is_some(), told.to_string().contains("in doubt: "));
         told.doubt()
     }
@@ -260,12 +264,18 @@ mod tests {
         };
         let doubt = told(causes(0.3), vec![look]).unwrap();
         assert!(doubt.contains("service-unreachable at x as well (0.30)"), "{doubt}");
-        assert!(doubt.contains("the cure would be the same; to settle it, try to reach web-a"), "{doubt}");
+        assert!(
+            doubt.contains("the cure would be the same; to settle it, try to reach web-a"),
+            "{doubt}"
+        );
         let unknown = vec![
             cause("database-slow", 0.5, Remedy::Notify),
             cause(Hypothesis::SOMETHING_ELSE, 0.5, Remedy::Notify),
         ];
         let doubt = told(unknown, Vec::new()).unwrap();
-        assert!(doubt.contains("no pattern knows") && doubt.contains("no look"), "{doubt}");
+        assert!(
+            doubt.contains("no pattern knows") && doubt.contains("no look"),
+            "{doubt}"
+        );
     }
 }

@@ -97,8 +97,16 @@ mod tests {
     #[test]
     fn times_are_read_to_the_millisecond_and_all_else_is_left() {
         let line = "2026-11-21T15:35:48.898910446Z  60 more Silent, the last at 2026-11-21T15:35:49.901576154Z: a, b …";
-        assert_eq!(short(line), "15:35:48.898  60 more Silent, the last at 15:35:49.901: a, b …");
-        for line in ["", "  a  b", "ThirtyCharactersOfAnyWordAtAllZ x", "ünïcödé_of_thirty_bytes_TooooZ x"] {
+        assert_eq!(
+            short(line),
+            "15:35:48.898  60 more Silent, the last at 15:35:49.901: a, b …"
+        );
+        for line in [
+            "",
+            "  a  b",
+            "ThirtyCharactersOfAnyWordAtAllZ x",
+            "ünïcödé_of_thirty_bytes_TooooZ x",
+        ] {
             assert_eq!(short(line), line);
         }
     }

@@ -89,7 +89,9 @@ impl Trust {
         let Some(look) = Self::look(ranked, by).filter(|_| !self.weights.is_empty()) else {
             return;
         };
-        let Some((first, others)) = ranked.split_first_mut() else { return };
+        let Some((first, others)) = ranked.split_first_mut() else {
+            return;
+        };
         let rest = 1.0 - first.probability;
         // It stays the first.
         let second = others.first().map_or(0.0, |second| second.probability);
@@ -108,10 +110,7 @@ impl Trust {
         let mut fitted = Self::AT_ITS_WORD;
         for _ in 0..ROUNDS {
             for feature in 0..Self::FEATURES {
-                let (mut slope, mut bend) = (
-                    DRAWN_BY * (fitted[feature] - Self::AT_ITS_WORD[feature]),
-                    DRAWN_BY,
-                );
+                let (mut slope, mut bend) = (DRAWN_BY * (fitted[feature] - Self::AT_ITS_WORD[feature]), DRAWN_BY);
                 for (look, right) in cases {
                     let said = logistic(look.iter().zip(&fitted).map(|(of, by)| of * by).sum());
                     slope += (said - f64::from(u8::from(*right))) * look[feature];

@@ -203,8 +203,17 @@ fn all_sets_are_read_from_any_folder_of_theirs() {
         assert_eq!(case.kind.is_none(), case.name.contains("_f3"), "{case:#?}");
         assert!(case.kind.is_none() || case.kind == case.kind_found, "{case:#?}");
     }
-    for (folder, cases) in [("RE1", 1), ("RE2/RE2-TT", 2), ("RE3/RE3-SS/db_f3", 1), ("RE3/RE3-SS/db_f3/2", 1)] {
-        assert_eq!(run(Format::Rcaeval, &root.join(folder)).unwrap().all.cases, cases, "{folder}");
+    for (folder, cases) in [
+        ("RE1", 1),
+        ("RE2/RE2-TT", 2),
+        ("RE3/RE3-SS/db_f3", 1),
+        ("RE3/RE3-SS/db_f3/2", 1),
+    ] {
+        assert_eq!(
+            run(Format::Rcaeval, &root.join(folder)).unwrap().all.cases,
+            cases,
+            "{folder}"
+        );
     }
 }
 

@@ -29,8 +29,8 @@ use crate::model::{
 use crate::plan::Playbooks;
 
 use item::Item;
-pub use script::acts_out;
 use script::Script;
+pub use script::acts_out;
 
 /// When the stage's clock begins; seeds move it.
 const BEGIN: Timestamp = Timestamp::from_secs(1_767_600_000);

@@ -138,7 +138,9 @@ impl Script {
             // A long case need not be a large one.
             period: Duration::from_secs(if case.after.0 > LONG { 5 } else { 1 }),
             after: case.after.0,
-            learned: [SymptomKind::Drift, SymptomKind::Stuck, SymptomKind::Clock].map(has).contains(&true),
+            learned: [SymptomKind::Drift, SymptomKind::Stuck, SymptomKind::Clock]
+                .map(has)
+                .contains(&true),
             blind: case
                 .expect
                 .iter()
@@ -341,7 +343,13 @@ impl Script {
         for (entity, part) in &self.parts {
             let within = |times: &[(Duration, Duration)], at| times.iter().any(|(from, to)| *from <= at && at < *to);
             let silent = |at: Duration| within(&part.silent, at);
-            let off = |at: Duration| if within(&part.skewed, at) { CLOCK_OFF } else { Duration::ZERO };
+            let off = |at: Duration| {
+                if within(&part.skewed, at) {
+                    CLOCK_OFF
+                } else {
+                    Duration::ZERO
+                }
+            };
             let every = |every: Duration, rng: &mut Rng, each: &mut dyn FnMut(Duration, &mut Rng)| {
                 let mut at = every.mul_f64(rng.f64());
                 while at < end {
