@@ -14,7 +14,7 @@ mod prometheus;
 mod routes;
 
 pub use drills::DrillsView;
-pub use duty::Drills;
+pub use duty::{AuditAsked, AuditPages, Drills, NoPage};
 pub use links::{Claim, LinkAction, Links};
 pub use markup::escape;
 pub use picture::{EntityView, Health, MoveView, Picture, ServiceView, Snapshot, StepState, StepView};

@@ -220,6 +220,11 @@ impl Server {
         agent
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Sends a signal: `STOP`, `CONT`.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill")

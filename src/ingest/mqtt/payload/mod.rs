@@ -10,6 +10,7 @@ mod homeassistant;
 mod homie;
 mod influx;
 mod json;
+mod lean;
 mod lorawan;
 mod notes;
 mod opcua;
@@ -24,6 +25,8 @@ mod tell;
 mod thingsboard;
 mod time;
 mod zigbee2mqtt;
+
+use std::borrow::Cow;
 
 use crate::model::hint::did_you_mean;
 use crate::model::{Batch, Catalog, EntityName, Sample, SeriesId, Timestamp};
@@ -98,6 +101,17 @@ impl Context<'_> {
     /// A sample of the topic's entity.
     pub fn sample(&self, signal: &str, value: f64, at: Option<Timestamp>) -> Sample {
         self.sample_of(self.entity, signal, value, at)
+    }
+
+    /// Samples of several signals of the topic's entity.
+    pub(super) fn samples(&self, values: &[(Cow<'_, str>, f64)], at: Option<Timestamp>, out: &mut Batch) {
+        let signals = values.iter().map(|(signal, _)| signal.as_ref());
+        let mut numbers = values.iter().map(|(_, value)| *value);
+        out.samples.reserve(values.len());
+        self.catalog.series_each(self.entity.as_str(), signals, |series| {
+            let value = numbers.next().unwrap_or(f64::NAN);
+            out.samples.push(self.sample_in(series, value, at));
+        });
     }
 
     /// A sample of a series whose number is known.
