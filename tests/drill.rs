@@ -90,6 +90,30 @@ fn a_changed_line_is_found() {
         code == 0 && text.contains("3 records in 1 files, the chain is whole"),
         "{text}"
     );
+    let (code, text) = jurymast(dir.path(), &["audit", "list", "--data-dir", "data", "--limit", "2"]);
+    assert!(code == 0 && !text.contains("\"epoch\":1"), "{text}");
+    let (_, place) = text.rsplit_once("--before ").unwrap();
+    let earlier = [
+        "audit",
+        "list",
+        "--data-dir",
+        "data",
+        "-o",
+        "json",
+        "--before",
+        place.trim(),
+    ];
+    let (code, text) = jurymast(dir.path(), &earlier);
+    let told: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &told["records"][0]["record"]["epoch"]), (0, &1.into()), "{text}");
+    assert_eq!(
+        (told["records"].as_array().unwrap().len(), &told["before"]),
+        (1, &serde_json::Value::Null)
+    );
+    assert_eq!(
+        jurymast(dir.path(), &["audit", "list", "--data-dir", "data", "--before", "x"]).0,
+        2
+    );
     let path = data.join("audit");
     let log = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, log.replacen("\"epoch\":2", "\"epoch\":9", 1)).unwrap();

@@ -15,6 +15,7 @@ use crate::plan::Playbooks;
 
 use super::ahead::Ahead;
 use super::drills::{Drills, Schedule};
+use super::exposure::Exposure;
 use super::{Effects, Input, Notification, PlanEvent, Record, RuleDesk, RuleSettings, settling};
 
 /// What an engine is made of.
@@ -78,6 +79,7 @@ pub struct Engine {
     pub(super) lease: Lease,
     pub(super) shares: BTreeMap<String, Share>,
     pub(super) ahead: Ahead,
+    pub(super) exposure: Exposure,
     pub(super) drills: Drills,
     pub(super) held: bool,
     pub(super) unready: Option<(Timestamp, String)>,
@@ -148,6 +150,7 @@ impl Engine {
             },
             shares: BTreeMap::new(),
             ahead: Ahead::default(),
+            exposure: Exposure::default(),
             drills: Drills::new(setup.drills),
             held: false,
             unready: None,
@@ -368,6 +371,7 @@ impl Engine {
                 self.begun_before(&service, begun);
                 if let Some(state) = self.states.get_mut(&service) {
                     state.active = active;
+                    self.exposure.forget();
                     state.moved = moved;
                     state.running = running;
                     state.named = named.into_iter().collect();

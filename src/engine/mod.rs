@@ -9,6 +9,7 @@ mod asking;
 mod core;
 mod drills;
 mod effects;
+mod exposure;
 mod facts;
 mod input;
 mod leases;

@@ -39,16 +39,19 @@ impl Engine {
         self.asked.retain(|(id, _), _| is_open(id));
         let at = self.at_fault(&open);
         self.standing.clear();
+        if !open.is_empty() {
+            self.exposure.renew(&self.topology, &self.states);
+        }
         for incident in &open {
+            let symptoms = incident.symptoms.iter().map(|symptom| &symptom.key.entity);
+            let suspects = incident.hypotheses.iter().map(|hypothesis| &hypothesis.entity);
             let touched: Vec<Service> = self
-                .services
-                .values()
-                .filter(|service| {
-                    self.states
-                        .get(&service.name)
-                        .is_some_and(|s| decide::suffers(incident, service, &s.active, &self.topology))
-                })
-                .cloned()
+                .exposure
+                .services(symptoms.chain(suspects))
+                .into_iter()
+                .filter_map(|name| Some((self.services.get(name)?, self.states.get(name)?)))
+                .filter(|(service, state)| decide::suffers(incident, service, &state.active, &self.topology))
+                .map(|(service, _)| service.clone())
                 .collect();
             if touched.is_empty() {
                 self.standing.insert((incident.id, None));
@@ -78,7 +81,7 @@ impl Engine {
             .as_ref()
             .is_some_and(|refusal| WORTH_A_PROBE.contains(&refusal.gate.as_str()))
         {
-            self.ask_for_probe(service, &state, effects);
+            self.ask_for_probe(service, &state, &target, effects);
         }
         let costs = self.remedies(incident, Some((service, &state.active)));
         let mut verdict = verdict(incident, Some(service.name.clone()), refusal, costs, self.now);
@@ -122,6 +125,7 @@ impl Engine {
                 .map(String::as_str),
             undrilled: self.drills.asks(&service.name),
             held: self.held,
+            says_ill: self.says_ill(incident, &state.active, target),
             unready: self.unready.as_ref().map(|(until, reason)| (*until, reason.as_str())),
         }
     }
@@ -143,9 +147,13 @@ impl Engine {
         }
     }
 
-    fn ask_for_probe(&mut self, service: &Service, state: &ServiceState, effects: &mut Effects) {
+    /// Whoever is to take over is looked at as well while there is time: what has hit the active may have hit both.
+    fn ask_for_probe(&mut self, service: &Service, state: &ServiceState, target: &Target, effects: &mut Effects) {
         if service.confirm > 0 {
             self.probe_now(service, &state.active, effects);
+            if let Target::Found(to) = target {
+                self.probe_now(service, to, effects);
+            }
         }
     }
 

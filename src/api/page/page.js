@@ -159,14 +159,26 @@ function done(r) {
   return r.record;
 }
 const said = (w) => `${w.by || "?"}: ${w.command}${w.command === "hold" ? (w.on ? " on" : " off") : ""}${w.service ? " " + w.service : ""}${w.incident ? " incident " + w.incident : ""}${w.plan ? " " + w.plan : ""}${w.to ? " to " + w.to : ""}`;
+const AUDITED = 2000;
+const dated = (at) => el("time", { datetime: at, title: at }, `${(at || "").slice(0, 10)} ${clock(at)}`);
 const audit = (a) => a.why ? soft(a.why) : [
   el("p", "", a.chain.whole ? `${a.chain.records} records, the chain of hashes is whole. The last one: ` : el("strong", "failed", "The log was changed: " + a.chain.why), a.chain.whole ? el("code", "", a.chain.last.slice(0, 16) + "…") : null),
-  el("ul", "", a.records.slice().reverse().map(({ written, record }) => el("li", "", when(written), " ", done(record))))];
-async function askAudit() {
+  el("ul", "", a.records.slice().reverse().map(({ place, written, record }) => el("li", { "data-key": place }, dated(written), " ", done(record)))),
+  a.before ? el("p", "", a.records.length < AUDITED ? el("button", { type: "button", id: "audit-older", "data-key": "older" }, "earlier ones") : soft(`Earlier ones: /api/audit?before=${a.before}`)) : null];
+// The latest page is asked for again and again; those before it once, and they stay as long as it joins them.
+let audited = [], earlier = null;
+async function askAudit(older) {
   if (!$("audit-more").open) return;
   try {
-    const answer = await fetch("/api/audit");
-    show("audit", answer.ok ? await answer.json() : { why: await answer.text() }, audit);
+    const answer = await fetch("/api/audit" + (older ? `?before=${encodeURIComponent(earlier)}` : ""));
+    if (!answer.ok) return show("audit", { why: await answer.text() }, audit);
+    const { chain, records, before } = await answer.json();
+    const joins = older ? -1 : audited.findIndex((one) => records.length && one.place === records[0].place);
+    if (older) { audited = records.concat(audited); earlier = before; }
+    else if (joins < 0) { audited = records; earlier = before; }
+    else audited = audited.slice(0, joins).concat(records);
+    if (!older && audited.length > AUDITED + records.length) { audited = records; earlier = before; }
+    show("audit", { chain, records: audited, before: earlier }, audit);
   } catch { /* the page says already that nobody answers */ }
 }
 let drilled = null;
@@ -262,6 +274,7 @@ document.addEventListener("toggle", (event) => {
   if (!id) return;
   if (!event.target.open) { opened.delete(id); charts.delete(id); } else if (!opened.has(id)) { opened.add(id); draw(); }
 }, true);
+document.addEventListener("click", (event) => { if (event.target.id === "audit-older") askAudit(true); });
 $("find").addEventListener("input", () => last && paint(last));
 addEventListener("resize", () => last && paint(last));
 listen(async (name) => { if (name === "drill") await askDrill(); draw(); });
