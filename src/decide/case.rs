@@ -140,13 +140,16 @@ pub fn suffers(incident: &Incident, service: &Service, active: &EntityName, topo
         service.instances().any(|instance| instance == active),
         "the active is an instance of its service"
     );
-    let upstream = topology.upstream(active.as_str());
-    let hit = |entity: &EntityName| entity == active || upstream.contains(entity);
-    incident.symptoms.iter().any(|symptom| symptom.key.entity == *active)
-        || incident
-            .hypotheses
-            .iter()
-            .any(|hypothesis| hypothesis.probability >= 0.05 && hit(&hypothesis.entity))
+    if incident.symptoms.iter().any(|symptom| symptom.key.entity == *active) {
+        return true;
+    }
+    let likely = incident
+        .hypotheses
+        .iter()
+        .filter(|hypothesis| hypothesis.probability >= 0.05);
+    let suspects: Vec<&EntityName> = likely.map(|hypothesis| &hypothesis.entity).collect();
+    let hit = |entity: &EntityName| suspects.contains(&entity);
+    !suspects.is_empty() && (hit(active) || topology.needs_any(active.as_str(), hit))
 }
 
 /// A case in which every gate is open, to be spoiled by one test after the other.
@@ -155,7 +158,7 @@ pub(super) mod fixture {
     use super::*;
     use crate::decide::senses::tests::look;
     use crate::model::event::{Check, Reach};
-    use crate::model::service::{Approval, ProbeSpec, StandbyClass};
+    use crate::model::service::{Approval, ProbeSpec, StandbyClass, Unanswered};
     use crate::model::{
         EdgeKind, Evidence, IncidentId, Severity, Span, Standby, Symptom, SymptomKey, SymptomKind, TopologyChange,
     };
@@ -322,6 +325,8 @@ pub(super) mod fixture {
             cool_down: Span::secs(300),
             confirm: 1,
             approval: Approval::Auto,
+            unanswered: Unanswered::Deny,
+            ask_timeout: None,
             single_writer: true,
             playbook: "haproxy-switch".into(),
             vars: std::collections::BTreeMap::new(),
