@@ -84,6 +84,8 @@ pub struct Engine {
     pub(super) held: bool,
     pub(super) unready: Option<(Timestamp, String)>,
     pub(super) approved: BTreeSet<(IncidentId, ServiceName)>,
+    /// Since when a question stands that only a person's word, or its time limit, can answer.
+    pub(super) asked: BTreeMap<(IncidentId, ServiceName), Timestamp>,
     /// With whoever said no.
     pub(super) denied: BTreeMap<(IncidentId, ServiceName), String>,
     pub(super) verdicts: BTreeMap<(IncidentId, Option<ServiceName>), Verdict>,
@@ -153,6 +155,7 @@ impl Engine {
             held: false,
             unready: None,
             approved: BTreeSet::new(),
+            asked: BTreeMap::new(),
             denied: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             standing: BTreeSet::new(),

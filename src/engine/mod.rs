@@ -5,6 +5,7 @@
 
 mod ahead;
 mod alarms;
+mod asking;
 mod core;
 mod drills;
 mod effects;

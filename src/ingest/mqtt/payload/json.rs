@@ -13,7 +13,7 @@ use serde_json_path::JsonPath;
 
 use super::lean::Lean;
 use super::shape::{Shapes, Target};
-use super::{Context, DecodeError, Decoder, Memo, Notes, VALUES_MAX, fits_double, scalar, time};
+use super::{Context, DecodeError, Decoded, Decoder, Memo, Notes, VALUES_MAX, fits_double, scalar, time};
 use crate::model::event::EventKind;
 use crate::model::{Batch, Event, Timestamp};
 
@@ -74,7 +74,7 @@ impl Json {
     }
 
     /// The whole meaning of a payload, name by name.
-    fn read(&self, context: &Context<'_>, payload: &str, out: &mut Batch) -> Result<Notes, DecodeError> {
+    fn read_text(&self, context: &Context<'_>, payload: &str, out: &mut Batch) -> Decoded {
         let wrong = |error: serde_json::Error| DecodeError::Json(error.to_string());
         if self.values.is_some() || self.time.is_some() || !self.signals.is_empty() {
             let json: Value = serde_json::from_str(payload).map_err(wrong)?;
@@ -97,13 +97,7 @@ impl Json {
     }
 
     /// The same by the mapping's paths.
-    fn mapped(
-        &self,
-        context: &Context<'_>,
-        json: &Value,
-        at: Option<Timestamp>,
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError> {
+    fn mapped(&self, context: &Context<'_>, json: &Value, at: Option<Timestamp>, out: &mut Batch) -> Decoded {
         let unasked = self.time.is_none() && at.is_some();
         let mut reader = Reader::new(context, at, if unasked { &TIMES } else { &[] });
         for (name, path) in &self.signals {
@@ -235,23 +229,14 @@ impl Context<'_> {
 }
 
 impl Decoder for Json {
-    fn decode(
-        &mut self,
-        context: &Context<'_>,
-        memo: &mut Memo,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError> {
-        if payload.is_empty() {
-            return Ok(Notes::empty());
-        }
+    fn read(&mut self, context: &Context<'_>, memo: &mut Memo, payload: &[u8], out: &mut Batch) -> Decoded {
         let text = std::str::from_utf8(payload).map_err(|_| DecodeError::Utf8)?;
         if let Some(shapes) = &mut self.shapes
             && let Some(notes) = shapes.read(context, memo, text, out)
         {
             return Ok(notes);
         }
-        let mut notes = self.read(context, text, out)?;
+        let mut notes = self.read_text(context, text, out)?;
         if let Some(shapes) = &mut self.shapes {
             notes.forgotten += u32::from(shapes.learn(context, memo, text));
         }

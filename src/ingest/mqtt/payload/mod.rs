@@ -40,17 +40,27 @@ pub use notes::{DecodeError, Notes};
 pub use shape::Memo;
 pub(in crate::ingest) use time::of_text as time_of_text;
 
+/// What came of a payload.
+pub type Decoded = Result<Notes, DecodeError>;
+
 /// Reads payloads of one subscription.
 pub trait Decoder: Send {
     /// Adds what the payload says to `out`; what was left out or changed on the way is in the notes. On an error nothing of the payload
     /// counts. `memo` is the decoder's own memory of this one topic.
-    fn decode(
-        &mut self,
-        context: &Context<'_>,
-        memo: &mut Memo,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError>;
+    fn decode(&mut self, context: &Context<'_>, memo: &mut Memo, payload: &[u8], out: &mut Batch) -> Decoded {
+        if payload.is_empty() && !self.reads_empty() {
+            return Ok(Notes::empty());
+        }
+        self.read(context, memo, payload, out)
+    }
+
+    /// The same, of a payload that is not empty unless [`Decoder::reads_empty`].
+    fn read(&mut self, context: &Context<'_>, memo: &mut Memo, payload: &[u8], out: &mut Batch) -> Decoded;
+
+    /// Whether an empty payload may say something. Else it is only what deletes a message that the broker had kept.
+    fn reads_empty(&self) -> bool {
+        false
+    }
 
     /// Whom a topic speaks for, where the convention itself says so.
     fn speaker(&self, _topic: &str) -> Option<EntityName> {
@@ -231,7 +241,7 @@ pub(super) mod tests {
         }
 
         /// One payload: what it brought, and what was noted beside.
-        pub fn feed(&mut self, topic: &str, payload: &[u8]) -> (Batch, Result<Notes, DecodeError>) {
+        pub fn feed(&mut self, topic: &str, payload: &[u8]) -> (Batch, Decoded) {
             let (entity, broker) = (EntityName::from("dev"), EntityName::from("broker"));
             let context = Context {
                 topic,
