@@ -23,14 +23,14 @@ struct Seen {
 }
 
 impl Seen {
-    /// What is news in another look.
-    fn look(&mut self, gone: Option<String>) -> Option<Option<String>> {
+    /// Whether what another look shows is news.
+    fn look(&mut self, gone: Option<&str>) -> bool {
         self.gone = if gone.is_some() { self.gone + 1 } else { 0 };
-        if gone == self.told || (gone.is_some() && self.gone < SURE) {
-            return None;
+        if gone == self.told.as_deref() || (gone.is_some() && self.gone < SURE) {
+            return false;
         }
-        self.told.clone_from(&gone);
-        Some(gone)
+        self.told = gone.map(str::to_owned);
+        true
     }
 }
 
@@ -51,9 +51,9 @@ impl LookingBack {
             };
             let news = {
                 let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-                seen.entry(service.clone()).or_default().look(gone)
+                seen.entry(service.clone()).or_default().look(gone.as_deref())
             };
-            if let Some(gone) = news {
+            if news {
                 let at = wall_clock();
                 super::send(&inbox, Input::Plan(PlanEvent::LookedBack { service, at, gone })).await;
             }
@@ -67,14 +67,10 @@ mod tests {
 
     #[test]
     fn what_is_gone_twice_is_told_once_and_so_is_its_return() {
-        let (mut seen, gone) = (Seen::default(), || Some("put b into web".to_owned()));
-        assert_eq!(seen.look(None), None);
-        assert_eq!(seen.look(gone()), None, "it may be under way");
-        assert_eq!(seen.look(None), None);
-        assert_eq!(seen.look(gone()), None);
-        assert_eq!(seen.look(gone()), Some(gone()));
-        assert_eq!(seen.look(gone()), None);
-        assert_eq!(seen.look(None), Some(None));
-        assert_eq!(seen.look(None), None);
+        let (mut seen, gone) = (Seen::default(), Some("put b into web"));
+        let looks = [None, gone, None, gone, gone, gone, None, None];
+        let news = looks.map(|look| seen.look(look));
+        // Gone once, it may be under way.
+        assert_eq!(news, [false, false, false, false, true, false, true, false]);
     }
 }
