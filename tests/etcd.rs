@@ -9,7 +9,7 @@ mod harness;
 mod way;
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agents::{Agent, WHOLE, World, request};
 use harness::etcd::arguments;
