@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use harness::instance::instance;
-use harness::{Server, find, free_port, get, skipped, wait};
+use harness::{Server, find, free_port, get, skipped, wait, wait_up_to};
 use jurymast::act::Executors;
 use jurymast::act::executor::Call;
 use jurymast::act::runner::{Applied, Effect};
@@ -224,6 +224,36 @@ fn a_failback_to_an_instance_that_does_not_hold_goes_back_to_where_it_worked() {
     let state = jurymast::act::journal::State::read(&records);
     assert_eq!(state.services["svc"].handed_over, None);
     assert_eq!(state.services["svc"].active, Some("b".into()));
+}
+
+#[test]
+fn a_front_that_has_forgotten_where_it_was_told_to_send_is_noticed() {
+    if skipped("a look back at HAProxy", &["mosquitto", "mosquitto_pub", "haproxy"]) {
+        return;
+    }
+    let world = World::start();
+    let _agent = world.agent();
+    world.ill[0].store(true, Ordering::SeqCst);
+    world.say("offline");
+    wait("the standby serves", || get(world.front, "/").as_deref() == Some("b"));
+    let undone = || {
+        let status: serde_json::Value = serde_json::from_str(&get(world.api, "/api/status").unwrap()).unwrap();
+        status.pointer("/services/0/state/undone").cloned()
+    };
+    wait("the plan is over", || {
+        get(world.api, "/api/status").is_some_and(|status| status.contains("\"plans\":[]"))
+    });
+    assert_eq!(undone(), None);
+    // As after a restart: its config knows of no move.
+    world.haproxy("set server be/a state ready");
+    world.haproxy("set server be/b state maint");
+    let patience = Duration::from_secs(60);
+    wait_up_to(patience, "it is noticed", || {
+        undone() == Some("take a out of be".into())
+    });
+    world.haproxy("set server be/a state maint");
+    world.haproxy("set server be/b state ready");
+    wait_up_to(patience, "it is seen to be right again", || undone().is_none());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! keeps pictures of it.
 
 #[path = "harness/chromium.rs"]
+#[allow(dead_code, reason = "nothing is typed here")]
 mod chromium;
 mod harness;
 
