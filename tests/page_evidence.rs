@@ -2,7 +2,6 @@
 //! keeps pictures of it.
 
 #[path = "harness/chromium.rs"]
-#[allow(dead_code, reason = "nothing is typed here")]
 mod chromium;
 mod harness;
 
