@@ -140,13 +140,7 @@ fn a_standby_that_says_nothing_vouches_for_nothing() {
     // Each good answer of its endpoint starts the wait anew, and in between it contradicts.
     assert!(matches!(world.refused_by().as_deref(), Some("hold-off" | "confirmed")));
     // One that has never said anything but 0 does not either.
-    let never_well = |name: &str, second| {
-        if name == "a" {
-            well_until(second, FAULT)
-        } else {
-            Some(0.0)
-        }
-    };
+    let never_well = |name: &str, second| Some(if name == "a" { well_until(second, FAULT) } else { 0.0 });
     let mut world = World::new("");
     assert_eq!(world.pass(60, never_well), None);
 }
