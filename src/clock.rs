@@ -9,6 +9,11 @@ pub fn wall_clock() -> Timestamp {
     Timestamp::EPOCH + SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
+/// Whole seconds since 1970, by the machine's clock.
+pub fn wall_seconds() -> u64 {
+    wall_clock().since(Timestamp::EPOCH).as_secs()
+}
+
 /// Time since the machine was started, time asleep included. Nobody can set it, and a machine that was suspended finds it
 /// moved on: what `Instant` and the wall clock cannot promise together.
 pub fn boot_clock() -> Duration {

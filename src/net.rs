@@ -1,5 +1,6 @@
-//! TLS as all clients of the shell use it: rustls with ring, the operator's own CA where he names one.
+//! TLS and HTTP as all clients of the shell use them: rustls with ring, the operator's own CA where he names one.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,6 +38,36 @@ pub enum TlsError {
     /// What the files hold does not fit together.
     #[error("tls: {0}")]
     Config(#[from] rustls::Error),
+}
+
+/// An error with all its causes: the first of them tells least.
+pub fn whole(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}
+
+/// Sends a request and reads the whole answer, whatever its status. `Err`: why there is none, for a person; `from` is whom it would come from.
+pub async fn ask(
+    request: reqwest::RequestBuilder,
+    from: &str,
+    limit: usize,
+) -> Result<(reqwest::StatusCode, Vec<u8>), String> {
+    let silent = |error: reqwest::Error| whole(&error);
+    let mut answer = request.send().await.map_err(silent)?;
+    let status = answer.status();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(silent)? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > limit {
+            return Err(format!("{from}: more than {limit} bytes"));
+        }
+    }
+    Ok((status, bytes))
 }
 
 /// Makes ring the process's provider of cryptography. Done once, by whoever owns the process; a second time changes nothing.
@@ -82,5 +113,19 @@ impl Tls {
             _ => return Err(TlsError::Half),
         };
         Ok(Arc::new(config))
+    }
+
+    /// A client of HTTP that asks those whom it is told to ask, and nobody in between or beyond.
+    pub fn http(&self) -> Result<reqwest::ClientBuilder, TlsError> {
+        // A client cannot be made without it, not even for plain HTTP.
+        install_crypto();
+        let builder = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none());
+        if *self == Self::default() {
+            return Ok(builder);
+        }
+        let config = self.client_config()?;
+        Ok(builder.tls_backend_preconfigured(rustls::ClientConfig::clone(&config)))
     }
 }

@@ -157,6 +157,85 @@ fn an_alertmanager_is_one() {
     );
 }
 
+/// A receiver is not sent anything to try it; that it listens is all that is looked at, and its path, which may be secret, is not told.
+#[test]
+fn a_webhook_listens_and_is_sent_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let config = |port: u16| format!("notify: {{webhook: [{{url: 'http://127.0.0.1:{port}/hook/s3cret'}}]}}\n");
+    tells(
+        dir.path(),
+        &config(port),
+        &[(&config(free_port()), "webhook http://127.0.0.1")],
+    );
+    let (_, problems, _) = checked(dir.path(), &config(free_port()));
+    assert!(!problems.concat().contains("s3cret"), "{problems:?}");
+    let (mut tried, _) = listener.accept().unwrap();
+    let mut sent = Vec::new();
+    std::io::Read::read_to_end(&mut tried, &mut sent).unwrap();
+    assert!(sent.is_empty(), "{}", String::from_utf8_lossy(&sent));
+}
+
+/// Another member may answer, so one that does not is no reason to refuse the config, but it is told.
+#[test]
+fn each_member_of_etcd_is_looked_at() {
+    if skipped("etcd online", &["etcd"]) {
+        return;
+    }
+    let (dir, port, peer) = (tempfile::tempdir().unwrap(), free_port(), free_port());
+    let (client, peer) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{peer}"));
+    let cluster = format!("default={peer}");
+    let arguments = [
+        "--data-dir=data",
+        "--listen-client-urls",
+        &client,
+        "--advertise-client-urls",
+        &client,
+        "--listen-peer-urls",
+        &peer,
+        "--initial-advertise-peer-urls",
+        &peer,
+        "--initial-cluster",
+        &cluster,
+    ];
+    let _server = Server::start(dir.path(), &find("etcd").unwrap(), &arguments);
+    wait("etcd is healthy", || {
+        get(port, "/health").is_some_and(|answer| answer.contains("true"))
+    });
+    let config = |endpoints: &[&str]| format!("coordinate: {{etcd: {{endpoints: {endpoints:?}}}}}\n");
+    let (code, problems, notes) = checked(dir.path(), &config(&[&client]));
+    assert_eq!((code, problems.as_slice()), (Some(0), [].as_slice()), "{notes:?}");
+    let well = format!("etcd {client}: answers in");
+    assert!(notes.iter().any(|note| note.starts_with(&well)), "{notes:?}");
+    let gone = format!("http://127.0.0.1:{}", free_port());
+    let (code, problems, notes) = checked(dir.path(), &config(&[&client, &gone]));
+    assert_eq!((code, problems.as_slice()), (Some(0), [].as_slice()), "{notes:?}");
+    let told = |note: &&String| note.contains(&gone) && note.contains("is it running");
+    assert_eq!(notes.iter().filter(told).count(), 1, "{notes:?}");
+    // What answers there is no etcd.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let other = format!("http://127.0.0.1:{}", listener.local_addr().unwrap().port());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
+            let _ = std::io::Write::write_all(&mut stream, b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let (_, _, notes) = checked(dir.path(), &config(&[&client, &other]));
+    assert!(
+        notes.iter().any(|note| note.contains(&other) && note.contains("404")),
+        "{notes:?}"
+    );
+    // Without any of them nothing is ever moved.
+    let (code, problems, _) = checked(dir.path(), &config(&[&gone, &other]));
+    assert!(
+        code == Some(1) && problems[0].contains("no member answers"),
+        "{problems:?}"
+    );
+}
+
 #[test]
 fn a_proxy_has_the_backend_that_would_be_switched() {
     if skipped("HAProxy online", &["haproxy"]) {

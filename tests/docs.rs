@@ -40,6 +40,13 @@ fn page(text: &str) -> (String, Vec<String>) {
     (commands, answers)
 }
 
+/// The lines of the blocks that are left out.
+fn left_out(text: &str) -> Vec<String> {
+    let blocks = text.split("<!-- not run -->\n```sh\n").skip(1);
+    let blocks = blocks.filter_map(|rest| rest.split("\n```").next());
+    blocks.flat_map(str::lines).map(str::to_owned).collect()
+}
+
 /// What a page states in its first line about how it is run: `<!-- run: PROGRAMS; after PAGE up to "WORDS"; ports PORTS -->`.
 #[derive(Default)]
 struct Run {
@@ -190,6 +197,36 @@ fn markdown(dir: &Path, found: &mut Vec<PathBuf>) {
             found.push(path);
         }
     }
+}
+
+/// What needs root, packages or somebody's servers is not done here. Its commands of ours are there all the same, with just these arguments, and the shell
+/// takes every line.
+#[test]
+fn what_is_not_run_is_understood() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let (mut found, mut ours) = (Vec::new(), 0);
+    markdown(&docs, &mut found);
+    for path in found {
+        for line in left_out(&std::fs::read_to_string(&path).unwrap()) {
+            let shell = Command::new("bash").args(["-n", "-c", &line]).output().unwrap();
+            assert!(shell.status.success(), "{}: {line}", path.display());
+            let words = line.split('#').next().unwrap_or_default().split_whitespace();
+            let words: Vec<&str> = words.skip_while(|word| *word == "sudo").collect();
+            let Some(("jurymast", arguments)) = words.split_first().map(|(first, rest)| (*first, rest)) else {
+                continue;
+            };
+            ours += 1;
+            // What stands before it is read before the help is printed.
+            let help = Command::new(env!("CARGO_BIN_EXE_jurymast"))
+                .args(arguments)
+                .arg("--help")
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&help.stderr);
+            assert!(help.status.success(), "{}: {line}\n{said}", path.display());
+        }
+    }
+    assert!(ours > 0, "no page leaves any command out");
 }
 
 #[test]

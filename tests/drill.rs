@@ -90,6 +90,30 @@ fn a_changed_line_is_found() {
         code == 0 && text.contains("3 records in 1 files, the chain is whole"),
         "{text}"
     );
+    let (code, text) = jurymast(dir.path(), &["audit", "list", "--data-dir", "data", "--limit", "2"]);
+    assert!(code == 0 && !text.contains("\"epoch\":1"), "{text}");
+    let (_, place) = text.rsplit_once("--before ").unwrap();
+    let earlier = [
+        "audit",
+        "list",
+        "--data-dir",
+        "data",
+        "-o",
+        "json",
+        "--before",
+        place.trim(),
+    ];
+    let (code, text) = jurymast(dir.path(), &earlier);
+    let told: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &told["records"][0]["record"]["epoch"]), (0, &1.into()), "{text}");
+    assert_eq!(
+        (told["records"].as_array().unwrap().len(), &told["before"]),
+        (1, &serde_json::Value::Null)
+    );
+    assert_eq!(
+        jurymast(dir.path(), &["audit", "list", "--data-dir", "data", "--before", "x"]).0,
+        2
+    );
     let path = data.join("audit");
     let log = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, log.replacen("\"epoch\":2", "\"epoch\":9", 1)).unwrap();
@@ -206,13 +230,15 @@ fn a_real_drill_moves_the_service_and_brings_it_back() {
             heard
         }
     });
-    let (code, text) = world.drilled(&["--yes", "--junit", "drill.xml"]);
+    let url = format!("http://127.0.0.1:{front}/");
+    let (code, text) = world.drilled(&["--yes", "--junit", "drill.xml", "--front", &url]);
     over.store(true, Ordering::SeqCst);
     assert_eq!(code, 0, "{text}");
     assert!(
         text.contains("it moves to b and serves")
             && text.contains("it comes back to a and serves")
-            && text.contains("RTO"),
+            && text.contains("RTO")
+            && text.contains("clients of the front saw it gone for"),
         "{text}"
     );
     let mut heard = client.join().unwrap();
@@ -221,7 +247,7 @@ fn a_real_drill_moves_the_service_and_brings_it_back() {
     assert_eq!(heard, ["a", "b", "a"]);
     let report = std::fs::read_to_string(world.dir.path().join("drill.xml")).unwrap();
     assert!(
-        report.contains("<testsuite name=\"web\" tests=\"3\" failures=\"0\""),
+        report.contains("<testsuite name=\"web\" tests=\"4\" failures=\"0\""),
         "{report}"
     );
     let metrics = get(world.api, "/metrics").unwrap();
@@ -237,8 +263,19 @@ fn a_real_drill_moves_the_service_and_brings_it_back() {
     wait("the new agent knows of it", || {
         get(world.api, "/api/drills").is_some_and(|drills| drills.contains("\"kind\":\"real\""))
     });
-    let (code, text) = world.drilled(&["--yes", "-o", "json"]);
+    let (code, text) = world.drilled(&["--yes", "-o", "json", "--front", &url]);
     assert_eq!(code, 0, "{text}");
+    let json = &text[text.find('{').unwrap()..];
+    let mut told = serde_json::Deserializer::from_str(json).into_iter::<serde_json::Value>();
+    let told = told.next().unwrap().unwrap();
+    assert!(
+        told["front"]["asked"].as_u64().is_some_and(|asked| asked > 10),
+        "{text}"
+    );
+    // Whoever asks at the wrong place is told before anything is moved.
+    let (code, text) = world.real(&["--yes", "--front", "http://127.0.0.1:1/"]);
+    assert!(code == 2 && text.contains("does not serve before the drill"), "{text}");
+    assert_eq!(get(front, "/").as_deref(), Some("a"));
     let (_, text) = jurymast(world.dir.path(), &["drill", "--history", "-o", "json"]);
     let history: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(history["drills"].as_array().unwrap().len(), 2);

@@ -5,12 +5,19 @@ mod agents;
 #[path = "harness/contract.rs"]
 mod contract;
 mod harness;
+#[path = "harness/way.rs"]
+mod way;
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use agents::{Agent, WHOLE, World, request};
 use harness::{Server, find, free_port, skipped, wait};
+use way::Way;
+
+fn settings(endpoints: &[String]) -> String {
+    format!("etcd: {{endpoints: {endpoints:?}, prefix: /test/, ttl: 2s}}")
+}
 
 /// A cluster of etcd.
 struct Etcd {
@@ -70,7 +77,18 @@ impl Etcd {
 
     /// As the config has it.
     fn settings(&self) -> String {
-        format!("etcd: {{endpoints: {:?}, prefix: /test/, ttl: 2s}}", self.endpoints)
+        settings(&self.endpoints)
+    }
+
+    /// A way of its own to each member, and the settings that go by them.
+    fn ways(&self) -> (Vec<Way>, String) {
+        let port = |endpoint: &String| endpoint.rsplit(':').next().unwrap().parse().unwrap();
+        let ways: Vec<Way> = self.endpoints.iter().map(|endpoint| Way::to(port(endpoint))).collect();
+        let endpoints: Vec<String> = ways
+            .iter()
+            .map(|way| format!("http://127.0.0.1:{}", way.port))
+            .collect();
+        (ways, settings(&endpoints))
     }
 
     fn world(&self, confirm: u8) -> World {
@@ -132,6 +150,92 @@ fn an_owner_that_stood_still_in_mid_plan_finds_that_another_has_gone_on_and_does
     assert_eq!(world.effects(), WHOLE, "each effect once");
     assert!(first.status()["plans"].as_array().unwrap().is_empty());
     assert!(second.leads());
+}
+
+#[test]
+fn a_cut_off_agent_holds_and_the_other_one_leads_and_moves() {
+    if skipped("etcd", &["etcd"]) {
+        return;
+    }
+    let etcd = Etcd::start(3);
+    let world = etcd.world(1);
+    let (members, settings) = etcd.ways();
+    let instances = world.ports.map(Way::to);
+    let first = world.agent_by("one", [instances[0].port, instances[1].port], &settings);
+    wait("it leads", || first.leads());
+    let second = world.agent("two");
+    for way in members.iter().chain(&instances) {
+        way.cut();
+    }
+    wait("it sees that something is wrong", || !first.gate().is_empty());
+    wait("the other one takes over", || second.leads());
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(world.effects(), [""; 0], "everything works but the way of one agent");
+    world.ill[0].store(true, Ordering::SeqCst);
+    wait("the other one moves it", || world.effects() == WHOLE);
+    for way in members.iter().chain(&instances) {
+        way.mend();
+    }
+    wait("the first one has understood", || {
+        !first.leads() && first.active() == "b"
+    });
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(world.effects(), WHOLE);
+}
+
+#[test]
+fn an_owner_that_loses_its_way_to_etcd_in_mid_plan_stops_and_the_other_one_goes_on() {
+    if skipped("etcd", &["etcd"]) {
+        return;
+    }
+    let etcd = Etcd::start(3);
+    let world = etcd.world(1);
+    let (members, settings) = etcd.ways();
+    let first = world.agent_by("one", world.ports, &settings);
+    wait("it leads", || first.leads());
+    let second = world.agent("two");
+    world.half("0.5");
+    world.ill[0].store(true, Ordering::SeqCst);
+    wait("the plan has begun", || world.effects() == ["do fence"]);
+    for way in &members {
+        way.cut();
+    }
+    let begin = Instant::now();
+    wait("the other one takes over", || second.leads());
+    println!("taken over {:?} after the cut, TTL 2 s", begin.elapsed());
+    wait("the other one goes on", || world.effects() == WHOLE);
+    wait("it runs on b", || second.active() == "b");
+    for way in &members {
+        way.mend();
+    }
+    wait("the first one has understood", || {
+        !first.leads() && first.active() == "b"
+    });
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(world.effects(), WHOLE, "each effect once");
+}
+
+#[test]
+fn what_one_of_three_sees_is_not_moved_where_two_must_see_it() {
+    if skipped("etcd", &["etcd"]) {
+        return;
+    }
+    let etcd = Etcd::start(3);
+    let world = etcd.world(2);
+    let way = Way::to(world.ports[0]);
+    let first = world.agent_by("one", [way.port, world.ports[1]], &etcd.settings());
+    wait("it leads", || first.leads());
+    let others = [world.agent("two"), world.agent("three")];
+    way.cut();
+    wait("it asks the others", || first.gate() == "confirmed");
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(world.effects(), [""; 0], "two others see that all is well");
+    world.ill[0].store(true, Ordering::SeqCst);
+    wait("it is moved", || world.effects() == WHOLE);
+    for agent in others.iter().chain([&first]) {
+        wait("every agent knows where it runs", || agent.active() == "b");
+    }
+    assert_eq!(world.effects(), WHOLE);
 }
 
 #[test]

@@ -240,6 +240,37 @@ async fn data_that_differs_stops_a_plan() {
         .await;
     let broken = json!({"left": ["false"], "right": ["echo"]});
     deeds.refused("compare", &broken, (3, 1), "nothing to compare").await;
+    // Numbers that each tells on its page of metrics, such as the last message that it has stored.
+    let page = |last: u32| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let body = format!("# TYPE last_sequence gauge\nlast_sequence {last}\n");
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                    body.len()
+                );
+                let mut stream = stream;
+                let _ = std::io::Read::read(&mut stream, &mut [0; 1024]);
+                let _ = std::io::Write::write_all(&mut stream, answer.as_bytes());
+            }
+        });
+        format!("http://{address}/metrics")
+    };
+    let (active, standby) = (page(120), page(118));
+    let told =
+        |metric: &str, within: f64| json!({"left": [active], "right": [standby], "metric": metric, "within": within});
+    assert_eq!(
+        deeds.apply("compare", &told("last_sequence", 2.0), (3, 1)).await,
+        Applied::Done
+    );
+    deeds
+        .refused("compare", &told("last_sequence", 1.0), (3, 1), "'118'")
+        .await;
+    deeds
+        .refused("compare", &told("last", 1.0), (3, 1), "tells no last")
+        .await;
     // Nothing is left behind: it is always done again.
     assert_eq!(
         deeds.look("compare", &compare("7", "7", None), (3, 1)).await,

@@ -352,6 +352,44 @@ async fn a_stale_token_is_refused_by_the_server_itself_and_a_second_promotion_is
     );
 }
 
+/// A process of a killed server that waits for nothing does not notice that its server is dead: it would go on and commit.
+#[tokio::test]
+async fn what_a_killed_server_has_left_behind_commits_nothing_more() {
+    if skipped("PostgreSQL's processes without their server") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (mut a, _b) = pair(dir.path());
+    let busy = "INSERT INTO rows (id) VALUES (7) RETURNING 'begun'; DO $$ DECLARE until timestamptz := clock_timestamp() + interval '20 s'; \
+                BEGIN WHILE clock_timestamp() < until LOOP END LOOP; END $$;";
+    let mut client = std::process::Command::new("psql")
+        .args(["-XqAt", "-1", "-v", "ON_ERROR_STOP=1", "-d", &a.dsn(), "-f", "-"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut client.stdin.take().unwrap(), busy.as_bytes()).unwrap();
+    wait("it is in the middle of its work", || {
+        a.sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'DO %' AND state = 'active'")
+            .as_deref()
+            == Some("1")
+    });
+    a.kill();
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(client.try_wait().unwrap(), None, "it works on without its server");
+    let executors = Executors::in_dir(&dir.path().join("data"));
+    let user = harness::postgres::os_user().map_or_else(String::new, |(name, ..)| name);
+    let bin_dir = harness::postgres::bin_dir().unwrap();
+    let fence = json!({"do": "fence", "dsn": a.dsn(), "data_dir": a.dir, "bin_dir": bin_dir, "at": {"user": user}});
+    let plan = PlanId("db-3-1".into());
+    let token = Token { epoch: 3, seq: 1 };
+    let postgres = executors.get("postgres").unwrap();
+    assert_eq!(postgres.apply(&call(&fence, &plan, token, "k0")).await, Applied::Done);
+    assert_eq!(postgres.observe(&call(&fence, &plan, token, "k0")).await, Effect::There);
+    assert!(!client.wait().unwrap().success(), "it has committed nothing");
+}
+
 #[tokio::test]
 async fn where_patroni_is_connected_nothing_is_promoted() {
     if skipped("PostgreSQL that Patroni manages") {

@@ -95,3 +95,70 @@ fn a_command_without_a_token_is_not_run() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8(output.stderr).unwrap().contains("has no token"));
 }
+
+/// `check config` tells for each service where a stale token is refused, and who is never moved without a person.
+#[test]
+fn it_is_told_where_a_stale_token_is_refused_and_who_has_no_fence() {
+    let dir = tempfile::tempdir().unwrap();
+    let switch = "  - {name: switch, phase: switch, uses: mqtt, with: {broker: m, topic: role, payload: '{epoch} {seq} {to}'}}\n  - {name: look, phase: verify, uses: probe}\n";
+    let helped = "{argv: [/usr/bin/jurymast, exec, --service, '{service}', --, /stop]}";
+    let playbooks = [
+        ("bare", String::new()),
+        (
+            "passes",
+            "  - {name: fence, phase: fence, on: from, uses: redis, with: {do: fence, address: '{from.address}', unreachable: ok}}\n".to_owned(),
+        ),
+        (
+            "holds",
+            format!("  - {{name: fence, phase: fence, on: from, uses: ssh, with: {{host: '{{from}}', argv: {}}}}}\n", helped.trim_start_matches("{argv: ").trim_end_matches('}')),
+        ),
+        (
+            "local",
+            format!("  - {{name: fence, phase: fence, on: from, uses: exec, with: {helped}}}\n"),
+        ),
+        (
+            "own",
+            "  - {name: fence, phase: fence, on: from, uses: exec, with: {argv: [/stop, '{from}']}}\n".to_owned(),
+        ),
+    ];
+    std::fs::create_dir(dir.path().join("playbooks")).unwrap();
+    let mut services = String::new();
+    for (name, fence) in &playbooks {
+        let text = format!("name: {name}\nsummary: One of mine.\nsteps:\n{fence}{switch}");
+        std::fs::write(dir.path().join(format!("playbooks/{name}.yml")), text).unwrap();
+        services += &format!(
+            "  - {{name: s-{name}, active: a, standbys: [{{entity: b}}], playbook: {name}, single_writer: true, probe: {{uses: tcp}}}}\n"
+        );
+    }
+    let config = format!(
+        "agent: {{name: here}}\nrules: {{playbooks: [playbooks]}}\ntopology:\n  entities:\n    - {{name: a, kind: service, attributes: {{address: '127.0.0.1:1'}}}}\n    \
+         - {{name: b, kind: service, attributes: {{address: '127.0.0.1:2'}}}}\nservices:\n{services}"
+    );
+    std::fs::write(dir.path().join("jurymast.yml"), config).unwrap();
+    let output = Command::new(BINARY)
+        .args(["check", "config", "jurymast.yml"])
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let told = |service: &str, words: &str| {
+        said.lines()
+            .any(|line| line.contains(&format!("'{service}'")) && line.contains(words))
+    };
+    for service in ["s-bare", "s-passes"] {
+        assert!(told(service, "never moved without a person's yes"), "{service}: {said}");
+    }
+    for service in ["s-holds", "s-local", "s-own"] {
+        assert!(!told(service, "never moved"), "{service}: {said}");
+    }
+    assert!(told("s-passes", "refused by redis: compared"), "{said}");
+    assert!(
+        told("s-holds", "refused on the target host, by 'jurymast exec'"),
+        "{said}"
+    );
+    assert!(
+        told("s-local", "refused on the target host, by 'jurymast exec'"),
+        "{said}"
+    );
+    assert!(told("s-own", "only if the program itself compares"), "{said}");
+}

@@ -43,10 +43,11 @@ fn setup(config: &Config, catalog: &Catalog) -> Setup {
 }
 
 fn source(text: &str) -> Source {
+    let services = Config::parse(text).unwrap().services;
     Source {
         files: vec![("jurymast.yml".into(), text.to_owned())],
         recorded_from: "a test".into(),
-        rules: RulesDigest::of(&Library::builtin(), &Playbooks::builtin()),
+        rules: RulesDigest::of(&Library::builtin(), &Playbooks::builtin(), &services),
         redactor: Redactor::default(),
     }
 }
@@ -213,7 +214,7 @@ fn other_rules_are_said_and_shown() {
     // As if the binary's rules had changed since.
     let manifest = run.join("manifest.yml");
     let text = std::fs::read_to_string(&manifest).unwrap();
-    let digest = RulesDigest::of(&Library::builtin(), &Playbooks::builtin()).patterns;
+    let digest = RulesDigest::of(&Library::builtin(), &Playbooks::builtin(), []).patterns;
     std::fs::write(&manifest, text.replace(&digest, "0000000000000000")).unwrap();
     let told = said(&jurymast(&["replay", &place]));
     assert!(told.contains("recorded with other rules (patterns;"), "{told}");

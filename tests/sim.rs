@@ -1,12 +1,12 @@
 //! Simulated worlds: every law holds whatever goes wrong, and a rule that is broken on purpose is noticed.
 
-use jurymast::sim::{Mutant, Stats, run};
+use jurymast::sim::{Kind, Mutant, Stats, run};
 
 #[test]
 fn every_law_holds_in_worlds_where_everything_goes_wrong() {
     let mut sum = Stats::default();
     for seed in 0..40 {
-        match run(seed, None) {
+        match run(Kind::Storm, seed, None) {
             Ok(stats) => sum.add(&stats),
             Err(broken) => panic!("seed {seed}: {broken}\nagain: jurymast sim --seed {seed}"),
         }
@@ -30,12 +30,30 @@ fn every_law_holds_in_worlds_where_everything_goes_wrong() {
     }
 }
 
+/// Hours pass between two troubles: what budgets, cool-downs and people have to do with is there as well.
+#[test]
+fn every_law_holds_over_a_day_of_each_number_of_agents() {
+    let mut sum = Stats::default();
+    for seed in 0..3 {
+        match run(Kind::Day, seed, None) {
+            Ok(stats) => sum.add(&stats),
+            Err(broken) => panic!("seed {seed}: {broken}\nagain: jurymast sim --hours 24 --seed {seed}"),
+        }
+    }
+    assert_eq!((sum.fleet_seconds, sum.agent_seconds), (3 * 86_400, 6 * 86_400));
+    assert!(sum.faults > 20 && sum.done > 3 && sum.answers > 0, "{sum:?}");
+}
+
+fn storm(seed: u64) -> Stats {
+    run(Kind::Storm, seed, None).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"))
+}
+
 #[test]
 fn one_seed_is_one_run() {
     for seed in [1, 2, 6] {
-        assert_eq!(run(seed, None).unwrap(), run(seed, None).unwrap());
+        assert_eq!(storm(seed), storm(seed));
     }
-    assert_ne!(run(1, None).unwrap().digest, run(7, None).unwrap().digest);
+    assert_ne!(storm(1).digest, storm(7).digest);
 }
 
 /// The law that each mutant breaks, and within how many worlds it is noticed.
@@ -60,10 +78,43 @@ fn a_rule_that_is_broken_on_purpose_is_noticed() {
                 "what is called done is done",
             ],
         };
-        let broken = (0..WORLDS).find_map(|seed| run(seed, Some(mutant)).err());
+        let broken = (0..WORLDS).find_map(|seed| run(Kind::Storm, seed, Some(mutant)).err());
         let broken = broken.unwrap_or_else(|| panic!("{mutant:?} is not noticed in {WORLDS} worlds"));
         assert!(laws.contains(&broken.law), "{mutant:?}: {broken}");
     }
 }
 
 const WORLDS: u64 = 1000;
+
+fn told(arguments: &str) -> (i32, serde_json::Value) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_jurymast"))
+        .args(arguments.split(' '))
+        .args(["-o", "json"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let json = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments}: {error}: {text}"));
+    (output.status.code().unwrap(), json)
+}
+
+#[test]
+fn the_command_says_the_same_however_many_worlds_run_at_a_time() {
+    let (code, one) = told("sim --seeds 6 --jobs 1");
+    let (_, three) = told("sim --seeds 6 --jobs 3");
+    assert_eq!(code, 0, "{one}");
+    assert_eq!(one["sum"], three["sum"]);
+    assert!(one["sum"]["faults"].as_u64().is_some_and(|faults| faults > 6), "{one}");
+    assert!(one["fleet_hours"].as_f64().is_some_and(|hours| hours > 0.1), "{one}");
+}
+
+#[test]
+fn a_seed_that_breaks_a_law_is_the_lowest_one_and_comes_with_the_command_that_shows_it_again() {
+    let (code, one) = told("sim --seeds 200 --mutant no-fence --jobs 1");
+    let (_, four) = told("sim --seeds 200 --mutant no-fence --jobs 4");
+    assert_eq!(code, 1, "{one}");
+    assert_eq!(one, four);
+    let again = one["again"].as_str().unwrap();
+    assert_eq!(again, format!("jurymast sim --seed {} --mutant no-fence", one["seed"]));
+    let (code, shown) = told(again.strip_prefix("jurymast ").unwrap());
+    assert_eq!((code, &shown), (1, &one));
+}

@@ -2,7 +2,7 @@
 //! Alertmanager (`group_wait: 0s`) and a webhook; `HAProxy`'s own checks (`inter 1s fall 3`); keepalived (VRRP, a check each second, `fall 3`); and
 //! Jurymast with default settings. Half of the faults are cured by a move; the others are not, and whoever moves then has made it worse.
 //!
-//! `cargo bench --bench contenders -- [--only WORD] [--list] [--rounds N]`. Needs root (network namespaces), iproute2, mosquitto, haproxy, prometheus,
+//! `cargo bench --bench contenders -- [--only WORD] [--list] [--rounds N] [--json FILE]`. A round of all forty takes about a quarter of an hour. Needs root (network namespaces), iproute2, mosquitto, haproxy, prometheus,
 //! prometheus-alertmanager, keepalived and curl. Everything runs in a network of its own: no packet leaves it, and it is gone with this process.
 //!
 //! Each contender has a backend of its own in the same `HAProxy` (keepalived an address of its own), so that all four see one fault and none sees what another
@@ -16,11 +16,13 @@ mod site;
 mod watch;
 
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use faults::{FAULTS, Fault};
 use peers::{CONTENDERS, Peers};
+use serde_json::{Value, json};
 use site::Site;
 use watch::Seen;
 
@@ -28,10 +30,10 @@ use watch::Seen;
 const INSIDE: &str = "JURYMAST_BENCH_NETWORK";
 
 /// Longer than any contender takes that sees a fault at all.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(12);
 
 /// So long a fault that no move cures is left to work on all of them.
-const TEMPTED: Duration = Duration::from_secs(12);
+const TEMPTED: Duration = Duration::from_secs(10);
 
 /// The programs that all of it needs.
 const NEEDED: [&str; 8] = [
@@ -91,11 +93,12 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     tokio::runtime::Runtime::new()
         .expect("a runtime")
-        .block_on(run(&faults, rounds));
+        .block_on(run(&faults, rounds, after("--json").map(Into::into)));
     ExitCode::SUCCESS
 }
 
-async fn run(faults: &[&Fault], rounds: usize) {
+async fn run(faults: &[&Fault], rounds: usize, json: Option<PathBuf>) {
+    let began = Instant::now();
     let network = site::Network::build();
     let mut rows: Vec<(&Fault, Vec<Seen>)> = Vec::new();
     print!("{:<58}", "fault -> first answer of the standby (ms)");
@@ -109,6 +112,13 @@ async fn run(faults: &[&Fault], rounds: usize) {
         }
     }
     summary(&rows);
+    let report = report(&rows, began.elapsed());
+    println!("\n{report}");
+    if let Some(file) = json
+        && let Err(error) = std::fs::write(&file, format!("{report:#}\n"))
+    {
+        println!("{}: {error}", file.display());
+    }
 }
 
 /// One fault, acted in a world that was made for it.
@@ -129,7 +139,7 @@ async fn one(network: &site::Network, fault: &Fault, number: usize, of: usize) -
     tokio::time::sleep(Duration::from_secs_f64(phase)).await;
     watch.begin();
     (fault.act)(&mut site).await;
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     if fault.cured {
         while began.elapsed() < PATIENCE && !watch.all_served() {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -146,53 +156,103 @@ async fn one(network: &site::Network, fault: &Fault, number: usize, of: usize) -
     seen
 }
 
-fn summary(rows: &[(&Fault, Vec<Seen>)]) {
-    let times = |contender: usize| -> Vec<f64> {
-        let cured = rows.iter().filter(|(fault, _)| fault.cured);
-        let mut times: Vec<f64> = cured.filter_map(|(_, seen)| seen[contender].served).collect();
+/// What came of all faults for one contender.
+struct Score {
+    /// Of those that a move cures: milliseconds to the first answer of the standby, sorted.
+    times: Vec<f64>,
+    cured: usize,
+    curable: usize,
+    wrong: usize,
+    not_curable: usize,
+}
+
+fn scores(rows: &[(&Fault, Vec<Seen>)]) -> Vec<Score> {
+    let of = |at: usize| {
+        let (curable, not): (Vec<_>, Vec<_>) = rows.iter().partition(|(fault, _)| fault.cured);
+        let mut times: Vec<f64> = curable.iter().filter_map(|(_, seen)| seen[at].served).collect();
         times.sort_by(f64::total_cmp);
-        times
+        Score {
+            cured: times.len(),
+            times,
+            curable: curable.len(),
+            wrong: not.iter().filter(|(_, seen)| seen[at].moved).count(),
+            not_curable: not.len(),
+        }
     };
-    let (cured, not) = (
-        rows.iter().filter(|(fault, _)| fault.cured).count(),
-        rows.iter().filter(|(fault, _)| !fault.cured).count(),
-    );
-    let fastest = |sure: bool| {
-        let peers = CONTENDERS
-            .iter()
-            .enumerate()
-            .filter(|(_, c)| !c.ours && (!sure || c.looks > 1));
-        peers
-            .map(|(at, _)| percentile(&times(at), 0.5))
-            .fold(f64::NAN, f64::min)
-    };
+    (0..CONTENDERS.len()).map(of).collect()
+}
+
+/// The best median of the others; `sure`: of those that look more than once.
+fn fastest(scores: &[Score], sure: bool) -> f64 {
+    let others = CONTENDERS
+        .iter()
+        .zip(scores)
+        .filter(|(c, _)| !c.ours && (!sure || c.looks > 1));
+    others
+        .map(|(_, score)| percentile(&score.times, 0.5))
+        .fold(f64::NAN, f64::min)
+}
+
+fn summary(rows: &[(&Fault, Vec<Seen>)]) {
+    let scores = scores(rows);
     println!(
         "\n{:<46}{:>6}{:>9}{:>9}{:>9}{:>9}{:>11}{:>9}{:>13}",
         "", "looks", "cured", "p50 ms", "p99 ms", "max ms", "vs equal", "vs any", "wrong moves"
     );
-    for (at, contender) in CONTENDERS.iter().enumerate() {
-        let times = times(at);
-        let wrong = rows
-            .iter()
-            .filter(|(fault, seen)| !fault.cured && seen[at].moved)
-            .count();
+    for (contender, score) in CONTENDERS.iter().zip(&scores) {
         println!(
             "{:<46}{:>6}{:>9}{:>9.0}{:>9.0}{:>9.0}{:>11.2}{:>9.2}{:>13}",
             contender.name,
             contender.looks,
-            format!("{}/{cured}", times.len()),
-            percentile(&times, 0.5),
-            percentile(&times, 0.99),
-            percentile(&times, 1.0),
-            percentile(&times, 0.5) / fastest(true),
-            percentile(&times, 0.5) / fastest(false),
-            format!("{wrong}/{not}"),
+            format!("{}/{}", score.cured, score.curable),
+            percentile(&score.times, 0.5),
+            percentile(&score.times, 0.99),
+            percentile(&score.times, 1.0),
+            percentile(&score.times, 0.5) / fastest(&scores, true),
+            percentile(&score.times, 0.5) / fastest(&scores, false),
+            format!("{}/{}", score.wrong, score.not_curable),
         );
     }
     println!(
         "\nlooks: how many agree before it moves. vs equal: p50 against the fastest other one that looks more than once (bar: 1.00); p99 bar: 5000 ms; \
          wrong moves bar: 0. A median is of what was cured at all."
     );
+}
+
+/// The same for programs, with what came of each fault. What was never measured is null.
+fn report(rows: &[(&Fault, Vec<Seen>)], took: Duration) -> Value {
+    let scores = scores(rows);
+    let contenders: Vec<Value> = CONTENDERS
+        .iter()
+        .zip(&scores)
+        .map(|(contender, score)| {
+            let p50 = percentile(&score.times, 0.5);
+            json!({
+                "name": contender.name,
+                "looks": contender.looks,
+                "cured": score.cured,
+                "curable": score.curable,
+                "p50_ms": p50,
+                "p99_ms": percentile(&score.times, 0.99),
+                "max_ms": percentile(&score.times, 1.0),
+                "p50_to_fastest_of_equal_confirmation": p50 / fastest(&scores, true),
+                "p50_to_fastest_of_any": p50 / fastest(&scores, false),
+                "wrong_moves": score.wrong,
+                "not_curable": score.not_curable,
+            })
+        })
+        .collect();
+    let faults: Vec<Value> = rows
+        .iter()
+        .map(|(fault, seen)| {
+            let each = CONTENDERS.iter().zip(seen).map(|(contender, seen)| {
+                let cell = json!({"served_ms": seen.served, "moved": seen.moved});
+                (contender.short.to_owned(), cell)
+            });
+            json!({"name": fault.name, "cured_by_a_move": fault.cured, "seen": each.collect::<serde_json::Map<_, _>>()})
+        })
+        .collect();
+    json!({"seconds": took.as_secs_f64().round(), "contenders": contenders, "faults": faults})
 }
 
 /// Of sorted values.

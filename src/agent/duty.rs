@@ -1,18 +1,15 @@
 //! What a person on duty may ask of the agent beside the engine: a dry drill, and the audit log.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::drill::drill;
-use crate::act::journal;
-use crate::api::{Drills, Picture};
+use crate::act::journal::{AuditError, Chain, page};
+use crate::api::{AuditPages, Drills, NoPage, Picture};
 use crate::config::Loaded;
 use crate::model::Service;
-
-/// Records of the audit log that are shown.
-const SHOWN: usize = 100;
 
 /// See the module.
 pub struct Duty {
@@ -41,23 +38,38 @@ impl Duty {
         })
     }
 
-    /// The latest records, and whether the chain is whole.
-    pub fn audit(&self) -> Box<dyn Fn() -> Result<Value, String> + Send + Sync> {
+    /// A page of records, and whether the chain is whole.
+    pub fn audit(&self) -> AuditPages {
         let (dir, acts) = (self.config.load().config.agent.data_dir.clone(), self.acts);
-        Box::new(move || {
+        let chain = Mutex::new(Chain::default());
+        Box::new(move |asked| {
             if !acts {
-                return Err("this agent only watches: it has no journal".into());
+                return Err(NoPage::None("this agent only watches: it has no journal".into()));
             }
-            let chain = match journal::verify(&dir, None) {
+            let before = asked.before.as_deref().map(str::parse).transpose()?;
+            let page = page(&dir, before, asked.limit)?;
+            let looked = chain.lock().unwrap_or_else(PoisonError::into_inner).look(&dir);
+            let chain = match looked {
                 Ok(told) => json!({"whole": true, "records": told.records, "files": told.files, "last": told.last}),
-                Err(error @ journal::AuditError::Broken { .. }) => json!({"whole": false, "why": error.to_string()}),
-                Err(error) => return Err(error.to_string()),
+                Err(error @ AuditError::Broken { .. }) => json!({"whole": false, "why": error.to_string()}),
+                Err(error) => return Err(error.into()),
             };
-            let records = journal::latest(&dir, SHOWN).map_err(|error| error.to_string())?;
-            let records = records
-                .iter()
-                .map(|(at, record)| json!({"written": at, "record": record}));
-            Ok(json!({"chain": chain, "records": records.collect::<Vec<_>>()}))
+            let records = page.records.iter().map(|one| {
+                let place = one.place.to_string();
+                json!({"place": place, "written": one.written, "record": one.record})
+            });
+            let records: Vec<_> = records.collect();
+            let before = page.before.map(|place| place.to_string());
+            Ok(json!({"chain": chain, "records": records, "before": before}))
         })
+    }
+}
+
+impl From<AuditError> for NoPage {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::Place(_) => Self::Bad(error.to_string()),
+            _ => Self::None(error.to_string()),
+        }
     }
 }

@@ -26,7 +26,7 @@ pub fn source(loaded: &Loaded) -> Source {
     Source {
         files,
         recorded_from: loaded.config.agent.name.to_string(),
-        rules: RulesDigest::of(&loaded.library, &loaded.playbooks),
+        rules: RulesDigest::of(&loaded.library, &loaded.playbooks, &loaded.config.services),
         redactor: Redactor::new(&loaded.secrets),
     }
 }

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::detect::Parallel;
 use crate::diagnose::Library;
 use crate::engine::{RuleSettings, Setup};
+use crate::ingest::prometheus::second_name;
 use crate::model::Catalog;
 use crate::plan::Playbooks;
 use crate::promql::history::Origins;
@@ -58,15 +59,17 @@ fn rules(config: &Config) -> RuleSettings {
     }
 }
 
-/// `job` and `instance` of what is scraped by a list in the config, as Prometheus would label it. An entity that two jobs scrape has those of the first.
+/// `job` and `instance` of what is scraped by a list in the config, as Prometheus would label it. An entity that two jobs name alike has those of the first.
 fn origins(config: &Config) -> Origins {
     let mut origins = Origins::new();
     for source in &config.sources.scrape {
+        let job = source.job.as_str();
         for (entity, instance) in source.listed() {
-            let labels: Labels = [("job", source.job.as_str()), ("instance", instance.as_str())]
-                .into_iter()
-                .collect();
-            origins.entry(entity).or_insert(labels);
+            let labels: Labels = [("job", job), ("instance", instance.as_str())].into_iter().collect();
+            let first = origins.entry(entity.clone()).or_insert_with(|| labels.clone());
+            if *first != labels && entity == instance {
+                origins.entry(second_name(job, &instance)).or_insert(labels);
+            }
         }
     }
     origins

@@ -8,7 +8,7 @@ use crate::act::Prober;
 use crate::config::Config;
 use crate::ingest::backup::BackupSource;
 use crate::ingest::mqtt::MqttSource;
-use crate::ingest::prometheus::{QuerySource, ScrapeSource};
+use crate::ingest::prometheus::{Claims, QuerySource, ScrapeSource};
 use crate::ingest::push::SyslogSource;
 use crate::ingest::replication::ReplicationSource;
 use crate::ingest::{Feed, Source};
@@ -20,11 +20,12 @@ pub fn start(config: &Config, feed: &Feed, prober: &Arc<Prober>) {
     for settings in &config.sources.mqtt {
         sources.push(Box::new(MqttSource::new(settings.clone())));
     }
-    for settings in &config.sources.scrape {
-        sources.push(Box::new(ScrapeSource::new(settings.clone())));
-    }
-    for settings in &config.sources.scrape_configs {
-        sources.push(Box::new(ScrapeSource::native(settings.clone())));
+    let (own, native) = (config.sources.scrape.iter(), config.sources.scrape_configs.iter());
+    let jobs = own.map(|settings| ScrapeSource::new(settings.clone()));
+    let jobs = jobs.chain(native.map(|settings| ScrapeSource::native(settings.clone())));
+    let claims = Claims::default();
+    for (place, job) in jobs.enumerate() {
+        sources.push(Box::new(job.beside(&claims, place)));
     }
     for settings in &config.sources.query {
         sources.push(Box::new(QuerySource::new(settings.clone())));

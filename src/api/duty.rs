@@ -6,10 +6,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
 use axum::{Json, Router};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -76,8 +78,49 @@ async fn drill(State(hooks): Shared, headers: HeaderMap) -> Answer {
     }
 }
 
-async fn audit(State(hooks): Shared) -> Answer {
-    let told = tokio::task::spawn_blocking(move || (hooks.audit)()).await;
+/// Records of the audit log on a page, unless it is said.
+const SHOWN: usize = 100;
+
+/// Records of the audit log on a page at most.
+const SHOWN_MAX: usize = 1000;
+
+/// What a page of the audit log is asked for: `?limit=100&before=1:4096`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditAsked {
+    /// At most so many records.
+    #[serde(default = "shown")]
+    pub limit: usize,
+    /// Only what was written before this place, which an earlier page gave as its `before`.
+    pub before: Option<String>,
+}
+
+const fn shown() -> usize {
+    SHOWN
+}
+
+/// Why there is no page; each with a sentence for whoever asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoPage {
+    /// The question is wrong.
+    Bad(String),
+    /// There is nothing to show.
+    None(String),
+}
+
+/// Reads a page of the audit log and looks whether its chain is whole; may take a while.
+pub type AuditPages = Box<dyn Fn(&AuditAsked) -> Result<Value, NoPage> + Send + Sync>;
+
+async fn audit(State(hooks): Shared, asked: Result<Query<AuditAsked>, QueryRejection>) -> Answer {
+    let bad = |why: String| (StatusCode::BAD_REQUEST, why);
+    let Query(asked) = asked.map_err(|error| bad(error.body_text()))?;
+    if !(1..=SHOWN_MAX).contains(&asked.limit) {
+        return Err(bad(format!("limit is {}, and goes from 1 to {SHOWN_MAX}", asked.limit)));
+    }
+    let told = tokio::task::spawn_blocking(move || (hooks.audit)(&asked)).await;
     let told = told.map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-    told.map(Json).map_err(|why| (StatusCode::NOT_FOUND, why))
+    told.map(Json).map_err(|none| match none {
+        NoPage::Bad(why) => bad(why),
+        NoPage::None(why) => (StatusCode::NOT_FOUND, why),
+    })
 }

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::{digest, hmac};
 use serde::{Deserialize, Serialize};
 
+use super::markup::escape;
 use super::picture::Snapshot;
 use super::routes::{Hooks, Shared};
 use crate::clock::wall_clock;
@@ -221,7 +222,7 @@ pub async fn act(State(hooks): Shared, Path(token): Path<String>) -> Response {
 }
 
 fn page(status: StatusCode, text: &str, button: Option<&str>) -> Response {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let text = escape(text);
     let form = button.map_or_else(String::new, |button| {
         format!("<form method=\"post\"><button>{button}</button></form>\n")
     });

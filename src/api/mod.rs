@@ -6,6 +6,7 @@ mod acting;
 mod drills;
 mod duty;
 mod links;
+mod markup;
 mod orders;
 mod page;
 mod picture;
@@ -13,7 +14,8 @@ mod prometheus;
 mod routes;
 
 pub use drills::DrillsView;
-pub use duty::Drills;
+pub use duty::{AuditAsked, AuditPages, Drills, NoPage};
 pub use links::{Claim, LinkAction, Links};
+pub use markup::escape;
 pub use picture::{EntityView, Health, MoveView, Picture, ServiceView, Snapshot, StepState, StepView};
 pub use routes::{Hooks, ServeError, TurnedAway, serve};

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::acting::{may_act, may_tell};
-use super::duty::Drills;
+use super::duty::{AuditPages, Drills};
 use super::picture::Picture;
 use crate::clock::wall_clock;
 use crate::engine::{OperatorCommand, RuleDesk};
@@ -55,8 +55,8 @@ pub struct Hooks {
     pub picture: Picture,
     /// Looks whether every service could be moved, without changing anything.
     pub drills: Drills,
-    /// The latest records of the audit log and whether its chain is whole; takes a while.
-    pub audit: Box<dyn Fn() -> Result<Value, String> + Send + Sync>,
+    /// A page of the audit log.
+    pub audit: AuditPages,
     /// The Prometheus rules at work and what queries find.
     pub rules: RuleDesk,
 }

@@ -1,48 +1,68 @@
 //! `jurymast audit`: what an agent has ever written into its journal, and whether anybody has changed it since.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use super::{Ended, Outcome, Output};
-use crate::act::journal::{AuditError, verify};
+use crate::act::journal::{AuditError, Place, page, verify};
 use crate::config::Loaded;
+
+/// Whose log it is.
+#[derive(clap::Args)]
+pub struct Whose {
+    /// The config; the log is in the folder that it names as `agent.data_dir`.
+    #[arg(short, long, default_value = "jurymast.yml")]
+    config: PathBuf,
+    /// The folder itself, instead of a config.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+}
+
+impl Whose {
+    fn dir(&self) -> Result<PathBuf, String> {
+        if let Some(dir) = &self.data_dir {
+            return Ok(dir.clone());
+        }
+        let loaded = Loaded::read(&self.config).map_err(|errors| errors.to_string())?;
+        Ok(loaded.config.agent.data_dir)
+    }
+}
 
 /// What is asked.
 #[derive(clap::Subcommand)]
 pub enum What {
     /// Follow the chain of hashes from its beginning; exit code 1 if it is broken.
     Verify {
-        /// The config; the log is in the folder that it names as `agent.data_dir`.
-        #[arg(short, long, default_value = "jurymast.yml")]
-        config: PathBuf,
-        /// The folder itself, instead of a config.
-        #[arg(long)]
-        data_dir: Option<PathBuf>,
+        #[command(flatten)]
+        whose: Whose,
         /// A hash that was the last one once, kept elsewhere: it must be met, or the end was cut off.
         #[arg(long)]
         contains: Option<String>,
     },
+    /// The latest records, oldest first, with when each was written and its place in the log.
+    List {
+        #[command(flatten)]
+        whose: Whose,
+        /// At most so many.
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+        /// Only those before this place, such as 1:4096; where a list was cut it names the next one.
+        #[arg(long)]
+        before: Option<String>,
+    },
 }
 
-/// Verifies.
+/// Verifies or lists.
 pub fn run(what: &What, output: Output) -> Outcome {
-    let What::Verify {
-        config,
-        data_dir,
-        contains,
-    } = what;
-    let dir = match data_dir {
-        Some(dir) => dir.clone(),
-        None => {
-            Loaded::read(config)
-                .map_err(|errors| errors.to_string())?
-                .config
-                .agent
-                .data_dir
-        }
-    };
-    match verify(&dir, contains.as_deref()) {
+    match what {
+        What::Verify { whose, contains } => verified(&whose.dir()?, contains.as_deref(), output),
+        What::List { whose, limit, before } => list(&whose.dir()?, *limit, before.as_deref(), output),
+    }
+}
+
+fn verified(dir: &Path, contains: Option<&str>, output: Output) -> Outcome {
+    match verify(dir, contains) {
         Ok(told) => {
             if output == Output::Json {
                 println!("{:#}", json!(told));
@@ -68,4 +88,29 @@ pub fn run(what: &What, output: Output) -> Outcome {
         }
         Err(error) => Err(error.to_string()),
     }
+}
+
+fn list(dir: &Path, limit: usize, before: Option<&str>, output: Output) -> Outcome {
+    let told = |error: AuditError| error.to_string();
+    let before: Option<Place> = before.map(str::parse).transpose().map_err(told)?;
+    let page = page(dir, before, limit).map_err(told)?;
+    let before = page.before.map(|place| place.to_string());
+    if output == Output::Json {
+        let records = page
+            .records
+            .iter()
+            .map(|one| json!({"place": one.place.to_string(), "written": one.written, "record": one.record}));
+        println!(
+            "{:#}",
+            json!({"records": records.collect::<Vec<_>>(), "before": before})
+        );
+        return Ok(Ended::Good);
+    }
+    for one in &page.records {
+        println!("{} {} {}", one.written, one.place, json!(one.record));
+    }
+    if let Some(place) = before {
+        eprintln!("there are earlier ones: --before {place}");
+    }
+    Ok(Ended::Good)
 }

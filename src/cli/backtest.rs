@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::replay::{capsules, changes, rerun};
-use super::{Ended, Outcome, Output, import, table};
+use super::{Ended, Outcome, Output, import, print_json, table};
 use crate::capsule::Capsule;
 use crate::engine::Record;
 use crate::model::Decision;
@@ -107,10 +107,7 @@ pub fn run(args: &Args, output: Output) -> Outcome {
         }
     }
     if output == Output::Json {
-        println!(
-            "{}",
-            serde_json::to_string_pretty(&tried).map_err(|error| error.to_string())?
-        );
+        print_json(&tried)?;
     } else {
         print(&tried, args.show);
     }

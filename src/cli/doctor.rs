@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{Ended, Outcome, Output, table};
+use super::{Ended, Outcome, Output, print_json, table};
 use crate::act::journal::Journal;
 use crate::clock::wall_clock;
 use crate::config::Loaded;
@@ -75,10 +75,7 @@ pub fn run(args: &Args, output: Output) -> Outcome {
     }
     let bad = all.iter().any(|checked| checked.result == "FAIL");
     if output == Output::Json {
-        println!(
-            "{}",
-            serde_json::to_string_pretty(&all).map_err(|error| error.to_string())?
-        );
+        print_json(&all)?;
     } else {
         let rows: Vec<Vec<String>> = all
             .into_iter()

@@ -11,7 +11,7 @@ use super::replay;
 use crate::capsule::Capsule;
 use crate::diagnose::Explanation;
 use crate::engine::Record;
-use crate::model::{Decision, IncidentId, Timestamp, Verdict};
+use crate::model::{Decision, IncidentId, Span, Timestamp, Verdict};
 
 /// `GET /api/incidents/ID` as a person reads it.
 pub fn page(answer: &Value) -> Result<String, String> {
@@ -33,6 +33,18 @@ pub fn page(answer: &Value) -> Result<String, String> {
     Ok(text)
 }
 
+/// How long a person has to answer what a verdict of `/api/status` asks.
+pub fn time_left(status: &Value, verdict: &Value) -> Option<String> {
+    let at = |value: &Value| value.as_str()?.parse::<Timestamp>().ok();
+    let (by, now) = (at(&verdict["answer_by"])?, at(&status["now"])?);
+    let left = Span::secs(by.since(now).as_secs());
+    Some(if by > now {
+        format!("{left} left to answer")
+    } else {
+        "nobody has answered".into()
+    })
+}
+
 fn judged(verdict: &Verdict) -> String {
     let decision = match verdict.decision {
         Decision::Act => "act",
@@ -50,6 +62,9 @@ fn judged(verdict: &Verdict) -> String {
         (None, None) => String::new(),
     };
     let mut text = format!("  {decision}{whom}  {why}\n");
+    if let Some(by) = verdict.answer_by.filter(|_| verdict.decision == Decision::Ask) {
+        text += &format!("       to be answered until {by}\n");
+    }
     if let Some(cheapest) = verdict.costs.first() {
         let costs: Vec<String> = verdict
             .costs

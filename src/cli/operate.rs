@@ -201,7 +201,10 @@ pub fn incidents(agent: &client::Args, output: Output) -> Outcome {
                         .unwrap_or(0.0)
                 ),
                 verdict.map_or("-", |verdict| text(verdict, "/decision")).to_owned(),
-                gate.to_owned(),
+                match verdict.and_then(|verdict| super::explained::time_left(&status, verdict)) {
+                    Some(left) => format!("{gate}, {left}"),
+                    None => gate.to_owned(),
+                },
             ]
         })
         .collect();

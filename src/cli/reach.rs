@@ -60,14 +60,28 @@ pub async fn reach(loaded: &Loaded) -> Vec<(String, Said)> {
     if let Some((what, said)) = config.coordinate.reach().await {
         all.push((what, said.map_err(|why| (true, why))));
     }
-    for endpoint in config.coordinate.etcd.iter().flat_map(|etcd| &etcd.endpoints) {
-        let url = format!("{}/health", endpoint.trim_end_matches('/'));
-        let said = answers(&plain, &url, |body| success(body, "health")).await;
-        // Tried without its certificates, and others of the cluster may answer.
-        all.push((format!("etcd {endpoint}"), said.map_err(|(_, why)| (false, why))));
-    }
+    members(loaded, &plain, &mut all).await;
     services(loaded, &mut all).await;
     all
+}
+
+/// The members of etcd: one that does not answer is passed over, and without any of them nobody acts.
+async fn members(loaded: &Loaded, plain: &Client, all: &mut Vec<(String, Said)>) {
+    let Some(etcd) = &loaded.config.coordinate.etcd else {
+        return;
+    };
+    let mut answered = false;
+    for endpoint in &etcd.endpoints {
+        let url = format!("{}/health", endpoint.trim_end_matches('/'));
+        let said = answers(plain, &url, |body| success(body, "health")).await;
+        answered |= said.is_ok();
+        all.push((format!("etcd {endpoint}"), said.map_err(|(_, why)| (false, why))));
+    }
+    // With `https` they are tried without the certificates that they may ask for.
+    if !answered && etcd.endpoints.iter().all(|endpoint| endpoint.starts_with("http://")) {
+        let why = "no member answers: without one this agent gets no lease, and moves nothing".to_owned();
+        all.push(("etcd".into(), Err((true, why))));
+    }
 }
 
 async fn services(loaded: &Loaded, all: &mut Vec<(String, Said)>) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Ended, Outcome, Output};
 use crate::capsule::{Manifest, Recorder, Redactor, RulesDigest};
+use crate::config::Config;
 use crate::diagnose::{Library, PatternCase, read_cases};
 use crate::model::hash::{FNV, fnv1a};
 use crate::plan::Playbooks;
@@ -70,6 +71,7 @@ fn write(dir: &Path, staged: &Staged, case: &PatternCase, library: &Library, fro
     for record in &staged.log {
         recorder.decision(record);
     }
+    let services = Config::parse(&staged.config).map_err(|error| error.message)?.services;
     let manifest = Manifest {
         format: crate::capsule::FORMAT,
         name: case.case.clone(),
@@ -77,7 +79,7 @@ fn write(dir: &Path, staged: &Staged, case: &PatternCase, library: &Library, fro
         begins: None,
         ends: None,
         version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-        rules: Some(RulesDigest::of(library, &Playbooks::builtin())),
+        rules: Some(RulesDigest::of(library, &Playbooks::builtin(), &services)),
         continues: None,
         dropped: 0,
         truth: staged.truth.clone(),

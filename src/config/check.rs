@@ -231,7 +231,7 @@ fn warn(service: &Service, topology: &Topology, playbooks: &Playbooks, warnings:
     let mut doubtful = |text: String| warnings.push(format!("service '{}': {text}", service.name));
     if service.single_writer && !playbooks.is_fenced(&service.playbook) {
         doubtful(format!(
-            "it must have a single writer and '{}' has no fence step: it will only ask",
+            "it must have a single writer and '{}' has no fence step that holds: it will only ask",
             service.playbook
         ));
     }

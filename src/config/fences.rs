@@ -45,8 +45,9 @@ fn of_service(loaded: &Loaded, service: &Service, executors: &Executors) -> Vec<
     }
     if service.single_writer && !loaded.playbooks.is_fenced(&service.playbook) {
         lines.push(format!(
-            "service '{}': no fence step and a single writer: it is never moved without a yes",
-            service.name
+            "service '{}': single_writer, and its playbook {} has no fence step that holds (`unreachable: ok` alone lets a host pass that nobody \
+             reaches): it is never moved without a person's yes",
+            service.name, service.playbook
         ));
     }
     lines
@@ -65,7 +66,7 @@ const fn word(phase: Phase) -> Option<&'static str> {
 
 fn refuses(step: &Step, executors: &Executors) -> String {
     let uses = &step.action.uses;
-    if uses == "exec" {
+    if uses == "exec" || uses == "ssh" {
         let argv = step.action.with.get("argv").and_then(|argv| argv.as_array());
         let words: Vec<&str> = argv.into_iter().flatten().filter_map(|word| word.as_str()).collect();
         let helped = words
@@ -78,8 +79,11 @@ fn refuses(step: &Step, executors: &Executors) -> String {
         };
     }
     match executors.get(uses).map(crate::act::executor::Executor::token_class) {
+        Ok(TokenClass::Server) => {
+            format!("a stale token is refused by the server itself ({uses}), in one go with the change")
+        }
         Ok(TokenClass::Target) => {
-            format!("{uses} carries the token; a stale one is refused where the target is built to")
+            format!("{uses} carries the token; a stale one is refused only if whoever gets it compares it")
         }
         Ok(TokenClass::Compared) => {
             format!("a stale token is refused by {uses}: compared with what the target keeps, right before the command")

@@ -8,6 +8,7 @@
 pub mod etcd;
 pub mod kubernetes;
 mod parts;
+mod rhythm;
 mod settings;
 mod shared;
 pub mod solo;

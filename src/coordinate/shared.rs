@@ -138,13 +138,45 @@ impl Rights {
         }
     }
 
-    pub(in crate::coordinate) fn lead(&self, service: &ServiceName) -> Option<Lead> {
+    fn lead(&self, service: &ServiceName) -> Option<Lead> {
         let leads = self.leads.lock().unwrap_or_else(PoisonError::into_inner);
         leads.get(service).cloned()
     }
 
+    /// The lead by which something is written.
+    pub(in crate::coordinate) fn held(&self, service: &ServiceName) -> Result<Lead, NotPut> {
+        self.lead(service)
+            .ok_or_else(|| NotPut::NotOurs(format!("the lease of {service} is no longer held here")))
+    }
+
     pub(in crate::coordinate) fn change(&self, change: impl FnOnce(&mut BTreeMap<ServiceName, Lead>)) {
         change(&mut self.leads.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The part is ours by that key. `last`: what was written last of a service.
+    pub(in crate::coordinate) fn take(
+        &self,
+        part: &Part,
+        key: &str,
+        created: i64,
+        mut last: impl FnMut(&ServiceName) -> Option<String>,
+    ) {
+        self.change(|leads| {
+            for service in &part.services {
+                let (key, last) = (key.to_owned(), last(service));
+                leads.insert(service.clone(), Lead { key, created, last });
+            }
+        });
+    }
+
+    /// The part is no longer ours.
+    pub(in crate::coordinate) fn leave(&self, part: &Part) {
+        self.change(|leads| leads.retain(|service, _| !part.services.contains(service)));
+    }
+
+    /// Nothing is ours any more.
+    pub(in crate::coordinate) fn clear(&self) {
+        self.change(BTreeMap::clear);
     }
 
     pub(in crate::coordinate) fn renew(&self, sent: Duration, acts: Duration) {
@@ -162,3 +194,41 @@ pub enum NotPut {
     #[error("{0}")]
     Later(String),
 }
+
+impl NotPut {
+    /// Another agent leads the service by now.
+    pub(in crate::coordinate) fn passed(service: &ServiceName) -> Self {
+        Self::NotOurs(format!("the lease of {service} has passed to another agent"))
+    }
+}
+
+/// What keeps this agent from leading, to be told when it changes.
+#[derive(Debug, Default)]
+pub struct Trouble(Option<String>);
+
+impl Trouble {
+    /// It is this now.
+    pub fn is(&mut self, now: Option<String>, news: &mut Vec<News>) {
+        if now != self.0 {
+            self.0.clone_from(&now);
+            news.push(News::Trouble(now));
+        }
+    }
+
+    /// Two agents have one name.
+    pub fn named_alike(agent: &str) -> String {
+        format!(
+            "another agent is called {agent}: give each its own agent.name (or wait until the lease of its last run is over)"
+        )
+    }
+
+    /// Those who lead cut the services otherwise.
+    pub fn cut_otherwise() -> String {
+        "the agents that lead now state another topology or other services: this one waits until they have the same config \
+         (restart them one after the other)"
+            .to_owned()
+    }
+}
+
+/// Why all leads are lost at once.
+pub const NOT_RENEWED: &str = "the lease was not renewed in time";

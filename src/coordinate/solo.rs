@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::{boot_clock, wall_clock};
+use crate::clock::{boot_clock, wall_clock, wall_seconds};
 use crate::engine::Input;
 use crate::model::{Lease, Span};
 
@@ -28,7 +28,7 @@ pub fn next_epoch(known: u64) -> u64 {
     if known > 0 {
         return known + 1;
     }
-    u64::try_from(wall_clock().nanos() / 1_000_000_000).unwrap_or(1).max(1)
+    wall_seconds().max(1)
 }
 
 /// Whether this process may act, at this very moment. Cloning shares it.

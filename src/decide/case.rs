@@ -49,6 +49,9 @@ pub struct Case<'a> {
     pub undrilled: Option<&'a str>,
     /// The operator stopped all acting.
     pub held: bool,
+    /// Since when the active says by a signal of its own that it is ill, if the target has said since by the same signal that it is well. A health endpoint
+    /// that answers well in spite of that is not believed.
+    pub says_ill: Option<Timestamp>,
     /// After a stall of our own nothing is acted upon until then, and why.
     pub unready: Option<(Timestamp, &'a str)>,
 }
@@ -87,6 +90,9 @@ impl Case<'_> {
 
     /// When the active instance fell, this time: the first symptom after the last sign that it was well.
     pub fn fell(&self) -> Timestamp {
+        if let Some(since) = self.says_ill {
+            return since;
+        }
         let active = &self.state.active;
         let good = self.senses.last_good(active.as_str()).unwrap_or_default();
         let symptoms = self.incident.symptoms.iter();
@@ -134,13 +140,16 @@ pub fn suffers(incident: &Incident, service: &Service, active: &EntityName, topo
         service.instances().any(|instance| instance == active),
         "the active is an instance of its service"
     );
-    let upstream = topology.upstream(active.as_str());
-    let hit = |entity: &EntityName| entity == active || upstream.contains(entity);
-    incident.symptoms.iter().any(|symptom| symptom.key.entity == *active)
-        || incident
-            .hypotheses
-            .iter()
-            .any(|hypothesis| hypothesis.probability >= 0.05 && hit(&hypothesis.entity))
+    if incident.symptoms.iter().any(|symptom| symptom.key.entity == *active) {
+        return true;
+    }
+    let likely = incident
+        .hypotheses
+        .iter()
+        .filter(|hypothesis| hypothesis.probability >= 0.05);
+    let suspects: Vec<&EntityName> = likely.map(|hypothesis| &hypothesis.entity).collect();
+    let hit = |entity: &EntityName| suspects.contains(&entity);
+    !suspects.is_empty() && (hit(active) || topology.needs_any(active.as_str(), hit))
 }
 
 /// A case in which every gate is open, to be spoiled by one test after the other.
@@ -149,7 +158,7 @@ pub(super) mod fixture {
     use super::*;
     use crate::decide::senses::tests::look;
     use crate::model::event::{Check, Reach};
-    use crate::model::service::{Approval, ProbeSpec, StandbyClass};
+    use crate::model::service::{Approval, ProbeSpec, StandbyClass, Unanswered};
     use crate::model::{
         EdgeKind, Evidence, IncidentId, Severity, Span, Standby, Symptom, SymptomKey, SymptomKind, TopologyChange,
     };
@@ -171,6 +180,7 @@ pub(super) mod fixture {
         pub denied: Option<String>,
         pub undrilled: Option<String>,
         pub held: bool,
+        pub says_ill: Option<Timestamp>,
         pub unready: Option<(Timestamp, String)>,
     }
 
@@ -218,6 +228,7 @@ pub(super) mod fixture {
                 denied: None,
                 undrilled: None,
                 held: false,
+                says_ill: None,
                 unready: None,
             }
         }
@@ -240,6 +251,7 @@ pub(super) mod fixture {
                 denied: self.denied.as_deref(),
                 undrilled: self.undrilled.as_deref(),
                 held: self.held,
+                says_ill: self.says_ill,
                 unready: self.unready.as_ref().map(|(until, reason)| (*until, reason.as_str())),
             }
         }
@@ -313,6 +325,8 @@ pub(super) mod fixture {
             cool_down: Span::secs(300),
             confirm: 1,
             approval: Approval::Auto,
+            unanswered: Unanswered::Deny,
+            ask_timeout: None,
             single_writer: true,
             playbook: "haproxy-switch".into(),
             vars: std::collections::BTreeMap::new(),

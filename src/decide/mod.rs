@@ -18,7 +18,7 @@ pub use remedy::{Costs, Matter, remedies};
 pub use senses::{Look, Senses};
 pub use state::{Ledger, Move, ServiceState};
 
-use crate::model::Refusal;
+use crate::model::{Decision, Refusal};
 
 /// One condition that must hold before production is moved.
 pub trait Gate: Send + Sync {
@@ -30,6 +30,11 @@ pub trait Gate: Send + Sync {
 
     /// When a running plan asks this gate again, right before a step.
     fn recheck(&self) -> Recheck;
+
+    /// What it asks is opened by nothing but a person's yes. Nobody is waited for longer than the time limit.
+    fn is_question(&self) -> bool {
+        false
+    }
 }
 
 /// When a gate is asked again while a plan runs.
@@ -72,6 +77,14 @@ pub const GATES: &[&dyn Gate] = &[
 /// Asks every gate in order and stops at the first that says no.
 pub fn judge(case: &Case<'_>) -> Result<(), Refusal> {
     GATES.iter().try_for_each(|gate| gate.check(case))
+}
+
+/// Does it wait for nothing but a person's yes?
+pub fn is_question(refusal: &Refusal) -> bool {
+    refusal.decision == Decision::Ask
+        && GATES
+            .iter()
+            .any(|gate| gate.is_question() && gate.name() == refusal.gate)
 }
 
 /// Asks again, right before a step of a running plan, those gates that a plan must still pass.

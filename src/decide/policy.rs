@@ -24,6 +24,9 @@ pub struct Policy {
     pub dependency_wait: Span,
     /// How long after a plan that was taken back the service is not tried again.
     pub retry_after: Span,
+    /// How long a question that only a person's yes can settle (the gates `approval` and `drilled`) stands. Then the service's `unanswered` decides, and
+    /// people are told. Zero: for ever.
+    pub ask_timeout: Span,
     /// Share of what this agent reaches directly, without what the suspected cause explains, that may be out of reach
     /// at once. Beyond it our own eyes are suspected. `0..=1`.
     pub max_red_share: f64,
@@ -47,6 +50,7 @@ impl Default for Policy {
             confirm_max_age: Span::secs(2),
             dependency_wait: Span::secs(2),
             retry_after: Span::secs(60),
+            ask_timeout: Span::secs(3600),
             max_red_share: 0.5,
             costs: super::Costs::default(),
             pairs: Vec::new(),

@@ -17,6 +17,7 @@ mod detection;
 mod drift;
 mod flapping;
 pub mod gated;
+mod health;
 mod joint;
 mod learned;
 mod members;
@@ -196,6 +197,7 @@ fn registry(settings: &Settings) -> Vec<Box<dyn Detector>> {
         Box::new(flapping::Flapping::new(&settings.flapping)),
         Box::new(sequence::Sequence::default()),
         Box::new(alert::Alert),
+        Box::new(health::Health::default()),
         Box::new(clock::Clock::new(&settings.clock)),
         Box::new(joint::Joint::new(&settings.joint)),
         Box::new(trained::range::TrainedRange::new(&settings.models)),

@@ -15,6 +15,7 @@ use crate::plan::Playbooks;
 
 use super::ahead::Ahead;
 use super::drills::{Drills, Schedule};
+use super::exposure::Exposure;
 use super::{Effects, Input, Notification, PlanEvent, Record, RuleDesk, RuleSettings, settling};
 
 /// What an engine is made of.
@@ -78,10 +79,13 @@ pub struct Engine {
     pub(super) lease: Lease,
     pub(super) shares: BTreeMap<String, Share>,
     pub(super) ahead: Ahead,
+    pub(super) exposure: Exposure,
     pub(super) drills: Drills,
     pub(super) held: bool,
     pub(super) unready: Option<(Timestamp, String)>,
     pub(super) approved: BTreeSet<(IncidentId, ServiceName)>,
+    /// Since when a question stands that only a person's word, or its time limit, can answer.
+    pub(super) asked: BTreeMap<(IncidentId, ServiceName), Timestamp>,
     /// With whoever said no.
     pub(super) denied: BTreeMap<(IncidentId, ServiceName), String>,
     pub(super) verdicts: BTreeMap<(IncidentId, Option<ServiceName>), Verdict>,
@@ -146,10 +150,12 @@ impl Engine {
             },
             shares: BTreeMap::new(),
             ahead: Ahead::default(),
+            exposure: Exposure::default(),
             drills: Drills::new(setup.drills),
             held: false,
             unready: None,
             approved: BTreeSet::new(),
+            asked: BTreeMap::new(),
             denied: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             standing: BTreeSet::new(),
@@ -365,6 +371,7 @@ impl Engine {
                 self.begun_before(&service, begun);
                 if let Some(state) = self.states.get_mut(&service) {
                     state.active = active;
+                    self.exposure.forget();
                     state.moved = moved;
                     state.running = running;
                     state.named = named.into_iter().collect();

@@ -1,6 +1,7 @@
 //! What the planner asks of candidates, answered from what the engine knows.
 
-use crate::model::{EdgeKind, EntityName, Reach, Service, Span};
+use crate::decide::Target;
+use crate::model::{EdgeKind, EntityName, Incident, Reach, Service, SignalName, Span, Symptom, SymptomKind, Timestamp};
 use crate::plan::Facts;
 
 use super::Engine;
@@ -53,6 +54,34 @@ impl Facts for Engine {
 }
 
 impl Engine {
+    /// Since when the active says by a signal of its own that it is ill, more than once, while the target has said since by the same signal that it is
+    /// well. What both need shows at both, so the target must have spoken later.
+    pub(super) fn says_ill(&self, incident: &Incident, active: &EntityName, target: &Target) -> Option<Timestamp> {
+        let Target::Found(to) = target else { return None };
+        let failing = |entity: &EntityName, signal: &SignalName, symptoms: &[Symptom]| {
+            symptoms.iter().any(|other| {
+                other.key.entity == *entity && other.key.kind == SymptomKind::Failing && other.key.signal == *signal
+            })
+        };
+        let told = incident.symptoms.iter().filter(|symptom| {
+            let key = &symptom.key;
+            if key.entity != *active || key.kind != SymptomKind::Failing || key.signal.as_str().is_empty() {
+                return false;
+            }
+            let later = |entity: &EntityName| {
+                let (at, value) = self.detection.last(entity.as_str(), key.signal.as_str())?;
+                let fresh = at > symptom.onset && self.now.since(at) <= self.policy.max_evidence_age.0;
+                fresh.then_some(value)
+            };
+            let (Some(ours), Some(theirs)) = (later(active), later(to)) else {
+                return false;
+            };
+            let mut open = self.diagnosis.incidents().filter(|other| other.is_open());
+            ours.total_cmp(&theirs).is_ne() && !open.any(|other| failing(to, &key.signal, &other.symptoms))
+        });
+        told.map(|symptom| symptom.onset).min()
+    }
+
     /// Services whose active instance is on that host, or is about to be.
     fn services_on<'a>(&'a self, host: &'a EntityName) -> impl Iterator<Item = &'a Service> {
         self.services.values().filter(move |service| {

@@ -5,9 +5,11 @@
 
 mod ahead;
 mod alarms;
+mod asking;
 mod core;
 mod drills;
 mod effects;
+mod exposure;
 mod facts;
 mod input;
 mod leases;

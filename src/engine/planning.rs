@@ -189,6 +189,7 @@ impl Engine {
             Outcome::Done { active } => {
                 state.named = [active.clone()].into();
                 state.active = active;
+                self.exposure.forget();
                 if !is_drill {
                     state.moved = Some(at);
                 }

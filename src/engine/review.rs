@@ -22,11 +22,7 @@ impl Engine {
             .cloned()
             .collect();
         let is_open = |id: &IncidentId| open.iter().any(|incident| incident.id == *id);
-        for over in self
-            .verdicts
-            .values()
-            .filter(|v| v.decision == Decision::Ask && !is_open(&v.incident))
-        {
+        for over in self.verdicts.values().filter(|v| v.awaits() && !is_open(&v.incident)) {
             // Nobody needs to answer any more.
             let decision = Decision::Ignore;
             Self::tell_approval(
@@ -40,18 +36,22 @@ impl Engine {
         self.verdicts.retain(|(id, _), _| is_open(id));
         self.approved.retain(|(id, _)| is_open(id));
         self.denied.retain(|(id, _), _| is_open(id));
+        self.asked.retain(|(id, _), _| is_open(id));
         let at = self.at_fault(&open);
         self.standing.clear();
+        if !open.is_empty() {
+            self.exposure.renew(&self.topology, &self.states);
+        }
         for incident in &open {
+            let symptoms = incident.symptoms.iter().map(|symptom| &symptom.key.entity);
+            let suspects = incident.hypotheses.iter().map(|hypothesis| &hypothesis.entity);
             let touched: Vec<Service> = self
-                .services
-                .values()
-                .filter(|service| {
-                    self.states
-                        .get(&service.name)
-                        .is_some_and(|s| decide::suffers(incident, service, &s.active, &self.topology))
-                })
-                .cloned()
+                .exposure
+                .services(symptoms.chain(suspects))
+                .into_iter()
+                .filter_map(|name| Some((self.services.get(name)?, self.states.get(name)?)))
+                .filter(|(service, state)| decide::suffers(incident, service, &state.active, &self.topology))
+                .map(|(service, _)| service.clone())
                 .collect();
             if touched.is_empty() {
                 self.standing.insert((incident.id, None));
@@ -71,15 +71,21 @@ impl Engine {
             return;
         };
         let target = self.target(service, &state, self.planned(incident, service, at));
-        let refusal = decide::judge(&self.case(incident, service, &state, &target)).err();
+        let mut refusal = decide::judge(&self.case(incident, service, &state, &target)).err();
+        let answer_by = self.answer_by(incident.id, service, refusal.as_ref());
+        if answer_by.is_some_and(|by| self.now >= by) && refusal.as_ref().is_some_and(decide::is_question) {
+            self.time_is_up(incident.id, service, effects);
+            refusal = decide::judge(&self.case(incident, service, &state, &target)).err();
+        }
         if refusal
             .as_ref()
             .is_some_and(|refusal| WORTH_A_PROBE.contains(&refusal.gate.as_str()))
         {
-            self.ask_for_probe(service, &state, effects);
+            self.ask_for_probe(service, &state, &target, effects);
         }
         let costs = self.remedies(incident, Some((service, &state.active)));
         let mut verdict = verdict(incident, Some(service.name.clone()), refusal, costs, self.now);
+        verdict.answer_by = answer_by.filter(|_| verdict.decision != Decision::Act);
         if let (Decision::Act, Target::Found(to)) = (verdict.decision, &target) {
             match self.start_failover(incident, service, &state, to, effects) {
                 Ok(plan) => verdict.plan = Some(plan),
@@ -119,6 +125,7 @@ impl Engine {
                 .map(String::as_str),
             undrilled: self.drills.asks(&service.name),
             held: self.held,
+            says_ill: self.says_ill(incident, &state.active, target),
             unready: self.unready.as_ref().map(|(until, reason)| (*until, reason.as_str())),
         }
     }
@@ -140,9 +147,13 @@ impl Engine {
         }
     }
 
-    fn ask_for_probe(&mut self, service: &Service, state: &ServiceState, effects: &mut Effects) {
+    /// Whoever is to take over is looked at as well while there is time: what has hit the active may have hit both.
+    fn ask_for_probe(&mut self, service: &Service, state: &ServiceState, target: &Target, effects: &mut Effects) {
         if service.confirm > 0 {
             self.probe_now(service, &state.active, effects);
+            if let Target::Found(to) = target {
+                self.probe_now(service, to, effects);
+            }
         }
     }
 
@@ -188,14 +199,14 @@ impl Engine {
                 v.entity.clone(),
                 v.plan.clone(),
                 v.remedy,
+                v.awaits(),
             )
         };
         let known = self.verdicts.get(&key);
         if known.is_some_and(|known| gist(known) == gist(&verdict)) {
             return;
         }
-        let asked_before = known.is_some_and(|known| known.decision == Decision::Ask);
-        if verdict.decision == Decision::Ask || asked_before {
+        if verdict.awaits() || known.is_some_and(Verdict::awaits) {
             Self::tell_approval(&verdict, effects);
         }
         effects.log.push(Record::Verdict {
@@ -294,6 +305,7 @@ fn verdict(
         remedy: costs.first().map_or(Remedy::Wait, |cheapest| cheapest.remedy),
         costs,
         plan: None,
+        answer_by: None,
     }
 }
 

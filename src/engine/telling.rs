@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::plan::Outcome;
-use crate::model::{Decision, Hypothesis, Incident, Plan, Severity, Verdict};
+use crate::model::{Decision, Hypothesis, Incident, IncidentId, Plan, Service, Severity, Span, Verdict};
 
 use super::{Effects, Engine, Notification, NotificationKind};
 
@@ -69,6 +69,13 @@ impl Engine {
     pub(super) fn tell_approval(verdict: &Verdict, effects: &mut Effects) {
         let gate = verdict.refusal.as_ref().map_or("", |refusal| refusal.gate.as_str());
         let reason = verdict.refusal.as_ref().map_or("", |refusal| refusal.reason.as_str());
+        let (id, firing) = (verdict.incident, verdict.awaits());
+        let text = match (firing, verdict.decision, verdict.answer_by) {
+            (true, Decision::Ask, Some(by)) => format!("incident {id} waits for a yes until {by}: {reason}"),
+            (true, Decision::Ask, None) => format!("incident {id} waits for a yes: {reason}"),
+            (true, ..) => format!("incident {id}: nobody has answered: {reason}"),
+            (false, ..) => format!("incident {id} waits for a yes no longer"),
+        };
         effects.notify.push(Notification {
             kind: NotificationKind::Approval,
             severity: Severity::Critical,
@@ -76,9 +83,28 @@ impl Engine {
             service: verdict.service.clone(),
             entity: verdict.entity.clone(),
             label: gate.to_owned(),
-            text: format!("incident {} waits for a yes: {reason}", verdict.incident),
+            text,
             since: verdict.at,
-            firing: verdict.decision == Decision::Ask,
+            firing,
+            links: BTreeMap::new(),
+        });
+    }
+
+    /// What nobody has answered is taken for a yes.
+    pub(super) fn tell_unanswered(&self, incident: IncidentId, service: &Service, limit: Span, effects: &mut Effects) {
+        effects.notify.push(Notification {
+            kind: NotificationKind::Approval,
+            severity: Severity::Critical,
+            incident: Some(incident),
+            service: Some(service.name.clone()),
+            entity: None,
+            label: "unanswered".into(),
+            text: format!(
+                "incident {incident}: nobody has answered within {limit}: {} is moved, as its `unanswered: approve` says",
+                service.name
+            ),
+            since: self.now,
+            firing: true,
             links: BTreeMap::new(),
         });
     }

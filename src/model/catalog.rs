@@ -86,6 +86,13 @@ struct Inner {
     series_index: HashTable<u32>,
 }
 
+impl Inner {
+    fn find(&self, pair: (EntityId, SignalId)) -> Option<SeriesId> {
+        let known = |&id: &u32| self.series[id as usize] == pair;
+        self.series_index.find(pair_hash(pair), known).map(|&id| SeriesId(id))
+    }
+}
+
 /// Texts by number, and numbers by text.
 #[derive(Default)]
 struct Texts {
@@ -193,19 +200,13 @@ impl Catalog {
             return SeriesId::REFUSED;
         }
         let pair = (entity, signal);
-        let hash = pair_hash(pair);
-        let find = |inner: &Inner| {
-            inner
-                .series_index
-                .find(hash, |&id| inner.series[id as usize] == pair)
-                .copied()
-        };
-        if let Some(id) = find(&self.read()) {
-            return SeriesId(id);
+        let known = self.read().find(pair);
+        if let Some(id) = known {
+            return id;
         }
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(id) = find(&inner) {
-            return SeriesId(id);
+        if let Some(id) = inner.find(pair) {
+            return id;
         }
         if inner.series.len() >= self.room {
             drop(inner);
@@ -217,13 +218,36 @@ impl Catalog {
         let Inner {
             series, series_index, ..
         } = &mut *inner;
-        series_index.insert_unique(hash, id, |&other| pair_hash(series[other as usize]));
+        series_index.insert_unique(pair_hash(pair), id, |&other| pair_hash(series[other as usize]));
         SeriesId(id)
     }
 
     /// The number of the series of that entity and signal, new if need be; [`SeriesId::REFUSED`] if there is no room for it.
     pub fn series(&self, entity: &str, signal: &str) -> SeriesId {
         self.series_of(self.entity(entity), self.signal(signal))
+    }
+
+    /// The numbers of several series of one entity, in order, each as [`Self::series`] gives it: what is known costs one look at the register for all of them.
+    pub fn series_each<'a>(
+        &self,
+        entity: &str,
+        signals: impl IntoIterator<Item = &'a str>,
+        mut each: impl FnMut(SeriesId),
+    ) {
+        let mut inner = self.read();
+        let mut of = inner.entities.find(entity);
+        for signal in signals {
+            let pair = of.zip(inner.signals.find(signal));
+            let pair = pair.map(|(entity, signal)| (EntityId(entity), SignalId(signal)));
+            if let Some(id) = pair.and_then(|pair| inner.find(pair)) {
+                each(id);
+                continue;
+            }
+            drop(inner);
+            each(self.series(entity, signal));
+            inner = self.read();
+            of = inner.entities.find(entity);
+        }
     }
 
     /// The number of the entity of that name, if it has one.

@@ -44,6 +44,12 @@ pub struct Service {
     /// Moves are proposed and wait for a person.
     #[serde(default)]
     pub approval: Approval,
+    /// What a question that nobody answers in time is taken for.
+    #[serde(default)]
+    pub unanswered: Unanswered,
+    /// How long a question stands, if not for `policy.ask_timeout`. Zero: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask_timeout: Option<Span>,
     /// Two actives would corrupt data: no fence, no automatic move.
     #[serde(default)]
     pub single_writer: bool,
@@ -115,6 +121,17 @@ pub enum Approval {
     Auto,
     /// A person, each time.
     Ask,
+}
+
+/// What a question that nobody answers in time is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Unanswered {
+    /// A no: nothing is moved, and people go on being told.
+    #[default]
+    Deny,
+    /// A yes.
+    Approve,
 }
 
 /// How to find out whether something serves. `uses` names a kind of probe: `tcp`, `http`, `mqtt`, `postgres`, `redis`.

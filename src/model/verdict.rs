@@ -104,11 +104,27 @@ pub struct Verdict {
     /// The plan that was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanId>,
+    /// Until when a person may answer before the time limit does, or did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_by: Option<Timestamp>,
 }
 
 impl Verdict {
     /// The gate of a person's no.
     pub const DENIED: &'static str = "denied";
+
+    /// A person is called: it asks, or nobody has answered in time and nothing is moved.
+    pub fn awaits(&self) -> bool {
+        let unanswered = || {
+            self.decision == Decision::Hold
+                && self.answer_by.is_some()
+                && self
+                    .refusal
+                    .as_ref()
+                    .is_some_and(|refusal| refusal.gate == Self::DENIED)
+        };
+        self.decision == Decision::Ask || unanswered()
+    }
 
     /// A person's yes or no would change it: it asks, or somebody said no before.
     pub fn is_up_to_a_person(&self) -> bool {

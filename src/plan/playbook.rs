@@ -63,6 +63,11 @@ pub struct Template {
 }
 
 impl Template {
+    /// One that lets pass whom nobody reaches leaves it to another fence to keep clients away.
+    fn is_fence(&self) -> bool {
+        self.phase == Phase::Fence && self.with.get("unreachable").and_then(Value::as_str) != Some("ok")
+    }
+
     /// Other executors carry the token by themselves; of a message only whoever wrote it knows where it belongs.
     fn carries_token(&self) -> bool {
         let carries = |uses: &str, with: &Map<String, Value>| {
@@ -290,9 +295,8 @@ impl Playbooks {
 
     /// Does it take the old active's power first, itself or by a manager?
     pub fn is_fenced(&self, name: &str) -> bool {
-        self.get(name).is_ok_and(|playbook| {
-            playbook.manager.is_some() || playbook.steps.iter().any(|step| step.phase == Phase::Fence)
-        })
+        self.get(name)
+            .is_ok_and(|playbook| playbook.manager.is_some() || playbook.steps.iter().any(Template::is_fence))
     }
 
     /// The steps that move `service` from `from` to `to`.

@@ -10,9 +10,12 @@ use super::world::{Answer, Ev, World};
 use crate::act::journal::{Record, ServiceRecord, State};
 use crate::act::runner::{Applied, Event, Runner};
 use crate::engine::{Effects, Engine, Input, Permit};
-use crate::model::{Check, Event as Seen, EventKind, Lease, Plan, PlanId, Reach, Service, ServiceName, Timestamp};
+use crate::model::{
+    Check, Event as Seen, EventKind, Incident, Lease, Plan, PlanId, Reach, Service, ServiceName, Timestamp,
+};
 
 mod carry;
+mod person;
 mod share;
 mod start;
 
@@ -20,12 +23,6 @@ pub use carry::Wire;
 
 /// As the conductor has it: a record that took longer is too late to act on what the gates said before.
 const JOURNAL_LATE: Duration = Duration::from_secs(2);
-
-/// As `solo` has it.
-const LEASE_LASTS: Duration = Duration::from_secs(3);
-const LEASE_RENEWED: Duration = Duration::from_secs(1);
-
-const QUIET_TICK: Duration = Duration::from_millis(100);
 
 /// One life of the agent.
 pub struct Agent {
@@ -35,6 +32,8 @@ pub struct Agent {
     /// Plans that have something to do now.
     ready: VecDeque<PlanId>,
     calls: u64,
+    /// When it ticks next.
+    due: Timestamp,
     /// As the config states them.
     services: Vec<Service>,
     /// What the store and the entries written since then tell.
@@ -53,6 +52,8 @@ struct Live {
     waits: Waits,
     aborts: Vec<String>,
     late: bool,
+    /// The gates' last yes is too old to act on.
+    stale: bool,
     /// The step that the gates have last said yes to, and when.
     granted: Option<(usize, Timestamp)>,
     begun_here: bool,
@@ -72,6 +73,24 @@ impl Agent {
     pub fn plans(&self) -> impl Iterator<Item = &Plan> {
         self.runners.values().map(|live| live.runner.plan())
     }
+
+    /// Something is under way that may go on with time alone.
+    fn is_busy(&self) -> bool {
+        !self.runners.is_empty() || self.engine.incidents().any(Incident::is_open)
+    }
+
+    /// Does it know that something is wrong there?
+    pub fn suspects(&self, instance: &str) -> bool {
+        let here = |incident: &Incident| {
+            incident
+                .symptoms
+                .iter()
+                .any(|symptom| symptom.key.entity.as_str() == instance)
+        };
+        self.engine
+            .incidents()
+            .any(|incident| incident.is_open() && here(incident))
+    }
 }
 
 impl Live {
@@ -83,6 +102,7 @@ impl Live {
             waits: Waits::No,
             aborts: Vec::new(),
             late: false,
+            stale: false,
             granted: None,
             begun_here,
             put_began: None,
@@ -110,12 +130,15 @@ impl World {
     /// Something has come in from the world.
     pub fn agent_hears(&mut self, event: Ev) {
         match event {
-            Ev::Tick { life } => {
-                self.after(QUIET_TICK, Ev::Tick { life });
+            Ev::Tick { .. } => {
+                // One that was put off, and overtaken, is none.
+                if self.agent.as_ref().is_none_or(|agent| self.now < agent.due) {
+                    return;
+                }
                 self.tick();
             }
             Ev::Renew { life } => {
-                self.after(LEASE_RENEWED, Ev::Renew { life });
+                self.after(self.pace.lock.1, Ev::Renew { life });
                 self.renew();
             }
             Ev::Seen {
@@ -134,16 +157,32 @@ impl World {
             | Ev::ToGate { .. }
             | Ev::ToStore { .. }
             | Ev::Fault
+            | Ev::Trouble
+            | Ev::Person
             | Ev::Heal(_)
             | Ev::Start { .. }
             | Ev::Die { .. } => {}
         }
         self.settle();
+        self.wind();
+    }
+
+    /// Sees to the next tick: soon if anything is under way.
+    fn wind(&mut self) {
+        let Some(agent) = &mut self.agent else { return };
+        let busy = self.storm || agent.is_busy();
+        let wait = if busy { self.pace.quick } else { self.pace.quiet };
+        let at = self.now + wait;
+        if agent.due <= self.now || agent.due > at {
+            agent.due = at;
+            let life = self.life;
+            self.after(wait, Ev::Tick { life });
+        }
     }
 
     fn renew(&mut self) {
         if !self.lease_lost {
-            self.lease_until = self.now + LEASE_LASTS;
+            self.lease_until = self.now + self.pace.lock.0;
         }
         let believed = match self.mutant {
             Some(Mutant::LeaseNotChecked) => Timestamp::MAX,
@@ -208,7 +247,10 @@ impl World {
             && let Some(live) = agent.runners.get_mut(plan)
         {
             live.waits = Waits::No;
-            if late {
+            if late && live.runner.is_committed() {
+                // Only forward: the gates are asked once more.
+                live.stale = true;
+            } else if late {
                 let commands = live
                     .runner
                     .handle(Event::Abort("the journal could not be written in time".into()));

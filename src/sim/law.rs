@@ -1,12 +1,15 @@
 //! The laws: what must hold after each event, whatever goes wrong. They look at the truth, not at what the agent believes.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use super::pace::Kind;
+use super::plant;
 use super::world::World;
 use crate::act::journal::Record;
 use crate::act::runner::Entry;
-use crate::model::plan::Outcome;
-use crate::model::{PlanId, Token};
+use crate::model::plan::{Outcome, PlanKind};
+use crate::model::{Plan, PlanId, ServiceName, Timestamp, Token};
 
 /// A law that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +30,12 @@ pub struct Memory {
     pub ran: BTreeMap<String, u32>,
     /// The token of each plan that was ever started.
     pub plans: BTreeMap<PlanId, Token>,
+    /// The failovers of which it is on record that they were begun.
+    pub begun: BTreeMap<PlanId, (ServiceName, Timestamp)>,
+    /// When a person last said something.
+    pub word: Timestamp,
+    /// When something last broke, or was mended.
+    pub upset: Timestamp,
     /// The first thing that was noticed between two looks.
     pub noticed: Option<(&'static str, String)>,
 }
@@ -52,8 +61,18 @@ pub const TOKENS: &str = "tokens only grow";
 pub const TRUE: &str = "what is called done is done";
 /// Plans end.
 pub const ENDS: &str = "every plan ends";
+/// A person's yes apart, no more moves than the config allows.
+const BUDGET: &str = "no more moves than the budget";
+/// Nothing stays broken in silence.
+const SEEN: &str = "what is broken is noticed";
 const ACTIVES: &str = "never two actives";
 const ONE_PLAN: &str = "one plan of a service at a time";
+
+/// Agents' clocks differ.
+const LENIENT: Duration = Duration::from_secs(10);
+
+/// Longer than anybody needs to notice.
+const LONG: Duration = Duration::from_secs(180);
 
 impl World {
     /// What does not hold now, if anything.
@@ -89,6 +108,14 @@ impl World {
     /// A record has become safe: is it true?
     pub fn recorded(&mut self, record: &Record) {
         if let Record::Plan {
+            entry: Entry::Plan { plan },
+            ..
+        } = record
+            && plan.kind == PlanKind::Failover
+        {
+            self.begins(plan);
+        }
+        if let Record::Plan {
             entry: Entry::End {
                 plan,
                 outcome: Outcome::Done { active },
@@ -100,5 +127,39 @@ impl World {
             let what = format!("{plan} says that {active} is active, and it may not write");
             self.memory.notice(TRUE, what);
         }
+    }
+
+    /// A failover has begun: was there one left to make?
+    fn begins(&mut self, plan: &Plan) {
+        let (id, service, now) = (plan.id.clone(), plan.service.clone(), self.now);
+        self.memory.begun.entry(id).or_insert_with(|| (service.clone(), now));
+        let Ok(told) = plant::told(self.kind) else { return };
+        let policy = &told.config.policy;
+        for (budget, only) in [(policy.service_budget, Some(&service)), (policy.fleet_budget, None)] {
+            let window = budget.window.0.saturating_sub(LENIENT);
+            let begun = self.memory.begun.values();
+            let counts =
+                |(of, at): &&(ServiceName, Timestamp)| only.is_none_or(|only| only == of) && now.since(*at) < window;
+            let made = begun.filter(counts).count();
+            if made > budget.moves as usize && now.since(self.memory.word) > budget.window.0 {
+                let what = format!("{}: {made} moves in {}", plan.id, budget.window);
+                self.memory.notice(BUDGET, what);
+            }
+        }
+    }
+
+    /// An instance is about to be mended: has everybody seen that it was broken who could?
+    pub fn was_seen(&mut self, instance: &str) {
+        let here = self.ill.contains_key(instance) && !self.hosts_down.contains(plant::host(instance));
+        if self.kind != Kind::Day || !here || self.storm || self.now.since(self.memory.upset) < LONG {
+            return;
+        }
+        self.each(|world| {
+            let looks = !world.cut_off && world.asleep <= world.now && !world.cut.contains(instance);
+            if looks && world.agent.as_ref().is_some_and(|agent| !agent.suspects(instance)) {
+                let what = format!("{instance}, by the agent of seat {}", world.seat);
+                world.memory.notice(SEEN, what);
+            }
+        });
     }
 }

@@ -3,7 +3,7 @@
 //! In: a seed. Out: what came of it, or the first invariant that broke, with the events before it. Never: a real clock, socket, file or thread; the same
 //! seed gives the same run, event for event.
 //!
-//! [`world`] is the clock, [`net`] the network, [`store`] what several agents ([`seat`]) agree through; [`storm`] is what goes wrong; [`target`] is what plans act on; [`disk`] keeps the journal, byte for byte; [`agent`] does what the
+//! [`world`] is the clock, [`pace`] how fast it goes and when trouble comes, [`net`] the network, [`store`] what several agents ([`seat`]) agree through; [`storm`] is what goes wrong; [`target`] is what plans act on; [`disk`] keeps the journal, byte for byte; [`agent`] does what the
 //! conductor does; [`law`] holds the invariants, which know the truth that the agent does not. [`stage`] acts single incidents out as raw telemetry. A [`Mutant`] breaks one rule on purpose: the laws must notice.
 
 mod agent;
@@ -11,6 +11,7 @@ mod disk;
 mod law;
 mod mutant;
 mod net;
+mod pace;
 mod plant;
 mod seat;
 pub mod stage;
@@ -21,4 +22,5 @@ mod world;
 
 pub use law::Broken;
 pub use mutant::Mutant;
+pub use pace::Kind;
 pub use world::{Stats, run};

@@ -69,7 +69,7 @@ impl World {
         };
         let life = self.life;
         if asked.is_none() {
-            let again = Duration::from_secs(1);
+            let again = self.pace.looks;
             let target = target.clone();
             self.after(
                 again,

@@ -1,6 +1,10 @@
 //! The plant that is simulated: two services on four hosts, and what is looked at beside them.
 
+use std::sync::{Arc, OnceLock};
+
+use super::pace::Kind;
 use crate::config::Config;
+use crate::diagnose::Library;
 use crate::plan::Playbooks;
 
 /// A service of the plant.
@@ -34,6 +38,10 @@ topology:
     - {from: web-2, edge: runs_on, to: host-2}
     - {from: base-0, edge: runs_on, to: host-0}
     - {from: base-1, edge: runs_on, to: host-2}
+";
+
+/// Whatever can go wrong in a minute is to: nothing is waited for.
+const STORMS: &str = "
 services:
   - {name: web, active: web-0, standbys: [{entity: web-1}, {entity: web-2}], playbook: sim, hold_off: 500ms, cool_down: 5s, rto: 10s,
      single_writer: true, probe: {uses: tcp, interval: 1s}}
@@ -48,6 +56,21 @@ policy:
     - {name: router, probe: {uses: tcp}}
     - {name: names, probe: {uses: tcp}}
     - {name: clock, probe: {uses: tcp}}
+";
+
+/// As production has it: slow looks, and the budgets, hold-off and cool-down that are the defaults.
+const DAYS: &str = "
+services:
+  - {name: web, active: web-0, standbys: [{entity: web-1}, {entity: web-2}], playbook: sim, rto: 60s,
+     single_writer: true, probe: {uses: tcp, interval: 15s}}
+  - {name: base, active: base-0, standbys: [{entity: base-1}], playbook: sim, rto: 60s,
+     single_writer: true, probe: {uses: tcp, interval: 15s}}
+policy:
+  max_evidence_age: 40s
+  canaries:
+    - {name: router, probe: {uses: tcp, interval: 15s}}
+    - {name: names, probe: {uses: tcp, interval: 15s}}
+    - {name: clock, probe: {uses: tcp, interval: 15s}}
 ";
 
 /// Gates are told over the network; programs run where the agent does.
@@ -83,8 +106,32 @@ pub fn host(instance: &str) -> &'static str {
 }
 
 /// What the agent is told of all that.
-pub fn config() -> Result<(Config, Playbooks), String> {
-    let config = Config::parse(CONFIG).map_err(|error| error.message)?;
+pub struct Told {
+    /// The config.
+    pub config: Config,
+    /// The fault patterns.
+    pub library: Arc<Library>,
+    /// The step templates.
+    pub playbooks: Arc<Playbooks>,
+}
+
+/// The same in each world of a kind, and read once: each life of each agent begins with it.
+pub fn told(kind: Kind) -> Result<&'static Told, String> {
+    static STORM: OnceLock<Result<Told, String>> = OnceLock::new();
+    static DAY: OnceLock<Result<Told, String>> = OnceLock::new();
+    let told = match kind {
+        Kind::Storm => STORM.get_or_init(|| read(STORMS)),
+        Kind::Day => DAY.get_or_init(|| read(DAYS)),
+    };
+    told.as_ref().map_err(Clone::clone)
+}
+
+fn read(policy: &str) -> Result<Told, String> {
+    let config = Config::parse(&format!("{CONFIG}{policy}")).map_err(|error| error.message)?;
     let playbooks = Playbooks::parse([("sim.yml", PLAYBOOK)]).map_err(|error| error.to_string())?;
-    Ok((config, playbooks))
+    Ok(Told {
+        config,
+        library: Arc::new(Library::builtin()),
+        playbooks: Arc::new(playbooks),
+    })
 }

@@ -89,7 +89,7 @@ impl Ev {
             | Self::Beat { life }
             | Self::PutAgain { life, .. }
             | Self::Die { life } => Some(*life),
-            Self::Fault | Self::Heal(_) | Self::Start { .. } => None,
+            Self::Fault | Self::Trouble | Self::Person | Self::Heal(_) | Self::Start { .. } => None,
         }
     }
 

@@ -10,10 +10,6 @@ use crate::act::journal::{Record, ServiceRecord};
 use crate::act::runner::Entry;
 use crate::model::{PlanId, ServiceName, Timestamp};
 
-/// How long a lease lasts. Acting ends after two thirds of it, counted from when the renewal was sent.
-pub const LASTS: Duration = Duration::from_millis(4_500);
-pub const ACTS: Duration = Duration::from_secs(3);
-
 /// See the module.
 #[derive(Default)]
 pub struct Store {
@@ -115,7 +111,7 @@ impl Store {
         self.intents.contains(&(plan.clone(), candidate, step, undo))
     }
 
-    fn answer(&mut self, life: u32, ask: Ask, now: Timestamp, mutant: Option<Mutant>) -> (Told, bool) {
+    fn answer(&mut self, life: u32, ask: Ask, now: Timestamp, lasts: Duration, mutant: Option<Mutant>) -> (Told, bool) {
         if self.lead.as_ref().is_some_and(|lead| now >= lead.expires) {
             self.lead = None;
         }
@@ -130,7 +126,7 @@ impl Store {
                 let kept = self.kept.clone();
                 match self.lead.as_mut().filter(|lead| lead.life == life) {
                     Some(lead) => {
-                        lead.expires = now + LASTS;
+                        lead.expires = now + lasts;
                         let created = lead.created;
                         (Told::Lead { sent, created, kept }, free)
                     }
@@ -190,7 +186,7 @@ impl Store {
 impl World {
     /// Something arrives at the store, perhaps from a life that is long over.
     pub fn at_store(&mut self, life: u32, ask: Ask) {
-        let (now, mutant) = (self.now, self.mutant);
+        let (now, lasts, mutant) = (self.now, self.pace.lease, self.mutant);
         let ends = match &ask {
             Ask::Put { record, .. } => Some(record.clone()),
             Ask::Beat { .. } => None,
@@ -198,7 +194,7 @@ impl World {
         let Some(store) = self.store.as_mut().filter(|store| !store.down) else {
             return;
         };
-        let (told, is_new) = store.answer(life, ask, now, mutant);
+        let (told, is_new) = store.answer(life, ask, now, lasts, mutant);
         if is_new {
             self.stats.taken_over += 1;
             self.note(|| format!("life {life} leads"));

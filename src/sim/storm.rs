@@ -1,5 +1,7 @@
 //! The storm: what goes wrong in a world, and how it is mended.
 
+use std::time::Duration;
+
 use super::plant;
 use super::world::{Ev, World};
 use crate::engine::{Input, OperatorCommand};
@@ -44,6 +46,15 @@ impl World {
         if !self.storm {
             return;
         }
+        let fault = self.any_fault();
+        let lasts = self.ms(500, 15_000);
+        self.strike(fault, lasts);
+        let next = self.ms(500, 8_000);
+        self.after(next, Ev::Fault);
+    }
+
+    /// What could go wrong now.
+    pub fn any_fault(&mut self) -> Fault {
         let instances: Vec<String> = self.gates.keys().cloned().collect();
         let any = self.rng.usize(0..instances.len());
         // Mostly whoever is active now: that is where a plan begins.
@@ -53,7 +64,7 @@ impl World {
             .unwrap_or_else(|| instances[any].clone());
         let ill = [Ill::Dead, Ill::Failing, Ill::Hung, Ill::Failing][self.rng.usize(0..4)];
         let seat = self.rng.usize(0..self.seats.len());
-        let fault = match self.rng.u32(0..18) {
+        match self.rng.u32(0..18) {
             0..=6 => Fault::Instance(instance, ill),
             7 => Fault::Host(plant::host(&instance)),
             8 => Fault::Cut(instance),
@@ -64,12 +75,17 @@ impl World {
             13 | 14 => Fault::Front,
             15 | 16 => Fault::Stop(seat),
             _ => Fault::Agent(seat),
-        };
+        }
+    }
+
+    /// It goes wrong, for so long.
+    pub fn strike(&mut self, fault: Fault, lasts: Duration) {
+        self.stats.faults += 1;
+        self.memory.upset = self.now;
         self.note(|| format!("fault: {fault:?}"));
         if let Some(seat) = fault.seat() {
             self.sit(seat);
         }
-        let lasts = self.ms(500, 15_000);
         match &fault {
             Fault::Instance(name, ill) => {
                 self.ill.insert(name.clone(), *ill);
@@ -101,8 +117,6 @@ impl World {
             Fault::Agent(_) => self.crash(),
         }
         self.after(lasts, Ev::Heal(fault));
-        let next = self.ms(500, 8_000);
-        self.after(next, Ev::Fault);
     }
 
     /// It is over.
@@ -113,6 +127,7 @@ impl World {
         }
         match fault {
             Fault::Instance(name, _) => {
+                self.was_seen(name);
                 if self.ill.remove(name) == Some(Ill::Dead) {
                     self.restart_gate(&name.clone());
                 }
@@ -139,6 +154,7 @@ impl World {
             Fault::Hold => self.hold(false),
             Fault::Front | Fault::Agent(_) | Fault::Stop(_) => {}
         }
+        self.memory.upset = self.now;
     }
 
     fn restart_gate(&mut self, name: &str) {
@@ -172,6 +188,7 @@ impl World {
     /// The storm is over.
     pub fn mend(&mut self) {
         self.note(|| "all is mended".into());
+        self.memory.upset = self.now;
         self.ill.clear();
         self.hosts_down.clear();
         self.cut.clear();

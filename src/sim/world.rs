@@ -10,6 +10,7 @@ use super::Mutant;
 use super::agent::Agent;
 use super::disk::Disk;
 use super::law::{Broken, ENDS, Memory};
+use super::pace::{Kind, Pace};
 use super::plant::{self, Service};
 use super::seat::Seat;
 use super::store::{Ask, Store, Told};
@@ -22,22 +23,18 @@ use crate::model::{PlanId, Reach, Timestamp};
 /// When the virtual clock begins.
 const BEGIN: Timestamp = Timestamp::from_secs(1_000_000);
 
-/// Everything is well for so long, then things go wrong for so long, then all is mended and left alone for so long.
-const CALM: Duration = Duration::from_secs(8);
-const STORM: Duration = Duration::from_secs(50);
-const AFTER: Duration = Duration::from_secs(45);
-
 /// Events that a failure shows.
 const TRACE: usize = 40;
-
-/// More than any run has; one that never ends is broken.
-const EVENTS_MAX: u64 = 200_000;
 
 /// What came of runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Stats {
+    /// Simulated seconds of the whole fleet: all of its agents and services together, once.
+    pub fleet_seconds: u64,
     /// Events of the world.
     pub events: u64,
+    /// Things that went wrong: each is one instance, host, way, store, disk, or agent that failed for a while.
+    pub faults: u64,
     /// Plans that were started.
     pub plans: u64,
     /// … and ended with another active.
@@ -48,6 +45,8 @@ pub struct Stats {
     pub handed_over: u64,
     /// … were gone on with after a crash.
     pub resumed: u64,
+    /// Questions that a person answered.
+    pub answers: u64,
     /// Crashes of the agent.
     pub crashes: u64,
     /// Messages that were lost.
@@ -74,12 +73,15 @@ impl Stats {
     /// Both together.
     pub fn add(&mut self, other: &Self) {
         for (sum, count) in [
+            (&mut self.fleet_seconds, other.fleet_seconds),
             (&mut self.events, other.events),
+            (&mut self.faults, other.faults),
             (&mut self.plans, other.plans),
             (&mut self.done, other.done),
             (&mut self.taken_back, other.taken_back),
             (&mut self.handed_over, other.handed_over),
             (&mut self.resumed, other.resumed),
+            (&mut self.answers, other.answers),
             (&mut self.crashes, other.crashes),
             (&mut self.lost, other.lost),
             (&mut self.twice, other.twice),
@@ -163,6 +165,10 @@ pub enum Ev {
         call: u64,
     },
     Fault,
+    /// A day comes to its next trouble.
+    Trouble,
+    /// A person looks at what agents ask.
+    Person,
     Heal(Fault),
     Start {
         seat: usize,
@@ -186,6 +192,9 @@ pub enum Answer {
 )]
 pub struct World {
     pub now: Timestamp,
+    pub ends: Timestamp,
+    pub kind: Kind,
+    pub pace: &'static Pace,
     pub rng: Rng,
     pub mutant: Option<Mutant>,
     queue: BTreeMap<(Timestamp, u64), Ev>,
@@ -209,6 +218,8 @@ pub struct World {
     /// Where several agents agree.
     pub store: Option<Store>,
     pub storm: bool,
+    /// From when until when it storms, this time.
+    pub storms: (Timestamp, Timestamp),
     pub lease_lost: bool,
     /// Until when the agent really holds the lease.
     pub lease_until: Timestamp,
@@ -227,8 +238,9 @@ const fn agents(seed: u64) -> usize {
 }
 
 /// Runs the world of a seed. The digest in the answer is of every event.
-pub fn run(seed: u64, mutant: Option<Mutant>) -> Result<Stats, Box<Broken>> {
+pub fn run(kind: Kind, seed: u64, mutant: Option<Mutant>) -> Result<Stats, Box<Broken>> {
     let agents = agents(seed);
+    let pace = kind.pace();
     let services = plant::services();
     let mut gates: BTreeMap<String, Gate> = BTreeMap::new();
     for service in &services {
@@ -238,6 +250,9 @@ pub fn run(seed: u64, mutant: Option<Mutant>) -> Result<Stats, Box<Broken>> {
     }
     let mut world = World {
         now: BEGIN,
+        ends: BEGIN + pace.whole,
+        kind,
+        pace,
         rng: Rng::with_seed(seed),
         mutant,
         queue: BTreeMap::new(),
@@ -255,6 +270,7 @@ pub fn run(seed: u64, mutant: Option<Mutant>) -> Result<Stats, Box<Broken>> {
         lives: vec![0],
         store: (agents > 1).then(Store::default),
         storm: false,
+        storms: (BEGIN, BEGIN),
         lease_lost: false,
         lease_until: Timestamp::EPOCH,
         held: false,
@@ -275,10 +291,11 @@ pub fn run(seed: u64, mutant: Option<Mutant>) -> Result<Stats, Box<Broken>> {
         let wait = world.ms(0, 400);
         world.after(if agents == 1 { Duration::ZERO } else { wait }, Ev::Start { seat });
     }
-    world.after(CALM, Ev::Fault);
-    match world.until(BEGIN + CALM + STORM + AFTER) {
+    world.forecast();
+    match world.until(world.ends) {
         Ok(()) => {
-            world.stats.agent_seconds = (CALM + STORM + AFTER).as_secs() * agents as u64;
+            world.stats.fleet_seconds = pace.whole.as_secs();
+            world.stats.agent_seconds = pace.whole.as_secs() * agents as u64;
             Ok(world.stats)
         }
         Err((law, what)) => Err(Box::new(Broken {
@@ -291,7 +308,6 @@ pub fn run(seed: u64, mutant: Option<Mutant>) -> Result<Stats, Box<Broken>> {
 
 impl World {
     fn until(&mut self, end: Timestamp) -> Result<(), (&'static str, String)> {
-        let storm_ends = BEGIN + CALM + STORM;
         while let Some(((at, _), event)) = self.queue.pop_first() {
             if at > end {
                 break;
@@ -306,10 +322,10 @@ impl World {
                 }
             }
             self.stats.events += 1;
-            if self.stats.events > EVENTS_MAX {
+            if self.stats.events > self.pace.events {
                 return Err((ENDS, "the world never comes to rest".into()));
             }
-            let storm = at >= BEGIN + CALM && at < storm_ends;
+            let storm = at >= self.storms.0 && at < self.storms.1;
             if self.storm && !storm {
                 self.mend();
             }
@@ -359,6 +375,8 @@ impl World {
     fn happen(&mut self, event: Ev) {
         match event {
             Ev::Fault => self.fault(),
+            Ev::Trouble => self.trouble(),
+            Ev::Person => self.person_looks(),
             Ev::Heal(fault) => self.heal(&fault),
             Ev::Start { seat } => {
                 self.sit(seat);

@@ -7,12 +7,12 @@ use linfa_logistic::MultiLogisticRegression;
 use ndarray::{Array1, Array2};
 
 use super::Example;
+use super::folds::judge;
 use crate::detect::trained::Faults;
 use crate::detect::trained::faults::FEATURES;
 
-/// Examples of a class below which it is left out, and parts of the cross-validation.
+/// Examples of a class below which it is left out.
 const EXAMPLES_MIN: usize = 4;
-const FOLDS: usize = 4;
 
 /// Weight of the penalty on large weights, and steps of the solver.
 const PENALTY: f64 = 1.0;
@@ -44,28 +44,15 @@ pub fn fit(examples: &[Example]) -> Option<(Faults, f64, f64)> {
         a.0.cmp(&b.0)
             .then(features.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then))
     });
-    let mut right = vec![(0_usize, 0_usize); classes.len()];
-    for fold in 0..FOLDS {
-        let apart = |place: &usize| place % FOLDS == fold;
-        let learned: Vec<_> = (0..known.len())
-            .filter(|place| !apart(place))
-            .map(|place| known[place])
-            .collect();
-        let model = solve(&learned, &classes)?;
-        for place in (0..known.len()).filter(apart) {
-            let (class, features) = known[place];
-            right[class].1 += 1;
-            let called = model
-                .classify(features)
-                .first()
-                .map(|(name, _)| *name == classes[class]);
-            right[class].0 += usize::from(called.unwrap_or(false));
-        }
+    let right = |model: &Faults, class: usize, features: &[f64; FEATURES.len()]| {
+        let called = model.classify(features);
+        called.first().is_some_and(|(name, _)| *name == classes[class])
+    };
+    let judged = judge(&known, classes.len(), |learned| solve(learned, &classes), right);
+    if judged.left_out > 0 {
+        return None;
     }
-    let share = |(right, all): &(usize, usize)| *right as f64 / (*all).max(1) as f64;
-    let recall = right.iter().map(share).sum::<f64>() / right.len() as f64;
-    let accuracy = right.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-    Some((solve(&known, &classes)?, share(&accuracy), recall))
+    Some((solve(&known, &classes)?, judged.accuracy, judged.recall))
 }
 
 fn solve(known: &[(usize, &[f64; FEATURES.len()])], classes: &[&str]) -> Option<Faults> {

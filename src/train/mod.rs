@@ -5,6 +5,8 @@
 
 #[cfg(feature = "train")]
 mod classify;
+#[cfg(feature = "train")]
+mod folds;
 mod read;
 #[cfg(feature = "train")]
 pub mod resemblance;

@@ -6,11 +6,11 @@ use linfa::prelude::*;
 use linfa_logistic::MultiLogisticRegression;
 use ndarray::{Array1, Array2};
 
+use super::folds::judge;
 use crate::diagnose::{Resemblance, Testimony};
 
-/// Incidents of a fault below which it is left out, and parts of the cross-validation.
+/// Incidents of a fault below which it is left out.
 const EXAMPLES_MIN: usize = 2;
-const FOLDS: usize = 4;
 
 /// Weight of the penalty on large weights, and steps of the solver.
 const PENALTY: f64 = 1.0;
@@ -54,33 +54,20 @@ pub fn fit(testimonies: &[Testimony]) -> Option<Fitted> {
         .enumerate()
         .flat_map(|(fault, incidents)| incidents.iter().map(move |features| (fault, *features)))
         .collect();
-    let mut right = vec![(0_usize, 0_usize); faults.len()];
-    for fold in 0..FOLDS {
-        let apart = |place: &usize| place % FOLDS == fold;
-        let learned: Vec<_> = (0..known.len())
-            .filter(|place| !apart(place))
-            .map(|place| known[place])
-            .collect();
-        let Some(rows) = solve(&learned, &faults) else { continue };
-        for place in (0..known.len()).filter(apart) {
-            let (fault, features) = known[place];
-            let sum = |row: &Resemblance| {
-                let product =
-                    |(name, value): (&String, &f64)| row.weights.get(name).map_or(0.0, |weight| weight * value);
-                row.bias + features.iter().map(product).sum::<f64>()
-            };
-            let best = rows.iter().max_by(|a, b| sum(a.1).total_cmp(&sum(b.1)));
-            right[fault].1 += 1;
-            right[fault].0 += usize::from(best.is_some_and(|(name, _)| *name == faults[fault]));
-        }
-    }
-    let share = |(right, all): &(usize, usize)| *right as f64 / (*all).max(1) as f64;
-    let all = right.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    let right = |rows: &BTreeMap<String, Resemblance>, fault: usize, features: &BTreeMap<String, f64>| {
+        let sum = |row: &Resemblance| {
+            let product = |(name, value): (&String, &f64)| row.weights.get(name).map_or(0.0, |weight| weight * value);
+            row.bias + features.iter().map(product).sum::<f64>()
+        };
+        let best = rows.iter().max_by(|a, b| sum(a.1).total_cmp(&sum(b.1)));
+        best.is_some_and(|(name, _)| *name == faults[fault])
+    };
+    let judged = judge(&known, faults.len(), |learned| solve(learned, &faults), right);
     Some(Fitted {
         rows: solve(&known, &faults)?,
         incidents: known.len(),
-        accuracy: share(&all),
-        recall: right.iter().map(share).sum::<f64>() / right.len() as f64,
+        accuracy: judged.accuracy,
+        recall: judged.recall,
     })
 }
 

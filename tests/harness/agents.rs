@@ -76,7 +76,7 @@ pub fn request(port: u16, head: &str, body: &str) -> Option<serde_json::Value> {
 pub struct World {
     pub dir: tempfile::TempDir,
     pub ill: [Arc<AtomicBool>; 2],
-    ports: [u16; 2],
+    pub ports: [u16; 2],
     confirm: u8,
     /// As the config has it, below `coordinate`.
     coordinate: String,
@@ -111,8 +111,12 @@ impl World {
     }
 
     pub fn agent(&self, name: &str) -> Agent {
+        self.agent_by(name, self.ports, &self.coordinate)
+    }
+
+    /// One that reaches the instances, and what it agrees through, by ways of its own.
+    pub fn agent_by(&self, name: &str, [a, b]: [u16; 2], coordinate: &str) -> Agent {
         let api = free_port();
-        let [a, b] = self.ports;
         let script = self.dir.path().join("step.sh");
         let config = format!(
             "agent: {{name: {name}, data_dir: data-{name}}}\napi: {{listen: '127.0.0.1:{api}', token_file: token}}\n\
@@ -122,7 +126,7 @@ impl World {
              probe: {{uses: http, with: {{url: 'http://{{address}}/'}}, interval: 300ms}}}}\n\
              policy: {{canaries: [{{name: other, probe: {{uses: tcp, with: {{address: '127.0.0.1:{b}'}}, interval: 300ms}}}}]}}\n\
              rules: {{playbooks: [playbooks]}}\n",
-            self.coordinate,
+            coordinate,
             script.display(),
             self.confirm
         );

@@ -1,5 +1,7 @@
 //! An engine of a config, as the agent makes one.
 
+#![allow(dead_code, reason = "each test file uses its own part of the harness")]
+
 use std::sync::Arc;
 
 use jurymast::agent::engine_setup;

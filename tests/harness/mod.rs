@@ -178,6 +178,11 @@ impl Server {
         Self::start(dir, &find("prometheus").unwrap(), &arguments)
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Sends a signal: `STOP`, `CONT`.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill")

@@ -219,7 +219,7 @@ impl Writer {
                 let mut next = first;
                 while !stop.load(Ordering::SeqCst) {
                     write_on(&dsn, &mut next, &committed, &stop);
-                    std::thread::sleep(Duration::from_millis(5));
+                    std::thread::sleep(AGAIN);
                 }
             }
         });
@@ -245,6 +245,10 @@ impl Writer {
         std::mem::take(&mut *self.committed.lock().unwrap())
     }
 }
+
+/// Between two tries to find somebody who takes writes. Each is a whole process: clients that try all the time would leave no core to those whom they
+/// wait for.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// On one connection until that fails.
 fn write_on(dsn: &str, next: &mut u64, committed: &Committed, stop: &AtomicBool) {

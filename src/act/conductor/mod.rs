@@ -313,15 +313,16 @@ impl Conductor {
 async fn conduct(shared: &Arc<Shared>, mut runner: Runner, mut news: mpsc::Receiver<News>) {
     let left = runner.plan().deadline.since(wall_clock());
     let mut deadline = Box::pin(tokio::time::sleep(left));
-    let mut late = false;
+    let (mut late, mut stale) = (false, None);
     let mut late_commands = Vec::new();
     let mut commands = runner.handle(Event::Start);
     while !runner.is_over() {
         let mut event = None;
         for command in std::mem::take(&mut commands) {
             let begin = Instant::now();
+            stale = stale.filter(|_| !matches!(command, Command::Ask { .. }));
             if matches!(command, Command::Apply { .. })
-                && let Err(why) = (shared.right)(&runner.plan().service)
+                && let Some(why) = stale.take().or_else(|| (shared.right)(&runner.plan().service).err())
             {
                 // The gates said yes when there was still a right to act.
                 event = Some(Event::Permit(Some(why)));
@@ -337,7 +338,11 @@ async fn conduct(shared: &Arc<Shared>, mut runner: Runner, mut news: mpsc::Recei
             if let Some(next) = next {
                 if next == Event::Journaled && begin.elapsed() > JOURNAL_LATE {
                     let reason = "the journal could not be written in time".to_owned();
-                    late_commands.extend(runner.handle(Event::Abort(reason)));
+                    if runner.is_committed() {
+                        stale = Some(reason); // Only forward: the gates are asked once more.
+                    } else {
+                        late_commands.extend(runner.handle(Event::Abort(reason)));
+                    }
                 }
                 event = Some(next);
             }

@@ -364,7 +364,7 @@ impl Executor for Mariadb {
     }
 
     fn token_class(&self) -> TokenClass {
-        TokenClass::Target
+        TokenClass::Server
     }
 
     fn apply<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Applied> {

@@ -58,6 +58,8 @@ pub trait Executor: Send + Sync {
 /// Where a command that comes too late is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenClass {
+    /// The server compares it in one go with the change itself: even two agents at the very same moment are kept apart.
+    Server,
     /// The target itself remembers the highest token, if it is built to.
     Target,
     /// We compare it with what the target keeps for us right before the command; two agents at the very same moment are

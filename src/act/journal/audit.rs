@@ -15,18 +15,18 @@ use serde::{Deserialize, Serialize};
 use super::Record;
 use crate::model::Timestamp;
 
-const NAME: &str = "audit";
+pub(super) const NAME: &str = "audit";
 
 /// A file is put aside beyond this.
 const FILE_MAX: u64 = 16 << 20;
 
 /// The chain begins with this.
-const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+pub(super) const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// A line's JSON.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
-enum Line {
+pub(super) enum Line {
     Begins { follows: String },
     Record { written: Timestamp, record: Box<Record> },
 }
@@ -38,21 +38,6 @@ pub struct Audit {
     file: File,
     length: u64,
     last: String,
-}
-
-/// What there is, whole and in order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Verified {
-    /// Records.
-    pub records: u64,
-    /// Files.
-    pub files: usize,
-    /// The hash of the last line: kept elsewhere, it shows later whether the end was cut off.
-    pub last: String,
-    /// Bytes of a line that a crash had cut off at the very end.
-    pub torn: usize,
-    /// The wanted hash was met.
-    pub met: bool,
 }
 
 /// The chain is broken, or cannot be read.
@@ -76,9 +61,12 @@ pub enum AuditError {
         /// What is wrong.
         problem: &'static str,
     },
+    /// Nothing begins at the place that was asked for.
+    #[error("the audit log has no record at '{0}': a place is what `before` of an earlier page says, such as 1:4096")]
+    Place(String),
 }
 
-fn hash(before: &str, json: &str) -> String {
+pub(super) fn hash(before: &str, json: &str) -> String {
     let text = format!("{before}\n{json}");
     let digest = digest(&SHA256, text.as_bytes());
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
@@ -89,7 +77,7 @@ fn numbered(dir: &Path, number: usize) -> PathBuf {
 }
 
 /// The files in their order, the one that is written last.
-fn files(dir: &Path) -> Vec<PathBuf> {
+pub(super) fn files(dir: &Path) -> Vec<PathBuf> {
     let aside = (1..)
         .map(|number| numbered(dir, number))
         .take_while(|path| path.exists());
@@ -155,7 +143,7 @@ impl Audit {
         self.line(&Line::Record { written, record })
     }
 
-    fn put_aside(&mut self) -> io::Result<()> {
+    pub(super) fn put_aside(&mut self) -> io::Result<()> {
         let path = self.dir.join(NAME);
         let number = files(&self.dir).len();
         self.file.sync_data()?;
@@ -167,76 +155,9 @@ impl Audit {
     }
 }
 
-/// Follows the chain from its beginning. `wanted`: a hash that was the last one once.
-pub fn verify(dir: &Path, wanted: Option<&str>) -> Result<Verified, AuditError> {
-    let mut told = Verified {
-        records: 0,
-        files: 0,
-        last: NOTHING.to_owned(),
-        torn: 0,
-        met: wanted.is_none(),
-    };
-    let all = files(dir);
-    for path in &all {
-        let io_error = |error| AuditError::Io {
-            path: path.clone(),
-            error,
-        };
-        let mut reader = BufReader::new(File::open(path).map_err(io_error)?);
-        told.files += 1;
-        let mut bytes = Vec::new();
-        for number in 1.. {
-            bytes.clear();
-            if reader.read_until(b'\n', &mut bytes).map_err(io_error)? == 0 {
-                break;
-            }
-            let broken = |problem| AuditError::Broken {
-                path: path.clone(),
-                line: number,
-                problem,
-            };
-            let Some(text) = bytes.strip_suffix(b"\n") else {
-                told.torn = bytes.len();
-                break;
-            };
-            let text = std::str::from_utf8(text).map_err(|_| broken("it is no text"))?;
-            let (given, json) = text.split_once(' ').ok_or_else(|| broken("it has no hash"))?;
-            let line: Line = serde_json::from_str(json).map_err(|_| broken("it is no record"))?;
-            match &line {
-                Line::Begins { follows } if number == 1 && *follows == told.last => {}
-                Line::Begins { .. } => return Err(broken("it begins behind something else")),
-                Line::Record { .. } if number == 1 => return Err(broken("the beginning is missing")),
-                Line::Record { .. } => told.records += 1,
-            }
-            if hash(&told.last, json) != given {
-                return Err(broken("its hash does not follow from the line before"));
-            }
-            given.clone_into(&mut told.last);
-            told.met |= wanted == Some(given);
-        }
-    }
-    Ok(told)
-}
-
-/// The latest records, oldest first, with when each was written. Those of a file that was put aside are left where they are.
-pub fn latest(dir: &Path, count: usize) -> Result<Vec<(Timestamp, Record)>, AuditError> {
-    let path = dir.join(NAME);
-    let text = std::fs::read(&path).map_err(|error| AuditError::Io { path, error })?;
-    let lines = text.split(|byte| *byte == b'\n').rev();
-    let records = lines.filter_map(|line| {
-        let json = line.splitn(2, |byte| *byte == b' ').nth(1)?;
-        match serde_json::from_slice(json).ok()? {
-            Line::Record { written, record } => Some((written, *record)),
-            Line::Begins { .. } => None,
-        }
-    });
-    let mut records: Vec<_> = records.take(count).collect();
-    records.reverse();
-    Ok(records)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::chain::verify;
     use super::*;
 
     fn filled(dir: &Path, epochs: u64) -> Vec<u8> {
@@ -288,12 +209,5 @@ mod tests {
         filled(dir.path(), 1);
         let told = verify(dir.path(), None).unwrap();
         assert_eq!((told.records, told.torn), (2, 0));
-        let epochs: Vec<_> = latest(dir.path(), 5)
-            .unwrap()
-            .into_iter()
-            .map(|(_, record)| record)
-            .collect();
-        assert_eq!(epochs, [Record::Epoch { epoch: 1 }, Record::Epoch { epoch: 1 }]);
-        assert_eq!(latest(dir.path(), 1).unwrap().len(), 1);
     }
 }

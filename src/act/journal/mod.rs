@@ -6,11 +6,15 @@
 //! place, because what follows cannot be trusted.
 
 mod audit;
+mod chain;
 mod decode;
 mod file;
+mod pages;
 mod state;
 
-pub use audit::{AuditError, Verified, latest, verify};
+pub use audit::AuditError;
+pub use chain::{Chain, Verified, verify};
 pub use decode::{DecodeError, Decoded, decode, encode};
 pub use file::{Journal, JournalError, Lock, Opened};
+pub use pages::{Page, Place, Written, page};
 pub use state::{Record, ServiceRecord, State};

@@ -4,6 +4,26 @@ import { el, svg, clock } from "./dom.js";
 const short = (value) => Number(value.toPrecision(5)).toString();
 const WIDE = 320, HIGH = 72, LEFT = 2;
 
+// What detectors that tell nothing by themselves make of the signal: from `bar` on each speaks. As `jurymast explain` has it.
+const OTHERS = [
+  ["season", "this hour on other days", 3, (v) => `${v.toFixed(1)} deviations off`],
+  ["drift", "creeping (Page-Hinkley)", 1, (v) => `${v.toFixed(2)} of what counts as a drift`],
+  ["forest", "random cut forest", 5, (v) => `surprise ${v.toFixed(1)}`],
+  ["change", "changed for good", 0.5, (v) => `${(v * 100).toFixed(0)} % probable`],
+];
+// A bar that is half full where the detector begins to speak.
+const gauge = (part, speaks) => svg("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" },
+  svg("rect", { class: speaks ? "speaks" : null, width: Math.min(100, Math.max(0, part * 50)).toFixed(1), height: 10 }), svg("line", { x1: 50, x2: 50, y1: 0, y2: 10 }));
+function others(said) {
+  const heard = OTHERS.filter(([name]) => said && Number.isFinite(said[name]));
+  if (!heard.length) return null;
+  const speak = heard.filter(([name, , bar]) => said[name] >= bar).length;
+  return el("div", "others", el("p", "soft", `Second opinions: ${speak} of ${heard.length} find it strange as well`), el("ul", { "aria-label": "second opinions" }, heard.map(([name, words, bar, tell]) => {
+    const value = said[name], speaks = value >= bar;
+    return el("li", speaks ? "" : "soft", el("span", "", speaks ? el("strong", "", words) : words), gauge(value / bar, speaks), el("span", "", tell(value)));
+  })));
+}
+
 export function chart(c) {
   const points = c.points.filter((p) => Number.isFinite(p.value));
   if (!points.length) return null;
@@ -20,5 +40,5 @@ export function chart(c) {
     onset >= from && onset <= to ? svg("line", { class: "onset", x1: x(onset), x2: x(onset), y1: 0, y2: HIGH }) : null,
     svg("polyline", { class: "value", points: points.map((p, n) => `${x(times[n]).toFixed(1)},${y(p.value).toFixed(1)}`).join(" ") }),
     points.map((p, n) => (c.bar && p.surprise >= c.bar ? svg("circle", { class: "strange", cx: x(times[n]), cy: y(p.value), r: 2.5 }) : null)));
-  return el("figure", { class: "chart", "data-key": `${c.entity} ${c.signal}` }, image, el("figcaption", "soft", el("strong", "", `${c.entity} ${c.signal}`), " " + words));
+  return el("figure", { class: "chart", "data-key": `${c.entity} ${c.signal}` }, image, el("figcaption", "soft", el("strong", "", `${c.entity} ${c.signal}`), " " + words), others(c.others));
 }

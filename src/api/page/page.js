@@ -9,21 +9,22 @@ const open = (i) => !i.closed && !i.merged_into;
 const soft = (...kids) => el("p", "soft", ...kids);
 const list = (title, lines, cls) => (lines && lines.length ? [title && el("h4", "", title), el("ul", "", lines.map((line) => el("li", cls || "", line)))] : []);
 const cause = (i) => { const top = i.hypotheses[0]; return top ? `${top.fault} at ${top.entity}` : "not yet explained"; };
+const denied = (v) => v.refusal && v.refusal.gate === "denied";
 const until = (at, now) => at && Date.parse(at) > Date.parse(now);
 
 // -- what needs a person
 function needs(s) {
   const by = (v) => s.services.find((view) => view.name === v.service);
-  const asks = s.verdicts.filter((v) => v.decision === "ask").map((v) => {
+  const asks = s.verdicts.filter((v) => v.decision === "ask" || (v.answer_by && denied(v))).map((v) => {
     const view = by(v), incident = s.incidents.find((i) => i.id === v.incident);
-    return { kind: "ask", id: v.incident, service: v.service, from: view && view.state.active, why: v.refusal ? `${v.refusal.gate}: ${v.refusal.reason}` : "", cause: incident ? cause(incident) : "", p: v.probability };
+    return { kind: "ask", id: v.incident, service: v.service, from: view && view.state.active, why: v.refusal ? `${v.refusal.gate}: ${v.refusal.reason}` : "", cause: incident ? cause(incident) : "", p: v.probability, left: !v.answer_by ? "" : until(v.answer_by, s.now) ? `${ago(s.now, v.answer_by)} left to answer` : "nobody has answered in time" };
   });
   const left = s.services.filter((v) => v.state.handed_over).map((v) => ({ kind: "left", service: v.name, why: v.state.handed_over }));
   return { acting: s.acting, asks, left, trouble: s.cannot_lead };
 }
 const you = ({ acting, asks, left, trouble }) => [
   asks.map((a) => el("div", { class: "card noted", "data-key": `ask ${a.id} ${a.service}` },
-    el("h3", "", `Move ${a.service || "it"}? Incident ${a.id}: ${a.cause} (${a.p.toFixed(2)})`), el("p", "", a.why),
+    el("h3", "", `Move ${a.service || "it"}? Incident ${a.id}: ${a.cause} (${a.p.toFixed(2)})`), el("p", "", a.why), a.left ? el("p", "", a.left) : null,
     acting ? el("p", "", order("approve", "yes, move it…", { id: a.id, service: a.service, from: a.from }, true), " ", order("deny", "no, leave it…", { id: a.id, service: a.service })) : null)),
   left.map((l) => el("div", { class: "card bad", "data-key": `left ${l.service}` }, el("h3", "", `${l.service} needs a person`), el("p", "", l.why))),
   trouble ? el("div", { class: "card bad", "data-key": "trouble" }, el("h3", "", "This agent cannot lead"), el("p", "", trouble)) : null,
@@ -69,7 +70,7 @@ const tidy = (text) => text.replace(/\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d)\.(\d{3})\d
 const bar = (h) => el("div", "bar", el("span", "", `${h.fault} at ${h.entity}`),
   svg("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" }, svg("rect", { width: (h.probability * 100).toFixed(1), height: 10 })), el("span", "", h.probability.toFixed(2)));
 function verdict(v, acting) {
-  const up = v.decision === "ask" || (v.refusal && v.refusal.gate === "denied");
+  const up = v.decision === "ask" || denied(v);
   return el("p", { "data-key": `${v.service}` }, el("span", "tag " + v.decision, v.decision), " ", v.service ? `${v.service}: ` : "", v.refusal ? `${v.refusal.gate}: ${v.refusal.reason}` : v.plan ? `plan ${v.plan}` : "",
     v.costs && v.costs.length ? el("span", "soft", " · expected costs: " + v.costs.map((c) => `${c.remedy} ${c.cost.toFixed(1)}`).join(", ")) : null,
     up && acting ? [" ", order("approve", "yes, move it…", { id: v.incident, service: v.service })] : null);
@@ -158,14 +159,26 @@ function done(r) {
   return r.record;
 }
 const said = (w) => `${w.by || "?"}: ${w.command}${w.command === "hold" ? (w.on ? " on" : " off") : ""}${w.service ? " " + w.service : ""}${w.incident ? " incident " + w.incident : ""}${w.plan ? " " + w.plan : ""}${w.to ? " to " + w.to : ""}`;
+const AUDITED = 2000;
+const dated = (at) => el("time", { datetime: at, title: at }, `${(at || "").slice(0, 10)} ${clock(at)}`);
 const audit = (a) => a.why ? soft(a.why) : [
   el("p", "", a.chain.whole ? `${a.chain.records} records, the chain of hashes is whole. The last one: ` : el("strong", "failed", "The log was changed: " + a.chain.why), a.chain.whole ? el("code", "", a.chain.last.slice(0, 16) + "…") : null),
-  el("ul", "", a.records.slice().reverse().map(({ written, record }) => el("li", "", when(written), " ", done(record))))];
-async function askAudit() {
+  el("ul", "", a.records.slice().reverse().map(({ place, written, record }) => el("li", { "data-key": place }, dated(written), " ", done(record)))),
+  a.before ? el("p", "", a.records.length < AUDITED ? el("button", { type: "button", id: "audit-older", "data-key": "older" }, "earlier ones") : soft(`Earlier ones: /api/audit?before=${a.before}`)) : null];
+// The latest page is asked for again and again; those before it once, and they stay as long as it joins them.
+let audited = [], earlier = null;
+async function askAudit(older) {
   if (!$("audit-more").open) return;
   try {
-    const answer = await fetch("/api/audit");
-    show("audit", answer.ok ? await answer.json() : { why: await answer.text() }, audit);
+    const answer = await fetch("/api/audit" + (older ? `?before=${encodeURIComponent(earlier)}` : ""));
+    if (!answer.ok) return show("audit", { why: await answer.text() }, audit);
+    const { chain, records, before } = await answer.json();
+    const joins = older ? -1 : audited.findIndex((one) => records.length && one.place === records[0].place);
+    if (older) { audited = records.concat(audited); earlier = before; }
+    else if (joins < 0) { audited = records; earlier = before; }
+    else audited = audited.slice(0, joins).concat(records);
+    if (!older && audited.length > AUDITED + records.length) { audited = records; earlier = before; }
+    show("audit", { chain, records: audited, before: earlier }, audit);
   } catch { /* the page says already that nobody answers */ }
 }
 let drilled = null;
@@ -261,6 +274,7 @@ document.addEventListener("toggle", (event) => {
   if (!id) return;
   if (!event.target.open) { opened.delete(id); charts.delete(id); } else if (!opened.has(id)) { opened.add(id); draw(); }
 }, true);
+document.addEventListener("click", (event) => { if (event.target.id === "audit-older") askAudit(true); });
 $("find").addEventListener("input", () => last && paint(last));
 addEventListener("resize", () => last && paint(last));
 listen(async (name) => { if (name === "drill") await askDrill(); draw(); });

@@ -3,22 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::agent::drill::{Found, Look};
-
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            // No other control may stand in XML.
-            c if c.is_control() && c != '\n' && c != '\t' => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
-}
+use crate::api::escape;
 
 /// As build servers read it.
 pub fn junit(looks: &[Look]) -> String {
@@ -31,7 +16,7 @@ pub fn junit(looks: &[Look]) -> String {
         let _ = writeln!(
             out,
             "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\" time=\"{:.3}\">",
-            escaped(service),
+            escape(service),
             own.len(),
             count(|found| matches!(found, Found::Bad(_))),
             count(|found| matches!(found, Found::Unseen(_))),
@@ -40,14 +25,14 @@ pub fn junit(looks: &[Look]) -> String {
         for look in own {
             let inside = match &look.found {
                 Found::Good => String::new(),
-                Found::Bad(why) => format!("<failure message=\"{}\"/>", escaped(why)),
-                Found::Unseen(why) => format!("<skipped message=\"{}\"/>", escaped(why)),
+                Found::Bad(why) => format!("<failure message=\"{}\"/>", escape(why)),
+                Found::Unseen(why) => format!("<skipped message=\"{}\"/>", escape(why)),
             };
             let _ = writeln!(
                 out,
                 "    <testcase classname=\"{}\" name=\"{}\" time=\"{:.3}\">{inside}</testcase>",
-                escaped(service),
-                escaped(&look.name),
+                escape(service),
+                escape(&look.name),
                 look.seconds
             );
         }

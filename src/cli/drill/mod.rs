@@ -1,6 +1,7 @@
 //! `jurymast drill`: would a move work? Dry, all that a plan needs is looked at; real, a running agent moves the service to a standby and back; or
 //! what there was of drills before.
 
+mod front;
 mod history;
 mod junit;
 mod real;
@@ -37,6 +38,10 @@ pub struct Drill {
     /// Also outside of a maintenance window.
     #[arg(long, requires = "real")]
     yes: bool,
+    /// Ask here as clients do while it goes on (`http://…`, `https://…`, or `tcp://host:port` of what stands before the service), and report how long
+    /// they saw it gone.
+    #[arg(long, requires = "real", value_name = "URL")]
+    front: Option<String>,
     /// Show the drills that the agent of this config has kept, and their trend.
     #[arg(long, conflicts_with = "real")]
     history: bool,

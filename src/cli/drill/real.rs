@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::front::{Client, Seen};
 use super::{bad, show, write_junit};
 use crate::agent::drill::{Found, Look};
 use crate::cli::{Ended, Outcome, Output};
@@ -32,16 +33,25 @@ enum Came {
 
 pub fn run(args: &super::Drill, output: Output) -> Outcome {
     let (mut drills, mut looks) = (Vec::new(), Vec::new());
+    let mut clients: Option<Seen> = None;
+    if args.front.is_some() && args.service.len() > 1 {
+        return Err("--front is what stands before one service: give one --service with it".into());
+    }
     for service in &args.service {
+        let client = args.front.as_deref().map(Client::begin).transpose()?;
         let body = json!({"to": args.to, "stay": args.stay, "yes": args.yes});
         let answer = args.agent.post(&format!("/api/services/{service}/drill"), &body)?;
         let asked = answer["asked"]
             .as_str()
             .ok_or("the agent does not name the drill")?
             .to_owned();
-        match wait(args, &asked)? {
+        let came = wait(args, &asked)?;
+        let seen = client.map(Client::end).transpose()?;
+        match came {
             Came::Over(drill) => {
                 looks.extend(looks_of(&drill));
+                looks.extend(seen.as_ref().map(|seen| look_from_front(&drill, seen)));
+                clients = seen;
                 drills.push(json!(drill));
             }
             Came::Refused(refused) => {
@@ -57,7 +67,7 @@ pub fn run(args: &super::Drill, output: Output) -> Outcome {
     if output == Output::Json {
         println!(
             "{:#}",
-            json!({"good": bad == 0, "drills": Value::from(drills), "checks": looks})
+            json!({"good": bad == 0, "drills": Value::from(drills), "checks": looks, "front": clients})
         );
     } else {
         show(&looks);
@@ -67,6 +77,9 @@ pub fn run(args: &super::Drill, output: Output) -> Outcome {
             .filter_map(|drill| serde_json::from_value::<Drill>(drill.clone()).ok())
         {
             println!("{}: {}", drill.service, drill.summary());
+        }
+        if let Some(seen) = clients {
+            println!("{}", seen.summary());
         }
     }
     Ok(if bad == 0 { Ended::Good } else { Ended::Bad })
@@ -149,4 +162,20 @@ fn looks_of(drill: &Drill) -> Vec<Look> {
         looks.push(look(service, name, rpo, (rpo > objective).then(|| "missed".to_owned())));
     }
     looks
+}
+
+/// What clients saw, and would have seen of a fault: the time to notice it at worst comes before the switch.
+fn look_from_front(drill: &Drill, seen: &Seen) -> Look {
+    let rto = seen.gone_s + drill.notice_s;
+    let name = format!(
+        "clients saw it gone for {:.2} s, RTO {rto:.2} s with noticing a fault, objective {:.2} s",
+        seen.gone_s, drill.rto_objective_s
+    );
+    let missed = rto > drill.rto_objective_s;
+    look(
+        drill.service.as_str(),
+        name,
+        seen.gone_s,
+        missed.then(|| "missed".to_owned()),
+    )
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::cli::{Ended, Outcome, Output};
+use crate::cli::{Ended, Outcome, Output, print_json};
 use crate::eval::detect::{self, Format};
 
 /// Which set.
@@ -19,8 +19,7 @@ pub struct Args {
 pub fn run(args: &Args, output: Output) -> Outcome {
     let report = detect::run(args.format, &args.path).map_err(|error| error.to_string())?;
     if output == Output::Json {
-        let text = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
-        println!("{text}");
+        print_json(&report)?;
     } else {
         print!("{report}");
     }

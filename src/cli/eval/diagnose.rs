@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use serde::Serialize;
 
-use crate::cli::{Ended, Outcome, Output, table};
-use crate::eval::diagnose::{Figures, Format, Report, capsules, run as score, tep, unknown};
+use crate::cli::{Ended, Outcome, Output, print_json, table};
+use crate::eval::diagnose::{Figures, Format, Report, Scored, capsules, run as score, tep, unknown};
 
 /// Arguments.
 #[derive(clap::Args)]
@@ -54,117 +55,97 @@ pub fn run(args: &Args, output: Output) -> Outcome {
         Layout::Rcaeval => Format::Rcaeval,
     };
     let report = score(format, &args.path).map_err(|error| error.to_string())?;
+    told(&report, output, || people(&report, args))
+}
+
+/// Tells what came of it; 1 never: the figures are the answer.
+fn told(report: &impl Serialize, output: Output, people: impl FnOnce()) -> Outcome {
     match output {
-        Output::Json => {
-            let json = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
-            println!("{json}");
-        }
-        Output::Text => people(&report, args.verbose),
+        Output::Json => print_json(report)?,
+        Output::Text => people(),
     }
     Ok(Ended::Good)
 }
 
-/// Recorded incidents; 1 never: the figures are the answer.
-fn recorded(args: &Args, output: Output) -> Outcome {
-    let report = capsules::run(&args.path).map_err(|error| error.to_string())?;
-    if output == Output::Json {
-        let json = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
-        println!("{json}");
-        return Ok(Ended::Good);
-    }
+/// Case by case, if that is wanted.
+fn each<'a>(
+    args: &Args,
+    header: &[&str],
+    cases: impl IntoIterator<Item = &'a Scored>,
+    cells: impl Fn(&'a Scored) -> Vec<String>,
+) {
     if args.verbose {
-        let rows: Vec<Vec<String>> = report
-            .per_case
-            .iter()
-            .map(|case| {
-                vec![
-                    case.rank.map_or_else(|| "-".to_owned(), |rank| rank.to_string()),
-                    case.name.clone(),
-                    case.truth.clone(),
-                    format!("{} ({:.2})", case.first, case.probability),
-                ]
-            })
-            .collect();
-        table(&["RANK", "CAPSULE", "TRUTH", "NAMED FIRST"], &rows);
+        table(header, &cases.into_iter().map(cells).collect::<Vec<_>>());
         println!();
     }
-    table(HEADER, &[row("all", &report.causes)]);
-    println!(
-        "\n{} capsules: {:.3} wholly right, verdicts {:.3} right, {} wrong moves; {} look-alikes, {:.3} right\n\
-         calibration error over every judgement of every incident: {:.3}",
-        report.capsules,
-        report.right,
-        report.verdict_right,
-        report.wrong_moves,
-        report.look_alikes,
-        report.look_alikes_right,
-        report.calibration_error_judgements,
-    );
-    for wrong in &report.wrong {
-        println!("  {wrong}");
-    }
-    Ok(Ended::Good)
+}
+
+fn rank(case: &Scored) -> String {
+    case.rank.map_or_else(|| "-".to_owned(), |rank| rank.to_string())
+}
+
+fn first(case: &Scored) -> String {
+    format!("{} ({:.2})", case.first, case.probability)
+}
+
+/// What a table of capsules begins with.
+const OF_CAPSULES: &[&str] = &["RANK", "CAPSULE", "TRUTH", "NAMED FIRST"];
+
+fn of_capsules(case: &Scored) -> Vec<String> {
+    vec![rank(case), case.name.clone(), case.truth.clone(), first(case)]
+}
+
+/// Recorded incidents.
+fn recorded(args: &Args, output: Output) -> Outcome {
+    let report = capsules::run(&args.path).map_err(|error| error.to_string())?;
+    told(&report, output, || {
+        each(args, OF_CAPSULES, &report.per_case, of_capsules);
+        table(HEADER, &[row("all", &report.causes)]);
+        println!(
+            "\n{} capsules: {:.3} wholly right, verdicts {:.3} right, {} wrong moves; {} look-alikes, {:.3} right\n\
+             calibration error over every judgement of every incident: {:.3}",
+            report.capsules,
+            report.right,
+            report.verdict_right,
+            report.wrong_moves,
+            report.look_alikes,
+            report.look_alikes_right,
+            report.calibration_error_judgements,
+        );
+        for wrong in &report.wrong {
+            println!("  {wrong}");
+        }
+    })
 }
 
 /// Recorded incidents without any pattern.
 fn nameless(args: &Args, output: Output) -> Outcome {
     let report = unknown::run(&args.path).map_err(|error| error.to_string())?;
-    if output == Output::Json {
-        let json = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
-        println!("{json}");
-        return Ok(Ended::Good);
-    }
-    if args.verbose {
-        let rows: Vec<Vec<String>> = report
-            .per_case
-            .iter()
-            .map(|case| {
-                let case = &case.scored;
-                vec![
-                    case.rank.map_or_else(|| "-".to_owned(), |rank| rank.to_string()),
-                    case.name.clone(),
-                    case.truth.clone(),
-                    format!("{} ({:.2})", case.first, case.probability),
-                    case.why.clone(),
-                ]
-            })
-            .collect();
-        table(&["RANK", "CAPSULE", "TRUTH", "NAMED FIRST", "WHY"], &rows);
-        println!();
-    }
-    table(
-        HEADER,
-        &[row("all", &report.all), row("several suspects", &report.several)],
-    );
-    Ok(Ended::Good)
+    told(&report, output, || {
+        let cases = report.per_case.iter().map(|case| &case.scored);
+        each(args, &[OF_CAPSULES, &["WHY"]].concat(), cases, |case| {
+            [of_capsules(case), vec![case.why.clone()]].concat()
+        });
+        table(
+            HEADER,
+            &[row("all", &report.all), row("several suspects", &report.several)],
+        );
+    })
 }
 
 /// Fault classes of a process.
 fn process(args: &Args, output: Output) -> Outcome {
     let report = tep::run(&args.path).map_err(|error| error.to_string())?;
-    if output == Output::Json {
-        let json = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
-        println!("{json}");
-        return Ok(Ended::Good);
-    }
-    if args.verbose {
-        let rows: Vec<Vec<String>> = report
-            .per_case
-            .iter()
-            .map(|case| {
-                let first = format!("{} ({:.2})", case.first, case.probability);
-                vec![case.truth.clone(), first, case.why.clone()]
-            })
-            .collect();
-        table(&["FAULT", "NAMED FIRST", "RIGHT"], &rows);
-        println!();
-    }
-    table(HEADER, &[row("runs", &report.runs)]);
-    println!(
-        "{} stretches, {:.3} named rightly",
-        report.stretches, report.stretches_right
-    );
-    Ok(Ended::Good)
+    told(&report, output, || {
+        each(args, &["FAULT", "NAMED FIRST", "RIGHT"], &report.per_case, |case| {
+            vec![case.truth.clone(), first(case), case.why.clone()]
+        });
+        table(HEADER, &[row("runs", &report.runs)]);
+        println!(
+            "{} stretches, {:.3} named rightly",
+            report.stretches, report.stretches_right
+        );
+    })
 }
 
 const HEADER: &[&str] = &[
@@ -180,24 +161,13 @@ const HEADER: &[&str] = &[
     "S/CASE",
 ];
 
-fn people(report: &Report, verbose: bool) {
-    if verbose {
-        let rows: Vec<Vec<String>> = report
-            .per_case
-            .iter()
-            .map(|case| {
-                vec![
-                    case.rank.map_or_else(|| "-".to_owned(), |rank| rank.to_string()),
-                    case.name.clone(),
-                    case.kind_found.clone().unwrap_or_default(),
-                    format!("{} ({:.2})", case.first, case.probability),
-                    case.why.chars().take(100).collect(),
-                ]
-            })
-            .collect();
-        table(&["RANK", "CASE", "KIND FOUND", "NAMED FIRST", "WHY"], &rows);
-        println!();
-    }
+fn people(report: &Report, args: &Args) {
+    let header = ["RANK", "CASE", "KIND FOUND", "NAMED FIRST", "WHY"];
+    each(args, &header, &report.per_case, |case| {
+        let kind = case.kind_found.clone().unwrap_or_default();
+        let why = case.why.chars().take(100).collect();
+        vec![rank(case), case.name.clone(), kind, first(case), why]
+    });
     let mut rows = vec![row("all", &report.all)];
     rows.extend(report.groups.iter().map(|(group, figures)| row(group, figures)));
     table(HEADER, &rows);

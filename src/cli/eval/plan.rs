@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 
-use super::super::{Ended, Outcome, Output, colour, table};
+use super::super::{Ended, Outcome, Output, colour, print_json, table};
 use crate::eval::plan::gap;
 use crate::plan::solver::{Exact, Greedy, Local, Solver};
 
@@ -73,10 +73,7 @@ pub fn run(args: &Args, output: Output) -> Outcome {
     let report = gap::report(solver, results);
     let good = report.feasible == report.instances;
     if output == Output::Json {
-        println!(
-            "{}",
-            serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?
-        );
+        print_json(&report)?;
         return Ok(if good { Ended::Good } else { Ended::Bad });
     }
     let percent =

@@ -111,6 +111,7 @@ mod tests {
                 remedy: Remedy::Wait,
                 costs: Vec::new(),
                 plan: None,
+                answer_by: None,
             },
         }
     }

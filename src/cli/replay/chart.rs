@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::api::escape;
 use crate::model::{Severity, Timestamp};
 
 /// Width of every chart in its own units.
@@ -54,23 +55,6 @@ pub struct Mark {
     pub class: &'static str,
     /// In words.
     pub text: String,
-}
-
-/// What a browser must not take for markup.
-pub fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c if c.is_control() && c != '\n' => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 /// Bars below one another, marks across all of them.

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Ended, Outcome, Output, table};
+use super::{Ended, Outcome, Output, print_json, table};
 use crate::capsule::Capsule;
 use crate::engine::Engine;
 
@@ -81,10 +81,7 @@ pub fn run(args: &Args, output: Output) -> Outcome {
         std::fs::write(path, page::page(&sections)).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     if output == Output::Json {
-        println!(
-            "{}",
-            serde_json::to_string_pretty(&reports).map_err(|error| error.to_string())?
-        );
+        print_json(&reports)?;
     } else {
         print(&reports);
         println!("\n{} capsules in {:.2}s", reports.len(), begin.elapsed().as_secs_f64());

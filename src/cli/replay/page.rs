@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::chart::{Bar, Mark, Range, escape, line, timeline};
+use super::chart::{Bar, Mark, Range, line, timeline};
 use super::judge::Report;
 use super::rerun::Rerun;
+use crate::api::escape;
 use crate::capsule::Capsule;
 use crate::diagnose::explain;
 use crate::engine::{Input, PlanEvent, Record};

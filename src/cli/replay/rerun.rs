@@ -148,21 +148,24 @@ pub fn rerun_with(
     let mut notes = Vec::new();
     let (before, comparable) = chain(capsule, &mut notes)?;
     let catalog = Catalog::new();
-    let setup = |capsule: &Capsule| -> Result<(Setup, RulesDigest), String> {
+    let then = capsule.manifest.rules.as_ref();
+    let setup = |capsule: &Capsule| -> Result<(Setup, RulesDigest, Vec<&'static str>), String> {
         let (mut config, library, playbooks) = under.parts(capsule)?;
         if let Some(shards) = shards {
             config.agent.shards = shards;
         }
-        let digest = RulesDigest::of(&library, &playbooks);
+        let digest = RulesDigest::of(&library, &playbooks, &config.services);
+        let changed = then.map(|then| then.changed(&library, &playbooks));
         let catalog = catalog.clone();
         Ok((
             engine_setup(&config, library, playbooks, catalog, Box::new(Sequential)),
             digest,
+            changed.unwrap_or_default(),
         ))
     };
     let place = |error: String| format!("{}: {error}", capsule.dir.display());
     let first = before.first().unwrap_or(capsule);
-    let (first_setup, mut digest) = setup(first)?;
+    let (first_setup, mut digest, mut changed) = setup(first)?;
     let mut engine = Engine::new(first_setup).map_err(|error| place(error.to_string()))?;
     let mut log = Vec::new();
     let mut effects = Effects::default();
@@ -174,8 +177,8 @@ pub fn rerun_with(
             .as_ref()
             .is_some_and(|continues| continues.because == Because::Reload);
         if number > 0 && reloaded {
-            let (next, of) = setup(link)?;
-            digest = of;
+            let next;
+            (next, digest, changed) = setup(link)?;
             engine.reload(next).map_err(|error| place(error.to_string()))?;
         }
         log.clear();
@@ -190,7 +193,7 @@ pub fn rerun_with(
         .map_err(|error| error.to_string())?;
     }
     if !under.is_other() {
-        notes.extend(other_rules(capsule, &digest));
+        notes.extend(other_rules(capsule, &changed));
     }
     if capsule.manifest.dropped > 0 {
         notes.push(format!(
@@ -234,22 +237,14 @@ fn chain(capsule: &Capsule, notes: &mut Vec<String>) -> Result<(Vec<Capsule>, bo
 }
 
 /// Recorded with other rules than those that it was replayed with?
-fn other_rules(capsule: &Capsule, now: &RulesDigest) -> Option<String> {
-    let then = capsule.manifest.rules.as_ref()?;
-    let mut other = Vec::new();
-    if then.patterns != now.patterns {
-        other.push("patterns");
-    }
-    if then.playbooks != now.playbooks {
-        other.push("playbooks");
-    }
-    if other.is_empty() {
+fn other_rules(capsule: &Capsule, changed: &[&str]) -> Option<String> {
+    if changed.is_empty() {
         return None;
     }
     let by = capsule.manifest.version.as_deref().unwrap_or("an unknown version");
     Some(format!(
         "recorded with other rules ({}; by Jurymast {by}, this is {}): decisions may differ",
-        other.join(" and "),
+        changed.join(" and "),
         env!("CARGO_PKG_VERSION")
     ))
 }

@@ -196,6 +196,10 @@ fn judged(view: &View, status: &Value, lines: &mut Vec<Line>) {
                 (false, Some(plan)) => format!("plan {plan}"),
                 (false, None) => String::new(),
             };
+            let why = match crate::cli::explained::time_left(status, verdict) {
+                Some(left) => format!("{why} ({left})"),
+                None => why,
+            };
             (text(verdict, "/decision"), why)
         });
         let look = match decision {

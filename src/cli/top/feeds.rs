@@ -51,7 +51,10 @@ impl Feeds {
             };
             add("jurymast_messages_total", |feed, value| feed.messages += value);
             add("jurymast_samples_total", |feed, value| feed.samples += value);
-            add("jurymast_bad_input_total", |feed, value| feed.bad += value);
+            // What could not be reached was not read at all; `DOWN` says so.
+            if !line.contains("reason=\"unreached\"") {
+                add("jurymast_bad_input_total", |feed, value| feed.bad += value);
+            }
             add("jurymast_source_up", |feed, value| feed.up = Some(value > 0.5));
         }
         let at = Some(Instant::now());
@@ -96,7 +99,8 @@ mod tests {
         let text = |count: u32| {
             format!(
                 "# TYPE jurymast_messages counter\njurymast_messages_total{{source=\"b\"}} {count}\njurymast_samples_total{{source=\"b\"}} {}\n\
-                 jurymast_source_up{{source=\"b\"}} 1\njurymast_bad_input_total{{source=\"b\",reason=\"json\"}} 2\njurymast_bad_input_total{{source=\"b\",reason=\"time\"}} 1\n",
+                 jurymast_source_up{{source=\"b\"}} 1\njurymast_bad_input_total{{source=\"b\",reason=\"json\"}} 2\njurymast_bad_input_total{{source=\"b\",reason=\"time\"}} 1\n\
+                 jurymast_bad_input_total{{source=\"b\",reason=\"unreached\"}} 7\n",
                 count * 3
             )
         };

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::super::EtcdSettings;
-use crate::net::Tls;
+use crate::net::ask;
 use crate::secret::resolve;
 
 /// An answer longer than this is refused: the largest plan has some ten kilobytes.
@@ -114,19 +114,10 @@ pub fn pair(value: &Value) -> Option<Pair> {
 impl Client {
     /// By settings; each try at one member takes no longer than `timeout`.
     pub fn new(settings: &EtcdSettings, timeout: Duration) -> Result<Self, CallError> {
-        crate::net::install_crypto();
-        let mut builder = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(timeout);
-        if settings.tls != Tls::default() {
-            let config = settings.tls.client_config();
-            let config = config.map_err(|error| CallError::Settings(error.to_string()))?;
-            builder = builder.tls_backend_preconfigured(rustls::ClientConfig::clone(&config));
-        }
-        let http = builder
-            .build()
-            .map_err(|error| CallError::Settings(error.to_string()))?;
+        let builder = settings.tls.http();
+        let builder = builder.map_err(|error| CallError::Settings(error.to_string()))?;
+        let http = builder.timeout(timeout).build();
+        let http = http.map_err(|error| CallError::Settings(error.to_string()))?;
         Ok(Self {
             http,
             settings: settings.clone(),
@@ -186,20 +177,11 @@ impl Client {
     }
 
     async fn send(&self, url: &str, body: &Value, token: Option<&str>) -> Result<Value, CallError> {
-        let silent = |error: reqwest::Error| CallError::Silent(plain(&error));
         let mut request = self.http.post(url).json(body);
         if let Some(token) = token {
             request = request.header("authorization", token);
         }
-        let mut answer = request.send().await.map_err(silent)?;
-        let status = answer.status();
-        let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(silent)? {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() > ANSWER_MAX {
-                return Err(CallError::Silent(format!("{url}: more than {ANSWER_MAX} bytes")));
-            }
-        }
+        let (status, bytes) = ask(request, url, ANSWER_MAX).await.map_err(CallError::Silent)?;
         let value: Value = serde_json::from_slice(&bytes)
             .map_err(|_| CallError::Silent(format!("{url} answers {status} and no JSON: is it an etcd?")))?;
         // An error in the middle of a stream comes with a good status.
@@ -273,16 +255,6 @@ impl Client {
             Err(error) => Err(error),
         }
     }
-}
-
-fn plain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }
 
 #[cfg(test)]

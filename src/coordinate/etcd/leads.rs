@@ -2,19 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::json;
 
 use super::client::{CallError, Pair, coded, pair};
 use super::member::Member;
 use super::part_of_key;
-use crate::clock::{boot_clock, wall_clock};
+use crate::clock::wall_clock;
 use crate::coordinate::parts::rank;
-use crate::coordinate::shared::{Folder, Lead, News};
-
-/// Whoever is not proposed waits so many beats for whoever is, but never longer than this many.
-const WAITS_MOST: u32 = 2;
+use crate::coordinate::shared::{Folder, News, Trouble};
+use crate::model::ServiceName;
 
 impl Member {
     pub(super) async fn look_at_leads(
@@ -51,7 +49,7 @@ impl Member {
                 }
                 None => {
                     let since = *self.free.entry(name.clone()).or_insert_with(Instant::now);
-                    let waits = self.pause() * rank(&part_of_key(&self.who.agent), &name, &agents).min(WAITS_MOST);
+                    let waits = self.rhythm.turn(rank(&part_of_key(&self.who.agent), &name, &agents));
                     if since.elapsed() >= waits {
                         trouble = self.campaign(&name, lease, news).await?.or(trouble);
                     }
@@ -96,11 +94,7 @@ impl Member {
         let nobody = json!([{"key": coded(&leads), "range_end": coded(super::client::behind(&leads)), "target": "CREATE", "create_revision": "0"}]);
         let put = json!([{"request_put": {"key": coded(&layout), "value": coded(&self.digest)}}]);
         let (replaced, _) = client.transact(nobody, put, json!([])).await?;
-        Ok((!replaced).then(|| {
-            "the agents that lead now state another topology or other services: this one waits until they have the same config \
-             (restart them one after the other)"
-                .to_owned()
-        }))
+        Ok((!replaced).then(Trouble::cut_otherwise))
     }
 
     /// The lead is ours: reads what there is of its services. Not ours before that was read.
@@ -134,21 +128,12 @@ impl Member {
             });
         }
         let epoch = floor + u64::try_from(created).unwrap_or(0);
-        let key = self.lead_key(name);
-        self.store.rights.change(|leads| {
-            for service in &part.services {
-                let (key, last) = (key.clone(), lasts.remove(service).flatten());
-                leads.insert(service.clone(), Lead { key, created, last });
-            }
-        });
+        let last = |service: &ServiceName| lasts.remove(service).flatten();
+        self.store.rights.take(&part, &self.lead_key(name), created, last);
         self.epochs.insert(name.to_owned(), epoch);
         news.push(News::Taken { part, epoch, folders });
-        let until = self.sent.map_or(Duration::ZERO, |sent| {
-            (sent + self.ttl * 2 / 3).saturating_sub(boot_clock())
-        });
-        news.push(News::Renewed {
-            until: wall_clock() + until,
-        });
+        let until = self.sent.map_or_else(wall_clock, |sent| self.rhythm.until(sent));
+        news.push(News::Renewed { until });
         Ok(())
     }
 }

@@ -10,24 +10,16 @@ use super::client::{CallError, Client, Pair, coded, pair};
 use super::leads::floor_of;
 use super::part_of_key;
 use super::store::Store;
-use crate::clock::{boot_clock, wall_clock};
-use crate::coordinate::shared::{News, Rights, Who};
+use crate::clock::{boot_clock, wall_clock, wall_seconds};
+use crate::coordinate::rhythm::Rhythm;
+use crate::coordinate::shared::{NOT_RENEWED, News, Rights, Trouble, Who};
 use crate::coordinate::{EtcdSettings, Part, digest};
-use crate::model::Timestamp;
-
-/// A lease is renewed so many times in its length.
-const RENEWALS: u32 = 6;
-
-/// Between two looks at who leads: a part of the lease's time, within bounds.
-const BEATS: u32 = 24;
-const BEAT_LEAST: Duration = Duration::from_millis(100);
-const BEAT_MOST: Duration = Duration::from_millis(250);
 
 /// See the module.
 pub struct Member {
     pub(super) store: Store,
     pub(super) who: Who,
-    pub(super) ttl: Duration,
+    pub(super) rhythm: Rhythm,
     pub(super) parts: BTreeMap<String, Part>,
     pub(super) digest: String,
     /// Since when a part is free.
@@ -37,16 +29,15 @@ pub struct Member {
     seen: i64,
     looked: Option<Instant>,
     floored: bool,
-    trouble: Option<String>,
+    trouble: Trouble,
 }
 
 impl Member {
     /// Nothing is sent yet.
     pub fn new(settings: &EtcdSettings, parts: BTreeMap<String, Part>, who: Who) -> Result<Self, CallError> {
-        let ttl = settings.ttl.0;
-        let timeout = (ttl / RENEWALS).clamp(Duration::from_millis(300), Duration::from_secs(2));
+        let rhythm = Rhythm { ttl: settings.ttl.0 };
         let store = Store {
-            client: Arc::new(Client::new(settings, timeout)?),
+            client: Arc::new(Client::new(settings, rhythm.request())?),
             prefix: settings.prefix.as_str().into(),
             rights: Rights::default(),
             lease: Arc::new(Mutex::new(None)),
@@ -54,7 +45,7 @@ impl Member {
         Ok(Self {
             store,
             who,
-            ttl,
+            rhythm,
             digest: digest(&parts),
             parts,
             free: BTreeMap::new(),
@@ -63,7 +54,7 @@ impl Member {
             seen: 0,
             looked: None,
             floored: false,
-            trouble: None,
+            trouble: Trouble::default(),
         })
     }
 
@@ -74,7 +65,7 @@ impl Member {
 
     /// How long to wait between two beats.
     pub fn pause(&self) -> Duration {
-        (self.ttl / BEATS).clamp(BEAT_LEAST, BEAT_MOST)
+        self.rhythm.beat()
     }
 
     pub(super) fn key(&self, name: &str) -> String {
@@ -96,10 +87,7 @@ impl Member {
             Ok(trouble) => trouble,
             Err(error) => Some(error.to_string()),
         };
-        if trouble != self.trouble {
-            self.trouble.clone_from(&trouble);
-            news.push(News::Trouble(trouble));
-        }
+        self.trouble.is(trouble, &mut news);
         news
     }
 
@@ -132,21 +120,21 @@ impl Member {
     }
 
     async fn keep_lease(&mut self, news: &mut Vec<News>) -> Result<Option<i64>, CallError> {
-        let (now, until) = (boot_clock(), wall_clock() + self.ttl * 2 / 3);
+        let (now, until) = (boot_clock(), wall_clock() + self.rhythm.acts());
         let client = Arc::clone(&self.store.client);
         if let Some(lease) = self.lease() {
-            if self.sent.is_some_and(|sent| now < sent + self.ttl / RENEWALS) {
+            if self.sent.is_some_and(|sent| now < sent + self.rhythm.renewal()) {
                 return Ok(Some(lease));
             }
             if client.keep_alive(lease).await? {
                 self.sent = Some(now);
-                self.store.rights.renew(now, self.ttl * 2 / 3);
+                self.store.rights.renew(now, self.rhythm.acts());
                 news.push(News::Renewed { until });
                 return Ok(Some(lease));
             }
             *self.store.lease.lock().unwrap_or_else(PoisonError::into_inner) = None;
             for part in self.epochs.keys().cloned().collect::<Vec<_>>() {
-                self.lose(&part, "the lease was not renewed in time", news);
+                self.lose(&part, NOT_RENEWED, news);
             }
             return Ok(None);
         } else if let Ok(text) = std::fs::read_to_string(&self.who.lease_file)
@@ -157,12 +145,12 @@ impl Member {
             let _ = std::fs::remove_file(&self.who.lease_file);
         }
         let now = boot_clock();
-        let lease = client.grant(self.ttl).await?;
+        let lease = client.grant(self.rhythm.ttl).await?;
         // Only a shortcut for the next start: without it the lease runs out by itself.
         let _ = std::fs::write(&self.who.lease_file, lease.to_string());
         *self.store.lease.lock().unwrap_or_else(PoisonError::into_inner) = Some(lease);
         self.sent = Some(now);
-        self.store.rights.renew(now, self.ttl * 2 / 3);
+        self.store.rights.renew(now, self.rhythm.acts());
         Ok(Some(lease))
     }
 
@@ -171,9 +159,7 @@ impl Member {
         let Some(part) = self.parts.get(part).cloned() else {
             return;
         };
-        self.store.rights.change(|leads| {
-            leads.retain(|service, _| !part.services.contains(service));
-        });
+        self.store.rights.leave(&part);
         let why = why.to_owned();
         news.push(News::Lost { part, why });
     }
@@ -192,7 +178,7 @@ impl Member {
         let wanted = match floor {
             Some(floor) if floor + revision >= self.who.epoch => floor,
             Some(_) => self.who.epoch,
-            None => self.who.epoch.max(seconds(wall_clock())),
+            None => self.who.epoch.max(wall_seconds()),
         };
         if floor != Some(wanted) {
             let condition = match &known {
@@ -212,14 +198,7 @@ impl Member {
     /// `Some` if another agent uses our name.
     async fn ensure_name(&self, lease: i64, live: &[Pair]) -> Result<Option<String>, CallError> {
         let key = self.key(&format!("live/agent/{}", part_of_key(&self.who.agent)));
-        let taken = |by: &Pair| {
-            (by.lease != lease).then(|| {
-                format!(
-                    "another agent is called {}: give each its own agent.name (or wait until the lease of its last run is over)",
-                    self.who.agent
-                )
-            })
-        };
+        let taken = |by: &Pair| (by.lease != lease).then(|| Trouble::named_alike(&self.who.agent));
         if let Some(found) = live.iter().find(|found| found.key == key) {
             return Ok(taken(found));
         }
@@ -264,7 +243,7 @@ impl Member {
 
     /// Gives everything back, so that another agent need not wait.
     pub async fn resign(&mut self) {
-        self.store.rights.change(BTreeMap::clear);
+        self.store.rights.clear();
         if let Some(lease) = self.lease() {
             match self.store.client.revoke(lease).await {
                 Ok(()) => drop(std::fs::remove_file(&self.who.lease_file)),
@@ -272,8 +251,4 @@ impl Member {
             }
         }
     }
-}
-
-fn seconds(at: Timestamp) -> u64 {
-    u64::try_from(at.nanos() / 1_000_000_000).unwrap_or(0)
 }

@@ -48,10 +48,7 @@ impl Store {
         entry: Option<(u64, &[u8])>,
         state: Option<&[u8]>,
     ) -> Result<(), NotPut> {
-        let lead = self
-            .rights
-            .lead(service)
-            .ok_or_else(|| NotPut::NotOurs(format!("the lease of {service} is no longer held here")))?;
+        let lead = self.rights.held(service)?;
         let folder = self.plan_folder(service);
         let mut then: Vec<Value> = Vec::new();
         match entry {
@@ -91,9 +88,7 @@ impl Store {
             });
             return Ok(());
         }
-        Err(NotPut::NotOurs(format!(
-            "the lease of {service} has passed to another agent"
-        )))
+        Err(NotPut::passed(service))
     }
 
     /// Tells all agents something that needs no lead: an operator's word, or what is seen from here. `passing`: it is forgotten with this agent's

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::object::{DOMAIN, Object};
 use crate::coordinate::settings::{IN_CLUSTER, KubernetesSettings};
-use crate::net::{self, Tls};
+use crate::net::ask;
 
 /// An answer longer than this is refused.
 const ANSWER_MAX: usize = 64 << 20;
@@ -44,20 +44,12 @@ pub struct Api {
 impl Api {
     /// By settings; each request takes no longer than `timeout`.
     pub fn new(settings: &KubernetesSettings, timeout: Duration) -> Result<Self, CallError> {
-        net::install_crypto();
         let wrong = |error: String| CallError::Settings(error);
         let namespace = settings.namespace().map_err(wrong)?;
-        let mut builder = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(timeout);
-        let tls = settings.tls();
-        if tls != Tls::default() {
-            let config = tls.client_config().map_err(|error| wrong(error.to_string()))?;
-            builder = builder.tls_backend_preconfigured(rustls::ClientConfig::clone(&config));
-        }
+        let builder = settings.tls().http().map_err(|error| wrong(error.to_string()))?;
+        let http = builder.timeout(timeout).build();
         Ok(Self {
-            http: builder.build().map_err(|error| wrong(error.to_string()))?,
+            http: http.map_err(|error| wrong(error.to_string()))?,
             leases: format!(
                 "{}/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases",
                 settings.url().trim_end_matches('/')
@@ -122,16 +114,7 @@ impl Api {
         if let Some(file) = self.settings.token_file() {
             request = request.bearer_auth(token(&file)?);
         }
-        let silent = |error: reqwest::Error| CallError::Silent(plain(&error));
-        let mut answer = request.send().await.map_err(silent)?;
-        let status = answer.status();
-        let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(silent)? {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() > ANSWER_MAX {
-                return Err(CallError::Silent(format!("{name}: more than {ANSWER_MAX} bytes")));
-            }
-        }
+        let (status, bytes) = ask(request, name, ANSWER_MAX).await.map_err(CallError::Silent)?;
         let value = serde_json::from_slice(&bytes)
             .map_err(|_| CallError::Silent(format!("{name}: {status} and no JSON: is it an API server?")))?;
         Ok((status, value))
@@ -160,14 +143,4 @@ fn good(status: StatusCode, value: Value, name: &str) -> Result<Value, CallError
         }
         status => CallError::Refused(format!("{status}: {words}")),
     })
-}
-
-fn plain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }

@@ -5,7 +5,7 @@
 //! changes the layout looks at the leads afterwards: at least one of them sees the other and steps back.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::json;
 
@@ -13,13 +13,11 @@ use super::api::CallError;
 use super::member::{Look, Member};
 use super::object::{KeptOf, Object, object_name};
 use super::store::{FLOOR, KEPT};
-use crate::clock::{boot_clock, wall_clock};
+use crate::clock::{wall_clock, wall_seconds};
 use crate::coordinate::parts::rank;
-use crate::coordinate::shared::{Folder, Lead, News};
+use crate::coordinate::shared::{Folder, News, Trouble};
 use crate::coordinate::{Part, digest};
-
-/// Whoever is not proposed waits so many beats for whoever is, but never longer than this many.
-const WAITS_MOST: u32 = 2;
+use crate::model::ServiceName;
 
 const LAYOUT: &str = "layout";
 
@@ -46,7 +44,7 @@ impl Member {
                 continue;
             }
             let since = *self.free.entry(name.clone()).or_insert_with(Instant::now);
-            let waits = self.pause_between() * rank(&self.who.agent, &name, &names(look)).min(WAITS_MOST);
+            let waits = self.rhythm.turn(rank(&self.who.agent, &name, &names(look)));
             if since.elapsed() >= waits {
                 trouble = self.campaign(&name, object, look, news).await?.or(trouble);
             }
@@ -71,17 +69,12 @@ impl Member {
         look: &Look,
         news: &mut Vec<News>,
     ) -> Result<Option<String>, CallError> {
-        let waits = || {
-            "the agents that lead now state another topology or other services: this one waits until they have the same config \
-             (restart them one after the other)"
-                .to_owned()
-        };
         let led_otherwise = look.objects.values().any(|object| {
             let layout = object.note(LAYOUT).filter(|_| object.note("part").is_some());
             look.live.contains(object.holder()) && layout.is_some_and(|layout| layout != self.digest)
         });
         if led_otherwise {
-            return Ok(Some(waits()));
+            return Ok(Some(Trouble::cut_otherwise()));
         }
         let layout_name = object_name(&self.store.fleet, LAYOUT, "all");
         let layout = look.objects.get(&layout_name);
@@ -103,21 +96,21 @@ impl Member {
         let floor = match floor {
             Some(floor) if floor + transitions > self.who.epoch => floor,
             Some(_) => self.who.epoch,
-            None => self.who.epoch.max(seconds()),
+            None => self.who.epoch.max(wall_seconds()),
         };
         object.set("leaseTransitions", json!(transitions));
         object.set_note("part", name.to_owned());
         object.set_note(LAYOUT, self.digest.clone());
         object.set_note(FLOOR, floor.to_string());
         let now = wall_clock();
-        object.renew(&self.store.identity, now, self.ttl.as_secs());
+        object.renew(&self.store.identity, now, self.rhythm.ttl.as_secs());
         object.0["spec"]["acquireTime"] = object.0["spec"]["renewTime"].clone();
         let mut taken = self.store.api.write(&object).await?;
         let layout = self.store.api.get(&layout_name).await?;
         if layout.as_ref().and_then(|layout| layout.note(LAYOUT)) != Some(&self.digest) {
             taken.set("holderIdentity", json!(""));
             self.store.api.write(&taken).await?;
-            return Ok(Some(waits()));
+            return Ok(Some(Trouble::cut_otherwise()));
         }
         self.take(name, taken, floor + transitions, &kept, news).await;
         Ok(None)
@@ -132,7 +125,7 @@ impl Member {
         let key = object.name().to_owned();
         let created = i64::try_from(object.transitions()).unwrap_or(i64::MAX);
         self.store.held.lock().await.insert(key.clone(), object);
-        let of = |service| kept.get(service).cloned().unwrap_or_default();
+        let of = |service: &ServiceName| kept.get(service).cloned().unwrap_or_default();
         let folders = part.services.iter().map(|service| {
             let kept = of(service);
             Folder {
@@ -142,20 +135,13 @@ impl Member {
             }
         });
         let folders = folders.collect();
-        self.store.rights.change(|leads| {
-            for service in &part.services {
-                let (key, last) = (key.clone(), of(service).last);
-                leads.insert(service.clone(), Lead { key, created, last });
-            }
-        });
+        self.store.rights.take(&part, &key, created, |service| of(service).last);
         self.who.epoch = self.who.epoch.max(epoch);
         self.epochs.insert(name.to_owned(), epoch);
         self.free.remove(name);
         news.push(News::Taken { part, epoch, folders });
-        let left = (sent + self.acts()).saturating_sub(boot_clock());
-        news.push(News::Renewed {
-            until: wall_clock() + left,
-        });
+        let until = self.rhythm.until(sent);
+        news.push(News::Renewed { until });
     }
 
     pub(super) async fn recut_now(&mut self, parts: BTreeMap<String, Part>) -> Vec<News> {
@@ -184,7 +170,7 @@ impl Member {
     }
 
     pub(super) async fn resign_now(&mut self) {
-        self.store.rights.change(BTreeMap::clear);
+        self.store.rights.clear();
         let held = std::mem::take(&mut *self.store.held.lock().await);
         self.epochs.clear();
         for object in held.into_values() {
@@ -201,9 +187,4 @@ impl Member {
 
 fn names(look: &Look) -> std::collections::BTreeSet<&str> {
     look.agents.iter().map(String::as_str).collect()
-}
-
-fn seconds() -> u64 {
-    let since = wall_clock().since(crate::model::Timestamp::EPOCH);
-    Duration::from_secs(since.as_secs()).as_secs()
 }

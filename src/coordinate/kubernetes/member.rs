@@ -14,23 +14,16 @@ use super::api::{Api, CallError};
 use super::object::{KeptOf, Object, object_name};
 use super::store::{FLOOR, KEPT, SIGHT, Store, WORDS};
 use crate::clock::{boot_clock, wall_clock};
+use crate::coordinate::rhythm::Rhythm;
 use crate::coordinate::settings::KubernetesSettings;
-use crate::coordinate::shared::{News, Rights, Who};
+use crate::coordinate::shared::{NOT_RENEWED, News, Rights, Trouble, Who};
 use crate::coordinate::{Part, digest};
-
-/// A Lease is renewed so many times in its length.
-const RENEWALS: u32 = 6;
-
-/// Between two looks: a part of the lease's time, within bounds. Each look is one request.
-const BEATS: u32 = 24;
-const BEAT_LEAST: Duration = Duration::from_millis(100);
-const BEAT_MOST: Duration = Duration::from_millis(250);
 
 /// See the module.
 pub struct Member {
     pub(super) store: Store,
     pub(super) who: Who,
-    pub(super) ttl: Duration,
+    pub(super) rhythm: Rhythm,
     pub(super) parts: BTreeMap<String, Part>,
     pub(super) digest: String,
     /// Since when a part is free.
@@ -43,7 +36,7 @@ pub struct Member {
     /// What was followed last, by name.
     followed: BTreeMap<String, String>,
     looked: Option<Instant>,
-    trouble: Option<String>,
+    trouble: Trouble,
 }
 
 /// Who holds what and who is alive, at one moment.
@@ -58,10 +51,9 @@ pub(super) struct Look {
 impl Member {
     /// Nothing is sent yet.
     pub fn new(settings: &KubernetesSettings, parts: BTreeMap<String, Part>, who: Who) -> Result<Self, CallError> {
-        let ttl = settings.ttl.0;
-        let timeout = (ttl / RENEWALS).clamp(Duration::from_millis(300), Duration::from_secs(2));
+        let rhythm = Rhythm { ttl: settings.ttl.0 };
         let store = Store {
-            api: Arc::new(Api::new(settings, timeout)?),
+            api: Arc::new(Api::new(settings, rhythm.request())?),
             fleet: settings.prefix.as_str().into(),
             identity: identity(&who.agent, &who.run).into(),
             rights: Rights::default(),
@@ -71,7 +63,7 @@ impl Member {
         Ok(Self {
             store,
             who,
-            ttl,
+            rhythm,
             digest: digest(&parts),
             parts,
             free: BTreeMap::new(),
@@ -80,17 +72,8 @@ impl Member {
             seen: BTreeMap::new(),
             followed: BTreeMap::new(),
             looked: None,
-            trouble: None,
+            trouble: Trouble::default(),
         })
-    }
-
-    pub(super) fn pause_between(&self) -> Duration {
-        (self.ttl / BEATS).clamp(BEAT_LEAST, BEAT_MOST)
-    }
-
-    /// So long after a renewal was sent acting ends, and with it the time in which the next one counts.
-    pub(super) fn acts(&self) -> Duration {
-        self.ttl * 2 / 3
     }
 
     pub(super) async fn beat_now(&mut self) -> Vec<News> {
@@ -101,10 +84,7 @@ impl Member {
             Err(CallError::Conflict(_)) => None,
             Err(error) => Some(error.to_string()),
         };
-        if trouble != self.trouble {
-            self.trouble.clone_from(&trouble);
-            news.push(News::Trouble(trouble));
-        }
+        self.trouble.is(trouble, &mut news);
         news
     }
 
@@ -141,7 +121,7 @@ impl Member {
             seen.insert(name.clone(), (object.version().to_owned(), since));
             let lasts = object.0["spec"]["leaseDurationSeconds"]
                 .as_u64()
-                .map_or(self.ttl, Duration::from_secs);
+                .map_or(self.rhythm.ttl, Duration::from_secs);
             if now < since + lasts && !object.holder().is_empty() {
                 live.insert(object.holder().to_owned());
                 agents.insert(agent.to_owned());
@@ -165,18 +145,13 @@ impl Member {
             // An earlier run of this very agent, whose data_dir is locked by us now, can no longer act.
             let left = std::fs::read_to_string(&self.who.lease_file).unwrap_or_default();
             if left.trim() != holder {
-                return Ok(Some(format!(
-                    "another agent is called {}: give each its own agent.name (or wait until the lease of its last run is over)",
-                    self.who.agent
-                )));
+                return Ok(Some(Trouble::named_alike(&self.who.agent)));
             }
         }
-        if !ours || self.sent.is_none_or(|sent| now >= sent + self.acts()) {
+        if !ours || self.sent.is_none_or(|sent| now >= sent + self.rhythm.acts()) {
             // Others may have taken what was held.
             self.sent = None;
-            for part in self.epochs.keys().cloned().collect::<Vec<_>>() {
-                self.lose(&part, "the lease was not renewed in time", news).await;
-            }
+            self.lose_all(news).await;
         }
         let waits = self
             .store
@@ -184,7 +159,7 @@ impl Member {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .is_some();
-        if ours && !waits && self.sent.is_some_and(|sent| now < sent + self.ttl / RENEWALS) {
+        if ours && !waits && self.sent.is_some_and(|sent| now < sent + self.rhythm.renewal()) {
             return Ok(None);
         }
         let mut object = own.cloned().unwrap_or_else(|| Object::new(&self.store.fleet, &name));
@@ -197,8 +172,8 @@ impl Member {
         if let Some(sight) = &sight {
             object.set_note(SIGHT, sight.clone());
         }
-        let (sent, until) = (boot_clock(), wall_clock() + self.acts());
-        object.renew(&self.store.identity, wall_clock(), self.ttl.as_secs());
+        let (sent, until) = (boot_clock(), wall_clock() + self.rhythm.acts());
+        object.renew(&self.store.identity, wall_clock(), self.rhythm.ttl.as_secs());
         self.store.api.write(&object).await?;
         let answered = boot_clock();
         {
@@ -211,13 +186,11 @@ impl Member {
         if !ours {
             let _ = std::fs::write(&self.who.lease_file, &*self.store.identity);
         }
-        if self.sent.is_some_and(|before| answered >= before + self.acts()) {
-            for part in self.epochs.keys().cloned().collect::<Vec<_>>() {
-                self.lose(&part, "the lease was not renewed in time", news).await;
-            }
+        if self.sent.is_some_and(|before| answered >= before + self.rhythm.acts()) {
+            self.lose_all(news).await;
         }
         self.sent = Some(sent);
-        self.store.rights.renew(sent, self.acts());
+        self.store.rights.renew(sent, self.rhythm.acts());
         if !self.epochs.is_empty() {
             news.push(News::Renewed { until });
         }
@@ -251,14 +224,18 @@ impl Member {
         Ok(news)
     }
 
+    async fn lose_all(&mut self, news: &mut Vec<News>) {
+        for part in self.epochs.keys().cloned().collect::<Vec<_>>() {
+            self.lose(&part, NOT_RENEWED, news).await;
+        }
+    }
+
     pub(super) async fn lose(&mut self, name: &str, why: &str, news: &mut Vec<News>) {
         self.epochs.remove(name);
         let Some(part) = self.parts.get(name).cloned() else {
             return;
         };
-        self.store.rights.change(|leads| {
-            leads.retain(|service, _| !part.services.contains(service));
-        });
+        self.store.rights.leave(&part);
         self.store.held.lock().await.remove(&self.part_object(name));
         let why = why.to_owned();
         news.push(News::Lost { part, why });

@@ -30,7 +30,7 @@ impl Coordinator for Member {
     }
 
     fn pause(&self) -> Duration {
-        self.pause_between()
+        self.rhythm.beat()
     }
 
     fn beat(&mut self) -> Boxed<'_, Vec<News>> {

@@ -39,11 +39,8 @@ impl Store {
         entry: Option<(u64, &[u8])>,
         state: Option<&[u8]>,
     ) -> Result<(), NotPut> {
-        let passed = || NotPut::NotOurs(format!("the lease of {service} has passed to another agent"));
-        let lead = self
-            .rights
-            .lead(service)
-            .ok_or_else(|| NotPut::NotOurs(format!("the lease of {service} is no longer held here")))?;
+        let passed = || NotPut::passed(service);
+        let lead = self.rights.held(service)?;
         let later = |error: CallError| NotPut::Later(error.to_string());
         let mut held = self.held.lock().await;
         let mut known = held.get(&lead.key).cloned().ok_or_else(passed)?;

@@ -16,6 +16,10 @@ impl Gate for Approved {
         Recheck::Never
     }
 
+    fn is_question(&self) -> bool {
+        true
+    }
+
     fn check(&self, case: &Case<'_>) -> Result<(), Refusal> {
         if case.service.approval == Approval::Ask && !case.approved {
             let reason = format!(

@@ -1,4 +1,7 @@
 //! Fresh probes from enough vantage points agree that the active instance does not serve, and none says that it does.
+//!
+//! An instance that says by its own numbers that it is ill has confirmed it itself, where the target says by the same numbers that it is well: a health
+//! endpoint may answer well while all work fails. Its word counts as one vantage point, whoever has heard it.
 
 use crate::decide::{Case, Gate, Recheck};
 use crate::model::{Check, Reach};
@@ -24,9 +27,10 @@ impl Gate for Confirmed {
             .filter(|(check, _, look)| {
                 *check == Check::Probe && look.at >= since && case.now.since(look.at) <= case.policy.confirm_max_age.0
             });
-        let mut agreeing = 0;
+        let mut agreeing = usize::from(case.says_ill.is_some());
         for (_, vantage, look) in fresh {
             match look.reach {
+                Reach::Good { .. } if case.says_ill.is_some() => {}
                 Reach::Good { .. } => {
                     let reason = format!("{} still answers {vantage}", case.state.active);
                     return case.refuse(self, Decision::Hold, reason);
@@ -64,6 +68,26 @@ mod tests {
             .observe(&look("ingest-a", Check::Probe, good, fixture.now));
         fixture.service.hold_off = Span::default();
         assert_eq!(fixture.refused_by(), Some(("confirmed".into(), Decision::Hold)));
+    }
+
+    #[test]
+    fn an_active_that_answers_and_says_itself_that_it_is_ill_is_moved() {
+        let mut fixture = Fixture::new();
+        let good = Reach::Good { took: Span::millis(2) };
+        fixture
+            .senses
+            .observe(&look("ingest-a", Check::Probe, good, fixture.now));
+        fixture.says_ill = Some(fixture.incident.onset);
+        assert_eq!(fixture.refused_by(), None);
+        fixture.service.confirm = 2;
+        assert_eq!(
+            fixture.refused_by(),
+            Some(("confirmed".into(), Decision::Hold)),
+            "its word is one, whoever hears it"
+        );
+        fixture.service.confirm = 1;
+        fixture.says_ill = Some(fixture.now);
+        assert_eq!(fixture.refused_by(), Some(("hold-off".into(), Decision::Hold)));
     }
 
     #[test]

@@ -15,6 +15,10 @@ impl Gate for Drilled {
         Recheck::Never
     }
 
+    fn is_question(&self) -> bool {
+        true
+    }
+
     fn check(&self, case: &Case<'_>) -> Result<(), Refusal> {
         match case.undrilled {
             Some(why) if !case.approved => case.refuse(self, Decision::Ask, why.to_owned()),

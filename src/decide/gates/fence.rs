@@ -18,7 +18,7 @@ impl Gate for Fenced {
     fn check(&self, case: &Case<'_>) -> Result<(), Refusal> {
         if case.service.single_writer && !case.fenced {
             let reason = format!(
-                "{} must have a single writer, but its playbook {} has no fence step",
+                "{} must have a single writer, but its playbook {} has no fence step that holds",
                 case.service.name, case.service.playbook
             );
             return case.refuse(self, Decision::Ask, reason);

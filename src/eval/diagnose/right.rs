@@ -78,6 +78,7 @@ mod tests {
             remedy,
             costs: Vec::new(),
             plan: None,
+            answer_by: None,
         }
     }
 

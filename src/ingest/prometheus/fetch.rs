@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::http::Client;
 use crate::model::Reach;
+use crate::net::whole;
 
 /// Something that was not got.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,17 +124,6 @@ pub fn refused(status: StatusCode) -> Failed {
         reason: "status",
         error,
     }
-}
-
-/// An error with all its causes: the first of them tells least.
-fn whole(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }
 
 async fn unreached(client: &Client, url: &str, error: &reqwest::Error) -> Failed {

@@ -92,16 +92,11 @@ impl Client {
     }
 
     fn build(&self) -> Result<reqwest::Client, String> {
-        crate::net::install_crypto();
-        let mut builder = reqwest::Client::builder()
-            .no_proxy()
+        let builder = self.settings.tls.http().map_err(|error| error.to_string())?;
+        builder
             .redirect(reqwest::redirect::Policy::limited(REDIRECTS_MAX))
-            .timeout(self.timeout);
-        let tls = &self.settings.tls;
-        if *tls != Tls::default() {
-            let config = tls.client_config().map_err(|error| error.to_string())?;
-            builder = builder.tls_backend_preconfigured(rustls::ClientConfig::clone(&config));
-        }
-        builder.build().map_err(|error| error.to_string())
+            .timeout(self.timeout)
+            .build()
+            .map_err(|error| error.to_string())
     }
 }

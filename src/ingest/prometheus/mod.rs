@@ -3,6 +3,7 @@
 //! In: exposition text and query results. Out: batches and tries to reach a target. Never: a malformed line taken for a value: one bad line refuses the
 //! whole scrape, as Prometheus does.
 
+mod claims;
 pub mod exposition;
 mod fetch;
 mod http;
@@ -15,6 +16,7 @@ mod series;
 mod settings;
 mod targets;
 
+pub use claims::{Claims, second_name};
 pub use http::{Client, HttpSettings};
 pub use query::{Query, QuerySettings, QuerySource};
 pub use scrape::ScrapeSource;

@@ -11,6 +11,7 @@ use bytes::BytesMut;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::claims::{Claim, Claims};
 use super::exposition::{Format, SeriesParts, parse};
 use super::fetch::{Failed, fetch, refused};
 use super::http::Client;
@@ -18,7 +19,7 @@ use super::naming::{DROPPED, Native, number};
 use super::native::{Discovery, ScrapeConfig};
 use super::series::SeriesCache;
 use super::settings::ScrapeSettings;
-use super::targets::{Files, Resolved, Target, resolve};
+use super::targets::{Files, Resolved};
 use crate::clock::wall_clock;
 use crate::engine::Input;
 use crate::ingest::{Feed, Source};
@@ -41,12 +42,17 @@ const OWN: [&str; 3] = ["up", "scrape_duration_seconds", "scrape_samples_scraped
 pub struct ScrapeSource {
     settings: ScrapeSettings,
     native: Option<Arc<Native>>,
+    claim: Claim,
 }
 
 impl ScrapeSource {
     /// A source of checked settings.
-    pub const fn new(settings: ScrapeSettings) -> Self {
-        Self { settings, native: None }
+    pub fn new(settings: ScrapeSettings) -> Self {
+        Self {
+            settings,
+            native: None,
+            claim: Claims::default().of(0),
+        }
     }
 
     /// A source of a checked scrape config of Prometheus.
@@ -57,7 +63,20 @@ impl ScrapeSource {
                 rules: config.rules().map(|(_, rules)| rules).unwrap_or_default(),
                 config,
             })),
+            claim: Claims::default().of(0),
         }
+    }
+
+    /// As the job at that place in the config, beside others that may scrape the same. What the config lists itself is claimed at once.
+    #[must_use]
+    pub fn beside(mut self, claims: &Claims, place: usize) -> Self {
+        self.claim = claims.of(place);
+        let listed: Vec<Resolved> = match &self.native {
+            Some(native) => native.config.listed(),
+            None => self.settings.resolved().collect(),
+        };
+        self.claim.take(listed.iter());
+        self
     }
 }
 
@@ -68,7 +87,7 @@ impl Source for ScrapeSource {
 
     fn run(self: Box<Self>, feed: Feed) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
-            let settings = self.settings;
+            let (settings, mut claim) = (self.settings, self.claim);
             let mut files = Files::new(&settings.file_sd);
             let mut discovery = self.native.as_ref().map(|native| Discovery::new(&native.config));
             let client = Client::new(&settings.http, settings.timeout.0);
@@ -93,10 +112,8 @@ impl Source for ScrapeSource {
                     feed.metrics.bad_input.get_or_create(&label).inc();
                 }
                 told = errors;
-                wanted.extend(settings.targets.iter().map(|target| match target {
-                    Target::Address(address) => resolve(address, None, &settings.path),
-                    Target::Named { address, entity } => resolve(address, Some(entity), &settings.path),
-                }));
+                wanted.extend(settings.resolved());
+                let wanted = claim.settle(&settings.job, wanted);
                 running.retain(|target, stop| {
                     let keep = wanted.contains(target);
                     if !keep {
@@ -172,7 +189,7 @@ impl Scraper {
         let now = wall_clock();
         let name = EntityName::from(self.target.entity.as_str());
         // Rules find its series by these labels.
-        let job = self.target_label("job").unwrap_or(&self.settings.job);
+        let job = self.target.label("job").unwrap_or(&self.settings.job);
         let attributes = [
             ("address", self.target.instance.as_str()),
             ("instance", self.target.instance.as_str()),
@@ -196,14 +213,6 @@ impl Scraper {
             kind,
         };
         let _ = self.feed.inbox.send(Input::Event(event)).await;
-    }
-
-    fn target_label(&self, name: &str) -> Option<&str> {
-        let labels = self.target.labels.iter();
-        labels
-            .into_iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
     }
 
     /// The series of what the scrape says of itself. It has the labels of the target, as all that is scraped from it.

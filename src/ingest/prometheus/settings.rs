@@ -6,14 +6,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::http::HttpSettings;
-use super::targets::{Target, resolve};
+use super::targets::{Resolved, Target, resolve};
 use crate::model::{EntityKind, Span};
 
 /// Targets that are scraped alike.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScrapeSettings {
-    /// Its name.
+    /// Its name. A target that a job further up scrapes too is called `JOB/INSTANCE` here, for Prometheus also tells the two apart; give both the same `entity`
+    /// to have one thing.
     pub job: String,
     /// How often.
     #[serde(default = "default_interval")]
@@ -91,14 +92,16 @@ const fn default_body_limit() -> usize {
 }
 
 impl ScrapeSettings {
-    /// The entity and the instance of each target that the config lists itself.
-    pub fn listed(&self) -> impl Iterator<Item = (String, String)> {
-        self.targets.iter().map(|target| {
-            let resolved = match target {
-                Target::Address(address) => resolve(address, None, &self.path),
-                Target::Named { address, entity } => resolve(address, Some(entity), &self.path),
-            };
-            (resolved.entity, resolved.instance)
+    /// The targets that the config lists itself.
+    pub(super) fn resolved(&self) -> impl Iterator<Item = Resolved> {
+        self.targets.iter().map(|target| match target {
+            Target::Address(address) => resolve(address, None, &self.path),
+            Target::Named { address, entity } => resolve(address, Some(entity), &self.path),
         })
+    }
+
+    /// The entity and the instance of each of them.
+    pub fn listed(&self) -> impl Iterator<Item = (String, String)> {
+        self.resolved().map(|target| (target.entity, target.instance))
     }
 }

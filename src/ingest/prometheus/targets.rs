@@ -47,6 +47,14 @@ pub struct Resolved {
     pub labels: Vec<(String, String)>,
 }
 
+impl Resolved {
+    /// The value of a label, if it has that one.
+    pub fn label(&self, name: &str) -> Option<&str> {
+        let found = self.labels.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
 /// Files of targets, read again when they change. A file that cannot be read keeps what it said before.
 pub struct Files {
     paths: Vec<PathBuf>,

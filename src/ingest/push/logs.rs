@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::since::Since;
 use crate::diagnose::drain::{Drain, speaks_of_error};
 use crate::model::{Batch, Catalog, EntityKind, EntityName, Event, EventKind, Sample, Timestamp, TopologyChange};
 
@@ -26,7 +27,7 @@ pub struct Miner {
     writers: BTreeMap<EntityName, Writer>,
     /// Lines dropped because a bound was reached.
     pub dropped: u64,
-    since: Option<Timestamp>,
+    since: Since,
 }
 
 #[derive(Default)]
@@ -57,14 +58,7 @@ impl Miner {
 
     /// What was written since the last time.
     pub fn flush(&mut self, now: Timestamp, catalog: &Catalog, out: &mut Batch) {
-        let Some(since) = self.since.replace(now) else {
-            // The first time has no length; what came before it is told the next time.
-            return;
-        };
-        let seconds = now.since(since).as_secs_f64();
-        if seconds <= 0.0 {
-            return;
-        }
+        let Some(seconds) = self.since.seconds(now) else { return };
         for (entity, writer) in &mut self.writers {
             if writer.lines == 0 {
                 continue;

@@ -11,6 +11,7 @@ mod protobuf;
 mod remote_write;
 mod series;
 mod settings;
+mod since;
 mod syslog;
 pub mod traces;
 

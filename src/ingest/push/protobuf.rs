@@ -64,6 +64,11 @@ impl<'a> Fields<'a> {
         Self { rest: bytes }
     }
 
+    /// What is left to read.
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     fn take(&mut self, length: usize) -> Result<&'a [u8], WireError> {
         let (taken, rest) = self
             .rest

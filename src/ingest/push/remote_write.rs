@@ -4,8 +4,8 @@
 //! counted and not taken.
 
 use super::protobuf::{Fields, Wire, WireError};
-use super::series::SeriesBook;
-use crate::model::{Catalog, Sample, Timestamp};
+use super::series::{LabelError, SeriesBook};
+use crate::model::{Catalog, Sample, SeriesId, Timestamp};
 
 /// Labels of one series.
 const LABELS_MAX: usize = 256;
@@ -102,17 +102,50 @@ fn read_v1(
             continue;
         }
         let series = wire.bytes()?;
-        labels.clear();
-        let mut fields = Fields::new(series);
-        while let Some((number, wire)) = fields.next()? {
-            if number == 1 {
-                if labels.len() >= LABELS_MAX {
-                    return Err(WireError("a series with more than 256 labels"));
-                }
-                labels.push(label(wire.bytes()?)?);
+        let (written, rest) = labels_first(series)?;
+        let id = match written {
+            Some(written) => {
+                let labels = &mut labels;
+                book.get_written(written, catalog, move || {
+                    read_labels(series, labels)?;
+                    Ok(&labels[..])
+                })?
             }
+            None => {
+                read_labels(series, &mut labels)?;
+                book.get(&labels, catalog)
+            }
+        };
+        of_series(id, rest, &V1, seen, out, reading)?;
+    }
+    Ok(())
+}
+
+/// The labels of a series as they are written, if they all come first as every sender has them; and what is behind them.
+fn labels_first(series: &[u8]) -> Result<(Option<&[u8]>, &[u8]), WireError> {
+    let mut fields = Fields::new(series);
+    let mut rest = series;
+    while let Some((1, _)) = fields.next()? {
+        rest = fields.rest();
+    }
+    while let Some((number, _)) = fields.next()? {
+        if number == 1 {
+            return Ok((None, rest));
         }
-        of_series(series, &V1, &labels, seen, book, catalog, out, reading)?;
+    }
+    Ok((series.get(..series.len() - rest.len()), rest))
+}
+
+fn read_labels<'a>(series: &'a [u8], labels: &mut Vec<(&'a [u8], &'a [u8])>) -> Result<(), WireError> {
+    labels.clear();
+    let mut fields = Fields::new(series);
+    while let Some((number, wire)) = fields.next()? {
+        if number == 1 {
+            if labels.len() >= LABELS_MAX {
+                return Err(WireError("a series with more than 256 labels"));
+            }
+            labels.push(label(wire.bytes()?)?);
+        }
     }
     Ok(())
 }
@@ -188,22 +221,19 @@ fn read_v2(
         if name.is_some() {
             return Err(WireError("a label without a value"));
         }
-        of_series(series, &V2, &labels, seen, book, catalog, out, reading)?;
+        of_series(book.get(&labels, catalog), series, &V2, seen, out, reading)?;
     }
     Ok(())
 }
 
 fn of_series(
+    id: Result<SeriesId, LabelError>,
     series: &[u8],
     numbers: &Numbers,
-    labels: &[(&[u8], &[u8])],
     seen: Timestamp,
-    book: &mut SeriesBook,
-    catalog: &Catalog,
     out: &mut Vec<Sample>,
     reading: &mut Reading,
 ) -> Result<(), WireError> {
-    let id = book.get(labels, catalog);
     let mut fields = Fields::new(series);
     let (mut samples, mut last) = (0, i64::MIN);
     let before = out.len();
@@ -313,6 +343,25 @@ mod tests {
         let read = read.unwrap();
         assert_eq!(said, ["h:1/up=1@1", "h:1/up=0@2"]);
         assert_eq!((read.samples, read.refused, read.errors.len()), (2, 3, 2));
+    }
+
+    #[test]
+    fn labels_may_stand_anywhere_and_are_known_again() {
+        let label =
+            |name: &str, value: &str| field(1, &[field(1, name.as_bytes()), field(2, value.as_bytes())].concat());
+        let (name, instance) = (label("__name__", "up"), label("instance", "h:1"));
+        let value = |millis| field(2, &sample(1.0, millis));
+        let body = [
+            field(1, &[name.clone(), instance.clone(), value(1)].concat()),
+            field(1, &[name.clone(), value(2), instance.clone()].concat()),
+            field(1, &[instance.clone(), name.clone(), value(3)].concat()),
+            field(1, &[value(4), instance, name].concat()),
+        ]
+        .concat();
+        let twice = [&body[..], &body].concat();
+        let (_, said) = read_it(&twice, Version::V1);
+        let once = ["h:1/up=1@1", "h:1/up=1@2", "h:1/up=1@3", "h:1/up=1@4"];
+        assert_eq!(said, [once, once].concat());
     }
 
     #[test]

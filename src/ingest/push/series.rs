@@ -1,6 +1,7 @@
 //! From the labels of a pushed series to its number, without looking any name up twice.
 //!
-//! A series is known by its whole text and never by a hash alone.
+//! A series is known by its whole text and never by a hash alone. Whoever writes again and again writes in the same order, so the series behind the one before
+//! is tried first: then its text is all that is read.
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher};
@@ -25,6 +26,12 @@ struct Known {
     end: usize,
     id: SeriesId,
 }
+
+/// A text is of names and values, each behind its length.
+const BY_LABELS: u8 = 0;
+
+/// A text is as it came over the wire.
+const AS_WRITTEN: u8 = 1;
 
 /// Labels on their way in: names and values, in order.
 pub type Labels<'a> = [(&'a [u8], &'a [u8])];
@@ -53,6 +60,8 @@ pub struct SeriesBook {
     texts: Vec<u8>,
     known: Vec<Known>,
     table: HashTable<u32>,
+    /// Behind the one that was asked for last.
+    next: usize,
     entities: BTreeSet<EntityName>,
     /// Entities that were met and not told of yet.
     pub news: Vec<EntityName>,
@@ -69,6 +78,7 @@ impl SeriesBook {
             texts: Vec::new(),
             known: Vec::new(),
             table: HashTable::new(),
+            next: 0,
             entities: BTreeSet::new(),
             news: Vec::new(),
             forgotten: 0,
@@ -77,26 +87,80 @@ impl SeriesBook {
 
     /// The number of the series with these labels.
     pub fn get(&mut self, labels: &Labels<'_>, catalog: &Catalog) -> Result<SeriesId, LabelError> {
-        let mut hasher = self.hasher.build_hasher();
-        for (name, value) in labels {
-            hasher.write(name);
-            hasher.write_u8(0xff);
-            hasher.write(value);
-            hasher.write_u8(0xfe);
-        }
-        let hash = hasher.finish();
-        let (known, texts) = (&self.known, &self.texts);
-        let same = |index: &u32| {
-            known
-                .get(*index as usize)
-                .is_some_and(|known| known.hash == hash && is_text(&texts[known.begin..known.end], labels))
+        let same = |text: &[u8]| is_of(text, BY_LABELS).is_some_and(|text| is_text(text, labels));
+        let hash = |hasher: &RandomState| {
+            let mut hasher = hasher.build_hasher();
+            for (name, value) in labels {
+                hasher.write(name);
+                hasher.write_u8(0xff);
+                hasher.write(value);
+                hasher.write_u8(0xfe);
+            }
+            hasher.finish()
         };
-        if let Some(index) = self.table.find(hash, same)
-            && let Some(known) = self.known.get(*index as usize)
-        {
-            return Ok(known.id);
+        match self.find(same, hash) {
+            Ok(id) => Ok(id),
+            Err(hash) => {
+                let id = self.make(labels, catalog)?;
+                self.keep(hash, id, BY_LABELS, |texts| {
+                    for part in labels.iter().flat_map(|(name, value)| [name, value]) {
+                        texts.extend_from_slice(&(u32::try_from(part.len()).unwrap_or(u32::MAX)).to_le_bytes());
+                        texts.extend_from_slice(part);
+                    }
+                });
+                Ok(id)
+            }
         }
-        let id = self.make(labels, catalog)?;
+    }
+
+    /// The number of the series whose labels are written just so, on the wire; `read` reads them where that was never seen before.
+    pub fn get_written<'a, 'l, E>(
+        &mut self,
+        written: &[u8],
+        catalog: &Catalog,
+        read: impl FnOnce() -> Result<&'l Labels<'a>, E>,
+    ) -> Result<Result<SeriesId, LabelError>, E>
+    where
+        'a: 'l,
+    {
+        let same = |text: &[u8]| is_of(text, AS_WRITTEN) == Some(written);
+        match self.find(same, |hasher| hasher.hash_one(written)) {
+            Ok(id) => Ok(Ok(id)),
+            Err(hash) => {
+                let id = self.make(read()?, catalog);
+                if let Ok(id) = id {
+                    self.keep(hash, id, AS_WRITTEN, |texts| texts.extend_from_slice(written));
+                }
+                Ok(id)
+            }
+        }
+    }
+
+    /// A known series, or the hash of one that is not.
+    fn find(&mut self, same: impl Fn(&[u8]) -> bool, hash: impl FnOnce(&RandomState) -> u64) -> Result<SeriesId, u64> {
+        let (known, texts) = (&self.known, &self.texts);
+        let is = |known: &Known| texts.get(known.begin..known.end).is_some_and(&same);
+        if let Some(next) = known.get(self.next).filter(|next| is(next)) {
+            self.next += 1;
+            return Ok(next.id);
+        }
+        let hash = hash(&self.hasher);
+        let at = |index: u32| {
+            known
+                .get(index as usize)
+                .filter(|known| known.hash == hash && is(known))
+        };
+        let found = self.table.find(hash, |index| at(*index).is_some()).copied();
+        match found.and_then(|index| Some((index, at(index)?))) {
+            Some((index, found)) => {
+                self.next = index as usize + 1;
+                Ok(found.id)
+            }
+            None => Err(hash),
+        }
+    }
+
+    fn keep(&mut self, hash: u64, id: SeriesId, kind: u8, write: impl FnOnce(&mut Vec<u8>)) {
         if self.known.len() >= SERIES_MAX || self.texts.len() > TEXT_MAX {
             self.texts.clear();
             self.known.clear();
@@ -104,13 +168,8 @@ impl SeriesBook {
             self.forgotten += 1;
         }
         let begin = self.texts.len();
-        for (name, value) in labels {
-            for part in [name, value] {
-                self.texts
-                    .extend_from_slice(&(u32::try_from(part.len()).unwrap_or(u32::MAX)).to_le_bytes());
-                self.texts.extend_from_slice(part);
-            }
-        }
+        self.texts.push(kind);
+        write(&mut self.texts);
         let index = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
         self.known.push(Known {
             hash,
@@ -118,11 +177,11 @@ impl SeriesBook {
             end: self.texts.len(),
             id,
         });
+        self.next = self.known.len();
         let known = &self.known;
         self.table.insert_unique(hash, index, |other| {
             known.get(*other as usize).map_or(0, |known| known.hash)
         });
-        Ok(id)
     }
 
     fn make(&mut self, labels: &Labels<'_>, catalog: &Catalog) -> Result<SeriesId, LabelError> {
@@ -184,6 +243,11 @@ fn whose(wanted: &str, parts: &SeriesParts) -> (String, Vec<String>) {
     ("push".to_owned(), Vec::new())
 }
 
+/// The text behind its kind.
+fn is_of(text: &[u8], kind: u8) -> Option<&[u8]> {
+    text.split_first().filter(|(of, _)| **of == kind).map(|(_, text)| text)
+}
+
 fn is_text(mut text: &[u8], labels: &Labels<'_>) -> bool {
     for part in labels.iter().flat_map(|(name, value)| [*name, *value]) {
         let Some((length, rest)) = text.split_at_checked(4) else {
@@ -227,5 +291,49 @@ mod tests {
             vec![(b"__name__", b"t"), (b"a", b"bc")],
         );
         assert_ne!(book.get(&one, &catalog), book.get(&other, &catalog));
+    }
+
+    #[test]
+    fn a_series_is_known_by_its_text_in_whatever_order_it_comes() {
+        let catalog = Catalog::new();
+        let mut book = SeriesBook::new(&PushSettings::default());
+        let names: Vec<String> = (0..50).map(|n| format!("m{n}")).collect();
+        let mut ask = |n: usize, written: bool| {
+            let labels: Vec<(&[u8], &[u8])> = vec![(b"__name__", names[n].as_bytes()), (b"instance", b"h:1")];
+            let id = if written {
+                book.get_written(names[n].as_bytes(), &catalog, || Ok::<_, ()>(&labels[..]))
+                    .unwrap()
+            } else {
+                book.get(&labels, &catalog)
+            };
+            catalog
+                .parts(id.unwrap())
+                .map(|(_, signal)| catalog.signal_name(signal).to_string())
+        };
+        // In order, again, backwards and in leaps; and both ways of keeping a text beside one another.
+        let orders = [1, 1, 49, 7, 13];
+        for (round, step) in orders.iter().cycle().take(20).enumerate() {
+            for n in 0..50 {
+                let n = n * step % 50;
+                assert_eq!(ask(n, (round + n) % 3 == 0).as_ref(), Some(&names[n]), "round {round}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_never_kept() {
+        let catalog = Catalog::new();
+        let mut book = SeriesBook::new(&PushSettings::default());
+        let none: &Labels<'_> = &[(b"a", b"b")];
+        for _ in 0..2 {
+            assert_eq!(book.get_written(b"w", &catalog, || Err("cut off")), Err("cut off"));
+            assert_eq!(
+                book.get_written(b"w", &catalog, || Ok::<_, ()>(none)),
+                Ok(Err(LabelError::Name))
+            );
+        }
+        let one: &Labels<'_> = &[(b"__name__", b"t")];
+        assert!(book.get_written(b"w", &catalog, || Ok::<_, ()>(one)).unwrap().is_ok());
+        assert!(book.get_written(b"w", &catalog, || Err("it is known")).unwrap().is_ok());
     }
 }

@@ -37,6 +37,7 @@ impl World {
             Command::Ask { step, committed, again } => {
                 if let Some(live) = self.live(id) {
                     live.granted = None;
+                    live.stale = false;
                 }
                 if again {
                     let (life, plan) = (self.life, id.clone());
@@ -55,6 +56,11 @@ impl World {
                 }
             }
             Command::Apply { candidate, step } => {
+                if let Some(live) = self.live(id).filter(|live| live.stale) {
+                    live.stale = false;
+                    live.event = Some(Event::Permit(Some("the journal could not be written in time".into())));
+                    return;
+                }
                 // As the conductor has it: the right to act is asked for right before each effect.
                 if self.now >= self.lease_until && self.mutant != Some(Mutant::LeaseNotChecked) {
                     if let Some(live) = self.live(id) {
@@ -101,6 +107,10 @@ impl World {
     pub(super) fn ask_again(&mut self, id: &PlanId, step: usize, committed: bool) {
         if let Some(live) = self.live(id) {
             live.waits = Waits::No;
+            // What else was ordered at the same time, as the end of a plan whose time is over, is waiting for nothing more.
+            if let Some(agent) = &mut self.agent {
+                agent.ready.push_back(id.clone());
+            }
             self.ask(id, step, committed);
         }
     }

@@ -9,11 +9,8 @@ use crate::agent::restored_one;
 use crate::engine::Input;
 use crate::model::{Lease, PlanId, ServiceName, Share, Timestamp};
 use crate::sim::Mutant;
-use crate::sim::store::{ACTS, Ask, Kept, Told};
+use crate::sim::store::{Ask, Kept, Told};
 use crate::sim::world::{Ev, World};
-
-/// Between two signs of life.
-const BEATS: Duration = Duration::from_millis(400);
 
 /// An entry whose answer has not come is sent again after so long.
 const AGAIN: Duration = Duration::from_millis(700);
@@ -21,14 +18,14 @@ const AGAIN: Duration = Duration::from_millis(700);
 impl World {
     pub(super) fn beat(&mut self) {
         let life = self.life;
-        self.after(BEATS, Ev::Beat { life });
+        self.after(self.pace.beats, Ev::Beat { life });
         self.ask_store(&Ask::Beat { sent: self.now });
     }
 
     pub(super) fn told_by_store(&mut self, told: Told) {
         match told {
             // As a client that waits for no answer so long.
-            Told::Lead { sent, .. } if self.now.since(sent) >= ACTS => {}
+            Told::Lead { sent, .. } if self.now.since(sent) >= self.pace.acts() => {}
             Told::Lead { sent, created, kept } => {
                 // An answer that comes late may tell of a lead that was lost since then: the time of its question says until when it is good.
                 if self.lead.is_some_and(|lead| lead > created) {
@@ -38,7 +35,7 @@ impl World {
                     self.lose();
                     self.take(created, kept);
                 }
-                let until = (sent + ACTS).max(self.lease_until);
+                let until = (sent + self.pace.acts()).max(self.lease_until);
                 self.lease_until = until;
                 self.share(created, until);
             }

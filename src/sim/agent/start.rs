@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Agent, QUIET_TICK};
+use super::Agent;
 use crate::act::journal::{Record, State};
 use crate::act::runner::Runner;
 use crate::agent::{engine_setup, restored};
 use crate::detect::Sequential;
-use crate::diagnose::Library;
 use crate::engine::{Engine, Input, OperatorCommand};
-use crate::model::{Catalog, PlanId};
+use crate::model::{Catalog, PlanId, Timestamp};
 use crate::sim::Mutant;
 use crate::sim::law::RECORD;
-use crate::sim::plant::{self, OTHERS};
+use crate::sim::pace::Kind;
+use crate::sim::plant::{self, OTHERS, Told};
 use crate::sim::world::{Ev, World};
 
 impl World {
@@ -50,10 +50,11 @@ impl World {
                 state.open.len()
             )
         });
-        match engine(epoch) {
+        match engine(self.kind, epoch) {
             Ok(agent) => self.agent = Some(agent),
             Err(error) => return self.memory.notice(RECORD, error),
         }
+        self.memory.upset = self.now;
         let life = self.life;
         if self.store.is_some() {
             self.after(Duration::ZERO, Ev::Beat { life });
@@ -61,7 +62,6 @@ impl World {
             self.recover(&state);
             self.after(Duration::ZERO, Ev::Renew { life });
         }
-        self.after(QUIET_TICK, Ev::Tick { life });
         let looked_at: Vec<String> = self.gates.keys().cloned().chain(OTHERS.map(String::from)).collect();
         for target in looked_at {
             let wait = self.ms(0, 900);
@@ -74,6 +74,7 @@ impl World {
             self.feed(Input::Operator(OperatorCommand::Hold { on: true, by }));
         }
         self.settle();
+        self.wind();
     }
 
     fn recover(&mut self, state: &State) {
@@ -94,22 +95,22 @@ impl World {
     }
 }
 
-fn engine(epoch: u64) -> Result<Agent, String> {
-    let (config, playbooks) = plant::config()?;
-    let setup = engine_setup(
-        &config,
-        Arc::new(Library::builtin()),
-        Arc::new(playbooks),
-        Catalog::new(),
-        Box::new(Sequential),
-    );
+fn engine(kind: Kind, epoch: u64) -> Result<Agent, String> {
+    let Told {
+        config,
+        library,
+        playbooks,
+    } = plant::told(kind)?;
+    let (library, playbooks) = (Arc::clone(library), Arc::clone(playbooks));
+    let setup = engine_setup(config, library, playbooks, Catalog::new(), Box::new(Sequential));
     Ok(Agent {
         engine: Engine::new(setup).map_err(|error| error.to_string())?,
         epoch,
         runners: BTreeMap::new(),
         ready: VecDeque::new(),
         calls: 0,
-        services: config.services,
+        due: Timestamp::EPOCH,
+        services: config.services.clone(),
         known: State::default(),
         last: BTreeMap::new(),
         heard: BTreeMap::new(),

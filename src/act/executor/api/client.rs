@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::act::executor::read_bounded;
 use crate::act::runner::Applied;
-use crate::net::{self, Tls};
+use crate::net::Tls;
 
 /// An answer longer than this is no answer.
 const ANSWER_MAX: usize = 8 << 20;
@@ -102,19 +102,12 @@ impl Api {
     }
 
     fn client(&self) -> Result<reqwest::Client, String> {
-        net::install_crypto();
-        let mut builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy();
         let tls = Tls {
             ca_file: given(self.ca_file.as_ref()).cloned(),
             cert_file: given(self.cert_file.as_ref()).cloned(),
             key_file: given(self.key_file.as_ref()).cloned(),
         };
-        if tls != Tls::default() {
-            let config = tls.client_config().map_err(|error| error.to_string())?;
-            builder = builder.tls_backend_preconfigured(rustls::ClientConfig::clone(&config));
-        }
+        let builder = tls.http().map_err(|error| error.to_string())?;
         builder.build().map_err(|error| error.to_string())
     }
 

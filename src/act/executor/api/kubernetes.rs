@@ -201,7 +201,7 @@ impl Executor for Kubernetes {
     }
 
     fn token_class(&self) -> TokenClass {
-        TokenClass::Target
+        TokenClass::Server
     }
 
     fn apply<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Applied> {

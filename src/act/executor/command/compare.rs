@@ -1,13 +1,18 @@
 //! Compare: two commands must say the same, or numbers no further apart than `within`. A check before switching, such as row counts or checksums of the
 //! active and the standby. It changes nothing; where they differ the plan goes no further.
+//!
+//! With `metric` both are addresses in place of commands, and what is compared is the value of that series in Prometheus' text format there, such as the
+//! number of the last message that each has stored.
+
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Call, Executor, TokenClass};
 use crate::act::BoxFuture;
-use crate::act::executor::parameters;
 use crate::act::executor::tool::Tools;
+use crate::act::executor::{parameters, read_bounded};
 use crate::act::runner::{Applied, Effect};
 
 /// See the module.
@@ -22,6 +27,34 @@ struct With {
     /// Numbers may be so far apart.
     #[serde(default)]
     within: Option<f64>,
+    /// The series, as it is written there: `last_sequence` or `last_sequence{shard="1"}`.
+    #[serde(default)]
+    metric: Option<String>,
+}
+
+/// A longer page of metrics is none.
+const PAGE_MAX: usize = 16 << 20;
+
+/// The value of a series on a page of metrics. It stands at the beginning of a line; a time may follow it.
+fn value_of<'p>(page: &'p str, series: &str) -> Option<&'p str> {
+    page.lines().find_map(|line| {
+        let rest = line.trim_start().strip_prefix(series)?;
+        rest.starts_with([' ', '\t'])
+            .then(|| rest.split_whitespace().next())?
+            .filter(|value| value.parse::<f64>().is_ok())
+    })
+}
+
+async fn read(url: &str, series: &str, limit: Duration) -> Result<String, String> {
+    let client = reqwest::Client::builder().no_proxy().timeout(limit).build();
+    let wrong = |error: reqwest::Error| format!("{url}: {error}");
+    let answer = client.map_err(wrong)?.get(url).send().await.map_err(wrong)?;
+    let answer = answer.error_for_status().map_err(wrong)?;
+    let page = read_bounded(answer, PAGE_MAX).await.map_err(wrong)?;
+    let page = String::from_utf8_lossy(&page);
+    value_of(&page, series)
+        .map(str::to_owned)
+        .ok_or_else(|| format!("{url} tells no {series}"))
 }
 
 fn same(left: &str, right: &str, within: Option<f64>) -> bool {
@@ -47,6 +80,18 @@ impl Executor for Compare {
         if with.left.is_empty() || with.right.is_empty() {
             return Err("compare needs left and right, the argument lists of two commands".into());
         }
+        if with.metric.is_some() {
+            for side in [&with.left, &with.right] {
+                match side.as_slice() {
+                    [url] if reqwest::Url::parse(url).is_ok_and(|url| url.has_host()) => {}
+                    _ => {
+                        return Err(format!(
+                            "with metric, left and right are one address each, such as [http://host:9100/metrics], not {side:?}"
+                        ));
+                    }
+                }
+            }
+        }
         Ok(())
     }
 
@@ -60,11 +105,11 @@ impl Executor for Compare {
                 Ok(with) => with,
                 Err(error) => return Applied::NoEffect(error),
             };
-            let (left, right) = tokio::join!(
-                self.0.look(&with.left, call.timeout),
-                self.0.look(&with.right, call.timeout)
-            );
-            match (left.good(), right.good()) {
+            let ask = async |side: &[String]| match (&with.metric, side) {
+                (Some(series), [url, ..]) => read(url, series, call.timeout).await,
+                _ => self.0.look(side, call.timeout).await.good(),
+            };
+            match tokio::join!(ask(&with.left), ask(&with.right)) {
                 (Ok(left), Ok(right)) if same(&left, &right, with.within) => Applied::Done,
                 (Ok(left), Ok(right)) => Applied::NoEffect(format!(
                     "they differ: one says '{}', the other '{}'",
@@ -90,5 +135,13 @@ mod tests {
     fn texts_are_the_same_and_numbers_near_enough() {
         assert!(same("abc\n", " abc", None) && !same("abc", "abd", Some(5.0)));
         assert!(same("100", "97", Some(3.0)) && !same("100", "96", Some(3.0)) && !same("100", "99", None));
+    }
+
+    #[test]
+    fn a_series_is_found_by_its_whole_name() {
+        let page = "# TYPE last counter\nlast_total 3\nlast{shard=\"1\"} 7 1700000000000\nlast 5\n";
+        assert_eq!(value_of(page, "last"), Some("5"));
+        assert_eq!(value_of(page, "last{shard=\"1\"}"), Some("7"));
+        assert_eq!(value_of(page, "las"), None);
     }
 }

@@ -169,7 +169,7 @@ impl Executor for Dns {
     }
 
     fn token_class(&self) -> TokenClass {
-        TokenClass::Target
+        TokenClass::Server
     }
 
     fn apply<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Applied> {

@@ -36,7 +36,7 @@ impl Host<'_> {
     }
 
     async fn fence_on_host(&self) -> Tried<Applied> {
-        if self.compare_and_see().await? {
+        if self.runs_or_is_marked().await? {
             // One that hangs does not answer in any time.
             let limit = self.left().min(HANGS_AFTER);
             if let Ok(state) = sql::state(&self.with.dsn, limit).await
@@ -49,8 +49,6 @@ impl Host<'_> {
             self.stop(if self.with.planned() { "fast" } else { "immediate" })
                 .await?;
             self.append(&token_line(self.call.token)).await?;
-        } else {
-            self.mark_stopped().await?;
         }
         Ok(Applied::Done)
     }

@@ -14,11 +14,47 @@ use crate::model::Token;
 /// `pg_ctl status` of a server that does not run.
 const NOT_RUNNING: i32 = 3;
 
-/// One way over ssh in place of two. The words are ours; what comes from outside are its arguments.
-const LOOK: &str = r#""$1" status -D "$2" >/dev/null 2>&1; echo "status $?"; exec cat "$2/postgresql.auto.conf""#;
-
-/// One in place of four. The line to add is on stdin.
-const MARK: &str = r#"set -e; touch "$1/standby.signal"; sync "$1/standby.signal" "$1"; cat >> "$1/postgresql.auto.conf"; sync "$1/postgresql.auto.conf""#;
+/// Looks at a server, and marks it if it does not run and no higher token is kept there: one way over ssh in place of two, because clients wait for it.
+/// The words are ours; what comes from outside are its arguments. The line to add is on stdin. Behind `marking` a failure may have left something.
+///
+/// A server that was killed may leave processes behind that are in the middle of a statement and would still commit it: they notice the death of their
+/// server only once they wait for something. They hold its shared memory (7th line of `postmaster.pid`, 7th column of `/proc/sysvipc/shm`) and are ended.
+const LOOK_AND_MARK: &str = r#"kept=$(cat "$2/postgresql.auto.conf") || exit 1
+"$1" status -D "$2" >/dev/null 2>&1; status=$?
+echo "status $status"
+attached() {
+  while read -r key segment mode size creator last count rest; do
+    [ "$segment" = "$id" ] && [ "$count" -gt 0 ] && return 0
+  done < /proc/sysvipc/shm
+  return 1
+}
+if [ $status = 3 ]; then
+  set -- "$2" "$3" "$4" $(printf '%s\n' "$kept" | sed -n "s/^[ ]*jurymast\.token[ ]*=[ ]*'\{0,1\}\([0-9][0-9]*\)\.\([0-9][0-9]*\).*/\1 \2/p" | tail -n 1)
+  if [ "${4:-0}" -lt "$2" ] || { [ "${4:-0}" -eq "$2" ] && [ "${5:-0}" -le "$3" ]; }; then
+    id= line=0
+    [ -r "$1/postmaster.pid" ] && while read -r key segment; do
+      line=$((line + 1)); [ $line = 7 ] && id=$segment
+    done < "$1/postmaster.pid"
+    if [ -n "$id" ] && [ -r /proc/sysvipc/shm ]; then
+      tries=0
+      while attached; do
+        [ $tries = 100 ] && echo "processes of the dead server do not end" >&2 && exit 1
+        for process in /proc/[0-9]*; do
+          [ "$process/cwd" -ef "$1" ] && read -r name < "$process/comm" && [ "$name" = postgres ] && kill -KILL "${process#/proc/}"
+        done
+        tries=$((tries + 1)); sleep 0.02
+      done
+    fi
+    set -e
+    echo marking
+    touch "$1/standby.signal"
+    sync "$1/standby.signal" "$1"
+    cat >> "$1/postgresql.auto.conf"
+    sync "$1/postgresql.auto.conf"
+    echo marked
+  fi
+fi
+printf '%s\n' "$kept""#;
 
 /// Nothing was done, or nobody knows.
 pub(super) enum Trouble {
@@ -120,30 +156,37 @@ impl<'a> Host<'a> {
         }
     }
 
-    /// Refuses if a higher token is kept there; tells whether the server runs.
-    pub(super) async fn compare_and_see(&self) -> Tried<bool> {
-        let ctl = self.program("pg_ctl");
-        let seen = self.must(["sh", "-c", LOOK, "sh", &ctl, &self.with.data_dir]).await;
-        let seen = seen.map_err(|trouble| match trouble {
-            Trouble::Unknown(why) => Trouble::NoEffect(why),
-            other => other,
-        })?;
-        let (status, settings) = seen.split_once('\n').unwrap_or((&seen, ""));
-        self.refuse_stale(settings)?;
-        match status.strip_prefix("status ").and_then(|code| code.trim().parse().ok()) {
-            Some(0) => Ok(true),
-            Some(NOT_RUNNING) => Ok(false),
-            _ => Err(Trouble::NoEffect(format!(
-                "pg_ctl does not tell whether it runs: {status}"
-            ))),
+    /// Refuses if a higher token is kept there. A server that does not run is marked at once, and our token left with it; `true` if it runs.
+    pub(super) async fn runs_or_is_marked(&self) -> Tried<bool> {
+        let (ctl, token) = (self.program("pg_ctl"), self.call.token);
+        let (epoch, seq) = (token.epoch.to_string(), token.seq.to_string());
+        let command = argv(["sh", "-c", LOOK_AND_MARK, "sh", &ctl, &self.with.data_dir, &epoch, &seq]);
+        match self.run_text(&command, &token_line(token)).await? {
+            Ended::Exited { code: 0, out, .. } => {
+                let (status, rest) = out.split_once('\n').unwrap_or((&out, ""));
+                let marked = rest.strip_prefix("marking\nmarked\n");
+                self.refuse_stale(marked.unwrap_or(rest))?;
+                match (
+                    status.strip_prefix("status ").and_then(|code| code.parse().ok()),
+                    marked,
+                ) {
+                    (Some(0), _) => Ok(true),
+                    (Some(NOT_RUNNING), Some(_)) => Ok(false),
+                    _ => Err(Trouble::NoEffect(format!(
+                        "pg_ctl does not tell whether it runs: {status}"
+                    ))),
+                }
+            }
+            ended @ Ended::Exited { .. } => {
+                let begun = matches!(&ended, Ended::Exited { out, .. } if out.lines().nth(1) == Some("marking"));
+                Err(if begun {
+                    Trouble::Unknown(ended.to_string())
+                } else {
+                    Trouble::NoEffect(ended.to_string())
+                })
+            }
+            other => Err(Trouble::Unknown(other.to_string())),
         }
-    }
-
-    /// Marks a server that does not run, and leaves our token with it.
-    pub(super) async fn mark_stopped(&self) -> Tried<()> {
-        let command = argv(["sh", "-c", MARK, "sh", &self.with.data_dir]);
-        let marked = self.run_text(&command, &token_line(self.call.token)).await?;
-        marked.good().map(|_| ()).map_err(Trouble::Unknown)
     }
 
     /// Adds settings to those of a server that does not run.
@@ -251,5 +294,57 @@ mod tests {
         let settings = "# x\njurymast.token = '1.2'\nport = '5'\njurymast.token='3.1'\n";
         assert_eq!(kept(settings), Some(Token { epoch: 3, seq: 1 }));
         assert_eq!(kept("port = '5'\n"), None);
+    }
+
+    /// What the script says, and whether it has marked the folder.
+    fn looked(status: i32, settings: &str) -> (String, bool) {
+        use std::io::Write;
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let (ctl, data) = (dir.path().join("pg_ctl"), dir.path().join("data"));
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(&ctl, format!("#!/bin/sh\nexit {status}\n")).unwrap();
+        std::fs::set_permissions(&ctl, std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::write(data.join("postgresql.auto.conf"), settings).unwrap();
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", LOOK_AND_MARK, "sh"])
+            .args([&ctl, &data])
+            .args(["3", "2"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let line = token_line(Token { epoch: 3, seq: 2 });
+        child.stdin.take().unwrap().write_all(line.as_bytes()).unwrap();
+        let out = child.wait_with_output().unwrap();
+        assert!(out.status.success());
+        let after = std::fs::read_to_string(data.join("postgresql.auto.conf")).unwrap();
+        let marked = data.join("standby.signal").exists();
+        assert_eq!(
+            after == format!("{settings}{line}"),
+            marked,
+            "the token is left with the mark"
+        );
+        assert_eq!(after == settings, !marked);
+        (String::from_utf8(out.stdout).unwrap(), marked)
+    }
+
+    #[test]
+    fn only_a_server_that_does_not_run_and_keeps_no_higher_token_is_marked() {
+        for settings in [
+            "port = '5'\n",
+            "jurymast.token = '3.2'\n",
+            "jurymast.token = '9.9'\njurymast.token='2.9'\n",
+        ] {
+            assert_eq!(
+                looked(3, settings),
+                (format!("status 3\nmarking\nmarked\n{settings}"), true)
+            );
+        }
+        for settings in ["jurymast.token = '3.3'\n", "jurymast.token='4.0'\n"] {
+            assert_eq!(looked(3, settings), (format!("status 3\n{settings}"), false));
+        }
+        assert_eq!(looked(0, "port = '5'\n"), ("status 0\nport = '5'\n".to_owned(), false));
+        assert!(!looked(4, "port = '5'\n").1);
     }
 }

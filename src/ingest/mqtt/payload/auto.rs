@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use serde_json::Value;
 
 use super::tell::{Book, Tell};
-use super::{Context, DecodeError, Decoder, Memo, Notes, Shared, generic, homeassistant};
+use super::{Context, DecodeError, Decoded, Decoder, Memo, Notes, Shared, generic, homeassistant};
 use super::{aws, ditto, homie, influx, lorawan, opcua, senml, sys, tasmota, thingsboard, zigbee2mqtt};
 use crate::model::{Batch, EntityName};
 
@@ -202,13 +202,7 @@ fn of_payload(context: &Context<'_>, payload: &[u8]) -> Result<Convention, Decod
 }
 
 impl Decoder for Auto {
-    fn decode(
-        &mut self,
-        context: &Context<'_>,
-        memo: &mut Memo,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError> {
+    fn read(&mut self, context: &Context<'_>, memo: &mut Memo, payload: &[u8], out: &mut Batch) -> Decoded {
         let by_topic = of_topic(context.topic);
         if by_topic == Some(Convention::Named("homeassistant"))
             || by_topic.is_none() && self.homeassistant.knows(context.topic)
@@ -255,6 +249,10 @@ impl Decoder for Auto {
             }
         }
         Ok(tell.notes)
+    }
+
+    fn reads_empty(&self) -> bool {
+        true
     }
 
     fn speaker(&self, topic: &str) -> Option<EntityName> {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::presence::PresenceWords;
 use super::tell::{Book, Tell, object};
-use super::{Context, DecodeError, Decoder, Memo, Notes, json, time};
+use super::{Context, DecodeError, Decoded, Decoder, Memo, Notes, json, time};
 use crate::model::{Batch, EntityName, Timestamp};
 
 /// See the module.
@@ -36,16 +36,7 @@ pub fn speaker(topic: &str) -> Option<EntityName> {
 }
 
 impl Decoder for Aws {
-    fn decode(
-        &mut self,
-        context: &Context<'_>,
-        memo: &mut Memo,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError> {
-        if payload.is_empty() {
-            return Ok(Notes::empty());
-        }
+    fn read(&mut self, context: &Context<'_>, memo: &mut Memo, payload: &[u8], out: &mut Batch) -> Decoded {
         let speaker = speaker(context.topic);
         if context.topic.starts_with("$aws/events/") {
             if !context.topic.starts_with("$aws/events/presence/") {

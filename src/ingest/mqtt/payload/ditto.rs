@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 
 use super::tell::{Book, Tell, object, str_of};
-use super::{Context, DecodeError, Decoder, Memo, Notes};
+use super::{Context, DecodeError, Decoded, Decoder, Memo};
 use crate::model::event::Presence;
 use crate::model::{Batch, EntityName, Timestamp};
 
@@ -56,16 +56,7 @@ impl Decoder for Ditto {
         Some(topic.into())
     }
 
-    fn decode(
-        &mut self,
-        context: &Context<'_>,
-        _: &mut Memo,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError> {
-        if payload.is_empty() {
-            return Ok(Notes::empty());
-        }
+    fn read(&mut self, context: &Context<'_>, _: &mut Memo, payload: &[u8], out: &mut Batch) -> Decoded {
         let whole = Value::Object(object(payload)?);
         let topic = str_of(&whole, "/topic")
             .and_then(topic)

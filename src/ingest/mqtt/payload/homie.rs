@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use serde_json::Value;
 
 use super::tell::{Book, Tell, object, text};
-use super::{Context, DecodeError, Decoder, Memo, Notes, scalar};
+use super::{Context, DecodeError, Decoded, Decoder, Memo, Notes, scalar};
 use crate::ingest::mqtt::worker::plain;
 use crate::model::event::Presence;
 use crate::model::{Batch, Entity, EntityKind, EntityName};
@@ -56,16 +56,7 @@ pub fn speaker(topic: &str) -> Option<EntityName> {
 }
 
 impl Decoder for Homie {
-    fn decode(
-        &mut self,
-        context: &Context<'_>,
-        _: &mut Memo,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError> {
-        if payload.is_empty() {
-            return Ok(Notes::empty());
-        }
+    fn read(&mut self, context: &Context<'_>, _: &mut Memo, payload: &[u8], out: &mut Batch) -> Decoded {
         let (device, rest) = split(context.topic).ok_or_else(|| DecodeError::Topic("ROOT/DEVICE/… is due".into()))?;
         if device.starts_with('$') {
             // A broadcast is for all devices, and of none.
@@ -134,7 +125,7 @@ fn state(tell: &mut Tell<'_, '_>, entity: &EntityName, word: &str) -> Result<(),
         "lost" => Presence::Lost,
         // A device that sleeps has said that it will not speak for a while.
         "disconnected" | "sleeping" => Presence::Left,
-        other => return Err(DecodeError::Presence(other.chars().take(64).collect())),
+        other => return Err(DecodeError::presence(other)),
     };
     tell.presence(entity, presence, &format!("$state {word}"));
     if word == "alert" {
@@ -181,13 +172,7 @@ fn remember(types: &mut HashMap<String, Type>, key: String, kind: Type) {
 
 impl Homie {
     /// Homie 5 says all of a device at once.
-    fn description(
-        &mut self,
-        context: &Context<'_>,
-        device: &str,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError> {
+    fn description(&mut self, context: &Context<'_>, device: &str, payload: &[u8], out: &mut Batch) -> Decoded {
         let whole = Value::Object(object(payload)?);
         for (node, properties) in whole.get("nodes").and_then(Value::as_object).into_iter().flatten() {
             let properties = properties.get("properties").and_then(Value::as_object);

@@ -4,7 +4,7 @@
 //! topic's; a field is the signal `measurement_field{tag="…"}`, as Telegraf's Prometheus output names it. A bad line is counted with its place, and the others count.
 
 use super::tell::{Book, Tell, text};
-use super::{Context, DecodeError, Decoder, Memo, Notes, fits_double, generic, time};
+use super::{Context, DecodeError, Decoded, Decoder, Memo, fits_double, generic, time};
 use crate::model::{Batch, EntityName, Timestamp};
 
 /// Tags that name the entity, best first.
@@ -228,16 +228,7 @@ impl Decoder for Influx {
         Some(topic.into())
     }
 
-    fn decode(
-        &mut self,
-        context: &Context<'_>,
-        _: &mut Memo,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError> {
-        if payload.is_empty() {
-            return Ok(Notes::empty());
-        }
+    fn read(&mut self, context: &Context<'_>, _: &mut Memo, payload: &[u8], out: &mut Batch) -> Decoded {
         let text = text(payload)?;
         let mut tell = Tell::new(context, &mut self.book, out);
         for (number, line) in lines(text) {

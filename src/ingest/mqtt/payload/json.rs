@@ -3,6 +3,7 @@
 //! What a payload says is settled here. A topic whose payloads look alike is read by its [`shape`](super::shape) from then on, with
 //! the same outcome and without looking any name up.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -10,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
+use super::lean::Lean;
 use super::shape::{Shapes, Target};
-use super::{Context, DecodeError, Decoder, Memo, Notes, VALUES_MAX, fits_double, scalar, time};
+use super::{Context, DecodeError, Decoded, Decoder, Memo, Notes, VALUES_MAX, fits_double, scalar, time};
 use crate::model::event::EventKind;
 use crate::model::{Batch, Event, Timestamp};
 
@@ -71,49 +73,56 @@ impl Json {
         }
     }
 
-    fn time(&self, json: &Value) -> Result<Option<Timestamp>, DecodeError> {
-        if let Some(path) = &self.time {
-            return path.query(json).first().map(time::of_json).transpose();
+    /// The whole meaning of a payload, name by name.
+    fn read_text(&self, context: &Context<'_>, payload: &str, out: &mut Batch) -> Decoded {
+        let wrong = |error: serde_json::Error| DecodeError::Json(error.to_string());
+        if self.values.is_some() || self.time.is_some() || !self.signals.is_empty() {
+            let json: Value = serde_json::from_str(payload).map_err(wrong)?;
+            let at = match &self.time {
+                Some(path) => path.query(&json).first().map(time::of_json).transpose()?,
+                None => unasked(&Lean::of(&json)),
+            };
+            return self.mapped(context, &json, at, out);
         }
-        // Unasked, a member is a time only if it reads as one.
-        let member = TIMES.iter().find_map(|name| json.get(name));
-        Ok(member.and_then(|value| time::of_json(value).ok()))
+        let json: Lean<'_> = serde_json::from_str(payload).map_err(wrong)?;
+        let at = unasked(&json);
+        let mut reader = Reader::new(context, at, if at.is_some() { &TIMES } else { &[] });
+        if let Lean::Object(_) = json {
+            reader.walk("", json, 0, out)?;
+        } else {
+            // A payload that is one bare value.
+            reader.take(context.signal.into(), json, out)?;
+        }
+        reader.end("$", out)
     }
 
-    /// The whole meaning of a payload, name by name.
-    fn read(&self, context: &Context<'_>, payload: &str, out: &mut Batch) -> Result<Notes, DecodeError> {
-        let json: Value = serde_json::from_str(payload).map_err(|error| DecodeError::Json(error.to_string()))?;
-        let at = self.time(&json)?;
+    /// The same by the mapping's paths.
+    fn mapped(&self, context: &Context<'_>, json: &Value, at: Option<Timestamp>, out: &mut Batch) -> Decoded {
         let unasked = self.time.is_none() && at.is_some();
-        let mut reader = Reader {
-            context,
-            at,
-            found: 0,
-            notes: Notes::default(),
-            skip: if unasked { &TIMES } else { &[] },
-        };
+        let mut reader = Reader::new(context, at, if unasked { &TIMES } else { &[] });
         for (name, path) in &self.signals {
-            if let Some(value) = path.query(&json).first() {
-                reader.take(name, value, out)?;
+            if let Some(value) = path.query(json).first() {
+                reader.take(name.as_str().into(), Lean::of(value), out)?;
             }
         }
         match &self.values {
             Some(path) => {
-                for object in path.query(&json).iter() {
-                    reader.walk("", object, 1, out)?;
+                for object in path.query(json).all() {
+                    reader.walk("", Lean::of(object), 1, out)?;
                 }
             }
             None if !self.signals.is_empty() => {}
-            // A payload that is one bare value.
-            None if !json.is_object() => reader.take(context.signal, &json, out)?,
-            None => reader.walk("", &json, 0, out)?,
+            None if !json.is_object() => reader.take(context.signal.into(), Lean::of(json), out)?,
+            None => reader.walk("", Lean::of(json), 0, out)?,
         }
-        if reader.found == 0 {
-            let place = self.values.as_ref().map_or_else(|| "$".to_owned(), ToString::to_string);
-            return Err(DecodeError::NoValue(place));
-        }
-        Ok(reader.notes)
+        let place = self.values.as_ref().map_or_else(|| "$".to_owned(), ToString::to_string);
+        reader.end(&place, out)
     }
+}
+
+/// The time of a payload of which nobody said where it is: a member that reads as one.
+fn unasked(json: &Lean<'_>) -> Option<Timestamp> {
+    TIMES.iter().find_map(|name| json.get(name)).and_then(Lean::time)
 }
 
 /// A value as a number, if it is one, and whether it holds all its digits.
@@ -129,45 +138,69 @@ pub(super) fn number(value: &Value) -> Option<(f64, bool)> {
     }
 }
 
-struct Reader<'a, 'c> {
-    context: &'a Context<'c>,
+struct Reader<'c, 'v> {
+    context: &'c Context<'c>,
     at: Option<Timestamp>,
-    found: usize,
+    words: usize,
+    values: Vec<(Cow<'v, str>, f64)>,
     notes: Notes,
     /// Names of the time's own members, which are no signals.
-    skip: &'a [&'a str],
+    skip: &'static [&'static str],
 }
 
-impl Reader<'_, '_> {
-    fn take(&mut self, name: &str, value: &Value, out: &mut Batch) -> Result<(), DecodeError> {
-        if self.found >= VALUES_MAX {
+impl<'c, 'v> Reader<'c, 'v> {
+    fn new(context: &'c Context<'c>, at: Option<Timestamp>, skip: &'static [&'static str]) -> Self {
+        Self {
+            context,
+            at,
+            words: 0,
+            values: Vec::with_capacity(8),
+            notes: Notes::default(),
+            skip,
+        }
+    }
+
+    fn take(&mut self, name: Cow<'v, str>, value: Lean<'v>, out: &mut Batch) -> Result<(), DecodeError> {
+        if self.words + self.values.len() >= VALUES_MAX {
             return Err(DecodeError::TooMany(VALUES_MAX));
         }
-        if let Some((number, exact)) = number(value) {
+        if let Some((number, exact)) = value.number() {
             self.notes.integer(exact);
-            out.samples.push(self.context.sample(name, number, self.at));
-            self.found += 1;
-        } else if let Value::String(text) = value {
-            out.events.push(self.context.word(name, text.clone(), self.at));
-            self.found += 1;
+            self.values.push((name, number));
+        } else if let Lean::Text(text) = value {
+            out.events.push(self.context.word(&name, text.into_owned(), self.at));
+            self.words += 1;
         }
         Ok(())
     }
 
-    fn walk(&mut self, prefix: &str, value: &Value, depth: usize, out: &mut Batch) -> Result<(), DecodeError> {
-        let Value::Object(members) = value else { return Ok(()) };
+    fn walk(&mut self, prefix: &str, value: Lean<'v>, depth: usize, out: &mut Batch) -> Result<(), DecodeError> {
+        let Lean::Object(members) = value else { return Ok(()) };
         for (name, member) in members {
-            if depth == 0 && self.skip.contains(&name.as_str()) {
+            if depth == 0 && self.skip.contains(&name.as_ref()) {
                 continue;
             }
-            let name = joined(prefix, name);
-            if member.is_object() && depth < DEPTH_MAX {
+            let name = if prefix.is_empty() {
+                name
+            } else {
+                Cow::Owned(joined(prefix, &name))
+            };
+            if matches!(member, Lean::Object(_)) && depth < DEPTH_MAX {
                 self.walk(&name, member, depth + 1, out)?;
             } else {
-                self.take(&name, member, out)?;
+                self.take(name, member, out)?;
             }
         }
         Ok(())
+    }
+
+    /// Hands the numbers on. `place` is where they were looked for.
+    fn end(self, place: &str, out: &mut Batch) -> Result<Notes, DecodeError> {
+        if self.words == 0 && self.values.is_empty() {
+            return Err(DecodeError::NoValue(place.to_owned()));
+        }
+        self.context.samples(&self.values, self.at, out);
+        Ok(self.notes)
     }
 }
 
@@ -196,23 +229,14 @@ impl Context<'_> {
 }
 
 impl Decoder for Json {
-    fn decode(
-        &mut self,
-        context: &Context<'_>,
-        memo: &mut Memo,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError> {
-        if payload.is_empty() {
-            return Ok(Notes::empty());
-        }
+    fn read(&mut self, context: &Context<'_>, memo: &mut Memo, payload: &[u8], out: &mut Batch) -> Decoded {
         let text = std::str::from_utf8(payload).map_err(|_| DecodeError::Utf8)?;
         if let Some(shapes) = &mut self.shapes
             && let Some(notes) = shapes.read(context, memo, text, out)
         {
             return Ok(notes);
         }
-        let mut notes = self.read(context, text, out)?;
+        let mut notes = self.read_text(context, text, out)?;
         if let Some(shapes) = &mut self.shapes {
             notes.forgotten += u32::from(shapes.learn(context, memo, text));
         }

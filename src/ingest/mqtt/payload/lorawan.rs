@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::tell::{Book, Tell, object, str_of};
-use super::{Context, DecodeError, Decoder, Memo, Notes};
+use super::{Context, DecodeError, Decoded, Decoder, Memo};
 use crate::ingest::mqtt::worker::plain;
 use crate::model::event::Presence;
 use crate::model::{Batch, Entity, EntityKind, EntityName, Timestamp};
@@ -96,16 +96,7 @@ impl Decoder for ChirpStack {
         Some(topic.into())
     }
 
-    fn decode(
-        &mut self,
-        context: &Context<'_>,
-        _: &mut Memo,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError> {
-        if payload.is_empty() {
-            return Ok(Notes::empty());
-        }
+    fn read(&mut self, context: &Context<'_>, _: &mut Memo, payload: &[u8], out: &mut Batch) -> Decoded {
         let (eui, kind) = chirpstack_topic(context.topic)
             .ok_or_else(|| DecodeError::Topic("application/APP/device/EUI/event/KIND is due".into()))?;
         let whole = Value::Object(object(payload)?);
@@ -152,16 +143,7 @@ impl Decoder for ChirpStack {
 }
 
 impl Decoder for Ttn {
-    fn decode(
-        &mut self,
-        context: &Context<'_>,
-        _: &mut Memo,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError> {
-        if payload.is_empty() {
-            return Ok(Notes::empty());
-        }
+    fn read(&mut self, context: &Context<'_>, _: &mut Memo, payload: &[u8], out: &mut Batch) -> Decoded {
         let (device, kind) = ttn_topic(context.topic)
             .ok_or_else(|| DecodeError::Topic("v3/APP@TENANT/devices/DEVICE/KIND is due".into()))?;
         let whole = Value::Object(object(payload)?);

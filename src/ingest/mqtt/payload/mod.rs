@@ -10,6 +10,7 @@ mod homeassistant;
 mod homie;
 mod influx;
 mod json;
+mod lean;
 mod lorawan;
 mod notes;
 mod opcua;
@@ -25,6 +26,8 @@ mod thingsboard;
 mod time;
 mod zigbee2mqtt;
 
+use std::borrow::Cow;
+
 use crate::model::hint::did_you_mean;
 use crate::model::{Batch, Catalog, EntityName, Sample, SeriesId, Timestamp};
 
@@ -37,17 +40,27 @@ pub use notes::{DecodeError, Notes};
 pub use shape::Memo;
 pub(in crate::ingest) use time::of_text as time_of_text;
 
+/// What came of a payload.
+pub type Decoded = Result<Notes, DecodeError>;
+
 /// Reads payloads of one subscription.
 pub trait Decoder: Send {
     /// Adds what the payload says to `out`; what was left out or changed on the way is in the notes. On an error nothing of the payload
     /// counts. `memo` is the decoder's own memory of this one topic.
-    fn decode(
-        &mut self,
-        context: &Context<'_>,
-        memo: &mut Memo,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError>;
+    fn decode(&mut self, context: &Context<'_>, memo: &mut Memo, payload: &[u8], out: &mut Batch) -> Decoded {
+        if payload.is_empty() && !self.reads_empty() {
+            return Ok(Notes::empty());
+        }
+        self.read(context, memo, payload, out)
+    }
+
+    /// The same, of a payload that is not empty unless [`Decoder::reads_empty`].
+    fn read(&mut self, context: &Context<'_>, memo: &mut Memo, payload: &[u8], out: &mut Batch) -> Decoded;
+
+    /// Whether an empty payload may say something. Else it is only what deletes a message that the broker had kept.
+    fn reads_empty(&self) -> bool {
+        false
+    }
 
     /// Whom a topic speaks for, where the convention itself says so.
     fn speaker(&self, _topic: &str) -> Option<EntityName> {
@@ -88,6 +101,17 @@ impl Context<'_> {
     /// A sample of the topic's entity.
     pub fn sample(&self, signal: &str, value: f64, at: Option<Timestamp>) -> Sample {
         self.sample_of(self.entity, signal, value, at)
+    }
+
+    /// Samples of several signals of the topic's entity.
+    pub(super) fn samples(&self, values: &[(Cow<'_, str>, f64)], at: Option<Timestamp>, out: &mut Batch) {
+        let signals = values.iter().map(|(signal, _)| signal.as_ref());
+        let mut numbers = values.iter().map(|(_, value)| *value);
+        out.samples.reserve(values.len());
+        self.catalog.series_each(self.entity.as_str(), signals, |series| {
+            let value = numbers.next().unwrap_or(f64::NAN);
+            out.samples.push(self.sample_in(series, value, at));
+        });
     }
 
     /// A sample of a series whose number is known.
@@ -217,7 +241,7 @@ pub(super) mod tests {
         }
 
         /// One payload: what it brought, and what was noted beside.
-        pub fn feed(&mut self, topic: &str, payload: &[u8]) -> (Batch, Result<Notes, DecodeError>) {
+        pub fn feed(&mut self, topic: &str, payload: &[u8]) -> (Batch, Decoded) {
             let (entity, broker) = (EntityName::from("dev"), EntityName::from("broker"));
             let context = Context {
                 topic,

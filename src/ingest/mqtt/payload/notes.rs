@@ -141,6 +141,11 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
+    /// For a word that tells of no presence; of a long one its beginning.
+    pub(super) fn presence(word: &str) -> Self {
+        Self::Presence(word.chars().take(64).collect())
+    }
+
     /// One word, for counting.
     pub const fn reason(&self) -> &'static str {
         match self {

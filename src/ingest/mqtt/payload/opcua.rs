@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 use super::tell::{Book, Tell, parse};
-use super::{Context, DecodeError, Decoder, Memo, Notes, time};
+use super::{Context, DecodeError, Decoded, Decoder, Memo, time};
 use crate::ingest::mqtt::worker::plain;
 use crate::model::event::{EventKind, Presence};
 use crate::model::{Batch, EntityKind, EntityName, Timestamp};
@@ -57,16 +57,7 @@ impl Decoder for OpcUa {
         Some(topic.into())
     }
 
-    fn decode(
-        &mut self,
-        context: &Context<'_>,
-        _: &mut Memo,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError> {
-        if payload.is_empty() {
-            return Ok(Notes::empty());
-        }
+    fn read(&mut self, context: &Context<'_>, _: &mut Memo, payload: &[u8], out: &mut Batch) -> Decoded {
         let whole = parse(payload)?;
         let mut tell = Tell::new(context, &mut self.book, out);
         let network = whole.as_object();

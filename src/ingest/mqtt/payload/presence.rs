@@ -1,6 +1,6 @@
 //! Presence topics: a word that says whether an entity is there. Wills are usually published on such topics.
 
-use super::{Context, DecodeError, Decoder, Memo, Notes};
+use super::{Context, DecodeError, Decoded, Decoder, Memo, Notes};
 use crate::model::event::{EventKind, Presence};
 use crate::model::{Batch, Event};
 
@@ -18,6 +18,15 @@ impl PresenceWords {
             online: lower(online),
             offline: lower(offline),
         }
+    }
+}
+
+/// The words of most conventions that have words of their own.
+pub fn online(word: &str) -> Result<Presence, DecodeError> {
+    match word {
+        "online" => Ok(Presence::Online),
+        "offline" => Ok(Presence::Lost),
+        other => Err(DecodeError::presence(other)),
     }
 }
 
@@ -84,13 +93,7 @@ impl Context<'_> {
 }
 
 impl Decoder for PresenceWords {
-    fn decode(
-        &mut self,
-        context: &Context<'_>,
-        _: &mut Memo,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError> {
+    fn read(&mut self, context: &Context<'_>, _: &mut Memo, payload: &[u8], out: &mut Batch) -> Decoded {
         let text = std::str::from_utf8(payload).map_err(|_| DecodeError::Utf8)?.trim();
         if let Some(ended) = Ended::of(context.topic, text) {
             let (presence, reason) = ended.means();
@@ -117,11 +120,15 @@ impl Decoder for PresenceWords {
             // An empty retained payload deletes the state: it has been taken away in an orderly manner.
             Presence::Left
         } else {
-            return Err(DecodeError::Presence(word.chars().take(64).collect()));
+            return Err(DecodeError::presence(&word));
         };
         let reason = format!("'{word}' on {}", context.topic);
         out.events.push(context.presence(presence, reason));
         Ok(Notes::default())
+    }
+
+    fn reads_empty(&self) -> bool {
+        true
     }
 }
 

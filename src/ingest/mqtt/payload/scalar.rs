@@ -1,6 +1,6 @@
 //! A payload that is one value: a number or a switch word.
 
-use super::{Context, DecodeError, Decoder, Memo, Notes, fits_double};
+use super::{Context, DecodeError, Decoded, Decoder, Memo, Notes, fits_double};
 use crate::model::Batch;
 
 /// See the module.
@@ -35,16 +35,7 @@ pub fn read(text: &str) -> Option<(f64, bool)> {
 }
 
 impl Decoder for Scalar {
-    fn decode(
-        &mut self,
-        context: &Context<'_>,
-        _: &mut Memo,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError> {
-        if payload.is_empty() {
-            return Ok(Notes::empty());
-        }
+    fn read(&mut self, context: &Context<'_>, _: &mut Memo, payload: &[u8], out: &mut Batch) -> Decoded {
         let text = std::str::from_utf8(payload).map_err(|_| DecodeError::Utf8)?;
         let (value, exact) = value(text)?;
         out.samples.push(context.sample(context.signal, value, None));

@@ -7,7 +7,7 @@ use ciborium::Value as Cbor;
 use serde_json::{Map, Value};
 
 use super::tell::{Book, Tell, parse};
-use super::{Context, DecodeError, Decoder, Memo, Notes};
+use super::{Context, DecodeError, Decoded, Decoder, Memo};
 use crate::model::{Batch, EntityName, Timestamp};
 
 /// Times below this are relative to the time of arrival (RFC 8428, 4.5.3).
@@ -196,17 +196,8 @@ impl Decoder for SenMl {
         Some(topic.into())
     }
 
-    fn decode(
-        &mut self,
-        context: &Context<'_>,
-        _: &mut Memo,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError> {
-        let Some(first) = payload.first() else {
-            return Ok(Notes::empty());
-        };
-        let json = matches!(first, b'[' | b' ' | b'\t' | b'\r' | b'\n' | b'{');
+    fn read(&mut self, context: &Context<'_>, _: &mut Memo, payload: &[u8], out: &mut Batch) -> Decoded {
+        let json = matches!(payload.first(), Some(b'[' | b' ' | b'\t' | b'\r' | b'\n' | b'{'));
         let pack = if json { of_json(payload)? } else { of_cbor(payload)? };
         let mut tell = Tell::new(context, &mut self.book, out);
         let mut base = Base::default();

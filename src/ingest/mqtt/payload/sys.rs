@@ -5,7 +5,7 @@
 
 use super::presence::PresenceWords;
 use super::tell::{Book, Tell, text};
-use super::{Context, DecodeError, Decoder, Memo, Notes, scalar};
+use super::{Context, DecodeError, Decoded, Decoder, Memo, Notes, scalar};
 use crate::model::{Batch, EntityName};
 
 /// See the module.
@@ -70,16 +70,7 @@ fn duration(said: &str) -> Option<f64> {
 }
 
 impl Decoder for Sys {
-    fn decode(
-        &mut self,
-        context: &Context<'_>,
-        memo: &mut Memo,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError> {
-        if payload.is_empty() {
-            return Ok(Notes::empty());
-        }
+    fn read(&mut self, context: &Context<'_>, memo: &mut Memo, payload: &[u8], out: &mut Batch) -> Decoded {
         if let Some(client) = client(context.topic) {
             let entity = if context.is_named() {
                 context.entity.clone()

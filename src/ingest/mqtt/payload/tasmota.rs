@@ -4,9 +4,10 @@
 
 use serde_json::{Map, Value};
 
+use super::presence::online;
 use super::tell::{Book, Tell, object, text};
-use super::{Context, DecodeError, Decoder, Memo, Notes, scalar};
-use crate::model::event::{EventKind, Presence};
+use super::{Context, DecodeError, Decoded, Decoder, Memo, Notes, scalar};
+use crate::model::event::EventKind;
 use crate::model::{Batch, Entity, EntityKind, EntityName};
 
 /// See the module.
@@ -95,16 +96,7 @@ fn take(
 }
 
 impl Decoder for Tasmota {
-    fn decode(
-        &mut self,
-        context: &Context<'_>,
-        _: &mut Memo,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError> {
-        if payload.is_empty() {
-            return Ok(Notes::empty());
-        }
+    fn read(&mut self, context: &Context<'_>, _: &mut Memo, payload: &[u8], out: &mut Batch) -> Decoded {
         let mut tell = Tell::new(context, &mut self.book, out);
         if context.topic.starts_with("tasmota/discovery/") {
             return discovered(tell, payload);
@@ -118,11 +110,7 @@ impl Decoder for Tasmota {
         let entity = tell.named(|| topic.device.into());
         let said = text(payload)?.trim();
         if topic.command == "LWT" {
-            let presence = match said.to_ascii_lowercase().as_str() {
-                "online" => Presence::Online,
-                "offline" => Presence::Lost,
-                other => return Err(DecodeError::Presence(other.chars().take(64).collect())),
-            };
+            let presence = online(&said.to_ascii_lowercase())?;
             tell.meet(&entity, context.broker);
             tell.presence(&entity, presence, "LWT");
             return Ok(tell.notes);
@@ -190,7 +178,7 @@ fn described(entity: &EntityName, attributes: std::collections::BTreeMap<String,
 }
 
 /// `tasmota/discovery/MAC/config`: who there is, by its topic.
-fn discovered(mut tell: Tell<'_, '_>, payload: &[u8]) -> Result<Notes, DecodeError> {
+fn discovered(mut tell: Tell<'_, '_>, payload: &[u8]) -> Decoded {
     let members = object(payload)?;
     let text = |key: &str| members.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let Some(device) = text("t") else {

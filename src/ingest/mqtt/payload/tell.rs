@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use serde_json::{Map, Value};
 
 use super::json::{DEPTH_MAX, joined, number};
-use super::{Context, DecodeError, Notes, VALUES_MAX, time};
+use super::{Context, DecodeError, Decoded, Notes, VALUES_MAX, time};
 use crate::ingest::mqtt::worker::plain;
 use crate::model::event::{EventKind, Presence};
 use crate::model::{Batch, EdgeKind, Entity, EntityKind, EntityName, Event, Span, Timestamp, TopologyChange};
@@ -60,7 +60,7 @@ impl<'a, 'c> Tell<'a, 'c> {
     }
 
     /// The notes; an error if nothing was found.
-    pub fn some(self, place: &str) -> Result<Notes, DecodeError> {
+    pub fn some(self, place: &str) -> Decoded {
         if self.found == 0 && self.notes.left_out == 0 {
             return Err(DecodeError::NoValue(place.to_owned()));
         }

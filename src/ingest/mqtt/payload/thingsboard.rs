@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{Context, DecodeError, Decoder, Memo, Notes, VALUES_MAX, json, time};
+use super::{Context, DecodeError, Decoded, Decoder, Memo, Notes, VALUES_MAX, json, time};
 use crate::ingest::mqtt::worker::plain;
 use crate::model::event::{EventKind, Presence};
 use crate::model::{Batch, EdgeKind, EntityKind, EntityName, Event, Timestamp, TopologyChange};
@@ -72,16 +72,7 @@ impl Taking<'_, '_> {
 }
 
 impl Decoder for Device {
-    fn decode(
-        &mut self,
-        context: &Context<'_>,
-        _: &mut Memo,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError> {
-        if payload.is_empty() {
-            return Ok(Notes::empty());
-        }
+    fn read(&mut self, context: &Context<'_>, _: &mut Memo, payload: &[u8], out: &mut Batch) -> Decoded {
         let mut taking = Taking {
             context,
             notes: Notes::default(),
@@ -126,16 +117,7 @@ fn event(context: &Context<'_>, entity: &EntityName, kind: EventKind) -> Event {
 }
 
 impl Decoder for Gateway {
-    fn decode(
-        &mut self,
-        context: &Context<'_>,
-        _: &mut Memo,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError> {
-        if payload.is_empty() {
-            return Ok(Notes::empty());
-        }
+    fn read(&mut self, context: &Context<'_>, _: &mut Memo, payload: &[u8], out: &mut Batch) -> Decoded {
         let json = parse(payload)?;
         let action = context.topic.rsplit('/').next().unwrap_or_default();
         match action {

@@ -5,8 +5,9 @@
 
 use serde_json::Value;
 
+use super::presence::online;
 use super::tell::{Book, Tell, object, parse, text};
-use super::{Context, DecodeError, Decoder, Memo, Notes};
+use super::{Context, DecodeError, Decoded, Decoder, Memo, Notes};
 use crate::ingest::mqtt::worker::plain;
 use crate::model::event::{EventKind, Presence};
 use crate::model::{Batch, Entity, EntityKind, EntityName};
@@ -42,24 +43,11 @@ fn presence(said: &str) -> Result<Presence, DecodeError> {
         Ok(Value::String(word)) => word,
         _ => said.to_owned(),
     };
-    match word.as_str() {
-        "online" => Ok(Presence::Online),
-        "offline" => Ok(Presence::Lost),
-        other => Err(DecodeError::Presence(other.chars().take(64).collect())),
-    }
+    online(&word)
 }
 
 impl Decoder for Zigbee2Mqtt {
-    fn decode(
-        &mut self,
-        context: &Context<'_>,
-        _: &mut Memo,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError> {
-        if payload.is_empty() {
-            return Ok(Notes::empty());
-        }
+    fn read(&mut self, context: &Context<'_>, _: &mut Memo, payload: &[u8], out: &mut Batch) -> Decoded {
         let (base, rest) = context
             .topic
             .split_once('/')
@@ -98,7 +86,7 @@ fn meet(tell: &mut Tell<'_, '_>, entity: &EntityName, bridge: &EntityName) {
     tell.meet(entity, bridge);
 }
 
-fn of_bridge(mut tell: Tell<'_, '_>, bridge: &EntityName, what: &str, payload: &[u8]) -> Result<Notes, DecodeError> {
+fn of_bridge(mut tell: Tell<'_, '_>, bridge: &EntityName, what: &str, payload: &[u8]) -> Decoded {
     let broker = tell.context.broker.clone();
     tell.meet_as(plain(bridge, EntityKind::Gateway), &broker);
     match what {

@@ -7,9 +7,11 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::discovery::targets_of;
 use super::duration::Lasting;
 use super::relabel::{Relabel, RelabelConfig};
 use crate::ingest::prometheus::http::{BasicAuth, HttpSettings};
+use crate::ingest::prometheus::targets::Resolved;
 use crate::net::Tls;
 use crate::secret::Secret;
 
@@ -21,7 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScrapeConfig {
-    /// The job's name.
+    /// The job's name. A target that a job further up scrapes too is called `JOB/INSTANCE` here; a label `entity`, by `relabel_configs` too, names it otherwise.
     pub job_name: String,
     /// How often; `global.scrape_interval` or 1m if left out.
     #[serde(default)]
@@ -261,6 +263,14 @@ impl ScrapeConfig {
             read("relabel_configs", &self.relabel_configs)?,
             read("metric_relabel_configs", &self.metric_relabel_configs)?,
         ))
+    }
+
+    /// The targets of its `static_configs`.
+    pub(in crate::ingest::prometheus) fn listed(&self) -> Vec<Resolved> {
+        let rules = self.rules().map(|(rules, _)| rules).unwrap_or_default();
+        let groups = self.static_configs.iter();
+        let targets = groups.flat_map(|group| targets_of(self, &rules, group, None));
+        targets.filter_map(Result::ok).collect()
     }
 
     /// What is wrong with it. `Err` is a sentence for a person.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::tally::{Names, Tally, Telling};
 use super::{Role, SpanSettings, Work};
+use crate::ingest::push::since::Since;
 use crate::model::{Batch, Catalog, EdgeKind, EntityKind, EntityName, Event, EventKind, Timestamp, TopologyChange};
 
 /// How much is remembered.
@@ -126,7 +127,7 @@ pub struct Weaver {
     young: Generation,
     old: Generation,
     begun: Option<Timestamp>,
-    since: Option<Timestamp>,
+    since: Since,
     windows: u32,
     /// Spans and calls dropped because a bound was reached.
     pub dropped: u64,
@@ -144,7 +145,7 @@ impl Weaver {
             young: Generation::default(),
             old: Generation::default(),
             begun: None,
-            since: None,
+            since: Since::default(),
             windows: 0,
             dropped: 0,
         }
@@ -300,14 +301,7 @@ impl Weaver {
 
     /// What was seen since the last time.
     pub fn flush(&mut self, now: Timestamp, catalog: &Catalog, out: &mut Batch) {
-        let Some(since) = self.since.replace(now) else {
-            // The first time has no length; what came before it is told the next time.
-            return;
-        };
-        let seconds = now.since(since).as_secs_f64();
-        if seconds <= 0.0 {
-            return;
-        }
+        let Some(seconds) = self.since.seconds(now) else { return };
         self.windows = (self.windows + 1) % AGAIN;
         let again = self.windows == 0;
         let event = |entity: &EntityName, change| Event {

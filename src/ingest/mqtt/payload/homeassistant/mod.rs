@@ -14,8 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
+use super::presence::online;
 use super::tell::{Book, Tell, object, text};
-use super::{Context, DecodeError, Decoder, Memo, Notes, scalar};
+use super::{Context, DecodeError, Decoded, Decoder, Memo, Notes, scalar};
 use crate::ingest::mqtt::worker::plain;
 use crate::model::event::Presence;
 use crate::model::{Batch, Entity, EntityKind, EntityName, Timestamp};
@@ -154,13 +155,7 @@ impl HomeAssistant {
         }
     }
 
-    fn config(
-        &mut self,
-        context: &Context<'_>,
-        topic: &ConfigTopic<'_>,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError> {
+    fn config(&mut self, context: &Context<'_>, topic: &ConfigTopic<'_>, payload: &[u8], out: &mut Batch) -> Decoded {
         let mut announced = if payload.is_empty() {
             Announced::default()
         } else {
@@ -230,7 +225,7 @@ impl HomeAssistant {
         Ok(notes)
     }
 
-    fn state(&mut self, context: &Context<'_>, payload: &[u8], out: &mut Batch) -> Result<Notes, DecodeError> {
+    fn state(&mut self, context: &Context<'_>, payload: &[u8], out: &mut Batch) -> Decoded {
         let readings = self.lock().readings.get(context.topic).cloned().unwrap_or_default();
         let said = text(payload)?;
         let mut tell = Tell::new(context, &mut self.book, out);
@@ -255,7 +250,7 @@ impl HomeAssistant {
                     } else if read == *gone {
                         Presence::Lost
                     } else {
-                        tell.leave_out(DecodeError::Presence(read.chars().take(64).collect()));
+                        tell.leave_out(DecodeError::presence(&read));
                         continue;
                     };
                     tell.presence(&reading.entity, presence, &format!("'{read}' on {}", context.topic));
@@ -325,13 +320,7 @@ impl Registry {
 }
 
 impl Decoder for HomeAssistant {
-    fn decode(
-        &mut self,
-        context: &Context<'_>,
-        _: &mut Memo,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError> {
+    fn read(&mut self, context: &Context<'_>, _: &mut Memo, payload: &[u8], out: &mut Batch) -> Decoded {
         if let Some(topic) = config_topic(context.topic) {
             return self.config(context, &topic, payload, out);
         }
@@ -343,11 +332,7 @@ impl Decoder for HomeAssistant {
             .split_once('/')
             .is_some_and(|(prefix, rest)| prefix == "homeassistant" && rest == "status")
         {
-            let presence = match text(payload)?.trim() {
-                "online" => Presence::Online,
-                "offline" => Presence::Lost,
-                other => return Err(DecodeError::Presence(other.chars().take(64).collect())),
-            };
+            let presence = online(text(payload)?.trim())?;
             let mut tell = Tell::new(context, &mut self.book, out);
             let entity = EntityName::from("homeassistant");
             tell.meet_as(plain(&entity, EntityKind::Service), &entity);
@@ -358,6 +343,10 @@ impl Decoder for HomeAssistant {
             self.keep_early(context, payload);
         }
         self.state(context, payload, out)
+    }
+
+    fn reads_empty(&self) -> bool {
+        true
     }
 
     fn speaker(&self, topic: &str) -> Option<EntityName> {

@@ -125,6 +125,11 @@ impl Shapes {
             return false;
         }
         memo.misses += 1;
+        if memo.misses == MISSES_MAX {
+            // Nothing of it will be tried again.
+            memo.kept = Vec::new();
+            return false;
+        }
         let Some(shape) = plan::shape(&self.target, text) else {
             return false;
         };

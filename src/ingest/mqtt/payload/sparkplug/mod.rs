@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 use prost::Message;
 use serde::Deserialize;
 
-use super::{Context, DecodeError, Decoder, Memo, Notes, VALUES_MAX};
+use super::{Context, DecodeError, Decoded, Decoder, Memo, Notes, VALUES_MAX};
 use crate::ingest::mqtt::worker::plain;
 use crate::model::event::{EventKind, Presence};
 use crate::model::{Batch, EdgeKind, EntityKind, EntityName, Event, TopologyChange};
@@ -87,13 +87,7 @@ struct HostState {
 }
 
 impl Decoder for Sparkplug {
-    fn decode(
-        &mut self,
-        context: &Context<'_>,
-        _: &mut Memo,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError> {
+    fn read(&mut self, context: &Context<'_>, _: &mut Memo, payload: &[u8], out: &mut Batch) -> Decoded {
         let topic = topic(context.topic)?;
         if matches!(topic.kind, "NCMD" | "DCMD") {
             // Commands are for the nodes.
@@ -167,6 +161,10 @@ impl Decoder for Sparkplug {
         Ok(notes)
     }
 
+    fn reads_empty(&self) -> bool {
+        true
+    }
+
     fn speaker(&self, text: &str) -> Option<EntityName> {
         topic(text).ok().map(|topic| topic.entity())
     }
@@ -214,13 +212,7 @@ impl Sparkplug {
         }
     }
 
-    fn host(
-        &mut self,
-        context: &Context<'_>,
-        topic: &Topic<'_>,
-        payload: &[u8],
-        out: &mut Batch,
-    ) -> Result<Notes, DecodeError> {
+    fn host(&mut self, context: &Context<'_>, topic: &Topic<'_>, payload: &[u8], out: &mut Batch) -> Decoded {
         let state: HostState = serde_json::from_slice(payload).map_err(|error| DecodeError::Json(error.to_string()))?;
         let mut notes = Notes::default();
         if self.hosts.len() >= self.known_max {
