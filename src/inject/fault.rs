@@ -103,7 +103,7 @@ const TRIES: usize = 20;
 /// Rows of a block that a broken correlation moves.
 const BLOCK: usize = 20;
 
-/// A correlation breaks that was there: at least so strong, and by so much weaker then.
+/// A correlation breaks that was there, also before: at least so strong, and by so much weaker then.
 const RELATED: f64 = 0.5;
 const WEAKER: f64 = 0.3;
 
@@ -141,12 +141,16 @@ fn touched(before: &[Row], after: &[Row], company: &[&[f64]], kind: Kind, range:
     let broken = || {
         let values = |rows: &[Row]| rows[range.clone()].iter().map(|row| row.value).collect::<Vec<_>>();
         let (was, is) = (values(before), values(after));
+        let past: Vec<f64> = before[..range.start].iter().map(|row| row.value).collect();
         company
             .iter()
-            .filter_map(|other| other.get(range.clone()))
-            .any(|other| {
+            .filter_map(|other| Some((other.get(range.clone())?, other.get(..range.start)?)))
+            .any(|(other, earlier)| {
                 let then = correlation(&was, other);
-                then.abs() >= RELATED && correlation(&is, other) * then.signum() <= then.abs() - WEAKER
+                let along = |rows: &[f64], others: &[f64]| correlation(rows, others) * then.signum();
+                then.abs() >= RELATED
+                    && along(&is, other) <= then.abs() - WEAKER
+                    && lasting(&past, earlier, range.len(), along)
             })
     };
     match kind {
@@ -154,6 +158,16 @@ fn touched(before: &[Row], after: &[Row], company: &[&[f64]], kind: Kind, range:
         Kind::CorrelationBreak => moved() && (company.is_empty() || broken()),
         _ => true,
     }
+}
+
+/// What moved together by chance for once, as two slow signals do, was no relation: it has to have held before, in most stretches as long as
+/// the fault and on the whole.
+fn lasting(past: &[f64], others: &[f64], stretch: usize, along: impl Fn(&[f64], &[f64]) -> f64) -> bool {
+    let stretches = past.chunks_exact(stretch).zip(others.chunks_exact(stretch));
+    let mut held: Vec<f64> = stretches.map(|(rows, others)| along(rows, others)).collect();
+    held.sort_by(f64::total_cmp);
+    let most = held.get(held.len() / 4).copied().unwrap_or(f64::INFINITY);
+    along(past, others) >= RELATED && most >= RELATED - WEAKER
 }
 
 /// Pearson's, 0 of what stands still.
@@ -359,5 +373,12 @@ mod tests {
         };
         assert!(inject(&[&related]) && inject(&[&alien, &related]) && inject(&[]));
         assert!(!inject(&[&alien]));
+        // Together only while the fault lasts, which nobody could have known.
+        let mut rng = Rng::with_seed(3);
+        let lately: Vec<f64> = (0..)
+            .zip(&with)
+            .map(|(n, row)| if n < 2400 { rng.f64() } else { row.value })
+            .collect();
+        assert!(!inject(&[&lately]));
     }
 }

@@ -164,7 +164,7 @@ impl Detector for Anomaly {
         }
         let entity = out.entity_of(series);
         if quick.seen == 0 {
-            out.ledger.join(entity);
+            out.ledger.join(entity, out.now);
         }
         let before = before
             .filter(|(_, value)| value.is_finite() && value.abs() <= BEYOND)
@@ -268,7 +268,9 @@ impl Detector for Anomaly {
     fn touch(&self, samples: &[(u32, Sample)]) -> u64 {
         let quick = self.quick.touch(samples, |quick| u64::from(quick.seen));
         let deep = samples.iter().filter_map(|(series, _)| self.deep.get(*series as usize));
-        deep.fold(quick, |sum, deep| sum ^ u64::from(deep.up.to_bits()))
+        deep.fold(quick, |sum, deep| {
+            sum ^ u64::from(deep.up.to_bits()) ^ deep.watch.touch()
+        })
     }
 
     fn ended(&mut self, series: usize, at: Timestamp, out: &mut Scribe<'_>) {

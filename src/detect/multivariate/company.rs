@@ -1,92 +1,116 @@
 //! Company: what one channel does that the others of its entity do not account for.
 //!
 //! A load that comes and goes moves all of a device's signals together; a sensor that lies moves alone. Each channel is judged by
-//! what is left of it when the others have said what they know (its conditional residual, from the inverse covariance), at three
-//! paces: a jump, a move over eight rows, a move over 32; and by how much of its jumps is left on the whole, for noise and for a channel that
-//! follows others no more. What is left of most others at the same time is taken into account too:
-//! when nothing fits any more, no single channel is to blame.
+//! what is left of it when the others have said what they know (its conditional residual, from the inverse covariance), in several
+//! [`View`]s: at four paces, from a jump to a creep over a thousand rows; and by how much is left of it row for row, as a geometric mean, for
+//! noise and for a channel that follows the others no more: a burst makes a few rows large, a fault makes most of them larger.
+//! What is left of most others at the same time is taken into account too: when nothing fits any more, no single channel is to blame.
 //!
 //! Learns by itself: from its first rows, and again whenever twice as many are known. A row is only ever judged by what was learned
 //! before it.
 
-use super::linalg::Symmetric;
-use super::peaks::Peaks;
-use super::{CHANNELS_MAX, LearnError, quantile};
+mod pace;
+#[cfg(test)]
+mod tests;
 
-/// Rows after which it first learns, and the most that are kept to learn from; then every second one goes.
+use super::peaks::Peaks;
+use super::{CHANNELS_MAX, LearnError};
+use pace::{Pace, Span};
+
+/// Rows after which it first learns, and the most that are kept to learn from; then the older half goes.
 const LEARN_MIN: usize = 192;
 const KEPT_MAX: usize = 4096;
 
-/// The three paces: what is compared with what, as the rows of two moving averages. The first compares the row itself.
-const PACES: usize = 3;
-const AVERAGES: [f64; PACES] = [1.0 / 8.0, 1.0 / 32.0, 1.0 / 128.0];
+/// The paces: what is compared with what, as the rows of two moving averages. The first compares the row itself.
+const PACES: usize = 4;
+const AVERAGES: [f64; PACES] = [1.0 / 8.0, 1.0 / 32.0, 1.0 / 128.0, 1.0 / 1024.0];
 
-/// False alarms a day of one channel, by an exponential tail, at each pace. Jumps have the heaviest tail and are given least.
-const FALSE_PER_DAY: [f32; PACES] = [0.03, 0.09, 0.15];
+/// How channels hang together is learned at the first three. Of the slowest few independent moves are ever seen, and what holds at one pace
+/// holds at the next.
+const LEARNED: usize = 3;
 
-/// The same of what is left of a channel on the whole, and how many of its rows that is.
-const RESTLESS_PER_DAY: f32 = 0.02;
-const RESTLESS_ROWS: f64 = 32.0;
+/// The slowest average begins as if so many rows had lain at the centre.
+const SETTLED_ROWS: f64 = 128.0;
 
-/// One row adds at most so many times the mean of what is left.
-const RESTLESS_CLIP: f64 = 4.0;
+/// What is left row for row is averaged over so many rows: at which pace, and how many.
+const LOOSE: [(usize, f64); 3] = [(0, 32.0), (0, 128.0), (1, 128.0)];
 
-/// How much of the correlation between channels is taken for chance.
-const RIDGE: f64 = 0.1;
+/// Nothing left at all, in usual remainders: what has no logarithm.
+const NOTHING: f64 = 0.05;
 
-/// Deviations beyond these count no further: while learning, and while judging.
-const LEARN_CLIP: f64 = 5.0;
-const CLIP: f64 = 30.0;
+/// Ways of standing alone.
+pub const VIEWS: usize = PACES + LOOSE.len();
 
-/// Least deviation of a move, in usual spans of the channel.
-const DEVIATION_MIN: f64 = 1e-4;
+/// Of each view: false alarms a day of one channel by an exponential tail, rows of a stretch of which the peak counts, and rows before it
+/// says anything. Jumps have the heaviest tail and are given least; what moves slowly has few independent peaks.
+const VIEW: [View; VIEWS] = [
+    View::of(0.03, 64, 0),
+    View::of(0.09, 64, 0),
+    View::of(0.15, 64, 128),
+    View::of(0.005, 512, 512),
+    View::of(0.02, 64, 32),
+    View::of(0.02, 128, 128),
+    View::of(0.02, 256, 128),
+];
 
-/// Most others: this share of all channels.
-const MOST: f64 = 0.8;
+/// Parts into which the first rows are cut, so that each is judged by what the others teach.
+const FOLDS: usize = 4;
 
-/// With fewer channels there are no most others.
-const MOST_MIN: usize = 5;
-
-/// Straight up to about a span, logarithmic beyond.
-const BEND: f64 = 1.05;
+/// Rows between looks at what spread is usual among the channels.
+const POOL_ROWS: usize = 64;
 
 /// First rows, of which nothing is learned: the averages begin at the first.
 const WARM_UP: usize = 64;
 
-/// What is normal for the moves of all channels at one pace.
-#[derive(Debug, Clone)]
-struct Pace {
-    mean: Vec<f64>,
-    deviation: Vec<f64>,
-    precision: Symmetric,
-    /// Of each channel, one over the root of its own entry in the precision.
-    scale: Vec<f64>,
+/// See [`VIEW`].
+struct View {
+    false_per_day: f32,
+    stretch: u16,
+    from: usize,
 }
 
-/// Centre and usual span of each channel.
-#[derive(Debug, Clone, Copy)]
-struct Span {
-    centre: f64,
-    span: f64,
+impl View {
+    const fn of(false_per_day: f32, stretch: u16, from: usize) -> Self {
+        Self {
+            false_per_day,
+            stretch,
+            from,
+        }
+    }
+}
+
+/// What is followed of a channel.
+#[derive(Debug, Clone, Default)]
+struct Channel {
+    averages: Averages,
+    /// Mean logarithms of what is left, see [`LOOSE`].
+    loose: [f64; LOOSE.len()],
+    rows: u32,
+    peaks: [Peaks; VIEWS],
+    strengths: [f32; VIEWS],
+}
+
+/// Moving averages, and how many rows they have seen.
+#[derive(Debug, Clone, Default)]
+struct Averages {
+    values: [f64; PACES],
+    rows: u32,
 }
 
 /// See the module. For one entity.
 #[derive(Debug, Clone)]
 pub struct Company {
-    channels: usize,
+    width: usize,
     rows: Vec<f64>,
-    stride: usize,
-    skipped: usize,
     seen: usize,
+    judged: usize,
     next_fit: usize,
     row_secs: f32,
     spans: Vec<Span>,
     paces: Vec<Pace>,
-    /// Of each pace, the moving averages.
-    averages: Vec<[f64; PACES]>,
-    peaks: Vec<[Peaks; PACES]>,
-    /// Of each channel, how much is left of it from row to row, on the whole, and its peaks.
-    restless: Vec<(f64, Peaks)>,
+    channels: Vec<Channel>,
+    /// Of each view, how far peaks usually spread: the channels learn it from one another.
+    usual: [f32; VIEWS],
     strengths: Vec<f32>,
 }
 
@@ -97,18 +121,16 @@ impl Company {
             return Err(LearnError::Channels { channels });
         }
         Ok(Self {
-            channels,
+            width: channels,
             rows: Vec::new(),
-            stride: 1,
-            skipped: 0,
             seen: 0,
+            judged: 0,
             next_fit: LEARN_MIN,
             row_secs: 0.0,
             spans: Vec::new(),
             paces: Vec::new(),
-            averages: vec![[0.0; PACES]; channels],
-            peaks: vec![std::array::from_fn(|_| Peaks::default()); channels],
-            restless: vec![(0.0, Peaks::default()); channels],
+            channels: vec![Channel::default(); channels],
+            usual: [0.0; VIEWS],
             strengths: vec![0.0; channels],
         })
     }
@@ -116,7 +138,7 @@ impl Company {
     /// Takes in the next row, `secs` after the one before. Values that are missing are not finite. The answer is, of each
     /// channel, how far it stands alone: from 1 on that is worth an alarm. Nothing while learning, and of a row of another length.
     pub fn observe(&mut self, row: &[f64], secs: f32) -> Option<&[f32]> {
-        if row.len() != self.channels || !row.iter().any(|value| value.is_finite()) {
+        if row.len() != self.width || !row.iter().any(|value| value.is_finite()) {
             return None;
         }
         self.seen += 1;
@@ -126,7 +148,7 @@ impl Company {
         }
         let judged = !self.paces.is_empty();
         if judged {
-            self.judge(row, 1.0);
+            self.judge(row);
         }
         self.keep(row);
         if self.seen >= self.next_fit {
@@ -142,57 +164,70 @@ impl Company {
     }
 
     fn keep(&mut self, row: &[f64]) {
-        self.skipped += 1;
-        if self.skipped < self.stride || self.next_fit > KEPT_MAX * 16 {
+        if self.next_fit > KEPT_MAX * 16 {
             return;
         }
-        self.skipped = 0;
         self.rows.extend_from_slice(row);
-        if self.rows.len() > KEPT_MAX * self.channels {
+        if self.rows.len() > KEPT_MAX * self.width {
             // The newest half: moves need rows that follow one another.
-            self.rows.drain(..KEPT_MAX / 2 * self.channels);
+            self.rows.drain(..KEPT_MAX / 2 * self.width);
         }
     }
 
-    /// `flattered` is how much too small what is left looks, because the row is one of those learned from.
-    fn judge(&mut self, row: &[f64], flattered: f64) {
+    fn judge(&mut self, row: &[f64]) {
         let mut steps = [[0.0; CHANNELS_MAX]; PACES];
-        for (channel, (value, span)) in row.iter().zip(&self.spans).enumerate() {
-            let moved = moves(span.place(*value), &mut self.averages[channel]);
+        for ((channel, value), (place, span)) in self.channels.iter_mut().zip(row).zip(self.spans.iter().enumerate()) {
+            let moved = channel.averages.moves(span.place(*value));
             for (steps, step) in steps.iter_mut().zip(moved) {
-                steps[channel] = step;
+                steps[place] = step;
             }
         }
-        self.strengths.fill(0.0);
-        for (place, pace) in self.paces.iter().enumerate() {
-            let alone = pace.alone(&mut steps[place][..self.channels]);
-            let bar = Peaks::bar(self.row_secs, FALSE_PER_DAY[place]);
-            let channels = self.peaks.iter_mut().zip(&mut self.strengths).zip(row);
-            for (((peaks, strength), value), alone) in channels.zip(&alone) {
-                if value.is_finite() {
-                    *strength = strength.max(peaks[place].push((alone * flattered) as f32) / bar);
-                }
+        let width = self.width;
+        let mut alone = [[0.0; CHANNELS_MAX]; PACES];
+        for (place, (alone, steps)) in alone.iter_mut().zip(&mut steps).enumerate() {
+            if let Some(pace) = self.paces.get(place.min(LEARNED - 1)) {
+                *alone = pace.alone(&mut steps[..width]);
             }
-            if place == 0 {
-                let bar = Peaks::bar(self.row_secs, RESTLESS_PER_DAY);
-                let channels = self.restless.iter_mut().zip(&mut self.strengths).zip(row);
-                for ((((mean, peaks), strength), value), alone) in channels.zip(&alone) {
-                    if value.is_finite() {
-                        let most = if *mean > 0.0 {
-                            RESTLESS_CLIP * *mean
-                        } else {
-                            f64::INFINITY
-                        };
-                        *mean += ((alone * flattered).min(most) - *mean) / RESTLESS_ROWS;
-                        *strength = strength.max(peaks.push(*mean as f32) / bar);
+        }
+        self.judged += 1;
+        let bars: [f32; VIEWS] =
+            std::array::from_fn(|view| Peaks::bar_over(VIEW[view].stretch, self.row_secs, VIEW[view].false_per_day));
+        let channels = self.channels.iter_mut().zip(&mut self.strengths).zip(row);
+        for (place, ((channel, strength), value)) in channels.enumerate() {
+            channel.strengths = [0.0; VIEWS];
+            if value.is_finite() {
+                let left = std::array::from_fn(|pace| alone[pace][place]);
+                let seen = channel.views(left);
+                for (view, rules) in VIEW.iter().enumerate() {
+                    if self.judged > rules.from {
+                        let above = channel.peaks[view].push_among(seen[view] as f32, rules.stretch, self.usual[view]);
+                        let bar = channel.peaks[view].tempered(bars[view]);
+                        channel.strengths[view] = above / bar;
                     }
                 }
             }
+            *strength = channel.strengths.iter().copied().fold(0.0, f32::max);
+        }
+        if self.judged.is_multiple_of(POOL_ROWS) {
+            self.pool();
+        }
+    }
+
+    /// What spread is usual among the channels: the median, so that a few wild ones change nothing.
+    fn pool(&mut self) {
+        for (view, usual) in self.usual.iter_mut().enumerate() {
+            let known = self
+                .channels
+                .iter()
+                .filter_map(|channel| channel.peaks[view].variance());
+            let mut known: Vec<f32> = known.collect();
+            known.sort_by(f32::total_cmp);
+            *usual = known.get(known.len() / 2).copied().unwrap_or(0.0);
         }
     }
 
     fn learn(&mut self) {
-        let width = self.channels;
+        let width = self.width;
         let count = self.rows.len() / width;
         if count <= WARM_UP {
             return;
@@ -200,15 +235,15 @@ impl Company {
         self.spans = (0..width)
             .map(|channel| Span::of(self.rows.iter().skip(channel).step_by(width)))
             .collect();
-        let mut steps: [Vec<f64>; PACES] = std::array::from_fn(|_| Vec::with_capacity((count - WARM_UP) * width));
-        let mut averages = vec![[0.0; PACES]; width];
+        let mut steps: [Vec<f64>; LEARNED] = std::array::from_fn(|_| Vec::with_capacity((count - WARM_UP) * width));
+        let mut averages = vec![Averages::default(); width];
         for (n, row) in self.rows.chunks_exact(width).enumerate() {
             for (channel, value) in row.iter().enumerate() {
                 let here = self.spans[channel].place(*value);
                 if n == 0 {
-                    averages[channel] = [if here.is_finite() { here } else { 0.0 }; PACES];
+                    averages[channel] = Averages::begun(here);
                 }
-                let moves = moves(here, &mut averages[channel]);
+                let moves = averages[channel].moves(here);
                 if n >= WARM_UP {
                     for (steps, step) in steps.iter_mut().zip(moves) {
                         steps.push(step);
@@ -216,205 +251,92 @@ impl Company {
                 }
             }
         }
-        let paces: Option<Vec<Pace>> = steps.into_iter().map(|steps| Pace::fit(steps, width)).collect();
         // Without an inverse what was known before stays.
-        if let Some(paces) = paces {
-            let first = std::mem::replace(&mut self.paces, paces).is_empty();
-            if first {
-                // Rows judged by what was learned from themselves look too normal, but are a beginning.
-                let rows = std::mem::take(&mut self.rows);
-                // Of rows that as many signals were fitted to, that share is explained by chance.
-                let share = width as f64 / (count - WARM_UP) as f64;
-                let flattered = 1.0 / (1.0 - share).max(0.25);
-                rows.chunks_exact(width).for_each(|row| self.judge(row, flattered));
-                self.rows = rows;
-            } else {
-                let restless = self.restless.iter_mut().map(|(_, peaks)| peaks);
-                self.peaks
-                    .as_flattened_mut()
-                    .iter_mut()
-                    .chain(restless)
-                    .for_each(Peaks::doubt);
+        let Some(paces) = fit(&steps, width, 0..0) else { return };
+        if self.paces.is_empty() {
+            self.prime(&steps, count);
+        } else {
+            let peaks = self.channels.iter_mut().flat_map(|channel| &mut channel.peaks);
+            peaks.for_each(Peaks::doubt);
+        }
+        self.paces = paces;
+        for (channel, averages) in self.channels.iter_mut().zip(averages) {
+            channel.averages = averages;
+        }
+    }
+
+    /// The rows that were learned from are a beginning of what is usual; each is judged by what was learned from the others, because by what was
+    /// learned from itself it would look too usual.
+    fn prime(&mut self, steps: &[Vec<f64>; LEARNED], count: usize) {
+        let rows = std::mem::take(&mut self.rows);
+        let (width, learned) = (self.width, count - WARM_UP);
+        for ((channel, value), span) in self.channels.iter_mut().zip(&rows).zip(&self.spans) {
+            channel.averages = Averages::begun(span.place(*value));
+        }
+        for fold in 0..FOLDS {
+            let part = learned * fold / FOLDS..learned * (fold + 1) / FOLDS;
+            if let Some(paces) = fit(steps, width, part.clone()) {
+                self.paces = paces;
             }
-            self.averages = averages;
+            let first = if fold == 0 { 0 } else { WARM_UP + part.start };
+            let judged = rows.chunks_exact(width).take(WARM_UP + part.end).skip(first);
+            judged.for_each(|row| self.judge(row));
         }
+        self.rows = rows;
+        self.pool();
     }
 }
 
-/// How far `here` is from the shortest average, that one from the next, and so on; the averages then follow.
-fn moves(here: f64, averages: &mut [f64; PACES]) -> [f64; PACES] {
-    if !here.is_finite() {
-        return [f64::NAN; PACES];
-    }
-    let jump = here - averages[0];
-    for (average, weight) in averages.iter_mut().zip(AVERAGES) {
-        *average += weight * (here - *average);
-    }
-    [jump, averages[0] - averages[1], averages[1] - averages[2]]
+/// What is normal at each pace, by all rows but those `without`.
+fn fit(steps: &[Vec<f64>; LEARNED], width: usize, without: std::ops::Range<usize>) -> Option<Vec<Pace>> {
+    let steps = steps.iter().map(|steps| {
+        let (before, after) = (&steps[..without.start * width], &steps[without.end * width..]);
+        Pace::fit([before, after].concat(), width)
+    });
+    steps.collect()
 }
 
-impl Span {
-    fn of<'a>(values: impl Iterator<Item = &'a f64>) -> Self {
-        let mut sorted: Vec<f64> = values.copied().filter(|value| value.is_finite()).collect();
-        sorted.sort_by(f64::total_cmp);
-        let centre = quantile(&sorted, 0.5);
-        let most = sorted.last().copied().unwrap_or(0.0) - sorted.first().copied().unwrap_or(0.0);
-        let span = [
-            quantile(&sorted, 0.98) - quantile(&sorted, 0.02),
-            most,
-            centre.abs() / 100.0,
-        ]
-        .into_iter()
-        .find(|span| *span > 0.0 && span.is_finite())
-        .unwrap_or(1.0);
-        Self { centre, span }
-    }
-
-    fn place(&self, value: f64) -> f64 {
-        ((value - self.centre) / self.span * BEND).asinh() / BEND
-    }
-}
-
-impl Pace {
-    fn fit(mut steps: Vec<f64>, width: usize) -> Option<Self> {
-        let mut mean = vec![0.0; width];
-        let mut deviation = vec![DEVIATION_MIN; width];
-        for channel in 0..width {
-            let column = || {
-                steps
-                    .iter()
-                    .skip(channel)
-                    .step_by(width)
-                    .filter(|step| step.is_finite())
-            };
-            let count = column().count().max(1) as f64;
-            mean[channel] = column().sum::<f64>() / count;
-            let squares: f64 = column().map(|step| (step - mean[channel]).powi(2)).sum();
-            deviation[channel] = (squares / count).sqrt().max(DEVIATION_MIN);
+impl Channel {
+    /// What each view sees of what is left of the channel at each pace.
+    fn views(&mut self, left: [f64; PACES]) -> [f64; VIEWS] {
+        self.rows = self.rows.saturating_add(1);
+        let mut seen = [0.0; VIEWS];
+        seen[..PACES].copy_from_slice(&left);
+        for (((pace, rows), mean), seen) in LOOSE.into_iter().zip(&mut self.loose).zip(&mut seen[PACES..]) {
+            let weight = (1.0 / rows).max(1.0 / f64::from(self.rows));
+            *mean += weight * ((left[pace] + NOTHING).ln() - *mean);
+            *seen = mean.exp();
         }
-        for (place, step) in steps.iter_mut().enumerate() {
-            let channel = place % width;
-            let off = (*step - mean[channel]) / deviation[channel];
-            *step = if off.is_finite() {
-                off.clamp(-LEARN_CLIP, LEARN_CLIP)
-            } else {
+        seen
+    }
+}
+
+impl Averages {
+    /// With the first value; the slowest begins at the centre.
+    fn begun(here: f64) -> Self {
+        let mut begun = Self::default();
+        if here.is_finite() {
+            begun.values[..LEARNED].fill(here);
+        }
+        begun
+    }
+
+    /// How far `here` is from the shortest average, that one from the next, and so on; the averages then follow.
+    fn moves(&mut self, here: f64) -> [f64; PACES] {
+        if !here.is_finite() {
+            return [f64::NAN; PACES];
+        }
+        let jump = here - self.values[0];
+        for (place, (average, weight)) in self.values.iter_mut().zip(AVERAGES).enumerate() {
+            let young = if place < LEARNED {
                 0.0
+            } else {
+                1.0 / (SETTLED_ROWS + f64::from(self.rows))
             };
+            *average += weight.max(young) * (here - *average);
         }
-        let (mut covariance, _) = Symmetric::covariance(width, steps.chunks_exact(width));
-        for i in 0..width {
-            for j in 0..i {
-                covariance.set(i, j, covariance.at(i, j) * (1.0 - RIDGE));
-            }
-            covariance.set(i, i, covariance.at(i, i) * (1.0 - RIDGE) + RIDGE);
-        }
-        let precision = covariance.inverse()?;
-        let scale = (0..width).map(|i| 1.0 / precision.at(i, i).max(f64::MIN_POSITIVE).sqrt());
-        Some(Self {
-            mean,
-            deviation,
-            scale: scale.collect(),
-            precision,
-        })
-    }
-
-    /// How far each channel stands alone, from the moves of all of them.
-    fn alone(&self, steps: &mut [f64]) -> [f64; CHANNELS_MAX] {
-        for ((step, mean), deviation) in steps.iter_mut().zip(&self.mean).zip(&self.deviation) {
-            let off = (*step - mean) / deviation;
-            *step = if off.is_finite() { off.clamp(-CLIP, CLIP) } else { 0.0 };
-        }
-        let mut alone = [0.0; CHANNELS_MAX];
-        for ((alone, row), scale) in alone.iter_mut().zip(self.precision.rows()).zip(&self.scale) {
-            let left: f64 = row.iter().zip(steps.iter()).map(|(a, b)| a * b).sum();
-            *alone = left.abs() * scale;
-        }
-        let width = steps.len();
-        if width >= MOST_MIN {
-            let mut sorted = alone;
-            let most = ((width - 1) as f64 * MOST) as usize;
-            let (_, most, _) = sorted[..width].select_nth_unstable_by(most, f64::total_cmp);
-            let calm = (1.0 + *most * *most).sqrt();
-            alone[..width].iter_mut().for_each(|alone| *alone /= calm);
-        }
-        alone
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::detect::multivariate::testing::Noise;
-
-    /// Six channels of two loads that wander; from row 4000 on `fault` changes channel 2. The channel most alone from there on,
-    /// how far, and how many rows before were worth an alarm.
-    fn run(fault: impl Fn(usize, f64) -> f64) -> (usize, f32, usize) {
-        let mut noise = Noise::new(31);
-        let mut company = Company::new(6).unwrap();
-        let (mut loads, mut worst, mut early) = ([0.0; 2], (0, 0.0), 0);
-        for row in 0..4200 {
-            for load in &mut loads {
-                *load = 0.95 * *load + noise.normal();
-            }
-            let mut values: Vec<f64> = (0..6)
-                .map(|channel| 100.0 + loads[channel % 2] + 0.2 * noise.normal())
-                .collect();
-            if row >= 4000 {
-                values[2] = fault(row, values[2]);
-            }
-            let Some(strengths) = company.observe(&values, 60.0) else {
-                continue;
-            };
-            for (channel, strength) in strengths.iter().enumerate() {
-                if row < 4000 {
-                    early += usize::from(*strength >= 1.0);
-                } else if *strength > worst.1 {
-                    worst = (channel, *strength);
-                }
-            }
-        }
-        (worst.0, worst.1, early)
-    }
-
-    #[test]
-    fn the_channel_that_moves_alone_is_named() {
-        let stuck = std::cell::Cell::new(None);
-        let faults: [&dyn Fn(usize, f64) -> f64; 3] = [
-            &|_, value| value + 4.0,
-            // Usual values, only not together with those of the others.
-            &|row, _| 100.0 + 5.0 * (row as f64 * 0.3).sin(),
-            &|_, value| {
-                stuck.get().unwrap_or_else(|| {
-                    stuck.set(Some(value));
-                    value
-                })
-            },
-        ];
-        for (place, fault) in faults.into_iter().enumerate() {
-            let (channel, strength, early) = run(fault);
-            assert!(channel == 2 && strength >= 1.0, "{place}: {channel} {strength}");
-            assert!(early <= 1, "{place}: {early}");
-        }
-    }
-
-    #[test]
-    fn what_is_usual_stays_below() {
-        let (_, strength, early) = run(|_, value| value);
-        assert!(strength < 1.0 && early <= 1, "{strength} {early}");
-    }
-
-    #[test]
-    fn odd_rows_and_gaps_do_no_harm() {
-        assert!(Company::new(1).is_err() && Company::new(65).is_err());
-        let mut company = Company::new(3).unwrap();
-        assert!(company.observe(&[1.0], 1.0).is_none());
-        for row in 0..1000 {
-            let mut values = [1.0, f64::from(row), 3.0];
-            values[row as usize % 3] = f64::NAN;
-            if let Some(strengths) = company.observe(&values, f32::NAN) {
-                assert!(strengths.iter().all(|strength| strength.is_finite()), "{row}");
-            }
-        }
-        assert!(!company.learning());
+        self.rows = self.rows.saturating_add(1);
+        let [first, second, third, last] = self.values;
+        [jump, first - second, second - third, third - last]
     }
 }

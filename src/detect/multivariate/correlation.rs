@@ -31,6 +31,9 @@ const ROWS_MIN: u32 = 300;
 /// Correlations are taken to be at most this, so that their transform is finite.
 const CORRELATION_MAX: f64 = 0.999;
 
+/// No pair moves more slowly than this, as the product of its correlations from row to row.
+const LASTING_MAX: f64 = 0.98;
+
 /// A channel whose fast variance is below this share of its slow one stands still, and moves with nothing.
 const STILL: f64 = 1e-6;
 
@@ -52,6 +55,9 @@ struct Moments {
     variance: Vec<f64>,
     /// Of pair (i, j), j < i, at `i (i - 1) / 2 + j`.
     product: Vec<f64>,
+    /// Product of what each channel is off by with the same of the row before, and that.
+    lag: Vec<f64>,
+    last: Vec<f64>,
 }
 
 impl Moments {
@@ -60,6 +66,8 @@ impl Moments {
             mean: vec![0.0; channels],
             variance: vec![0.0; channels],
             product: vec![0.0; channels * channels.saturating_sub(1) / 2],
+            lag: vec![0.0; channels],
+            last: vec![0.0; channels],
         }
     }
 
@@ -75,6 +83,8 @@ impl Moments {
             if value.is_finite() {
                 self.mean[channel] += weight * off[channel];
                 self.variance[channel] += weight * (off[channel] * off[channel] - self.variance[channel]);
+                self.lag[channel] += weight * (off[channel] * self.last[channel] - self.lag[channel]);
+                self.last[channel] = off[channel];
             }
         }
         let mut pair = 0;
@@ -159,6 +169,14 @@ impl Correlations {
         })
     }
 
+    /// The root of how many rows of the fast correlation's are worth an independent one, for a pair (Bartlett): of two signals that both move
+    /// slowly, a minute of rows says little more than one of them.
+    fn independent(&self, i: usize, j: usize) -> f64 {
+        let lasting = |channel: usize| self.slow.lag[channel] / self.slow.variance[channel];
+        let both = (lasting(i) * lasting(j)).clamp(0.0, LASTING_MAX);
+        ((1.0 - both) / (1.0 + both)).sqrt()
+    }
+
     /// By how many standard errors the fast correlation of a pair is off the slow one.
     fn errors(&self, i: usize, j: usize, pair: usize) -> f64 {
         let slow = self.slow.variance[i] * self.slow.variance[j];
@@ -176,7 +194,7 @@ impl Correlations {
             return 0.0;
         }
         let transform = |r: f64| r.clamp(-CORRELATION_MAX, CORRELATION_MAX).atanh();
-        (transform(now) - transform(before)).abs() * ROOT_FREEDOM
+        (transform(now) - transform(before)).abs() * ROOT_FREEDOM * self.independent(i, j)
     }
 }
 

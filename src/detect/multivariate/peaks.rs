@@ -23,8 +23,21 @@ const CLIP: f32 = 6.0;
 /// How much further out it has to stand after one stretch; half of it after two, and so on.
 const YOUNG: f32 = 3.0;
 
+/// The same where others show what spread is usual.
+const YOUNG_AMONG: f32 = 2.0;
+
 /// Stretches that are remembered.
 const MEMORY: u16 = 1000;
+
+/// Of bell-shaped noise: how far a peak stands above a row, in logarithms, and by how much more where there are bursts; the bar at which its
+/// tail and the exponential one agree, and which part of what is beyond it does not need.
+const BELL_REACH: f32 = 1.6;
+const BURST_REACH: f32 = 0.5;
+const BELL_EQUAL: f32 = 5.5;
+const LIGHTER: f32 = 0.4;
+
+/// What is usual among others is worth so many stretches of one's own.
+const BORROWED: f32 = 6.0;
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -32,6 +45,9 @@ pub struct Peaks {
     peak: f32,
     mean: f32,
     variance: f32,
+    /// Sum of the logarithms of the stretch at hand, and their usual mean.
+    sum: f32,
+    level: f32,
     rows: u16,
     stretches: u16,
 }
@@ -42,6 +58,8 @@ impl Default for Peaks {
             peak: f32::MIN,
             mean: 0.0,
             variance: 0.0,
+            sum: 0.0,
+            level: 0.0,
             rows: 0,
             stretches: 0,
         }
@@ -51,20 +69,46 @@ impl Default for Peaks {
 impl Peaks {
     /// Spreads by which `value` is above the mean of the peaks before it; 0 while that is unknown.
     pub fn push(&mut self, value: f32) -> f32 {
+        self.push_among(value, STRETCH, 0.0)
+    }
+
+    /// The same of one among several alike, whose logarithms' peaks usually have the variance `usual` (0 if that is not known), by
+    /// stretches of so many rows.
+    pub fn push_among(&mut self, value: f32, rows: u16, usual: f32) -> f32 {
         let log = (value.max(0.0) + TINY).ln();
         let above = if self.stretches < NEEDED {
             0.0
         } else {
-            let spread = (self.variance.sqrt() * SCALE).max(SPREAD_MIN);
-            let young = 1.0 + YOUNG / f32::from(self.stretches);
-            ((log - self.mean) / spread / young).max(0.0)
+            let own = f32::from(self.stretches);
+            // Who varies more than others does so by nature; who seems to vary less has not been seen for long.
+            let (variance, young) = if usual > 0.0 {
+                let shrunk = (own * self.variance + BORROWED * usual) / (own + BORROWED);
+                (self.variance.max(shrunk), YOUNG_AMONG / (own + BORROWED))
+            } else {
+                (self.variance, YOUNG / own)
+            };
+            let spread = (variance.sqrt() * SCALE).max(SPREAD_MIN);
+            ((log - self.mean) / spread / (1.0 + young)).max(0.0)
         };
         self.peak = self.peak.max(log);
+        self.sum += log;
         self.rows += 1;
-        if self.rows >= STRETCH {
+        if self.rows >= rows {
             self.close();
         }
         above
+    }
+
+    /// What of a bar by an exponential tail has to be reached. The logarithm of bell-shaped noise falls off faster than that, the more so the
+    /// further out, and such noise is known by how little its peaks stand above its rows.
+    pub fn tempered(&self, bar: f32) -> f32 {
+        let bursts = ((self.mean - self.level - BELL_REACH) / BURST_REACH).clamp(0.0, 1.0);
+        bar - LIGHTER * (1.0 - bursts) * (bar - BELL_EQUAL).max(0.0)
+    }
+
+    /// Of the logarithms of its peaks, once a few are known.
+    pub fn variance(&self) -> Option<f32> {
+        (self.stretches >= NEEDED).then_some(self.variance)
     }
 
     fn close(&mut self) {
@@ -78,6 +122,8 @@ impl Peaks {
             off = off.clamp(-limit, limit);
         }
         let weight = 1.0 / f32::from(self.stretches);
+        self.level += weight * (self.sum / f32::from(self.rows) - self.level);
+        self.sum = 0.0;
         self.mean += weight * off;
         self.variance = (1.0 - weight) * (self.variance + weight * off * off);
         self.peak = f32::MIN;
@@ -92,7 +138,12 @@ impl Peaks {
     /// What [`Self::push`] has to answer for an alarm, where rows are so many seconds apart and so many false alarms a day
     /// are allowed.
     pub fn bar(row_secs: f32, false_alarms_per_day: f32) -> f32 {
-        let stretches_per_day = 86_400.0 / (row_secs.max(1e-3) * f32::from(STRETCH));
+        Self::bar_over(STRETCH, row_secs, false_alarms_per_day)
+    }
+
+    /// The same by stretches of so many rows.
+    pub fn bar_over(rows: u16, row_secs: f32, false_alarms_per_day: f32) -> f32 {
+        let stretches_per_day = 86_400.0 / (row_secs.max(1e-3) * f32::from(rows));
         (stretches_per_day / false_alarms_per_day).ln().max(2.0)
     }
 }

@@ -22,18 +22,20 @@ pub struct Metric {
     pub turn: Option<f32>,
 }
 
-/// See the module. `D` coordinates, room for `N` points, the one met last in front.
+/// See the module. `D` coordinates, up to `N` points, the one met last in front. `WIDE` is `N` in whole vector registers: what is left over
+/// of an axis would be worked on one by one, and take as long as all the rest.
 #[derive(Debug, Clone)]
-pub struct Cloud<const D: usize, const N: usize> {
-    axes: [[i16; N]; D],
+pub struct Cloud<const D: usize, const N: usize, const WIDE: usize> {
+    axes: [[i16; WIDE]; D],
     len: u8,
 }
 
-impl<const D: usize, const N: usize> Default for Cloud<D, N> {
+impl<const D: usize, const N: usize, const WIDE: usize> Default for Cloud<D, N, WIDE> {
     fn default() -> Self {
-        const { assert!(0 < N && N < 256, "counted in one byte") };
+        const { assert!(0 < N && N <= WIDE && WIDE < 256, "counted in one byte") };
+        const { assert!(WIDE % LANES == 0, "whole registers") };
         Self {
-            axes: [[NOWHERE; N]; D],
+            axes: [[NOWHERE; WIDE]; D],
             len: 0,
         }
     }
@@ -49,17 +51,29 @@ pub fn turned(part: f32) -> i16 {
     ((part * 65_536.0) as i64) as i16
 }
 
-/// The points in front of `at` move one place back, over the one at `at`. All places at once: a move of so few bytes whose number is not
-/// known beforehand is a call, and dearer.
-fn move_back<const N: usize>(axis: &mut [i16; N], at: usize) {
-    let before = *axis;
+/// Numbers in a vector register of the plainest processor that is built for.
+const LANES: usize = 8;
+
+/// `first` goes to the front; the points before `at` move one place back, over the one at `at`. All places at once: a move of so few bytes
+/// whose number is not known beforehand is a call, and dearer. From the back and in whole registers: each is read before it is written over,
+/// and read as it lies in memory rather than from a copy of which one read would wait for two writes.
+fn to_front<const WIDE: usize>(axis: &mut [i16; WIDE], at: usize, first: i16) {
     let at = i16::try_from(at).unwrap_or(i16::MAX);
-    for ((place, known), before) in (1_i16..).zip(&mut axis[1..]).zip(&before) {
-        *known = if place <= at { *before } else { *known };
+    for start in (0..WIDE / LANES).rev().map(|register| register * LANES) {
+        let mut moved = [first; LANES];
+        if start == 0 {
+            moved[1..].copy_from_slice(&axis[..LANES - 1]);
+        } else {
+            moved.copy_from_slice(&axis[start - 1..start - 1 + LANES]);
+        }
+        let places = (start as i16..).zip(&mut axis[start..start + LANES]);
+        for ((place, known), moved) in places.zip(moved) {
+            *known = if place <= at { moved } else { *known };
+        }
     }
 }
 
-impl<const D: usize, const N: usize> Cloud<D, N> {
+impl<const D: usize, const N: usize, const WIDE: usize> Cloud<D, N, WIDE> {
     /// How far `point` is from the nearest known one, in units; 0 for the very first. Then it is known.
     pub fn push(&mut self, point: [i16; D], metric: Metric) -> f32 {
         let (at, distance) = self.nearest(&point, metric);
@@ -74,15 +88,14 @@ impl<const D: usize, const N: usize> Cloud<D, N> {
             // The one met last is met again most often, and is in front already.
             for axis in &mut self.axes {
                 let met = axis[at];
-                move_back(axis, at);
-                axis[0] = met;
+                to_front(axis, at, met);
             }
         }
         distance
     }
 
     fn nearest(&self, point: &[i16; D], metric: Metric) -> (usize, i16) {
-        let mut far = [0_i16; N];
+        let mut far = [0_i16; WIDE];
         for (axis, (known, here)) in self.axes.iter().zip(point).enumerate() {
             match metric.turn {
                 Some(turn) if axis + 1 == D => {
@@ -113,8 +126,7 @@ impl<const D: usize, const N: usize> Cloud<D, N> {
 
     fn keep(&mut self, point: [i16; D]) {
         for (axis, here) in self.axes.iter_mut().zip(point) {
-            move_back(axis, N - 1);
-            axis[0] = here;
+            to_front(axis, N - 1, here);
         }
         self.len = self.len.saturating_add(1).min(N as u8);
     }
@@ -159,7 +171,7 @@ mod tests {
 
     #[test]
     fn distance_is_to_the_nearest_known_point() {
-        let mut cloud = Cloud::<1, 8>::default();
+        let mut cloud = Cloud::<1, 8, 8>::default();
         assert!(cloud.push(at(1.0), PLAIN).abs() < 1e-6);
         assert!((cloud.push(at(3.0), PLAIN) - 2.0).abs() < 0.01);
         assert!((cloud.push(at(2.6), PLAIN) - 0.4).abs() < 0.01);
@@ -170,7 +182,7 @@ mod tests {
 
     #[test]
     fn the_point_not_met_for_longest_makes_room() {
-        let mut cloud = Cloud::<1, 3>::default();
+        let mut cloud = Cloud::<1, 3, 8>::default();
         for units in [0.0, 1.0, 2.0] {
             cloud.push(at(units), PLAIN);
         }
@@ -190,7 +202,7 @@ mod tests {
             apart: 0.05,
             turn: Some(2.0),
         };
-        let mut cloud = Cloud::<2, 8>::default();
+        let mut cloud = Cloud::<2, 8, 8>::default();
         cloud.push([0, turned(0.99)], metric);
         let distance = cloud.push([0, turned(0.01)], metric);
         assert!((distance - 0.04).abs() < 0.01, "{distance}");
@@ -200,7 +212,7 @@ mod tests {
 
     #[test]
     fn coordinates_end_somewhere() {
-        let mut cloud = Cloud::<1, 4>::default();
+        let mut cloud = Cloud::<1, 4, 8>::default();
         cloud.push(at(1e30), PLAIN);
         let distance = cloud.push(at(-1e30), PLAIN);
         assert!(distance > 30.0);

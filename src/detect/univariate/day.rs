@@ -17,8 +17,9 @@ const STEPS: f32 = 16.0;
 
 const HOUR_NS: i64 = 3_600_000_000_000;
 
-/// See the module.
+/// See the module. What every sample needs stands together at the end.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub struct DayShape {
     /// Means of the hours, `next` is the oldest.
     hours: [i8; RING],

@@ -111,34 +111,37 @@ impl Parts {
     }
 }
 
-/// See the module. Whole lines of memory: each of them is fetched on its own.
+/// See the module. Whole lines of memory: each of them is fetched on its own. What every sample needs stands first and in this order, so that
+/// [`Self::touch`] knows which lines there are; the hours of the days, which are read once an hour, come last.
 #[derive(Debug, Clone)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub struct Portfolio {
     latest: Timestamp,
     frame: Frame,
     learner: Option<Box<Learner>>,
     seen: u32,
-    late: u8,
-    quiet: u8,
     /// How long it has been fed, in seconds.
     fed_secs: f32,
     elsewhere: f32,
     short: f32,
     long: f32,
     hour: f32,
+    // Here the second line begins.
     bar: Bar,
     range: Range,
-    day: DayShape,
     daytime_tail: Tail,
     path_tail: Tail,
     range_tail: Tail,
+    // Here the third; from now on the clouds touch them all.
     hour_tail: Tail,
-    levels: Cloud<1, 40>,
-    magnitudes: Cloud<1, 32>,
-    daytimes: Cloud<2, 36>,
-    paths: Cloud<3, 32>,
-    hours: Cloud<2, 36>,
+    late: u8,
+    quiet: u8,
+    levels: Cloud<1, 40, 40>,
+    magnitudes: Cloud<1, 32, 32>,
+    daytimes: Cloud<2, 36, 40>,
+    paths: Cloud<3, 32, 32>,
+    hours: Cloud<2, 36, 40>,
+    day: DayShape,
 }
 
 impl Default for Portfolio {
@@ -239,7 +242,8 @@ impl Portfolio {
     /// Reads a little of all that [`Self::observe`] will read, so that it is near when its turn comes.
     pub fn touch(&self) -> u64 {
         let clouds = self.levels.touch() ^ self.magnitudes.touch() ^ self.daytimes.touch();
-        u64::from(self.seen) ^ clouds ^ self.paths.touch() ^ self.hours.touch() ^ self.day.touch()
+        let scalars = u64::from(self.seen) ^ self.range_tail.touch();
+        scalars ^ clouds ^ self.paths.touch() ^ self.hours.touch() ^ self.day.touch()
     }
 
     /// Where `value` lies in the series' own frame, once that is known.
@@ -278,7 +282,7 @@ impl Portfolio {
                 0.5 * by_surprise(self.path_tail.push(path)),
                 1.5 * by_surprise(self.range_tail.push(outside)),
                 by_clock * by_surprise(self.hour_tail.push(hour)),
-                0.5 * by_distance(day.unwrap_or(0.0)),
+                day.map_or(0.0, |day| 0.5 * by_distance(day)),
             ],
         }
     }

@@ -63,6 +63,11 @@ impl Tail {
         self.quantile += step * if above > 0.0 { QUANTILE } else { QUANTILE - 1.0 };
         surprise
     }
+
+    /// A little of what the next score will read.
+    pub fn touch(&self) -> u64 {
+        u64::from(self.seen)
+    }
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ const WHEN_YOUNG: f32 = 6.0;
 
 /// What a series' own past finds strange has to be confirmed by those beside it, if they are known: at least so far has it to
 /// stand alone, in alarms, within about so many samples.
-const CONFIRMED: f32 = 0.6;
+const CONFIRMED: f32 = 0.8;
 const CONFIRMED_SAMPLES: f32 = 64.0;
 
 /// Samples without any finding that end an alarm.
@@ -138,6 +138,11 @@ impl Watch {
     /// What was strangest about the value of the latest sample.
     pub const fn look(&self) -> Look {
         self.look
+    }
+
+    /// Reads a little of all that the next sample will need, so that it is near when its turn comes.
+    pub fn touch(&self) -> u64 {
+        self.portfolio.touch() ^ u64::from(self.seen)
     }
 
     /// Where `value` lies in the series' own frame, once that is known.

@@ -151,7 +151,7 @@ fn column(name: &str) -> Option<(&str, &str, Measure)> {
         let word = metric.split('_').next().unwrap_or(metric);
         measured(word) != Measure::Other
     });
-    let (service, metric) = known.or_else(|| splits().last())?;
+    let (service, metric) = known.or_else(|| splits().next_back())?;
     (!service.is_empty()).then(|| (service, metric, measured(metric)))
 }
 

@@ -1,0 +1,112 @@
+//! A channel that goes its own way is named, in each of the ways in which one can; what is usual, missing or odd does no harm.
+
+use super::*;
+use crate::detect::multivariate::testing::Noise;
+
+/// Rows before a fault, and of it.
+const BEFORE: usize = 4000;
+const FAULTY: usize = 2000;
+
+/// What came of it.
+#[derive(Debug)]
+struct Run {
+    /// The channel most alone while the fault lasted, and how far.
+    channel: usize,
+    strength: f32,
+    /// Rows before at which some channel began to be worth an alarm.
+    early: usize,
+}
+
+/// Six channels of two loads that wander, each with some noise of its own; every 900 rows channel 2 has a burst that the others know
+/// nothing of. From row [`BEFORE`] on `fault` changes channel 2, given the row, what it would be, and what it was 500 rows ago.
+fn run(fault: impl Fn(usize, f64, f64) -> f64) -> Run {
+    let mut noise = Noise::new(31);
+    let mut company = Company::new(6).unwrap();
+    let mut loads = [0.0; 2];
+    let mut past = Vec::new();
+    let mut found = Run {
+        channel: 0,
+        strength: 0.0,
+        early: 0,
+    };
+    let mut above = false;
+    for row in 0..BEFORE + FAULTY {
+        for load in &mut loads {
+            *load = 0.95 * *load + noise.normal();
+        }
+        let mut values: Vec<f64> = (0..6)
+            .map(|channel| 100.0 + loads[channel % 2] + 0.2 * noise.normal())
+            .collect();
+        if row % 900 > 896 {
+            values[2] += 3.0;
+        }
+        past.push(values[2]);
+        if row >= BEFORE {
+            values[2] = fault(row - BEFORE, values[2], past[row - 500]);
+        }
+        let Some(strengths) = company.observe(&values, 60.0) else {
+            continue;
+        };
+        let before = std::mem::replace(&mut above, strengths.iter().any(|strength| *strength >= 1.0));
+        if row < BEFORE {
+            found.early += usize::from(above && !before);
+            continue;
+        }
+        for (channel, strength) in strengths.iter().enumerate() {
+            if *strength > found.strength {
+                (found.channel, found.strength) = (channel, *strength);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_channel_that_goes_its_own_way_is_named() {
+    let stuck = std::cell::Cell::new(None);
+    let rough = std::cell::RefCell::new(Noise::new(7));
+    type Fault<'a> = (&'a str, &'a dyn Fn(usize, f64, f64) -> f64);
+    let faults: [Fault<'_>; 6] = [
+        ("a step", &|_, value, _| value + 4.0),
+        ("a wave of its own", &|row, _, _| 100.0 + 5.0 * (row as f64 * 0.3).sin()),
+        ("one value held", &|_, value, _| {
+            stuck.get().unwrap_or_else(|| {
+                stuck.set(Some(value));
+                value
+            })
+        }),
+        ("a creep to a third of its spread", &|row, value, _| {
+            value + row as f64 / FAULTY as f64
+        }),
+        ("four times its noise", &|_, value, _| {
+            value + 0.8 * rough.borrow_mut().normal()
+        }),
+        ("its own past", &|_, _, past| past),
+    ];
+    for (what, fault) in faults {
+        let found = run(fault);
+        assert!(found.channel == 2 && found.strength >= 1.0, "{what}: {found:?}");
+        assert!(found.early <= 1, "{what}: {found:?}");
+    }
+}
+
+#[test]
+fn what_is_usual_stays_below() {
+    let found = run(|_, value, _| value);
+    assert!(found.strength < 1.0 && found.early <= 1, "{found:?}");
+}
+
+#[test]
+fn odd_rows_and_gaps_do_no_harm() {
+    assert!(Company::new(1).is_err() && Company::new(65).is_err());
+    let mut company = Company::new(3).unwrap();
+    assert!(company.observe(&[1.0], 1.0).is_none());
+    for row in 0..1000 {
+        let mut values = [1.0, f64::from(row), 3.0];
+        values[row as usize % 3] = f64::NAN;
+        if let Some(strengths) = company.observe(&values, f32::NAN) {
+            assert!(strengths.iter().all(|strength| strength.is_finite()), "{row}");
+        }
+    }
+    assert!(!company.learning());
+}
