@@ -185,10 +185,11 @@ fn beside_baro(services: usize) {
     };
     let number = |name: &str| told[name].as_f64().unwrap_or(f64::NAN);
     println!(
-        "{services} services, {} cases: {ours:.3} ms a case ({right} right); BARO in numpy {:.1} ms ({:.0} times), its scorer alone {:.2} ms ({:.1} times, {} right)",
+        "{services} services, {} cases: {ours:.3} ms a case ({right} right); BARO in numpy {:.1} ms ({:.0} times, {} right), its scorer alone, told the moment as we are, {:.2} ms ({:.1} times, {} right)",
         cases.len(),
         number("baro_ms"),
         number("baro_ms") / ours,
+        told["baro_right"],
         number("scorer_ms"),
         number("scorer_ms") / ours,
         told["right"],

@@ -136,7 +136,15 @@ fn what_programs_read_keeps_its_shape() {
     assert_eq!(shape(&json(dir.path(), &["doctor"])), ["check", "detail", "result"]);
     assert_eq!(
         shape(&json(root(), &["sim", "--seeds", "1"])),
-        ["first", "seeds", "sum"]
+        [
+            "agent_hours",
+            "first",
+            "fleet_hours",
+            "seconds",
+            "seeds",
+            "sum",
+            "worlds"
+        ]
     );
     let broken = json(root(), &["sim", "--seed", "0", "--mutant", "journal-after-effect"]);
     assert_eq!(shape(&broken), ["again", "law", "seed", "trace", "what"]);

@@ -1,19 +1,17 @@
 //! Plans made ahead: a failure of a host is planned for before it happens, told if no plan covers it, and followed when it does.
 
-use std::sync::Arc;
+#[path = "harness/watch.rs"]
+mod watch;
+
 use std::time::Duration;
 
-use jurymast::agent::engine_setup;
-use jurymast::config::Config;
-use jurymast::detect::Sequential;
-use jurymast::diagnose::Library;
-use jurymast::engine::{Effects, Engine, Input, NotificationKind};
-use jurymast::model::{Catalog, Check, Event, EventKind, Lease, Reach, Span, Timestamp};
-use jurymast::plan::Playbooks;
+use jurymast::engine::NotificationKind;
+use jurymast::model::{Reach, Timestamp};
 use jurymast::plan::contingency::FailureKind;
+use watch::{CANARIES, World};
 
 /// Both `first` and `second` stand on h1. `first` may go to h2 or h3, `second` to h2 alone, and h2 has room for one.
-const CONFIG: &str = "
+const SERVICES: &str = "
 agent: {name: here}
 topology:
   entities:
@@ -29,86 +27,31 @@ topology:
 services:
   - {name: first, active: first-1, standbys: [{entity: first-2}, {entity: first-3}], playbook: p, demands: {slots: 1}, hold_off: 500ms, rto: 20s, probe: {uses: tcp, interval: 1s}}
   - {name: second, active: second-1, standbys: [{entity: second-2}], playbook: p, demands: {slots: 1}, hold_off: 500ms, rto: 20s, probe: {uses: tcp, interval: 1s}}
-policy:
-  canaries: [{name: router, probe: {uses: tcp}}, {name: names, probe: {uses: tcp}}, {name: clock, probe: {uses: tcp}}]
 ";
 
-const PLAYBOOK: &str = "
-name: p
-summary: One command.
-steps:
-  - {name: fence, phase: fence, on: from, uses: exec, with: {argv: ['true']}}
-  - {name: switch, phase: switch, uses: exec, with: {argv: ['true']}}
-  - {name: look, phase: verify, uses: probe}
-";
+fn config() -> String {
+    format!("{SERVICES}policy:\n  {CANARIES}\n")
+}
 
 const INSTANCES: [&str; 5] = ["first-1", "first-2", "first-3", "second-1", "second-2"];
 
-struct World {
-    engine: Engine,
-    now: Timestamp,
-    effects: Effects,
-}
-
 impl World {
     fn new() -> Self {
-        Self::of(CONFIG)
+        Self::of(&config())
     }
 
     fn of(config: &str) -> Self {
-        let config = Config::parse(config).unwrap();
-        let playbooks = Playbooks::parse([("p.yml", PLAYBOOK)]).unwrap();
-        let setup = engine_setup(
-            &config,
-            Arc::new(Library::builtin()),
-            Arc::new(playbooks),
-            Catalog::new(),
-            Box::new(Sequential),
-        );
-        Self {
-            engine: Engine::new(setup).unwrap(),
-            now: Timestamp::from_secs(1_000),
-            effects: Effects::default(),
-        }
-    }
-
-    fn see(&mut self, entity: &str, check: Check, reach: Reach) {
-        let event = Event {
-            entity: entity.into(),
-            at: self.now,
-            seen: self.now,
-            kind: EventKind::Reach {
-                vantage: "here".into(),
-                check,
-                reach,
-                asked: None,
-            },
-        };
-        self.engine.handle(Input::Event(event), &mut self.effects);
+        Self::at(Timestamp::from_secs(1_000), config)
     }
 
     /// So many seconds in which these are out of reach.
-    fn pass(&mut self, seconds: u64, gone: &[&str]) {
+    fn pass(&mut self, seconds: u64, gone: &[&'static str]) {
+        self.gone = gone.to_vec();
         for tick in 0..seconds * 10 {
             if tick % 5 == 0 {
-                let until = self.now + Duration::from_secs(4);
-                let lease = Lease {
-                    epoch: 1,
-                    seq: 0,
-                    until,
-                };
-                self.engine.handle(Input::Lease(lease), &mut self.effects);
-                for name in INSTANCES {
-                    let good = Reach::Good { took: Span::millis(1) };
-                    let reach = if gone.contains(&name) { Reach::Unreachable } else { good };
-                    self.see(name, Check::Probe, reach);
-                }
-                for name in ["router", "names", "clock"] {
-                    self.see(name, Check::Canary, Reach::Good { took: Span::millis(1) });
-                }
+                self.look(&INSTANCES, &Reach::Unreachable);
             }
-            self.engine.handle(Input::Tick(self.now), &mut self.effects);
-            self.now = self.now + Duration::from_millis(100);
+            self.tick(Duration::from_millis(100));
         }
     }
 
@@ -179,7 +122,7 @@ fn a_failure_without_a_plan_is_told_before_it_happens_and_taken_back_when_it_is_
 /// Each alone may go to h2, which it likes best; both together find room only if `first` goes to h3.
 #[test]
 fn two_that_fail_together_are_planned_for_where_the_policy_says_so() {
-    let apart = CONFIG.replace(
+    let apart = config().replace(
         "{from: second-1, edge: runs_on, to: h1}",
         "{from: second-1, edge: runs_on, to: h4}",
     );

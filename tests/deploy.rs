@@ -3,7 +3,7 @@
 mod harness;
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use harness::instance::mortal;
 use harness::{Server, find, free_port, skipped, wait};
 
 fn deploy(file: &str) -> PathBuf {
@@ -61,27 +62,9 @@ fn the_servers_take_their_configs() {
 }
 
 /// An instance with metrics; gone, as a process would be, once `gone` is set.
-fn instance(name: &'static str, gone: Arc<AtomicBool>) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    listener.set_nonblocking(true).unwrap();
-    std::thread::spawn(move || {
-        while !gone.load(Ordering::SeqCst) {
-            let Ok((mut stream, _)) = listener.accept() else {
-                std::thread::sleep(Duration::from_millis(5));
-                continue;
-            };
-            stream.set_nonblocking(false).unwrap();
-            let mut buffer = [0; 4096];
-            let _ = stream.read(&mut buffer);
-            let body = format!("instance_info{{name=\"{name}\"}} 1\n");
-            let head = format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-                body.len()
-            );
-            let _ = stream.write_all((head + &body).as_bytes());
-        }
-    });
+fn instance(name: &str, gone: &Arc<AtomicBool>) -> u16 {
+    let port = free_port();
+    mortal(port, format!("instance_info{{name=\"{name}\"}} 1\n"), Arc::clone(gone));
     port
 }
 
@@ -100,7 +83,7 @@ fn the_example_moves_its_service_when_the_active_dies() {
     }
     let dir = tempfile::tempdir().unwrap();
     let gone = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
-    let (a, b) = (instance("a", Arc::clone(&gone[0])), instance("b", Arc::clone(&gone[1])));
+    let (a, b) = (instance("a", &gone[0]), instance("b", &gone[1]));
     let (front, socket, mqtt, api) = (free_port(), free_port(), free_port(), free_port());
     // Only the front's own port is another one than in the example.
     let text = std::fs::read_to_string(deploy("haproxy.cfg")).unwrap();

@@ -13,31 +13,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use harness::instance::mortal;
 use harness::postgres::{Writer, os_user, pair};
-use harness::{Server, find, free_port, get, skipped, wait, wait_up_to};
+use harness::{Server, find, finds_well, free_port, get, skipped, wait, wait_up_to};
 
 fn example(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/examples").join(file)
-}
-
-/// An instance that answers its name; gone, as a process would be, once `gone` is set.
-fn instance(name: String, port: u16, gone: Arc<AtomicBool>) {
-    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
-    listener.set_nonblocking(true).unwrap();
-    std::thread::spawn(move || {
-        while !gone.load(Ordering::SeqCst) {
-            let Ok((mut stream, _)) = listener.accept() else {
-                std::thread::sleep(Duration::from_millis(5));
-                continue;
-            };
-            let _ = stream.set_nonblocking(false);
-            let _ = stream.read(&mut [0; 4096]);
-            let length = name.len();
-            let _ = stream.write_all(
-                format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{name}").as_bytes(),
-            );
-        }
-    });
 }
 
 /// What an example is run with.
@@ -107,9 +88,7 @@ impl World {
         let config = example(file).display().to_string();
         self.start(Path::new(env!("CARGO_BIN_EXE_jurymast")), &["run", "-c", &config]);
         let api = self.api;
-        wait("the agent has looked around", || {
-            get(api, "/api/status").is_some_and(|status| status.matches("\"health\":\"good\"").count() >= good)
-        });
+        wait("the agent has looked around", || finds_well(api, good));
         // Lags and ages must have been heard of once.
         std::thread::sleep(Duration::from_secs(1));
     }
@@ -363,8 +342,8 @@ fn active_active_with_drain() {
     let mut world = World::new();
     let (a, b) = (free_port(), free_port());
     let gone = Arc::new(AtomicBool::new(false));
-    instance("a".into(), a, Arc::clone(&gone));
-    instance("b".into(), b, Arc::default());
+    mortal(a, "a", Arc::clone(&gone));
+    mortal(b, "b", Arc::default());
     std::fs::write(world.dir.path().join("token"), "s3cret\n").unwrap();
     let token = world.dir.path().join("token").display().to_string();
     world.set("TOKEN_FILE", token.clone());
@@ -383,7 +362,7 @@ fn active_active_with_drain() {
     wait("the sick one is withdrawn", || world.runs_on("b"));
     assert_eq!(served().into_iter().collect::<Vec<_>>(), ["b"]);
     // It comes back, and is put in again; the other one stays in.
-    instance("a".into(), a, Arc::default());
+    mortal(a, "a", Arc::default());
     let url = format!("http://127.0.0.1:{}", world.api);
     wait("it is put in again", || {
         let _ = Command::new(env!("CARGO_BIN_EXE_jurymast"))
@@ -418,7 +397,7 @@ fn a_lost_site_is_moved_to_the_other_one() {
         ("rules-2", "RULES_2", false),
     ] {
         let port = free_port();
-        instance(name.into(), port, if lost { Arc::clone(&gone) } else { Arc::default() });
+        mortal(port, name, if lost { Arc::clone(&gone) } else { Arc::default() });
         world.set(variable, format!("127.0.0.1:{port}"));
     }
     let (canary, rules) = (TcpListener::bind("127.0.0.1:0").unwrap(), free_port());

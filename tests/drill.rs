@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use harness::instance::instance;
 use harness::{Server, find, free_port, get, skipped, wait, wait_up_to};
 use jurymast::act::Journal;
 use jurymast::act::journal::Record;
@@ -123,24 +124,6 @@ fn a_changed_line_is_found() {
     assert_eq!(code, 2);
 }
 
-/// Answers its name.
-fn instance(name: &'static str) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().map_while(Result::ok) {
-            std::thread::spawn(move || {
-                let mut buffer = [0; 4096];
-                if let Ok(1..) = stream.read(&mut buffer) {
-                    let text = format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\n{name}");
-                    let _ = stream.write_all(text.as_bytes());
-                }
-            });
-        }
-    });
-    port
-}
-
 /// A service behind a real `HAProxy`.
 struct World {
     dir: tempfile::TempDir,
@@ -152,7 +135,12 @@ struct World {
 impl World {
     fn start(drills: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let (a, b, front, api) = (instance("a"), instance("b"), free_port(), free_port());
+        let (a, b, front, api) = (
+            instance("a", Arc::default()),
+            instance("b", Arc::default()),
+            free_port(),
+            free_port(),
+        );
         let socket = dir.path().join("haproxy.sock").display().to_string();
         let haproxy = format!(
             "global\n stats socket {socket} level admin\ndefaults\n mode http\n timeout client 5s\n timeout server 5s\n timeout connect 1s\nfrontend f\n bind 127.0.0.1:{front}\n default_backend be\nbackend be\n server a 127.0.0.1:{a}\n server b 127.0.0.1:{b} disabled\n"
@@ -177,12 +165,7 @@ impl World {
     }
 
     fn agent(&self) -> Server {
-        let binary = Path::new(env!("CARGO_BIN_EXE_jurymast"));
-        let agent = Server::start(self.dir.path(), binary, &["run"]);
-        wait("the agent has looked at both", || {
-            get(self.api, "/api/status").is_some_and(|status| status.matches("\"health\":\"good\"").count() >= 2)
-        });
-        agent
+        Server::agent(self.dir.path(), self.api, 2)
     }
 
     /// Asked again while it is refused: an agent that has stood still on a busy machine is not ready for a few seconds.

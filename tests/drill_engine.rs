@@ -1,96 +1,30 @@
 //! Drills on the virtual clock: when one begins, what it measures, what brings the service back, and what follows if there was none for too long.
 
-use std::sync::Arc;
+#[path = "harness/watch.rs"]
+mod watch;
+
 use std::time::Duration;
 
-use jurymast::agent::engine_setup;
-use jurymast::config::Config;
-use jurymast::detect::Sequential;
-use jurymast::diagnose::Library;
-use jurymast::engine::{Effects, Engine, Input, NotificationKind, OperatorCommand, PlanEvent, Record};
+use jurymast::engine::{Input, NotificationKind, OperatorCommand, PlanEvent, Record};
 use jurymast::model::plan::Outcome;
-use jurymast::model::{Catalog, Check, Drill, Event, EventKind, Lease, Plan, PlanKind, Reach, Span, Timestamp};
-use jurymast::plan::Playbooks;
-
-const PLAYBOOK: &str = "
-name: p
-summary: One command.
-steps:
-  - {name: fence, phase: fence, on: from, uses: exec, with: {argv: ['true']}}
-  - {name: switch, phase: switch, uses: exec, with: {argv: ['true']}}
-  - {name: look, phase: verify, uses: probe}
-";
-
-struct World {
-    engine: Engine,
-    now: Timestamp,
-    effects: Effects,
-    gone: Vec<&'static str>,
-}
+use jurymast::model::{Drill, Plan, PlanKind, Reach, Span, Timestamp};
+use watch::{CANARIES, World};
 
 impl World {
     fn new(drills: &str) -> Self {
-        let config = Config::parse(&format!(
+        // A Monday, 00:00.
+        let begin = "2026-11-23T00:00:00Z".parse().unwrap();
+        let config = format!(
             "agent: {{name: here}}\nservices:\n  - {{name: web, active: a, standbys: [{{entity: b}}, {{entity: c}}], playbook: p, hold_off: 500ms, rto: 20s, \
-             single_writer: true, probe: {{uses: tcp, interval: 1s}}}}\npolicy:\n  canaries: [{{name: router, probe: {{uses: tcp}}}}, {{name: names, probe: {{uses: tcp}}}}, {{name: clock, probe: {{uses: tcp}}}}]\n\
-             drills: [{drills}]\n"
-        ))
-        .unwrap();
-        let playbooks = Playbooks::parse([("p.yml", PLAYBOOK)]).unwrap();
-        let setup = engine_setup(
-            &config,
-            Arc::new(Library::builtin()),
-            Arc::new(playbooks),
-            Catalog::new(),
-            Box::new(Sequential),
+             single_writer: true, probe: {{uses: tcp, interval: 1s}}}}\npolicy:\n  {CANARIES}\ndrills: [{drills}]\n"
         );
-        Self {
-            engine: Engine::new(setup).unwrap(),
-            // A Monday, 00:00.
-            now: "2026-11-23T00:00:00Z".parse().unwrap(),
-            effects: Effects::default(),
-            gone: Vec::new(),
-        }
-    }
-
-    fn see(&mut self, entity: &str, check: Check, reach: Reach) {
-        let event = Event {
-            entity: entity.into(),
-            at: self.now,
-            seen: self.now,
-            kind: EventKind::Reach {
-                vantage: "here".into(),
-                check,
-                reach,
-                asked: None,
-            },
-        };
-        self.engine.handle(Input::Event(event), &mut self.effects);
+        Self::at(begin, &config)
     }
 
     fn pass(&mut self, seconds: u64) {
         for _ in 0..seconds * 2 {
-            let until = self.now + Duration::from_secs(4);
-            let lease = Lease {
-                epoch: 1,
-                seq: 0,
-                until,
-            };
-            self.engine.handle(Input::Lease(lease), &mut self.effects);
-            for name in ["a", "b", "c"] {
-                let good = Reach::Good { took: Span::millis(1) };
-                let reach = if self.gone.contains(&name) {
-                    Reach::Refused
-                } else {
-                    good
-                };
-                self.see(name, Check::Probe, reach);
-            }
-            for name in ["router", "names", "clock"] {
-                self.see(name, Check::Canary, Reach::Good { took: Span::millis(1) });
-            }
-            self.engine.handle(Input::Tick(self.now), &mut self.effects);
-            self.now = self.now + Duration::from_millis(500);
+            self.look(&["a", "b", "c"], &Reach::Refused);
+            self.tick(Duration::from_millis(500));
         }
     }
 

@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use agents::{Agent, WHOLE, World, request};
+use harness::etcd::arguments;
 use harness::{Server, find, free_port, skipped, wait};
 use way::Way;
 
@@ -41,22 +42,7 @@ impl Etcd {
             let folder = dir.path().join(format!("m{n}"));
             std::fs::create_dir(&folder).unwrap();
             let name = format!("m{n}");
-            let arguments = [
-                "--name",
-                &name,
-                "--data-dir",
-                "data",
-                "--listen-client-urls",
-                &client,
-                "--advertise-client-urls",
-                &client,
-                "--listen-peer-urls",
-                &peer,
-                "--initial-advertise-peer-urls",
-                &peer,
-                "--initial-cluster",
-                &cluster,
-            ];
+            let arguments = arguments(&name, "data", &client, &peer, &cluster);
             Server::start(&folder, &find("etcd").unwrap(), &arguments)
         });
         let members: Vec<Server> = members.collect();
@@ -129,27 +115,7 @@ fn an_owner_that_stood_still_in_mid_plan_finds_that_another_has_gone_on_and_does
         return;
     }
     let etcd = Etcd::start(1);
-    let world = etcd.world(1);
-    let first = world.agent("one");
-    wait("it leads", || first.leads());
-    let second = world.agent("two");
-    world.half("0.5");
-    world.ill[0].store(true, Ordering::SeqCst);
-    wait("the plan has begun", || world.effects() == ["do fence"]);
-    first.server.signal("STOP");
-    let begin = Instant::now();
-    wait("the other one takes over", || second.leads());
-    println!("taken over {:?} after SIGSTOP, TTL 2 s", begin.elapsed());
-    wait("the other one goes on", || world.effects() == WHOLE);
-    wait("it runs on b", || second.active() == "b");
-    first.server.signal("CONT");
-    wait("the first one has understood", || {
-        !first.leads() && first.active() == "b"
-    });
-    std::thread::sleep(Duration::from_secs(2));
-    assert_eq!(world.effects(), WHOLE, "each effect once");
-    assert!(first.status()["plans"].as_array().unwrap().is_empty());
-    assert!(second.leads());
+    agents::an_owner_that_stood_still_does_nothing(&etcd.settings());
 }
 
 #[test]

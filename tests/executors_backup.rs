@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use harness::deed::Deeds;
 use harness::play::{Front, Play};
-use harness::{find, free_port, get, skipped, stand_in};
+use harness::{free_port, get, run, skipped, stand_in};
 use jurymast::act::runner::{Applied, Effect};
 use jurymast::client::backup::Tests;
 use jurymast::ingest::backup::{BackupSettings, BackupSource};
@@ -16,21 +16,6 @@ use jurymast::ingest::{Feed, Source};
 use jurymast::model::Catalog;
 use jurymast::model::PlanKind::Failover;
 use serde_json::{Value, json};
-
-fn run(program: &str, arguments: &[&str], environment: &[(&str, &str)], dir: &Path) -> String {
-    let output = Command::new(find(program).unwrap())
-        .args(arguments)
-        .envs(environment.iter().copied())
-        .current_dir(dir)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
 
 /// A repository with two snapshots of `app`: the first says 1, the second says 2.
 struct Repository {

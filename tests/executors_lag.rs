@@ -16,7 +16,7 @@ const RPO_S: u64 = 2;
 struct World {
     api: u16,
     dir: tempfile::TempDir,
-    _agent: Option<Server>,
+    servers: Vec<Server>,
 }
 
 impl World {
@@ -24,7 +24,7 @@ impl World {
         Self {
             api: free_port(),
             dir: tempfile::tempdir().unwrap(),
-            _agent: None,
+            servers: Vec::new(),
         }
     }
 
@@ -42,7 +42,8 @@ services:
         );
         std::fs::write(self.dir.path().join("jurymast.yml"), config).unwrap();
         let binary = Path::new(env!("CARGO_BIN_EXE_jurymast"));
-        self._agent = Some(Server::start(self.dir.path(), binary, &["run", "-c", "jurymast.yml"]));
+        self.servers
+            .push(Server::start(self.dir.path(), binary, &["run", "-c", "jurymast.yml"]));
         wait("the agent has looked at both", || {
             self.status().matches("\"health\":\"good\"").count() >= 2
         });

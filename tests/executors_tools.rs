@@ -8,24 +8,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use harness::deed::Deeds;
-use harness::{Server, calls, find, free_port, skipped, stand_in, wait};
+use harness::{Server, calls, find, free_port, run, skipped, stand_in, systemctl, wait};
 use jurymast::act::runner::{Applied, Effect};
 use serde_json::json;
-
-fn run(program: &str, arguments: &[&str], environment: &[(&str, &str)], dir: &Path) -> String {
-    let output = Command::new(find(program).unwrap())
-        .args(arguments)
-        .envs(environment.iter().copied())
-        .current_dir(dir)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
 
 #[tokio::test]
 async fn a_record_is_switched_by_an_update_that_the_server_itself_guards() {
@@ -132,13 +117,7 @@ async fn pacemaker_is_asked_by_its_own_tool() {
 #[tokio::test]
 async fn systemd_is_told_and_looked_at() {
     let dir = tempfile::tempdir().unwrap();
-    let script = "case \"$1\" in
-start) echo active > $state;; stop) echo inactive > $state;; mask) echo inactive > $state; touch $state.masked;; unmask) rm -f $state.masked;;
-is-active) cat $state; grep -q '^active' $state || exit 3;;
-show) echo ActiveState=$(cat $state); [ -e $state.masked ] && echo LoadState=masked || echo LoadState=loaded;;
-esac";
-    let program = stand_in(dir.path(), "systemctl", script);
-    std::fs::write(dir.path().join("systemctl.state"), "active\n").unwrap();
+    let program = systemctl(dir.path());
     let deeds = Deeds::new(dir.path());
     let order = |verb: &str| json!({"do": verb, "unit": "app.service", "program": program});
     deeds.done("systemd", &order("stop"), (3, 1)).await;

@@ -3,7 +3,6 @@
 mod harness;
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,51 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use std::time::Duration;
 
-use harness::{Server, find, free_port, skipped, wait};
+use harness::instance::instance;
+use harness::{Server, find, free_port, get, skipped, wait, wait_up_to};
 use jurymast::act::Executors;
 use jurymast::act::executor::Call;
 use jurymast::act::runner::{Applied, Effect};
 use jurymast::model::{PlanId, Token};
-
-/// An instance: answers its name, or 503 while it is ill. Gone with `gone`.
-fn instance(name: &'static str, ill: Arc<AtomicBool>) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            let ill = Arc::clone(&ill);
-            std::thread::spawn(move || answer(stream, name, &ill));
-        }
-    });
-    port
-}
-
-fn answer(mut stream: TcpStream, name: &str, ill: &AtomicBool) {
-    let mut buffer = [0; 4096];
-    if let Ok(1..) = stream.read(&mut buffer) {
-        let status = if ill.load(Ordering::SeqCst) {
-            "503 Ill"
-        } else {
-            "200 OK"
-        };
-        let text = format!(
-            "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{name}",
-            name.len()
-        );
-        let _ = stream.write_all(text.as_bytes());
-    }
-}
-
-fn get(port: u16, path: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream
-        .write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
-        .ok()?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).ok()?;
-    let (head, body) = text.split_once("\r\n\r\n")?;
-    head.starts_with("HTTP/1.1 200").then(|| body.to_owned())
-}
 
 struct World {
     dir: tempfile::TempDir,
@@ -108,13 +68,7 @@ impl World {
     }
 
     fn agent(&self) -> Server {
-        let binary = Path::new(env!("CARGO_BIN_EXE_jurymast"));
-        let agent = Server::start(self.dir.path(), binary, &["run", "-c", "jurymast.yml"]);
-        wait("the agent has looked at every instance", || {
-            let status = get(self.api, "/api/status").unwrap_or_default();
-            status.matches("\"health\":\"good\"").count() >= 4
-        });
-        agent
+        Server::agent(self.dir.path(), self.api, 4)
     }
 
     fn say(&self, word: &str) {
@@ -270,6 +224,36 @@ fn a_failback_to_an_instance_that_does_not_hold_goes_back_to_where_it_worked() {
     let state = jurymast::act::journal::State::read(&records);
     assert_eq!(state.services["svc"].handed_over, None);
     assert_eq!(state.services["svc"].active, Some("b".into()));
+}
+
+#[test]
+fn a_front_that_has_forgotten_where_it_was_told_to_send_is_noticed() {
+    if skipped("a look back at HAProxy", &["mosquitto", "mosquitto_pub", "haproxy"]) {
+        return;
+    }
+    let world = World::start();
+    let _agent = world.agent();
+    world.ill[0].store(true, Ordering::SeqCst);
+    world.say("offline");
+    wait("the standby serves", || get(world.front, "/").as_deref() == Some("b"));
+    let undone = || {
+        let status: serde_json::Value = serde_json::from_str(&get(world.api, "/api/status").unwrap()).unwrap();
+        status.pointer("/services/0/state/undone").cloned()
+    };
+    wait("the plan is over", || {
+        get(world.api, "/api/status").is_some_and(|status| status.contains("\"plans\":[]"))
+    });
+    assert_eq!(undone(), None);
+    // As after a restart: its config knows of no move.
+    world.haproxy("set server be/a state ready");
+    world.haproxy("set server be/b state maint");
+    let patience = Duration::from_secs(60);
+    wait_up_to(patience, "it is noticed", || {
+        undone() == Some("take a out of be".into())
+    });
+    world.haproxy("set server be/a state maint");
+    world.haproxy("set server be/b state ready");
+    wait_up_to(patience, "it is seen to be right again", || undone().is_none());
 }
 
 #[test]

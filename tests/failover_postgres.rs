@@ -4,7 +4,6 @@
 mod harness;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use harness::postgres::{Node, Writer, pair, skipped};
@@ -67,12 +66,7 @@ services:
     }
 
     fn agent(&self) -> Server {
-        let binary = Path::new(env!("CARGO_BIN_EXE_jurymast"));
-        let agent = Server::start(self.dir.path(), binary, &["run", "-c", "jurymast.yml"]);
-        wait("the agent has looked at both", || {
-            harness::get(self.api, "/api/status")
-                .is_some_and(|status| status.matches("\"health\":\"good\"").count() >= 2)
-        });
+        let agent = Server::agent(self.dir.path(), self.api, 2);
         // The lag must have been heard of once.
         std::thread::sleep(Duration::from_secs(1));
         agent

@@ -100,7 +100,7 @@ fn a_command_without_a_token_is_not_run() {
 #[test]
 fn it_is_told_where_a_stale_token_is_refused_and_who_has_no_fence() {
     let dir = tempfile::tempdir().unwrap();
-    let switch = "  - {name: switch, phase: switch, uses: mqtt, with: {broker: m, topic: role, payload: '{epoch} {seq} {to}'}}\n  - {name: look, phase: verify, uses: probe}\n";
+    let switch = "  - {name: switch, phase: switch, uses: mqtt, with: {broker: 'mqtt://127.0.0.1:1883', topic: role, payload: '{epoch} {seq} {to}'}}\n  - {name: look, phase: verify, uses: probe}\n";
     let helped = "{argv: [/usr/bin/jurymast, exec, --service, '{service}', --, /stop]}";
     let playbooks = [
         ("bare", String::new()),

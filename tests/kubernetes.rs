@@ -11,7 +11,7 @@ mod server;
 
 use std::process::Command;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use agents::{Agent, WHOLE, World};
 use contract::{member, taken, until};
@@ -120,27 +120,7 @@ async fn words_and_sights_reach_the_others() {
 #[test]
 fn an_owner_that_stood_still_in_mid_plan_finds_that_another_has_gone_on_and_does_nothing() {
     let cluster = Cluster::start();
-    let world = World::new(&cluster.settings(), 1);
-    let first = world.agent("one");
-    wait("it leads", || first.leads());
-    let second = world.agent("two");
-    world.half("0.5");
-    world.ill[0].store(true, Ordering::SeqCst);
-    wait("the plan has begun", || world.effects() == ["do fence"]);
-    first.server.signal("STOP");
-    let begin = Instant::now();
-    wait("the other one takes over", || second.leads());
-    println!("taken over {:?} after SIGSTOP, TTL 2 s", begin.elapsed());
-    wait("the other one goes on", || world.effects() == WHOLE);
-    wait("it runs on b", || second.active() == "b");
-    first.server.signal("CONT");
-    wait("the first one has understood", || {
-        !first.leads() && first.active() == "b"
-    });
-    std::thread::sleep(Duration::from_secs(2));
-    assert_eq!(world.effects(), WHOLE, "each effect once");
-    assert!(first.status()["plans"].as_array().unwrap().is_empty());
-    assert!(second.leads());
+    agents::an_owner_that_stood_still_does_nothing(&cluster.settings());
 }
 
 #[test]

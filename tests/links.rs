@@ -4,10 +4,10 @@ mod harness;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use harness::instance::instance;
 use harness::{Server, free_port, get, wait};
 use serde_json::Value;
 
@@ -19,28 +19,6 @@ steps:
   - {name: switch, phase: switch, uses: exec, with: {argv: [sh, -c, 'echo moved >> done'], observe: ['false']}}
   - {name: look, phase: verify, uses: probe, with: {times: 1}}
 ";
-
-/// Answers 200, or 503 while it is ill.
-fn instance(ill: Arc<AtomicBool>) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().map_while(Result::ok) {
-            let mut buffer = [0; 4096];
-            let _ = stream.read(&mut buffer);
-            let status = if ill.load(Ordering::SeqCst) {
-                "503 Ill"
-            } else {
-                "200 OK"
-            };
-            let _ = write!(
-                stream,
-                "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-            );
-        }
-    });
-    port
-}
 
 /// Keeps what a webhook is sent.
 fn sink() -> (u16, Arc<Mutex<Vec<Value>>>) {
@@ -95,7 +73,11 @@ impl World {
     fn new(valid: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ill: Arc<AtomicBool> = Arc::default();
-        let (a, b, api) = (instance(Arc::clone(&ill)), instance(Arc::default()), free_port());
+        let (a, b, api) = (
+            instance("", Arc::clone(&ill)),
+            instance("", Arc::default()),
+            free_port(),
+        );
         let (hook, heard) = sink();
         std::fs::write(dir.path().join("p.yml"), PLAYBOOK).unwrap();
         std::fs::write(dir.path().join("key"), "0123456789abcdef0123456789abcdef\n").unwrap();
@@ -111,12 +93,7 @@ impl World {
     }
 
     fn agent(&self) -> Server {
-        let binary = Path::new(env!("CARGO_BIN_EXE_jurymast"));
-        let agent = Server::start(self.dir.path(), binary, &["run"]);
-        wait("the agent has looked at both", || {
-            get(self.api, "/api/status").is_some_and(|status| status.matches("\"health\":\"good\"").count() >= 2)
-        });
-        agent
+        Server::agent(self.dir.path(), self.api, 2)
     }
 
     /// The links of the latest notification that asks.

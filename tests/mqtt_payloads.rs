@@ -1,159 +1,18 @@
-//! Recorded payloads of the conventions in use, and a Sparkplug session over the wire of a real Mosquitto.
+//! Recorded payloads of the conventions in use, each read as it is meant.
 
 mod harness;
 #[path = "harness/listening.rs"]
 mod listening;
+#[path = "harness/payloads.rs"]
+mod payloads;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use harness::{Server, free_port, skipped};
-use jurymast::ingest::mqtt::payload::{Context, DecodeError, Decoder, Memo, Notes, find, names};
+use jurymast::ingest::mqtt::payload::{Context, Memo, Notes, names};
 use jurymast::model::{Batch, Catalog, EventKind, Timestamp};
-use listening::{Listening, Publisher, words};
+use listening::words;
+use payloads::{data, decode, decoder, lines};
 use serde_json::Value;
-
-fn data(what: &str) -> Option<PathBuf> {
-    harness::data(&format!("ecosystem/payloads/{what}"))
-}
-
-fn lines(path: PathBuf) -> Vec<Value> {
-    let text = std::fs::read_to_string(path).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-fn base64(text: &str) -> Vec<u8> {
-    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let (mut bits, mut count, mut bytes) = (0_u32, 0, Vec::new());
-    for letter in text.bytes().filter(|letter| *letter != b'=') {
-        let value = LETTERS.iter().position(|other| *other == letter).unwrap();
-        bits = bits << 6 | u32::try_from(value).unwrap();
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push(u8::try_from(bits >> count & 0xff).unwrap());
-        }
-    }
-    bytes
-}
-
-fn decode(
-    decoder: &mut dyn Decoder,
-    catalog: &Catalog,
-    topic: &str,
-    payload: &[u8],
-) -> (Batch, Result<Notes, DecodeError>) {
-    let context = Context {
-        topic,
-        entity: &"dev".into(),
-        signal: topic.rsplit('/').next().unwrap(),
-        retained: false,
-        seen: Timestamp::from_secs(1_767_225_600),
-        catalog,
-        broker: &"broker".into(),
-    };
-    let mut batch = Batch::default();
-    let notes = decoder.decode(&context, &mut Memo::default(), payload, &mut batch);
-    (batch, notes)
-}
-
-fn decoder(yaml: &str) -> Box<dyn Decoder> {
-    find(&serde_saphyr::from_str(yaml).unwrap()).unwrap()
-}
-
-#[test]
-fn a_recorded_sparkplug_birth_of_1200_metrics_is_read_whole() {
-    let Some(path) = data("sparkplug/nbirth-1200-metrics.bin") else {
-        return;
-    };
-    let (catalog, payload) = (Catalog::new(), std::fs::read(path).unwrap());
-    let mut decoder = decoder("{filter: 'spBv1.0/#', decode: sparkplug}");
-    let (batch, notes) = decode(&mut *decoder, &catalog, "spBv1.0/plant/NBIRTH/edge", &payload);
-    assert_eq!(notes, Ok(Notes::default()));
-    assert!(batch.samples.len() >= 1000, "{} samples", batch.samples.len());
-}
-
-/// Births, data by alias, a lost message, a rebirth, a stale will, a death, the state of a host: against what is to be concluded.
-#[tokio::test]
-async fn a_recorded_sparkplug_session_comes_over_the_wire_as_it_is_meant() {
-    let (Some(session), Some(expected)) = (data("sparkplug/session.jsonl"), data("sparkplug/session.expected.json"))
-    else {
-        return;
-    };
-    if skipped("a Sparkplug session over the wire", &["mosquitto"]) {
-        return;
-    }
-    let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
-    let _broker = Server::mosquitto(dir.path(), port, "allow_anonymous true");
-    let mut listening = Listening::start(&format!(
-        "{{name: plant, url: 'mqtt://127.0.0.1:{port}', subscribe: [{{filter: 'spBv1.0/#', decode: sparkplug}}]}}"
-    ));
-    listening.until(|said| said == "plant good").await;
-    let mut publisher = Publisher::new(port);
-    let session = lines(session);
-    let group = session[0]["topic"]
-        .as_str()
-        .unwrap()
-        .split('/')
-        .nth(1)
-        .unwrap()
-        .to_owned();
-    for message in &session {
-        let payload = base64(message["payload_b64"].as_str().unwrap());
-        publisher
-            .publish(message["topic"].as_str().unwrap(), payload, false)
-            .await;
-        // Each in a batch of its own, so that events keep their place among values.
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    publisher
-        .publish(
-            "spBv1.0/end/NDATA/end",
-            b"\x08\x80\xd0\xea\xb6\xb7\x33\x18\x00\x12\x09\x0a\x03end\x20\x03\x50\x01".to_vec(),
-            false,
-        )
-        .await;
-    let said = listening.all_until(|said| said == "end/end/end=1").await;
-    let expected: Value = serde_json::from_str(&std::fs::read_to_string(expected).unwrap()).unwrap();
-    let values = expected["values"].as_array().unwrap().iter().map(|value| {
-        let number = value[2]
-            .as_f64()
-            .unwrap_or_else(|| f64::from(u8::from(value[2] == Value::Bool(true))));
-        format!("{group}/{}={}", value[0].as_str().unwrap(), number as f32)
-    });
-    let values: Vec<String> = values.collect();
-    let got: Vec<String> = said
-        .iter()
-        .filter_map(|said| {
-            said.split_once('=')
-                .filter(|_| said.starts_with(&group) && !said.contains(' '))
-        })
-        .filter_map(|(name, value)| Some(format!("{name}={}", value.parse::<f64>().ok()? as f32)))
-        .filter(|said| !said.contains("Node Control"))
-        .collect();
-    assert_eq!(got, values);
-    let count = |word: &str| said.iter().filter(|said| said.contains(word)).count();
-    let mut events = BTreeMap::new();
-    for event in expected["events"].as_array().unwrap() {
-        *events.entry(event[1].as_str().unwrap()).or_insert(0) += 1;
-    }
-    assert_eq!(count("!="), events["sequence_gap"]);
-    let unknown = said.iter().filter(|said| said.contains("is unknown"));
-    let whose: Vec<&str> = unknown.filter_map(|said| said.split(' ').next()).collect();
-    assert_eq!(
-        whose,
-        [format!("{group}/edge1/pump-03")],
-        "the device's fault, not the broker's"
-    );
-    assert_eq!(whose.len(), events["unknown_alias"]);
-    assert_eq!(count("Lost"), events["offline"] + events["host_offline"]);
-    assert_eq!(count("Restarted"), 0, "a birth that was asked for");
-    assert_eq!(listening.counted("stale"), events["stale_death_ignored"] as u64);
-    assert_eq!(
-        listening.counted("historical"),
-        expected["historical"].as_array().unwrap().len() as u64
-    );
-}
 
 /// What each recorded message must give, by the subscription that reads it.
 const MEANT: &[(&str, &str, &[&str])] = &[

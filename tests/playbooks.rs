@@ -9,7 +9,7 @@ use std::process::Command;
 
 use harness::api::kubernetes;
 use harness::play::{Front, Play};
-use harness::{Server, calls, find, free_port, skipped, stand_in};
+use harness::{Server, calls, find, free_port, skipped, stand_in, systemctl};
 use jurymast::model::PlanKind::{Failback, Failover};
 use jurymast::plan::Playbooks;
 use serde_json::json;
@@ -140,13 +140,7 @@ async fn units_on_two_hosts_behind_a_real_front() {
     let dir = tempfile::tempdir().unwrap();
     let (_both, [a, b]) = listening();
     let front = Front::start(dir.path(), a, b);
-    let script = "case \"$1\" in
-start) echo active > $state;; stop) echo inactive > $state;; mask) echo inactive > $state; touch $state.masked;; unmask) rm -f $state.masked;;
-is-active) cat $state; grep -q '^active' $state || exit 3;;
-show) echo ActiveState=$(cat $state); [ -e $state.masked ] && echo LoadState=masked || echo LoadState=loaded;;
-esac";
-    let program = stand_in(dir.path(), "systemctl", script);
-    std::fs::write(dir.path().join("systemctl.state"), "active\n").unwrap();
+    let program = systemctl(dir.path());
     let service = format!(
         "{{name: app, active: a, standbys: [{{entity: b, class: cold}}], playbook: systemd-haproxy, probe: {{uses: tcp}}, \
          vars: {{socket: '{}', backend: be, unit: app.service, systemctl: '{program}'}}}}",

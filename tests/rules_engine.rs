@@ -3,6 +3,8 @@
 #[path = "harness/engine.rs"]
 mod engine;
 
+use std::ops::Range;
+
 use engine::{engine_of, setup, with_rules};
 use jurymast::config::Config;
 use jurymast::engine::{Effects, Engine, Input, Record};
@@ -13,6 +15,29 @@ use jurymast::promql::answer::{self, Params};
 const START: i64 = 1_700_000_000;
 
 const HOT: &str = "groups:\n- name: g\n  interval: 10s\n  rules:\n  - record: entity:temp:avg1m\n    expr: avg_over_time(temp_celsius[1m])\n  - alert: Hot\n    expr: entity:temp:avg1m > 80\n    for: 20s\n    labels: {severity: critical}\n    annotations: {summary: '{{ $labels.entity }} is at {{ $value }}'}\n";
+
+fn tell(engine: &mut Engine, samples: Vec<Sample>, effects: &mut Effects) {
+    let events = Vec::new();
+    engine.handle(Input::Batch(Batch { samples, events }), effects);
+}
+
+/// Seconds in which one device tells one signal.
+fn told(engine: &mut Engine, catalog: &Catalog, signal: &str, seconds: Range<i64>, value: fn(i64) -> f64) -> Effects {
+    let mut effects = Effects::default();
+    for second in seconds {
+        let at = Timestamp::from_secs(START + second);
+        let sample = Sample {
+            series: catalog.series("press-1", signal),
+            retained: false,
+            at,
+            seen: at,
+            value: value(second),
+        };
+        tell(engine, vec![sample], &mut effects);
+        engine.handle(Input::Tick(at), &mut effects);
+    }
+    effects
+}
 
 /// Two devices over MQTT, one of which grows hot and cools down again; ticks each second.
 fn play(config: &Config, backwards: bool) -> Vec<String> {
@@ -39,13 +64,7 @@ fn play(config: &Config, backwards: bool) -> Vec<String> {
         if backwards {
             samples.reverse();
         }
-        engine.handle(
-            Input::Batch(Batch {
-                samples,
-                events: Vec::new(),
-            }),
-            &mut effects,
-        );
+        tell(&mut engine, samples, &mut effects);
         engine.handle(Input::Tick(at), &mut effects);
         log.extend(
             effects
@@ -98,25 +117,7 @@ fn telemetry_by_mqtt_is_found_by_name_and_labels() {
     let config = Config::parse("rules: {history: 10m}").unwrap_or_else(|error| panic!("{}", error.message));
     let catalog = Catalog::new();
     let mut engine = engine_of(&config, &catalog);
-    let mut effects = Effects::default();
-    for second in 0..60 {
-        let at = Timestamp::from_secs(START + second);
-        let sample = Sample {
-            series: catalog.series("press-1", "temp.celsius"),
-            retained: false,
-            at,
-            seen: at,
-            value: second as f64,
-        };
-        engine.handle(
-            Input::Batch(Batch {
-                samples: vec![sample],
-                events: Vec::new(),
-            }),
-            &mut effects,
-        );
-        engine.handle(Input::Tick(at), &mut effects);
-    }
+    told(&mut engine, &catalog, "temp.celsius", 0..60, |second| second as f64);
     let book = engine.rules().read();
     let book = book.as_ref().unwrap();
     let pairs = [
@@ -128,6 +129,7 @@ fn telemetry_by_mqtt_is_found_by_name_and_labels() {
     assert_eq!(answer["data"]["result"][0]["value"][1], "59", "{answer}");
     assert_eq!(answer["data"]["result"][0]["metric"]["signal"], "temp.celsius");
 }
+
 /// A reload with one rule more keeps what the others know; one without rules takes their symptoms back.
 #[test]
 fn a_reload_keeps_alerts_of_the_same_rules() {
@@ -137,25 +139,7 @@ fn a_reload_keeps_alerts_of_the_same_rules() {
     let mut engine = engine_of(&config(&[("hot.yml", HOT)]), &catalog);
     let mut log = String::new();
     let mut run = |engine: &mut Engine, from: i64, to: i64| {
-        let mut effects = Effects::default();
-        for second in from..to {
-            let at = Timestamp::from_secs(START + second);
-            let sample = Sample {
-                series: catalog.series("press-1", "temp_celsius"),
-                retained: false,
-                at,
-                seen: at,
-                value: 95.0,
-            };
-            engine.handle(
-                Input::Batch(Batch {
-                    samples: vec![sample],
-                    events: Vec::new(),
-                }),
-                &mut effects,
-            );
-            engine.handle(Input::Tick(at), &mut effects);
-        }
+        let effects = told(engine, &catalog, "temp_celsius", from..to, |_| 95.0);
         let found = effects
             .log
             .iter()

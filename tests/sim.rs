@@ -32,16 +32,11 @@ fn every_law_holds_in_worlds_where_everything_goes_wrong() {
 
 /// Hours pass between two troubles: what budgets, cool-downs and people have to do with is there as well.
 #[test]
-fn every_law_holds_over_a_day_of_each_number_of_agents() {
-    let mut sum = Stats::default();
-    for seed in 0..3 {
-        match run(Kind::Day, seed, None) {
-            Ok(stats) => sum.add(&stats),
-            Err(broken) => panic!("seed {seed}: {broken}\nagain: jurymast sim --hours 24 --seed {seed}"),
-        }
-    }
-    assert_eq!((sum.fleet_seconds, sum.agent_seconds), (3 * 86_400, 6 * 86_400));
-    assert!(sum.faults > 20 && sum.done > 3 && sum.answers > 0, "{sum:?}");
+fn every_law_holds_over_a_day() {
+    let day =
+        run(Kind::Day, 1, None).unwrap_or_else(|broken| panic!("{broken}\nagain: jurymast sim --hours 24 --seed 1"));
+    assert_eq!((day.fleet_seconds, day.agent_seconds), (86_400, 2 * 86_400));
+    assert!(day.faults > 10 && day.done > 0 && day.answers > 0, "{day:?}");
 }
 
 fn storm(seed: u64) -> Stats {

@@ -17,6 +17,7 @@ summary: One command.
 steps:
   - {name: fence, phase: fence, on: from, uses: exec, with: {argv: ['true']}}
   - {name: switch, phase: switch, uses: exec, with: {argv: ['true']}}
+  - {name: look, phase: verify, uses: probe}
 ";
 
 struct World {
@@ -194,7 +195,7 @@ fn a_no_after_the_limit_is_a_persons_no_from_then_on() {
 #[test]
 fn a_limit_of_zero_is_none() {
     let mut world = World::asking("", "  ask_timeout: 0s\n");
-    world.pass(7200);
+    world.pass(3700);
     assert_eq!(world.verdict().decision, Decision::Ask);
     assert_eq!(world.verdict().answer_by, None);
 }

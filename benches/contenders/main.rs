@@ -12,6 +12,8 @@
 mod faults;
 mod instance;
 mod peers;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod site;
 mod watch;
 
@@ -68,7 +70,7 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    let missing = site::missing(&NEEDED);
+    let missing = shared::missing(&NEEDED);
     if !missing.is_empty() {
         println!("SKIPPED: contenders bench ({} not installed)", missing.join(", "));
         return ExitCode::SUCCESS;

@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-use crate::site::{BROKER, HOST_A, HOST_B, HOST_C, PORT, Site, VIRTUAL, free_port};
+use crate::shared::{Webhooks, firing, free_port};
+use crate::site::{BROKER, HOST_A, HOST_B, HOST_C, PORT, Site, VIRTUAL};
 use crate::watch::{MARKER, Watch, ask, get_path};
 
 /// How a contender leads traffic.
@@ -183,36 +182,15 @@ fn alerts(site: &mut Site) -> (tokio::task::JoinHandle<()>, u16) {
 }
 
 /// The webhook of a runbook: an alert of the active instance switches to the other one.
-async fn receive(mut stream: tokio::net::TcpStream, socket: std::path::PathBuf) {
-    let mut text = Vec::new();
-    let mut buffer = vec![0; 65_536];
-    while let Ok(read @ 1..) = stream.read(&mut buffer).await {
-        text.extend_from_slice(&buffer[..read]);
-        let whole = String::from_utf8_lossy(&text).into_owned();
-        let Some((head, body)) = whole.split_once("\r\n\r\n") else {
-            continue;
-        };
-        let length = head.lines().find_map(|line| {
-            let line = line.to_ascii_lowercase();
-            line.strip_prefix("content-length:")
-                .and_then(|n| n.trim().parse::<usize>().ok())
-        });
-        if length.is_some_and(|length| body.len() < length) {
-            continue;
-        }
-        let json: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
-        let firing = json["alerts"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .any(|alert| alert["status"] == "firing" && alert["labels"]["instance"] == "a");
-        if firing {
+async fn receive(stream: tokio::net::TcpStream, socket: std::path::PathBuf) {
+    let mut webhooks = Webhooks(stream);
+    while let Some(webhook) = webhooks.next().await {
+        if firing(&webhook).any(|alert| alert["labels"]["instance"] == "a") {
             for command in ["set server alerts/b state ready\n", "set server alerts/a state maint\n"] {
                 let _ = ask(&socket, command);
             }
         }
-        text.clear();
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+        webhooks.answer().await;
     }
 }
 

@@ -1,11 +1,12 @@
 //! The network and what stands in it: two hosts with an instance each, a third one with the database and the broker that both need, and the machine
 //! from which all is watched. Each is a network namespace; they meet in a bridge.
 
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use crate::shared::find;
 
 /// Where the service listens, on both hosts.
 pub const PORT: u16 = 8000;
@@ -18,27 +19,6 @@ pub const HOST_B: &str = "10.77.0.3";
 pub const HOST_C: &str = "10.77.0.4";
 /// The address that keepalived carries about.
 pub const VIRTUAL: &str = "10.77.0.100";
-
-pub fn find(program: &str) -> Option<PathBuf> {
-    if program.contains('/') {
-        return Some(program.into());
-    }
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-    path.split(':')
-        .map(|dir| Path::new(dir).join(program))
-        .find(|file| file.is_file())
-}
-
-pub fn missing<'a>(programs: &[&'a str]) -> Vec<&'a str> {
-    let gone = |program: &&str| find(program).is_none();
-    programs.iter().copied().filter(gone).collect()
-}
-
-/// A port of this machine's own network that nobody listens on.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("a port").port()
-}
 
 /// Runs a command that must end well.
 pub fn must(line: &str) {

@@ -5,7 +5,8 @@ use std::pin::Pin;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::world::{Running, World, free_port};
+use crate::shared::{Webhooks, firing, free_port};
+use crate::world::{Running, World};
 
 /// What runs while a contender plays.
 pub struct Guard {
@@ -109,31 +110,11 @@ impl Contender for Alertmanager {
     }
 }
 
-/// Reads one webhook after the other from a connection and takes the named primaries out of the proxy.
-async fn receive(mut stream: tokio::net::TcpStream, socket: std::path::PathBuf) {
-    let mut text = Vec::new();
-    let mut buffer = vec![0; 65_536];
-    while let Ok(read @ 1..) = stream.read(&mut buffer).await {
-        text.extend_from_slice(&buffer[..read]);
-        let whole = String::from_utf8_lossy(&text).into_owned();
-        let Some((head, body)) = whole.split_once("\r\n\r\n") else {
-            continue;
-        };
-        let length = head.lines().find_map(|line| {
-            line.to_ascii_lowercase()
-                .strip_prefix("content-length:")
-                .map(|n| n.trim().parse::<usize>())
-        });
-        if length.is_some_and(|length| length.is_ok_and(|length| body.len() < length)) {
-            continue;
-        }
-        let json: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
-        for alert in json["alerts"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter(|alert| alert["status"] == "firing")
-        {
+/// Takes the primaries that are named out of the proxy.
+async fn receive(stream: tokio::net::TcpStream, socket: std::path::PathBuf) {
+    let mut webhooks = Webhooks(stream);
+    while let Some(webhook) = webhooks.next().await {
+        for alert in firing(&webhook) {
             let inst = alert["labels"]["inst"].as_str().unwrap_or_default();
             for command in [
                 format!("set server be{inst}/standby-{inst} state ready\n"),
@@ -145,8 +126,7 @@ async fn receive(mut stream: tokio::net::TcpStream, socket: std::path::PathBuf) 
                 }
             }
         }
-        text.clear();
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+        webhooks.answer().await;
     }
 }
 

@@ -7,6 +7,8 @@
 //! `HAProxy` that the standby answers; a client asks every 5 ms.
 
 mod contender;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod world;
 
 use std::time::Duration;
@@ -28,7 +30,7 @@ async fn main() {
             .unwrap_or(default)
     };
     let (faults, rounds) = (number("--n", DEFAULT_FAULTS), number("--rounds", 1));
-    let missing = world::missing(&["mosquitto", "haproxy", "prometheus", "prometheus-alertmanager"]);
+    let missing = shared::missing(&["mosquitto", "haproxy", "prometheus", "prometheus-alertmanager"]);
     if !missing.is_empty() {
         println!("SKIPPED: failover bench ({} not installed)", missing.join(", "));
         return;

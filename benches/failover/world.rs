@@ -1,6 +1,5 @@
 //! The services, the proxy and the client that all contenders share.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -8,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::shared::{find, free_port};
 
 /// A child process that ends with its guard.
 pub struct Running(Child);
@@ -33,31 +34,6 @@ impl Running {
             .expect("a started program");
         Self(child)
     }
-}
-
-pub fn find(program: &str) -> Option<PathBuf> {
-    if program.contains('/') {
-        return Some(program.into());
-    }
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-    path.split(':')
-        .map(|dir| Path::new(dir).join(program))
-        .find(|file| file.is_file())
-}
-
-pub fn missing<'a>(programs: &[&'a str]) -> Vec<&'a str> {
-    programs
-        .iter()
-        .copied()
-        .filter(|program| find(program).is_none())
-        .collect()
-}
-
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|l| l.local_addr())
-        .expect("a free port")
-        .port()
 }
 
 /// One service with its two instances and its front.

@@ -20,6 +20,7 @@ use super::confirmed::Confirmations;
 use super::drilling::Drilling;
 use super::explaining::Explained;
 use super::full::Full;
+use super::looking_back::LookingBack;
 use super::moves::Moves;
 use super::snapshot::snapshot;
 use super::standing::Standing;
@@ -52,6 +53,7 @@ pub struct Dispatcher {
     pub drilling: Drilling,
     pub links: Option<api::Links>,
     pub standing: Standing,
+    pub looking_back: LookingBack,
 }
 
 impl Dispatcher {
@@ -123,6 +125,11 @@ impl Dispatcher {
         }
         for service in effects.dry.drain(..) {
             self.drilling.dry(engine, &service, &self.inbox);
+        }
+        for request in effects.look_back.drain(..) {
+            if let Some(conductor) = &self.conductor {
+                self.looking_back.look(request, conductor, &self.inbox);
+            }
         }
         for mut notification in effects.notify.drain(..) {
             if let Some(links) = &self.links {

@@ -37,6 +37,7 @@ impl Explained {
                     explanation.without = old.explanation.without;
                     if !incident.symptoms.is_empty() {
                         explanation.settle = old.explanation.settle;
+                        explanation.open = old.explanation.open;
                     }
                     Told {
                         // What was put off is made up for.

@@ -14,6 +14,7 @@ mod effects;
 mod engine_loop;
 mod explaining;
 mod full;
+mod looking_back;
 mod moves;
 mod parallel;
 mod probing;
@@ -220,6 +221,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         links,
         drilling: drilling::Drilling::of(&config.agent.data_dir, Arc::clone(&current)),
         standing,
+        looking_back: looking_back::LookingBack::default(),
     };
     let (mut engine, mut feed, mut running) = (engine, feed, config.clone());
     while let Some(loaded) = engine_loop::run(&mut engine, &mut waiting, &mut wanted, &mut dispatcher, &stop).await {

@@ -38,7 +38,7 @@ impl Moves {
                         known.outcome = Some(outcome.clone());
                     }
                 }
-                PlanEvent::Asks { .. } | PlanEvent::Restored { .. } => {}
+                PlanEvent::Asks { .. } | PlanEvent::Restored { .. } | PlanEvent::LookedBack { .. } => {}
             },
             _ => {}
         }

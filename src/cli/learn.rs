@@ -1,5 +1,7 @@
 //! `jurymast confirm` and `jurymast learn`: what people say that incidents were, and what patterns learn from it.
 
+mod suspects;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -47,11 +49,14 @@ pub struct Args {
     #[arg(long, default_value = "models")]
     into: PathBuf,
     /// Bring back what was there before the last time.
-    #[arg(long, conflicts_with_all = ["paths", "reliability"])]
+    #[arg(long, conflicts_with_all = ["paths", "reliability", "suspects"])]
     rollback: bool,
     /// Instead of patterns, measure on these capsules how often causes called so probable were right, and keep the correction.
     #[arg(long)]
     reliability: bool,
+    /// The same for the statistical ranking of suspects, run without any pattern.
+    #[arg(long, conflicts_with = "reliability")]
+    suspects: bool,
 }
 
 /// Where a learned library is from.
@@ -115,6 +120,9 @@ pub fn learn(args: &Args, output: Output) -> Outcome {
     }
     if args.reliability {
         return reliability(args, output);
+    }
+    if args.suspects {
+        return suspects::run(args, output);
     }
     let (mut testimonies, mut recorded) = (Vec::new(), Vec::new());
     for path in &args.paths {

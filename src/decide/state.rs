@@ -18,6 +18,9 @@ pub struct ServiceState {
     pub taken_back: Option<Timestamp>,
     /// A plan left it in a state that a person must look at.
     pub handed_over: Option<String>,
+    /// The step of a plan whose effect is gone, though nobody here has taken it back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undone: Option<String>,
     /// The plan that runs now.
     pub running: Option<PlanId>,
     /// No moves until then.
@@ -37,6 +40,7 @@ impl ServiceState {
             moved: None,
             taken_back: None,
             handed_over: None,
+            undone: None,
             running: None,
             maintenance_until: Timestamp::EPOCH,
             silenced_until: Timestamp::EPOCH,

@@ -40,6 +40,7 @@ impl Diagnosis {
             let scene = self.scene(now, topology, vitals);
             explanation.without = without::without(incident, &scene, self.library(), self.settings());
             explanation.settle = settle::settle(incident, &scene, self.library(), self.settings());
+            explanation.open = true;
         }
         Some(explanation)
     }

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 
 /// No list of faults is complete and no evidence is beyond doubt: nothing is more certain than this.
-const CERTAIN: f64 = 0.99;
+pub(super) const CERTAIN: f64 = 0.99;
 
 /// Halvings of the range of temperatures: to a millionth.
 const HALVINGS: usize = 40;

@@ -38,4 +38,4 @@ pub use pattern::{Expectation, Library, Pattern, PatternError};
 pub use resemblance::Resemblance;
 pub use settings::Settings;
 pub use signature::Signatures;
-pub use suspects::{Suspect, Suspects, Weights as SuspectWeights};
+pub use suspects::{RankingLook, Suspect, Suspects, Trust, Weights as SuspectWeights};

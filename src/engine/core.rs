@@ -16,6 +16,7 @@ use crate::plan::Playbooks;
 use super::ahead::Ahead;
 use super::drills::{Drills, Schedule};
 use super::exposure::Exposure;
+use super::look_back::Turn;
 use super::{Effects, Input, Notification, PlanEvent, Record, RuleDesk, RuleSettings, settling};
 
 /// What an engine is made of.
@@ -102,6 +103,7 @@ pub struct Engine {
     shards: usize,
     pub(super) changed: bool,
     reviewed: Timestamp,
+    pub(super) turn: Turn,
 }
 
 /// While nothing changes, gates that open with time alone (hold-off, cool-down) are asked this often.
@@ -170,6 +172,7 @@ impl Engine {
             shards: setup.shards,
             changed: true,
             reviewed: Timestamp::EPOCH,
+            turn: Turn::default(),
         })
     }
 
@@ -309,6 +312,7 @@ impl Engine {
             self.answer(plan, step, committed, effects);
         }
         self.drill(effects);
+        self.look_back(effects);
         // Whoever waits for an order does not wait for plans that may never be needed.
         if effects.start.len() + effects.permits.len() == ordered {
             self.plan_ahead(effects);
@@ -379,6 +383,7 @@ impl Engine {
                     state.handed_over = handed_over;
                 }
             }
+            PlanEvent::LookedBack { service, gone, .. } => self.looked_back(&service, gone, effects),
             PlanEvent::Asks { .. } | PlanEvent::StepDone { .. } | PlanEvent::StepFailed { .. } => {}
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::LookBack;
 use crate::diagnose::Testimony;
 use crate::model::symptom::Finding;
 use crate::model::{
@@ -28,6 +29,8 @@ pub struct Effects {
     pub notify: Vec<Notification>,
     /// Services of which a dry drill is due; what it finds comes back as [`Drilled`](super::OperatorCommand::Drilled).
     pub dry: Vec<ServiceName>,
+    /// What should stand and is to be looked at; what is gone, or back, comes back as [`LookedBack`](super::PlanEvent::LookedBack).
+    pub look_back: Vec<LookBack>,
 }
 
 impl Effects {
@@ -40,6 +43,7 @@ impl Effects {
         self.probes.clear();
         self.notify.clear();
         self.dry.clear();
+        self.look_back.clear();
     }
 }
 
@@ -181,4 +185,6 @@ pub enum NotificationKind {
     Coverage,
     /// A service whose last drill failed, or is too old.
     Drill,
+    /// What was done for a service does not stand any more.
+    Undone,
 }

@@ -75,6 +75,15 @@ pub enum PlanEvent {
         /// How.
         outcome: Outcome,
     },
+    /// What plans did for a service does not stand any more, or stands again.
+    LookedBack {
+        /// Which service.
+        service: ServiceName,
+        /// When.
+        at: Timestamp,
+        /// The step whose effect is gone.
+        gone: Option<String>,
+    },
     /// Found in the journal at start: where the service runs, by the last plan that ended well.
     Restored {
         /// Which service.

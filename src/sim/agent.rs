@@ -16,6 +16,7 @@ use crate::model::{
 
 mod carry;
 mod person;
+mod pulse;
 mod share;
 mod start;
 
@@ -72,11 +73,6 @@ impl Agent {
     /// The plans under way.
     pub fn plans(&self) -> impl Iterator<Item = &Plan> {
         self.runners.values().map(|live| live.runner.plan())
-    }
-
-    /// Something is under way that may go on with time alone.
-    fn is_busy(&self) -> bool {
-        !self.runners.is_empty() || self.engine.incidents().any(Incident::is_open)
     }
 
     /// Does it know that something is wrong there?
@@ -148,8 +144,12 @@ impl World {
             Ev::Answer { plan, call, answer, .. } => self.answered(&plan, call, answer),
             Ev::Deadline { plan, .. } => self.deadline(&plan),
             Ev::Again {
-                plan, step, committed, ..
-            } => self.ask_again(&plan, step, committed),
+                plan,
+                call,
+                step,
+                committed,
+                ..
+            } => self.ask_again(&plan, call, step, committed),
             Ev::Beat { .. } => self.beat(),
             Ev::FromStore { answer, .. } => self.told_by_store(*answer),
             Ev::PutAgain { plan, call, .. } => self.put_again(&plan, call),
@@ -165,19 +165,6 @@ impl World {
         }
         self.settle();
         self.wind();
-    }
-
-    /// Sees to the next tick: soon if anything is under way.
-    fn wind(&mut self) {
-        let Some(agent) = &mut self.agent else { return };
-        let busy = self.storm || agent.is_busy();
-        let wait = if busy { self.pace.quick } else { self.pace.quiet };
-        let at = self.now + wait;
-        if agent.due <= self.now || agent.due > at {
-            agent.due = at;
-            let life = self.life;
-            self.after(wait, Ev::Tick { life });
-        }
     }
 
     fn renew(&mut self) {

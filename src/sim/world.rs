@@ -141,6 +141,7 @@ pub enum Ev {
     Again {
         life: u32,
         plan: PlanId,
+        call: u64,
         step: usize,
         committed: bool,
     },

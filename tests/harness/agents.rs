@@ -3,13 +3,14 @@
 #![allow(dead_code, reason = "each test file uses its own part of the harness")]
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::harness::{Server, free_port, wait};
+use crate::harness::instance::instance;
+use crate::harness::{Server, finds_well, free_port, wait};
 
 /// A step's program: half of its time before its effect, half after.
 const STEP: &str = r#"#!/bin/sh
@@ -35,29 +36,6 @@ steps:
   - {name: switch, phase: switch, uses: exec, timeout: 3s, with: {argv: ["{script}", do, switch], observe: ["{script}", observe, switch]}}
   - {name: ask, phase: verify, uses: probe, with: {times: 1}}
 "#;
-
-/// Answers 200, or 503 while it is ill.
-fn instance(ill: Arc<AtomicBool>) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().map_while(Result::ok) {
-            let status = if ill.load(Ordering::SeqCst) {
-                "503 Ill"
-            } else {
-                "200 OK"
-            };
-            std::thread::spawn(move || {
-                let mut buffer = [0; 4096];
-                if let Ok(1..) = stream.read(&mut buffer) {
-                    let text = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-                    let _ = stream.write_all(text.as_bytes());
-                }
-            });
-        }
-    });
-    port
-}
 
 pub fn request(port: u16, head: &str, body: &str) -> Option<serde_json::Value> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
@@ -86,7 +64,7 @@ impl World {
     pub fn new(coordinate: &str, confirm: u8) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ill = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
-        let instances = [instance(Arc::clone(&ill[0])), instance(Arc::clone(&ill[1]))];
+        let instances = [0, 1].map(|n| instance("", Arc::clone(&ill[n])));
         let script = dir.path().join("step.sh");
         std::fs::write(&script, STEP).unwrap();
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -137,11 +115,8 @@ impl World {
         let binary = Path::new(env!("CARGO_BIN_EXE_jurymast"));
         let path = self.dir.path().join(file).display().to_string();
         let server = Server::start(&folder, binary, &["run", "-c", &path]);
-        let agent = Agent { server, api };
-        wait("the agent has looked at both instances", || {
-            agent.status().to_string().matches("\"health\":\"good\"").count() >= 2
-        });
-        agent
+        wait("the agent has looked at both instances", || finds_well(api, 2));
+        Agent { server, api }
     }
 
     pub fn effects(&self) -> Vec<String> {
@@ -186,3 +161,28 @@ impl Agent {
 }
 
 pub const WHOLE: [&str; 2] = ["do fence", "do switch"];
+
+/// An owner that stood still in mid-plan finds that another has gone on, and does nothing.
+pub fn an_owner_that_stood_still_does_nothing(coordinate: &str) {
+    let world = World::new(coordinate, 1);
+    let first = world.agent("one");
+    wait("it leads", || first.leads());
+    let second = world.agent("two");
+    world.half("0.5");
+    world.ill[0].store(true, Ordering::SeqCst);
+    wait("the plan has begun", || world.effects() == ["do fence"]);
+    first.server.signal("STOP");
+    let begin = Instant::now();
+    wait("the other one takes over", || second.leads());
+    println!("taken over {:?} after SIGSTOP, TTL 2 s", begin.elapsed());
+    wait("the other one goes on", || world.effects() == WHOLE);
+    wait("it runs on b", || second.active() == "b");
+    first.server.signal("CONT");
+    wait("the first one has understood", || {
+        !first.leads() && first.active() == "b"
+    });
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(world.effects(), WHOLE, "each effect once");
+    assert!(first.status()["plans"].as_array().unwrap().is_empty());
+    assert!(second.leads());
+}

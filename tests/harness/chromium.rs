@@ -1,8 +1,10 @@
 //! A headless Chromium, told what to do by the `DevTools` protocol through a pipe: no port, no driver, no library.
 
+#![allow(dead_code, reason = "each test file uses its own part of the harness")]
+
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -262,4 +264,38 @@ impl Drop for Browser {
         let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
         let _ = self.child.wait();
     }
+}
+
+/// The widths of a desk, a tablet and a phone.
+const WINDOWS: [(u32, u32); 3] = [(1440, 1000), (900, 1100), (390, 844)];
+
+/// Keeps pictures at each width, light and dark, if they are wanted.
+pub fn pictures(browser: &mut Browser, name: &str) {
+    let Some(folder) = std::env::var_os("PAGE_PICTURES").map(PathBuf::from) else {
+        return;
+    };
+    std::fs::create_dir_all(&folder).unwrap();
+    for (width, height) in WINDOWS {
+        for (dark, word) in [(false, "light"), (true, "dark")] {
+            browser.window(width, height, dark);
+            // One turn of the page, for what depends on the width.
+            std::thread::sleep(Duration::from_millis(300));
+            browser.picture(&folder.join(format!("{name}-{width}-{word}.png")), true);
+        }
+    }
+    browser.window(1440, 1000, false);
+}
+
+/// At no width does anything reach over the edge.
+pub fn fits(browser: &mut Browser) {
+    for (width, height) in WINDOWS {
+        browser.window(width, height, false);
+        browser.until(&format!("innerWidth === {width}"));
+        let wide = browser.value("document.documentElement.scrollWidth");
+        assert!(
+            wide.as_u64() <= Some(u64::from(width)),
+            "{wide} px wide in a window of {width}"
+        );
+    }
+    browser.window(1440, 1000, false);
 }

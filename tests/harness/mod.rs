@@ -2,8 +2,11 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of the harness")]
 
+pub mod answers;
 pub mod api;
 pub mod deed;
+pub mod etcd;
+pub mod instance;
 pub mod maria;
 pub mod patroni;
 pub mod play;
@@ -109,11 +112,43 @@ pub fn stand_in(dir: &Path, name: &str, script: &str) -> String {
     path.display().to_string()
 }
 
+/// A stand-in for systemctl with one unit, which is active.
+pub fn systemctl(dir: &Path) -> String {
+    let script = "case \"$1\" in
+start) echo active > $state;; stop) echo inactive > $state;; mask) echo inactive > $state; touch $state.masked;; unmask) rm -f $state.masked;;
+is-active) cat $state; grep -q '^active' $state || exit 3;;
+show) echo ActiveState=$(cat $state); [ -e $state.masked ] && echo LoadState=masked || echo LoadState=loaded;;
+esac";
+    std::fs::write(dir.join("systemctl.state"), "active\n").unwrap();
+    stand_in(dir, "systemctl", script)
+}
+
 /// How stand-ins were called since this was asked last.
 pub fn calls(dir: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(dir.join("calls")).unwrap_or_default();
     let _ = std::fs::remove_file(dir.join("calls"));
     text.lines().map(str::to_owned).collect()
+}
+
+/// Runs a program to its good end, for what it says.
+pub fn run(program: &str, arguments: &[&str], environment: &[(&str, &str)], dir: &Path) -> String {
+    let output = Command::new(find(program).unwrap())
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Whether the agent there finds so many instances well.
+pub fn finds_well(api: u16, count: usize) -> bool {
+    get(api, "/api/status").is_some_and(|status| status.matches("\"health\":\"good\"").count() >= count)
 }
 
 /// Waits until something is so.
@@ -176,6 +211,13 @@ impl Server {
             listen.as_str(),
         ];
         Self::start(dir, &find("prometheus").unwrap(), &arguments)
+    }
+
+    /// An agent by the `jurymast.yml` of a folder, once it has found so many instances well.
+    pub fn agent(dir: &Path, api: u16, count: usize) -> Self {
+        let agent = Self::start(dir, Path::new(env!("CARGO_BIN_EXE_jurymast")), &["run"]);
+        wait("the agent has looked at every instance", || finds_well(api, count));
+        agent
     }
 
     /// Its number.

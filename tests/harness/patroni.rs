@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::etcd::arguments;
 use super::postgres::{bin_dir, os_user};
 use super::{Server, find, free_port, get, wait};
 
@@ -48,20 +49,7 @@ impl Patroni {
         );
         let data = home.join("etcd").display().to_string();
         let cluster = format!("default={peer}");
-        let etcd = [
-            "--data-dir",
-            &data,
-            "--listen-client-urls",
-            &client,
-            "--advertise-client-urls",
-            &client,
-            "--listen-peer-urls",
-            &peer,
-            "--initial-advertise-peer-urls",
-            &peer,
-            "--initial-cluster",
-            &cluster,
-        ];
+        let etcd = arguments("default", &data, &client, &peer, &cluster);
         patroni.run("etcd", &etcd);
         wait("etcd listens", || {
             std::net::TcpStream::connect(("127.0.0.1", patroni.etcd)).is_ok()

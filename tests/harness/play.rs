@@ -116,7 +116,7 @@ impl Play {
                 PlanEvent::StepDone { step, .. } => done.push(names[step].clone()),
                 PlanEvent::StepFailed { step, error, .. } => failed.push(format!("{}: {error}", names[step])),
                 PlanEvent::Ended { outcome, .. } => break outcome,
-                PlanEvent::Restored { .. } => {}
+                PlanEvent::Restored { .. } | PlanEvent::LookedBack { .. } => {}
             }
         };
         conductor.drain(Duration::from_secs(20)).await;

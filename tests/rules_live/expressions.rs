@@ -1,6 +1,7 @@
 //! What both say to the same questions.
 
-use super::side::{Side, same, tidy};
+use super::harness::answers::same;
+use super::side::{Side, tidy};
 
 /// Over data with times of their own, series that are steady, and what rules recorded.
 const QUERIES: [&str; 56] = [

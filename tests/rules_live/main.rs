@@ -13,10 +13,11 @@ mod side;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use harness::answers::same;
 use harness::{Server, find, free_port, skipped, wait_up_to};
 use plant::{Plant, RULES};
 use serde_json::Value;
-use side::{Side, State, alerts, same, tidy};
+use side::{Side, State, alerts, tidy};
 
 /// Two starts, a reload and 40 s of a story; much longer than all of it takes on a quiet machine.
 const LONG: Duration = Duration::from_secs(120);

@@ -7,7 +7,7 @@ use jurymast::model::Timestamp;
 use serde_json::Value;
 
 use super::LONG;
-use super::harness::{Server, get, wait_up_to};
+use super::harness::{Server, answers, get, wait_up_to};
 
 pub struct Side {
     pub server: Server,
@@ -115,38 +115,7 @@ pub fn alerts(answer: &Value) -> Vec<Alert> {
     list
 }
 
-/// Without the label that only we have, without notes of later versions, and in one order.
+/// Without the label that only we have.
 pub fn tidy(answer: &Value) -> Value {
-    let mut answer = answer.clone();
-    if let Some(map) = answer.as_object_mut() {
-        map.remove("infos");
-        map.remove("warnings");
-    }
-    if let Some(list) = answer.pointer_mut("/data/result").and_then(Value::as_array_mut)
-        && list.iter().all(|element| element.get("metric").is_some())
-    {
-        for element in list.iter_mut() {
-            element["metric"].as_object_mut().map(|labels| labels.remove("entity"));
-        }
-        list.sort_by_key(|element| element["metric"].to_string());
-    }
-    answer
-}
-
-/// Numbers as text may differ in the last digits; everything else must be the same.
-pub fn same(ours: &Value, theirs: &Value) -> bool {
-    match (ours, theirs) {
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len()
-                && a.iter()
-                    .all(|(key, value)| b.get(key).is_some_and(|other| same(value, other)))
-        }
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
-        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
-        (Value::String(a), Value::String(b)) => {
-            let near = |a: f64, b: f64| (a - b).abs() <= 1e-12 * a.abs().max(b.abs());
-            a == b || matches!((a.parse::<f64>(), b.parse::<f64>()), (Ok(a), Ok(b)) if near(a, b))
-        }
-        (a, b) => a == b,
-    }
+    answers::tidy(answer.clone(), &["entity"])
 }

@@ -7,9 +7,9 @@ use serde::Deserialize;
 
 use super::super::executor::{Call, Executor, parameters};
 use super::super::runner::{Applied, Effect, Runner};
-use super::Shared;
+use super::{Conductor, Shared};
 use crate::model::plan::Action;
-use crate::model::{Entity, EntityName, Plan, Step};
+use crate::model::{Entity, EntityName, Plan, PlanId, Step, Token};
 
 /// Between two good answers that verify a target, unless the step says otherwise.
 const VERIFY_PAUSE: Duration = Duration::from_millis(50);
@@ -103,6 +103,35 @@ pub(super) async fn observe(shared: &Shared, runner: &Runner, candidate: usize, 
         reach if reach.is_good() => Effect::There,
         reach if reach.shows_network() => Effect::NotThere,
         _ => Effect::Unknown,
+    }
+}
+
+impl Conductor {
+    /// The first of these steps whose effect is not there, of those that can be told long after. `Err` if it cannot be told now, or not at all.
+    pub async fn gone(&self, steps: &[Step]) -> Result<Option<String>, ()> {
+        let nobody = PlanId("look-back".to_owned());
+        let mut looked = false;
+        for step in steps {
+            let Ok(executor) = self.shared.executors.get(&step.action.uses) else {
+                continue;
+            };
+            if !executor.lasts() {
+                continue;
+            }
+            let call = Call {
+                with: &step.action.with,
+                plan: &nobody,
+                token: Token::default(),
+                key: "",
+                timeout: step.timeout.0,
+            };
+            match executor.observe(&call).await {
+                Effect::There => looked = true,
+                Effect::NotThere => return Ok(Some(step.name.clone())),
+                Effect::Unknown => return Err(()),
+            }
+        }
+        if looked { Ok(None) } else { Err(()) }
     }
 }
 

@@ -181,6 +181,10 @@ impl Executor for Haproxy {
         "haproxy"
     }
 
+    fn lasts(&self) -> bool {
+        true
+    }
+
     fn check(&self, with: &Map<String, Value>) -> Result<(), String> {
         With::checked(with).map(|_| ())
     }

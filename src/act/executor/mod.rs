@@ -42,6 +42,11 @@ pub trait Executor: Send + Sync {
     /// Has the effect happened? Without an answer a step is never repeated.
     fn observe<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Effect>;
 
+    /// Whether [`Executor::observe`] tells the same long after, whoever has the token by then: so it is for where a front sends traffic.
+    fn lasts(&self) -> bool {
+        false
+    }
+
     /// Waits until nothing is under way any more that an earlier run of this agent has started by the same call; `Err` if it
     /// still is. A look at the effect before that would tell what is about to change.
     fn settle<'a>(&'a self, _call: &'a Call<'a>) -> BoxFuture<'a, Result<(), String>> {

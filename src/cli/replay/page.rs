@@ -288,7 +288,7 @@ fn plans(log: &[Record], range: Range, out: &mut String) {
                     PlanEvent::StepDone { plan, step, .. } => format!("{plan}: step {step} is done"),
                     PlanEvent::StepFailed { plan, step, error, .. } => format!("{plan}: step {step} failed: {error}"),
                     PlanEvent::Ended { plan, outcome, .. } => format!("{plan}: {}", ended(outcome)),
-                    PlanEvent::Asks { .. } | PlanEvent::Restored { .. } => return None,
+                    PlanEvent::Asks { .. } | PlanEvent::Restored { .. } | PlanEvent::LookedBack { .. } => return None,
                 },
                 _ => return None,
             };

@@ -22,6 +22,7 @@ const FILES: &[(&str, &str)] = &[
     ("releases", include_str!("../../../rules/patterns/tests/releases.yml")),
     ("senses", include_str!("../../../rules/patterns/tests/senses.yml")),
     ("incidents", include_str!("../../../rules/patterns/tests/incidents.yml")),
+    ("nights", include_str!("../../../rules/patterns/tests/nights.yml")),
 ];
 
 #[test]

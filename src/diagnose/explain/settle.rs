@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{EntityKind, EntityName, FaultName, Hypothesis, Incident, SymptomKind};
 
+use super::super::calibrate::CERTAIN;
 use super::super::pattern::{Expectation, Library, Pattern};
 use super::super::scene::Scene;
 use super::super::settings::Settings;
@@ -241,7 +242,8 @@ fn weigh(
         if let Some((part, suspect)) = best
             && chance >= WORTH
         {
-            let (fault, at, probability) = (&suspect.hypothesis.fault, &suspect.hypothesis.entity, part / chance);
+            let probability = (part / chance).min(CERTAIN);
+            let (fault, at) = (&suspect.hypothesis.fault, &suspect.hypothesis.entity);
             outcomes.push(Outcome {
                 text: format!("if {seen} ({:.0} %): {fault} at {at}, {probability:.2}", chance * 100.0),
                 chance,
@@ -254,8 +256,9 @@ fn weigh(
     let gain_bits = before - after;
     (gain_bits >= GAIN_MIN).then(|| Observation {
         text: format!(
-            "a look at {entity}, {}: takes away {gain_bits:.2} of {before:.2} bits of doubt",
-            look.question()
+            "a look at {entity}, {}: takes away {:.0} % of the doubt",
+            look.question(),
+            100.0 * gain_bits / before
         ),
         entity,
         look,

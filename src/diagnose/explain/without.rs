@@ -128,8 +128,8 @@ fn words(part: &[&SymptomKey]) -> String {
         SymptomKind::Lost => "announced loss".to_owned(),
         SymptomKind::Refused => "refused connections".to_owned(),
         SymptomKind::NoAnswer => "lack of answers".to_owned(),
-        SymptomKind::Unreachable => "being out of reach".to_owned(),
-        SymptomKind::Failing => "word that it is ill".to_owned(),
+        SymptomKind::Unreachable => "unreachability".to_owned(),
+        SymptomKind::Failing => "report of being ill".to_owned(),
         SymptomKind::High => format!("high {}", first.signal),
         SymptomKind::Low => format!("low {}", first.signal),
         SymptomKind::Rate => format!("fast moving {}", first.signal),
@@ -150,6 +150,6 @@ fn words(part: &[&SymptomKey]) -> String {
     };
     match part.len() {
         1 => format!("{}'s {what}", first.entity),
-        many => format!("the {what} of {many}, {} among them,", first.entity),
+        many => format!("the {what} of {many} ({} among them)", first.entity),
     }
 }

@@ -6,6 +6,7 @@
 //! ahead of what). Never: a verdict. It names a place and no fault, so there is nothing that a gate could let pass.
 
 mod evidence;
+mod trust;
 mod weights;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use crate::model::incident::Link;
 use crate::model::{EntityName, Severity, Symptom, Timestamp, Topology};
 
 use super::causal;
+pub use trust::{Look as RankingLook, Trust};
 pub use weights::Weights;
 
 /// Entities with symptoms that are looked at, the earliest; and with those that they stand on.
@@ -221,7 +223,7 @@ fn by_symptoms(
 /// From what speaks for each to probabilities.
 fn told(cases: BTreeMap<EntityName, Case>, weights: &Weights, at: Timestamp) -> Suspects {
     let nats: Vec<f64> = cases.values().map(|case| weights.sum(case)).collect();
-    let (probabilities, elsewhere) = weights.probabilities(&nats);
+    let (probabilities, mut elsewhere) = weights.probabilities(&nats);
     let mut suspects: Vec<Suspect> = cases
         .into_iter()
         .zip(probabilities)
@@ -229,7 +231,7 @@ fn told(cases: BTreeMap<EntityName, Case>, weights: &Weights, at: Timestamp) -> 
             case.why.sort_by(|a, b| b.0.total_cmp(&a.0));
             Suspect {
                 entity,
-                probability: probability.min(CERTAIN),
+                probability,
                 kind: case.kind,
                 why: case.why.into_iter().map(|(_, why)| why).collect(),
                 nats: case.nats,
@@ -243,6 +245,10 @@ fn told(cases: BTreeMap<EntityName, Case>, weights: &Weights, at: Timestamp) -> 
             .then_with(|| a.entity.cmp(&b.entity))
     });
     suspects.truncate(TOLD);
+    Trust::builtin().correct(&mut suspects, &mut elsewhere, weights);
+    for suspect in &mut suspects {
+        suspect.probability = suspect.probability.min(CERTAIN);
+    }
     Suspects {
         at,
         suspects,

@@ -1,4 +1,6 @@
-//! `RCAEval` (Pham et al., WWW 2025): `SERVICE_FAULT/N/data.csv`, a column for each service and metric, beside `inject_time.txt`.
+//! `RCAEval` (Pham et al., WWW 2025): `SYSTEM/SERVICE_FAULT/N/data.csv`, a column for each service and metric, beside `inject_time.txt`.
+//!
+//! Any folder of these will do. Where there are several files of metrics, as in its later sets, the simple one is read: one column for each quantity.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +13,7 @@ const ROWS: usize = 600;
 /// Folders below the one that is given.
 const MAX_DEPTH: usize = 4;
 /// Names of the metrics file, the first that is there.
-const FILES: &[&str] = &["simple_data.csv", "data.csv", "metrics.csv", "simple_metrics.csv"];
+const FILES: &[&str] = &["simple_metrics.csv", "simple_data.csv", "data.csv", "metrics.csv"];
 
 /// All cases below a folder.
 pub struct Wide {
@@ -74,11 +76,28 @@ impl Cases for Wide {
     }
 }
 
-/// The label is in the folder's name, or in that of the one above if this is a number.
+/// Times come in s, ms, µs or ns; which, their size tells.
+fn seconds(field: &str) -> Option<f64> {
+    let time = number(field)?;
+    let unit = match time.abs() {
+        time if time >= 1e17 => 1e9,
+        time if time >= 1e14 => 1e6,
+        time if time >= 1e11 => 1e3,
+        _ => 1.0,
+    };
+    Some(time / unit)
+}
+
+fn is_number(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// The label is in the folder's name, or in that of the one above if this is a number. A number behind it counts runs.
 fn label(root: &Path, dir: &Path) -> Result<Option<(Case, f64)>, ReadError> {
     let file = dir.join("inject_time.txt");
     let inject = text(&file)?;
-    let inject = number(&inject).ok_or_else(|| ReadError::Content {
+    let first = inject.lines().map(str::trim).find(|line| !line.is_empty());
+    let inject = first.and_then(seconds).ok_or_else(|| ReadError::Content {
         path: file,
         what: "no time in seconds".into(),
     })?;
@@ -88,10 +107,14 @@ fn label(root: &Path, dir: &Path) -> Result<Option<(Case, f64)>, ReadError> {
             .unwrap_or_default()
     };
     let own = named(dir);
-    let name = if own.bytes().all(|b| b.is_ascii_digit()) {
+    let name = if is_number(&own) {
         dir.parent().map(named).unwrap_or_default()
     } else {
         own
+    };
+    let name = match name.rsplit_once('_') {
+        Some((label, run)) if is_number(run) => label,
+        _ => &name,
     };
     Ok(name.rsplit_once('_').map(|(service, kind)| {
         let case = Case {
@@ -99,23 +122,48 @@ fn label(root: &Path, dir: &Path) -> Result<Option<(Case, f64)>, ReadError> {
             group: None,
             truth: Truth {
                 node: service.to_owned(),
-                kind: Some(kind_of(kind).to_owned()),
+                kind: kind_of(kind),
             },
         };
         (case, inject)
     }))
 }
 
-/// The set's words for what the ranking calls by a longer name.
-fn kind_of(word: &str) -> &str {
-    match word {
+/// The set's words for what the ranking calls by a longer name. Its bugs in code (`f1` to `f5`) have numbers and no kind.
+fn kind_of(word: &str) -> Option<String> {
+    let kind = match word {
         "cpu" => "cpu_contention",
         "mem" => "memory",
-        // Without the far end of an edge, a delay on it is latency.
-        "delay" => "latency",
+        "diskio" => "disk",
+        // Without the far end of an edge, a delay on it is latency; and what is lost is sent again, late.
+        "delay" | "loss" => "latency",
+        bug if bug.strip_prefix('f').is_some_and(is_number) => return None,
         other => other,
+    };
+    Some(kind.to_owned())
+}
+
+/// A column's service, metric and measure: names of services may hold underscores, and so may names of metrics, which begin with the word that says what they
+/// measure.
+fn column(name: &str) -> Option<(&str, &str, Measure)> {
+    let splits = || name.match_indices('_').map(|(at, _)| (&name[..at], &name[at + 1..]));
+    let known = splits().find(|(_, metric)| {
+        let word = metric.split('_').next().unwrap_or(metric);
+        measured(word) != Measure::Other
+    });
+    let (service, metric) = known.or_else(|| splits().next_back())?;
+    (!service.is_empty()).then(|| (service, metric, measured(metric)))
+}
+
+fn measured(metric: &str) -> Measure {
+    match metric.split(['_', '-']).next() {
+        Some("lat") => Measure::Latency,
+        _ => measure_of(metric),
     }
 }
+
+/// The quantile of latency that is read where there are several: what hits few requests does not move the median.
+const QUANTILE: &str = "90";
 
 fn wide(file: &Path, inject: f64, malformed: &mut Malformed) -> Result<Evidence, ReadError> {
     let content = text(file)?;
@@ -133,10 +181,9 @@ fn wide(file: &Path, inject: f64, malformed: &mut Malformed) -> Result<Evidence,
             width = fields.len();
             time = header.column("time").or_else(|| header.column("timestamp"));
             for (at, name) in header.names().iter().enumerate() {
-                let Some((service, metric)) = name.rsplit_once('_').filter(|_| Some(at) != time) else {
+                let Some((service, metric, measure)) = column(name).filter(|_| Some(at) != time) else {
                     continue;
                 };
-                let measure = measure_of(metric);
                 let node = evidence
                     .nodes
                     .iter()
@@ -148,8 +195,17 @@ fn wide(file: &Path, inject: f64, malformed: &mut Malformed) -> Result<Evidence,
                         });
                         evidence.nodes.len() - 1
                     });
-                // Several quantiles of one latency are one signal: the first.
-                if measure == Measure::Latency && evidence.signal(node, measure).is_some() {
+                // Several quantiles of one latency are one signal.
+                let same = |signal: &Signal| signal.node == node && signal.measure == measure;
+                if measure == Measure::Latency
+                    && let Some(place) = evidence.signals.iter().position(same)
+                {
+                    if metric.ends_with(QUANTILE)
+                        && let (Some(signal), Some(column)) = (evidence.signals.get_mut(place), columns.get_mut(place))
+                    {
+                        metric.clone_into(&mut signal.name);
+                        *column = at;
+                    }
                     continue;
                 }
                 columns.push(at);
@@ -165,7 +221,7 @@ fn wide(file: &Path, inject: f64, malformed: &mut Malformed) -> Result<Evidence,
             }
             return;
         }
-        let Some(at) = time.and_then(|time| fields.get(time)).and_then(|field| number(field)) else {
+        let Some(at) = time.and_then(|time| fields.get(time)).and_then(|field| seconds(field)) else {
             malformed.add(file, line, "no time in seconds");
             return;
         };
@@ -198,4 +254,48 @@ fn wide(file: &Path, inject: f64, malformed: &mut Malformed) -> Result<Evidence,
         signal.series.after.truncate(ROWS);
     }
     Ok(evidence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_is_split_where_the_metric_begins() {
+        for (name, service, metric, measure) in [
+            ("adservice_cpu", "adservice", "cpu", Measure::Cpu),
+            ("cart_service_mem", "cart_service", "mem", Measure::Memory),
+            ("carts_lat_90", "carts", "lat_90", Measure::Latency),
+            (
+                "ts-auth-service_latency-50",
+                "ts-auth-service",
+                "latency-50",
+                Measure::Latency,
+            ),
+            ("db_diskio", "db", "diskio", Measure::Disk),
+            ("db_socket", "db", "socket", Measure::Network),
+            ("front_workload", "front", "workload", Measure::Requests),
+            ("front_error", "front", "error", Measure::Errors),
+            (
+                "a_container-memory-working-set-bytes",
+                "a",
+                "container-memory-working-set-bytes",
+                Measure::Memory,
+            ),
+            ("load_generator_cpu", "load_generator", "cpu", Measure::Cpu),
+            ("front_x_y", "front_x", "y", Measure::Other),
+        ] {
+            assert_eq!(column(name), Some((service, metric, measure)), "{name}");
+        }
+        assert_eq!(column("time"), None);
+        assert_eq!(column("_cpu"), None);
+    }
+
+    #[test]
+    fn times_are_read_by_their_size() {
+        for time in ["1700000000", "1700000000000", "1700000000000000", "1700000000000000000"] {
+            assert_eq!(seconds(time), Some(1_700_000_000.0), "{time}");
+        }
+        assert_eq!(seconds("noon"), None);
+    }
 }

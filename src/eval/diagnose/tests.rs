@@ -121,18 +121,37 @@ proptest! {
     }
 }
 
+/// The columns of a wide case, with their levels.
+const WIDE: &[(&str, f64)] = &[
+    ("cpu", 0.2),
+    ("mem", 5e8),
+    ("latency-50", 0.02),
+    ("load", 40.0),
+    ("error", 0.0),
+];
+
+/// Those of the later sets, in a file of their own beside one of all raw metrics.
+const WIDE_LATER: &[(&str, f64)] = &[
+    ("cpu", 0.2),
+    ("diskio", 2e6),
+    ("latency-50", 0.02),
+    ("latency-90", 0.05),
+    ("mem", 5e8),
+    ("socket", 12.0),
+    ("workload", 40.0),
+    ("error", 0.0),
+];
+
 /// Wide cases: services that rest, one of which moves in one metric. A fault of so many times its level.
 fn wide(root: &Path, service: &str, fault: &str, metric: &str, times: f64) {
     let dir = root.join(format!("{service}_{fault}")).join("1");
-    std::fs::create_dir_all(&dir).unwrap();
+    table(&dir, "data.csv", WIDE, service, metric, times);
+    std::fs::write(dir.join("inject_time.txt"), "1120\n").unwrap();
+}
+
+fn table(dir: &Path, file: &str, metrics: &[(&str, f64)], service: &str, metric: &str, times: f64) {
+    std::fs::create_dir_all(dir).unwrap();
     let services = ["front", "cart-service", "db"];
-    let metrics = [
-        ("cpu", 0.2),
-        ("mem", 5e8),
-        ("latency-50", 0.02),
-        ("load", 40.0),
-        ("error", 0.0),
-    ];
     let mut text = "time".to_owned();
     for service in services {
         for (metric, _) in metrics {
@@ -154,8 +173,48 @@ fn wide(root: &Path, service: &str, fault: &str, metric: &str, times: f64) {
             }
         }
     }
-    std::fs::write(dir.join("data.csv"), text).unwrap();
-    std::fs::write(dir.join("inject_time.txt"), "1120\n").unwrap();
+    std::fs::write(dir.join(file), text).unwrap();
+}
+
+/// The three sets: RE1 has `data.csv`, RE2 has raw and simple metrics beside logs and traces, RE3 has bugs in code that are only numbered.
+#[test]
+fn all_sets_are_read_from_any_folder_of_theirs() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    wide(&root.join("RE1/RE1-OB"), "cart-service", "cpu", "cpu", 4.0);
+    // Loss hits few requests: the median rests.
+    for (set, label, metric, times) in [
+        ("RE2/RE2-TT", "cart-service_disk", "diskio", 9.0),
+        ("RE2/RE2-TT", "front_loss", "latency-90", 12.0),
+        ("RE3/RE3-SS", "db_f3", "error", 1.0),
+    ] {
+        let folder = root.join(set).join(label).join("2");
+        let (service, _) = label.rsplit_once('_').unwrap();
+        table(&folder, "simple_metrics.csv", WIDE_LATER, service, metric, times);
+        // All raw metrics, in which nothing moves.
+        table(&folder, "metrics.csv", WIDE, "nobody", "none", 1.0);
+        std::fs::write(folder.join("logs.csv"), "time,timestamp,container_name,message\n").unwrap();
+        std::fs::write(folder.join("inject_time.txt"), "\n1120\n1121\n").unwrap();
+    }
+    let report = run(Format::Rcaeval, root).unwrap();
+    assert_eq!((report.all.cases, report.malformed_rows), (4, 0));
+    assert!((report.all.ac1 - 1.0).abs() < 1e-12, "{:#?}", report.per_case);
+    for case in &report.per_case {
+        assert_eq!(case.kind.is_none(), case.name.contains("_f3"), "{case:#?}");
+        assert!(case.kind.is_none() || case.kind == case.kind_found, "{case:#?}");
+    }
+    for (folder, cases) in [
+        ("RE1", 1),
+        ("RE2/RE2-TT", 2),
+        ("RE3/RE3-SS/db_f3", 1),
+        ("RE3/RE3-SS/db_f3/2", 1),
+    ] {
+        assert_eq!(
+            run(Format::Rcaeval, &root.join(folder)).unwrap().all.cases,
+            cases,
+            "{folder}"
+        );
+    }
 }
 
 #[test]

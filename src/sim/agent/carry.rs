@@ -41,12 +41,13 @@ impl World {
                 }
                 if again {
                     let (life, plan) = (self.life, id.clone());
-                    self.call(id);
+                    let Some(call) = self.call(id) else { return };
                     self.after(
                         ASKS_AGAIN,
                         Ev::Again {
                             life,
                             plan,
+                            call,
                             step,
                             committed,
                         },
@@ -104,8 +105,9 @@ impl World {
     }
 
     /// The time to ask once more has come.
-    pub(super) fn ask_again(&mut self, id: &PlanId, step: usize, committed: bool) {
-        if let Some(live) = self.live(id) {
+    pub(super) fn ask_again(&mut self, id: &PlanId, call: u64, step: usize, committed: bool) {
+        // The plan may have been lost and found again since then, and wait for something else now.
+        if let Some(live) = self.live(id).filter(|live| live.waits == Waits::Call(call)) {
             live.waits = Waits::No;
             // What else was ordered at the same time, as the end of a plan whose time is over, is waiting for nothing more.
             if let Some(agent) = &mut self.agent {

@@ -3,8 +3,9 @@
 //! In: a case as it stands in `rules/patterns/tests/`, and a seed. Out: a recorded incident: config, inputs, decisions and the truth. Never: a symptom put
 //! into the engine by hand; what the case says that shows is acted out by whoever would show it, and the detectors have to find it.
 //!
-//! [`script`] says who does what when, [`signals`] what is measured, [`plant`] what the agent is told of it all, [`truth`] what is right.
+//! [`script`] says who does what when, [`item`] is what comes of it, [`signals`] what is measured, [`plant`] what the agent is told of it all, [`truth`] what is right.
 
+mod item;
 mod plant;
 mod script;
 mod signals;
@@ -27,8 +28,9 @@ use crate::model::{
 };
 use crate::plan::Playbooks;
 
+use item::Item;
+use script::Script;
 pub use script::acts_out;
-use script::{Item, Script};
 
 /// When the stage's clock begins; seeds move it.
 const BEGIN: Timestamp = Timestamp::from_secs(1_767_600_000);

@@ -11,10 +11,10 @@ use fastrand::Rng;
 use crate::diagnose::{PatternCase, Shown, reach_of};
 use crate::model::event::Presence;
 use crate::model::{
-    Catalog, Check, EntityKind, EntityName, Event, EventKind, Reach, Sample, SignalName, Span, SymptomKind, Timestamp,
-    Topology,
+    Catalog, Check, EntityKind, EntityName, Event, EventKind, Reach, SignalName, Span, SymptomKind, Timestamp, Topology,
 };
 
+use super::item::{Item, look, presence, sample};
 use super::signals::{Shape, Signal};
 
 /// The agent's own entity, as cases call it.
@@ -46,16 +46,11 @@ const SLACK: Duration = Duration::from_secs(4);
 /// A signal that creeps or rests does not show at once.
 const SLACK_LEARNED: Duration = Duration::from_secs(14);
 
+/// A clock that is wrong is so far behind.
+const CLOCK_OFF: Duration = Duration::from_secs(90);
+
 /// A case that lasts longer is played at a slower pace.
 const LONG: Duration = Duration::from_secs(120);
-
-/// One thing that comes in.
-pub enum Item {
-    /// A value.
-    Sample(Sample),
-    /// Anything else.
-    Event(Event),
-}
 
 /// What one entity does.
 #[derive(Default)]
@@ -64,6 +59,8 @@ pub struct Part {
     reach: Vec<(Duration, Option<SymptomKind>)>,
     /// From when to when it is silent.
     silent: Vec<(Duration, Duration)>,
+    /// From when to when its clock is wrong.
+    skewed: Vec<(Duration, Duration)>,
     /// It speaks at all.
     speaks: bool,
     /// It goes up and down.
@@ -114,6 +111,7 @@ pub const fn acts_out(kind: SymptomKind) -> bool {
             | SymptomKind::Restarted
             | SymptomKind::Flapping
             | SymptomKind::Sequence
+            | SymptomKind::Clock
             | SymptomKind::Alert
     )
 }
@@ -129,6 +127,7 @@ impl Script {
         let has = |wanted: SymptomKind| shown.iter().any(|shown| shown.key.kind == wanted);
         let onset = Duration::from_secs(match () {
             () if has(SymptomKind::Drift) => 40,
+            () if has(SymptomKind::Clock) => 30,
             () if (has(SymptomKind::Anomaly) || has(SymptomKind::Stuck)) && case.after.0 > LONG => 90,
             () if has(SymptomKind::Anomaly) || has(SymptomKind::Stuck) => 15,
             () => 8,
@@ -139,7 +138,9 @@ impl Script {
             // A long case need not be a large one.
             period: Duration::from_secs(if case.after.0 > LONG { 5 } else { 1 }),
             after: case.after.0,
-            learned: has(SymptomKind::Drift) || has(SymptomKind::Stuck),
+            learned: [SymptomKind::Drift, SymptomKind::Stuck, SymptomKind::Clock]
+                .map(has)
+                .contains(&true),
             blind: case
                 .expect
                 .iter()
@@ -228,6 +229,12 @@ impl Script {
                     part.events.push((at + Duration::from_millis(700) * step, kind));
                 }
             }
+            SymptomKind::Clock if shown.over => {
+                if let Some(last) = part.skewed.last_mut() {
+                    last.1 = at;
+                }
+            }
+            SymptomKind::Clock => part.skewed.push((at, Duration::MAX)),
             SymptomKind::Restarted if !shown.over => tell(EventKind::Restarted),
             SymptomKind::Sequence if !shown.over => tell(EventKind::Sequence { expected: 17, got: 21 }),
             SymptomKind::Alert => tell(EventKind::Alert {
@@ -334,7 +341,15 @@ impl Script {
         let mut items = Vec::new();
         let end = self.ends();
         for (entity, part) in &self.parts {
-            let silent = |at: Duration| part.silent.iter().any(|(from, to)| *from <= at && at < *to);
+            let within = |times: &[(Duration, Duration)], at| times.iter().any(|(from, to)| *from <= at && at < *to);
+            let silent = |at: Duration| within(&part.silent, at);
+            let off = |at: Duration| {
+                if within(&part.skewed, at) {
+                    CLOCK_OFF
+                } else {
+                    Duration::ZERO
+                }
+            };
             let every = |every: Duration, rng: &mut Rng, each: &mut dyn FnMut(Duration, &mut Rng)| {
                 let mut at = every.mul_f64(rng.f64());
                 while at < end {
@@ -349,7 +364,7 @@ impl Script {
                 every(self.period, rng, &mut |at, rng| {
                     count += 1.0;
                     if !silent(at) {
-                        items.push(sample(series, begin + at, count, rng));
+                        items.push(sample(series, begin + at, off(at), count, rng));
                     }
                 });
             }
@@ -359,7 +374,7 @@ impl Script {
                 every(signal.every, rng, &mut |at, rng| {
                     if !silent(at) {
                         let value = play.value(at, rng);
-                        items.push(sample(series, begin + at, value, rng));
+                        items.push(sample(series, begin + at, off(at), value, rng));
                     }
                 });
             }
@@ -403,36 +418,4 @@ impl Script {
         items.sort_by_key(|(seen, _)| *seen);
         items
     }
-}
-
-fn presence(presence: Presence) -> EventKind {
-    EventKind::Presence {
-        presence,
-        reason: String::new(),
-        retained: false,
-    }
-}
-
-fn sample(series: crate::model::SeriesId, at: Timestamp, value: f64, rng: &mut Rng) -> (Timestamp, Item) {
-    let seen = at + Duration::from_millis(rng.u64(1..20));
-    let sample = Sample {
-        series,
-        retained: false,
-        at,
-        seen,
-        value,
-    };
-    (seen, Item::Sample(sample))
-}
-
-fn look(entity: &EntityName, check: Check, reach: Reach, at: Timestamp, rng: &mut Rng) -> (Timestamp, Item) {
-    let seen = at + Duration::from_millis(rng.u64(1..20));
-    let kind = EventKind::Reach {
-        vantage: AGENT.into(),
-        check,
-        reach,
-        asked: None,
-    };
-    let entity = entity.clone();
-    (seen, Item::Event(Event { entity, at, seen, kind }))
 }

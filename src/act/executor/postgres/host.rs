@@ -38,7 +38,7 @@ if [ $status = 3 ]; then
     if [ -n "$id" ] && [ -r /proc/sysvipc/shm ]; then
       tries=0
       while attached; do
-        [ $tries = 100 ] && echo "processes of the dead server do not end" >&2 && exit 1
+        [ $tries = 400 ] && echo "processes of the dead server do not end" >&2 && exit 1
         for process in /proc/[0-9]*; do
           [ "$process/cwd" -ef "$1" ] && read -r name < "$process/comm" && [ "$name" = postgres ] && kill -KILL "${process#/proc/}"
         done

@@ -1,0 +1,110 @@
+//! Whether what was done still stands: a front that was restarted may have forgotten where it was told to send traffic, and the instances, asked
+//! themselves, are all well.
+//!
+//! In: the time, and what the shell saw. Out: what to look at, and what people are told. Never: a repair; whoever changed the front may have had a reason.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::model::plan::Phase;
+use crate::model::{PlanKind, Service, ServiceName, Severity, Step, Timestamp, Token};
+
+use super::{Effects, Engine, Notification, NotificationKind};
+
+/// Between two looks at the same service.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// Whose turn it is: one after the other, so that a fleet's looks do not come in one burst.
+#[derive(Debug, Default)]
+pub struct Turn {
+    at: Timestamp,
+    next: usize,
+}
+
+/// What a plan to where a service runs now would have done, to be looked at and not to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LookBack {
+    /// Of which service.
+    pub service: ServiceName,
+    /// Steps whose effect should be there.
+    pub steps: Vec<Step>,
+}
+
+impl Engine {
+    /// Asks for a look at each service that this agent leads and nobody works on.
+    pub(super) fn look_back(&mut self, effects: &mut Effects) {
+        let count = self.services.len();
+        let pause = EVERY / u32::try_from(count.max(1)).unwrap_or(u32::MAX);
+        if self.now.since(self.turn.at) < pause {
+            return;
+        }
+        let service = self.services.values().nth(self.turn.next);
+        effects
+            .look_back
+            .extend(service.and_then(|service| self.done_for(service)));
+        self.turn = Turn {
+            at: self.now,
+            next: (self.turn.next + 1) % count.max(1),
+        };
+    }
+
+    fn done_for(&self, service: &Service) -> Option<LookBack> {
+        let state = self.states.get(&service.name)?;
+        let lease = self.lease_of(&service.name);
+        let leads = lease.epoch > 0 && self.now < lease.until;
+        let worked_on = state.running.is_some() || state.handed_over.is_some() || state.maintenance_until > self.now;
+        if !leads || worked_on {
+            return None;
+        }
+        // At home nobody was fenced: only where traffic goes can be told.
+        let moved = state.active != service.active;
+        let from = if moved {
+            &service.active
+        } else {
+            service.instances().find(|other| **other != state.active)?
+        };
+        let token = Token {
+            epoch: lease.epoch,
+            seq: lease.seq,
+        };
+        let to = &state.active;
+        let steps = self
+            .playbooks
+            .build(service, PlanKind::Failover, from, to, token, &[], &self.topology);
+        let told = |step: &Step| step.phase == Phase::Switch || (moved && step.phase == Phase::Fence);
+        let steps: Vec<Step> = steps.ok()?.into_iter().filter(told).collect();
+        (!steps.is_empty()).then(|| LookBack {
+            service: service.name.clone(),
+            steps,
+        })
+    }
+
+    /// What the shell saw: which step's effect is gone, or that all are there again.
+    pub(super) fn looked_back(&mut self, service: &ServiceName, gone: Option<String>, effects: &mut Effects) {
+        let Some(state) = self.states.get_mut(service) else {
+            return;
+        };
+        let firing = gone.is_some();
+        let text = match &gone {
+            Some(step) => format!(
+                "{service}: '{step}' does not stand any more, though {service} runs on {}: was the front restarted or changed by hand? Put it right there, or see what it \
+                 should say with 'jurymast status'",
+                state.active
+            ),
+            None => format!("{service}: the front says again that it runs on {}", state.active),
+        };
+        state.undone = gone;
+        effects.notify.push(Notification {
+            kind: NotificationKind::Undone,
+            severity: Severity::Critical,
+            incident: None,
+            service: Some(service.clone()),
+            entity: None,
+            label: String::new(),
+            text,
+            since: self.now,
+            firing,
+            links: BTreeMap::new(),
+        });
+    }
+}
