@@ -33,7 +33,7 @@ pub struct Cloud<const D: usize, const N: usize, const WIDE: usize> {
 impl<const D: usize, const N: usize, const WIDE: usize> Default for Cloud<D, N, WIDE> {
     fn default() -> Self {
         const { assert!(0 < N && N <= WIDE && WIDE < 256, "counted in one byte") };
-        const { assert!(WIDE % LANES == 0, "whole registers") };
+        const { assert!(WIDE.is_multiple_of(LANES), "whole registers") };
         Self {
             axes: [[NOWHERE; WIDE]; D],
             len: 0,
@@ -66,7 +66,8 @@ fn to_front<const WIDE: usize>(axis: &mut [i16; WIDE], at: usize, first: i16) {
         } else {
             moved.copy_from_slice(&axis[start - 1..start - 1 + LANES]);
         }
-        let places = (start as i16..).zip(&mut axis[start..start + LANES]);
+        let place = i16::try_from(start).unwrap_or(i16::MAX);
+        let places = (place..).zip(&mut axis[start..start + LANES]);
         for ((place, known), moved) in places.zip(moved) {
             *known = if place <= at { moved } else { *known };
         }
