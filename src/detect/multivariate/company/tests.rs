@@ -63,9 +63,9 @@ fn run(fault: impl Fn(usize, f64, f64) -> f64) -> Run {
 
 #[test]
 fn the_channel_that_goes_its_own_way_is_named() {
+    type Fault<'a> = (&'a str, &'a dyn Fn(usize, f64, f64) -> f64);
     let stuck = std::cell::Cell::new(None);
     let rough = std::cell::RefCell::new(Noise::new(7));
-    type Fault<'a> = (&'a str, &'a dyn Fn(usize, f64, f64) -> f64);
     let faults: [Fault<'_>; 5] = [
         ("a step", &|_, value, _| value + 4.0),
         ("a wave of its own", &|row, _, _| 100.0 + 5.0 * (row as f64 * 0.3).sin()),
