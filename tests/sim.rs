@@ -43,6 +43,14 @@ fn storm(seed: u64) -> Stats {
     run(Kind::Storm, seed, None).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"))
 }
 
+/// A lead that is lost for a moment and had again in the same epoch, with a plan in between that nobody else has heard of; an answer to a plan of before.
+#[test]
+fn storms_that_once_broke_a_law_are_weathered() {
+    for seed in [157, 565] {
+        storm(seed);
+    }
+}
+
 #[test]
 fn one_seed_is_one_run() {
     for seed in [1, 2, 6] {

@@ -3,9 +3,8 @@
 //! Learned detectors judge on one scale, *surprise*: minus the logarithm of the probability of what was seen, by the signal's own
 //! past. A device that is judged `n` times in the allowed period is told of from `ln(n / allowed)` on: so often such a thing
 //! comes about by chance. Whoever has had its share needs to be stranger by [`DEARER`] for each further alarm, until the period has
-//! passed; a newcomer, of which least is known, has to earn its first share in the same way. What follows an alarm within [`EPISODE`]
-//! belongs to it and costs nothing more. A device that has much [`News`] by nature needs to be as strange as it seldom is, at most
-//! [`NEWS_MOST`] more than chance would have it: what breaks outright is always told.
+//! passed. What follows an alarm within [`EPISODE`] belongs to it and costs nothing more. A device that has much [`News`] by nature needs
+//! to be as strange as it seldom is, at most [`NEWS_MOST`] more than chance would have it: what breaks outright is always told.
 
 use std::fmt;
 use std::str::FromStr;
@@ -164,7 +163,7 @@ pub struct Ledger {
     accounts: Vec<Account>,
     /// New signals and alarms of the tick at hand. They count from the next one on, so that who spoke first within a tick
     /// changes nothing.
-    joining: Vec<(u32, Timestamp)>,
+    joining: Vec<u32>,
     pending: Vec<(u32, Timestamp)>,
     heard: Vec<(u32, Timestamp, f32)>,
 }
@@ -181,9 +180,9 @@ impl Ledger {
         }
     }
 
-    /// One more signal of that entity is judged from now on.
-    pub fn join(&mut self, entity: usize, now: Timestamp) {
-        self.joining.push((u32::try_from(entity).unwrap_or(u32::MAX), now));
+    /// One more signal of that entity is judged.
+    pub fn join(&mut self, entity: usize) {
+        self.joining.push(u32::try_from(entity).unwrap_or(u32::MAX));
     }
 
     /// The surprise from which something of that entity is told, if its signals are judged every `gap_s` seconds.
@@ -214,17 +213,12 @@ impl Ledger {
 
     /// The tick is over: what was spent in it counts from now on.
     pub fn settle(&mut self) {
-        self.joining.sort_unstable();
-        for (entity, now) in std::mem::take(&mut self.joining) {
+        for entity in std::mem::take(&mut self.joining) {
             let entity = entity as usize;
             if self.accounts.len() <= entity {
                 self.accounts.resize(entity + 1, Account::default());
             }
             let account = &mut self.accounts[entity];
-            if account.signals == 0 {
-                account.spent = self.allowed.free();
-                account.settled = now;
-            }
             account.signals = account.signals.saturating_add(1);
         }
         self.heard
@@ -306,15 +300,15 @@ mod tests {
     #[test]
     fn the_bar_rises_with_what_is_judged_and_falls_with_what_is_allowed() {
         let mut ledger = Ledger::new(Frequency::default());
-        ledger.join(0, at(-31 * 86_400));
+        ledger.join(0);
         ledger.settle();
         let one = ledger.bar(0, 1.0, at(0));
         assert!((one - (2_592_000.0_f32).ln()).abs() < 0.01, "{one}");
-        ledger.join(0, at(-31 * 86_400));
+        ledger.join(0);
         ledger.settle();
         assert!(ledger.bar(0, 1.0, at(0)) > one);
         let mut lax = Ledger::new("10/day".parse().unwrap());
-        lax.join(0, at(-31 * 86_400));
+        lax.join(0);
         lax.settle();
         assert!(lax.bar(0, 1.0, at(0)) < one - 5.0);
     }
@@ -322,7 +316,7 @@ mod tests {
     #[test]
     fn a_share_that_is_spent_makes_the_next_one_dearer_until_it_is_earned_back() {
         let mut ledger = Ledger::new(Frequency::default());
-        ledger.join(0, at(-31 * 86_400));
+        ledger.join(0);
         ledger.settle();
         let before = ledger.bar(0, 1.0, at(0));
         ledger.spend(0, at(0));
@@ -339,21 +333,6 @@ mod tests {
         assert!((later - before - DEARER).abs() < 0.1, "{later} {before}");
         let month = ledger.bar(0, 1.0, at(31 * 86_400));
         assert!((month - before).abs() < 1e-6, "earned back: {month} {before}");
-    }
-
-    #[test]
-    fn a_newcomer_has_to_earn_its_first_share() {
-        let mut ledger = Ledger::new(Frequency::default());
-        ledger.join(0, at(0));
-        ledger.settle();
-        let bars = [0, 15, 30, 60].map(|days| ledger.bar(0, 1.0, at(days * 86_400)));
-        assert!((bars[0] - bars[2] - DEARER).abs() < 0.01, "{bars:?}");
-        assert!((bars[1] - bars[2] - DEARER / 2.0).abs() < 0.01, "{bars:?}");
-        assert!((bars[3] - bars[2]).abs() < 0.01, "{bars:?}");
-        // A further signal of a known device does not begin anew.
-        ledger.join(0, at(60 * 86_400));
-        ledger.settle();
-        assert!((ledger.bar(0, 1.0, at(60 * 86_400)) - bars[3] - std::f32::consts::LN_2).abs() < 0.01);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::detect::{self, Detection, Parallel};
 use crate::diagnose::{self, Diagnosis, Library};
 use crate::model::{
     Batch, Catalog, EntityName, Event, EventKind, Incident, IncidentId, Lease, Plan, PlanId, Service, ServiceName,
-    Share, Timestamp, Topology, TopologyChange, Verdict,
+    Share, Timestamp, Token, Topology, TopologyChange, Verdict,
 };
 use crate::plan::Playbooks;
 
@@ -79,6 +79,8 @@ pub struct Engine {
     pub(super) ledger: Ledger,
     pub(super) lease: Lease,
     pub(super) shares: BTreeMap<String, Share>,
+    /// The last token that a plan for a service was given.
+    pub(super) given: BTreeMap<ServiceName, Token>,
     pub(super) ahead: Ahead,
     pub(super) exposure: Exposure,
     pub(super) drills: Drills,
@@ -151,6 +153,7 @@ impl Engine {
                 until: Timestamp::EPOCH,
             },
             shares: BTreeMap::new(),
+            given: BTreeMap::new(),
             ahead: Ahead::default(),
             exposure: Exposure::default(),
             drills: Drills::new(setup.drills),
@@ -208,6 +211,7 @@ impl Engine {
         next.topology.recall(&self.topology);
         next.lease = self.lease;
         std::mem::swap(&mut next.shares, &mut self.shares);
+        std::mem::swap(&mut next.given, &mut self.given);
         std::mem::swap(&mut next.ahead, &mut self.ahead);
         let schedules = next.drills.schedules().to_vec();
         std::mem::swap(&mut next.drills, &mut self.drills);

@@ -8,7 +8,8 @@ use super::{Effects, Engine};
 
 impl Engine {
     pub(super) fn renew(&mut self, lease: Lease) {
-        self.lease = renewed(self.lease, lease);
+        let number = self.number(lease.epoch, |_| true);
+        self.lease = renewed(self.lease, lease, number);
     }
 
     /// Another agent's plans are none of ours: with its lease a part loses what is under way.
@@ -21,8 +22,19 @@ impl Engine {
             self.leave(&share, effects);
         }
         self.changed |= known.epoch != share.lease.epoch;
-        let lease = renewed(known, share.lease);
+        let number = self.number(share.lease.epoch, |service| share.services.contains(service));
+        let lease = renewed(known, share.lease, number);
         self.shares.insert(share.part.clone(), Share { lease, ..share });
+    }
+
+    /// The number of the last plan for such services within an epoch. It outlives the lease: whoever loses a lease for a moment and has it again in the same
+    /// epoch goes on counting, also over plans that nobody else has heard of.
+    fn number(&self, epoch: u64, of: impl Fn(&ServiceName) -> bool) -> u64 {
+        let given = self
+            .given
+            .iter()
+            .filter(|(service, token)| token.epoch == epoch && of(service));
+        given.map(|(_, token)| token.seq).max().unwrap_or_default()
     }
 
     fn leave(&mut self, share: &Share, effects: &mut Effects) {
@@ -57,6 +69,7 @@ impl Engine {
 
     /// A token was given to a plan.
     pub(super) fn used(&mut self, service: &ServiceName, token: Token) {
+        self.given.insert(service.clone(), token);
         let mut shares = self.shares.values_mut();
         match shares.find(|share| share.services.contains(service)) {
             Some(share) => share.lease.seq = token.seq,
@@ -84,11 +97,8 @@ impl Engine {
 }
 
 /// Numbers of plans go on within an epoch.
-fn renewed(known: Lease, lease: Lease) -> Lease {
-    let seq = if lease.epoch == known.epoch {
-        lease.seq.max(known.seq)
-    } else {
-        lease.seq
-    };
+fn renewed(known: Lease, lease: Lease, number: u64) -> Lease {
+    let before = if lease.epoch == known.epoch { known.seq } else { 0 };
+    let seq = lease.seq.max(before).max(number);
     Lease { seq, ..lease }
 }

@@ -164,7 +164,7 @@ impl Detector for Anomaly {
         }
         let entity = out.entity_of(series);
         if quick.seen == 0 {
-            out.ledger.join(entity, out.now);
+            out.ledger.join(entity);
         }
         let before = before
             .filter(|(_, value)| value.is_finite() && value.abs() <= BEYOND)
