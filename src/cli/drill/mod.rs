@@ -38,7 +38,7 @@ pub struct Drill {
     /// Also outside of a maintenance window.
     #[arg(long, requires = "real")]
     yes: bool,
-    /// Ask here as clients do while it goes on (`http://…`, `https://…`, or `tcp://host:port` of what stands before the service), and report how long
+    /// Ask here as clients do while it goes on (an HTTP URL of what stands before the service, or `tcp://host:port`), and report how long
     /// they saw it gone.
     #[arg(long, requires = "real", value_name = "URL")]
     front: Option<String>,
