@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -13,6 +14,26 @@ pub fn listen(port: u16, backlog: u32) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(SocketAddr::from(([127, 0, 0, 1], port)))?;
     socket.listen(backlog)
+}
+
+/// A free port of the loopback, told once by this process. It lies below those that systems give to outgoing connections: while its server is away,
+/// no such connection takes its place, and nobody who tries to reach it can meet himself (RFC 9293, simultaneous open).
+pub fn free_port() -> io::Result<u16> {
+    const FIRST: u16 = 10_000;
+    const COUNT: u16 = 20_000;
+    static TOLD: AtomicU16 = AtomicU16::new(0);
+    // Programs that run beside one another begin at different places.
+    let start = (std::process::id().wrapping_mul(7_919) % u32::from(COUNT)) as u16;
+    let mut last = io::ErrorKind::AddrInUse.into();
+    for _ in 0..COUNT {
+        let next = TOLD.fetch_add(1, Ordering::Relaxed) % COUNT;
+        let port = FIRST + (start + next) % COUNT;
+        match std::net::TcpListener::bind(("127.0.0.1", port)) {
+            Ok(_) => return Ok(port),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// A port on which connections are neither taken nor refused: a listener whose queue is full. Whoever tries waits for an answer that never comes.

@@ -17,4 +17,5 @@ mod scene;
 pub mod service;
 
 pub use faults::{FAULTS, Fault};
+pub use link::free_port;
 pub use scene::{Happening, Report, Scene, play};

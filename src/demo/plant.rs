@@ -12,7 +12,7 @@ use super::broker::Broker;
 use super::config::{Addresses, config};
 use super::devices::{GATEWAYS, Gateway, device, gateway};
 use super::front::Front;
-use super::link::{Hole, Line, listen};
+use super::link::{Hole, Line, free_port};
 use super::process::Process;
 
 const LETTERS: [&str; 3] = ["a", "b", "c"];
@@ -39,10 +39,6 @@ pub struct Plant {
     supervisor: CancellationToken,
 }
 
-fn free_port() -> io::Result<u16> {
-    Ok(listen(0, 1)?.local_addr()?.port())
-}
-
 fn arguments(letter: usize, port: u16, broker: u16, store: u16) -> Vec<String> {
     let lag = LAG_MS * letter as u64;
     let name = format!("ingest-{}", LETTERS[letter]);
@@ -66,7 +62,7 @@ fn arguments(letter: usize, port: u16, broker: u16, store: u16) -> Vec<String> {
 impl Plant {
     /// Starts everything and waits until it serves. The config is what the agent is to be run with.
     pub async fn start(seed: u64, uplink_can_be_cut: bool) -> io::Result<(Self, String)> {
-        let broker = Broker::start(0)?;
+        let broker = Broker::start(free_port()?)?;
         let store_port = free_port()?;
         let store = Process::start(&["demo-store".into(), "--port".into(), store_port.to_string()])?;
         let (mut ingest, mut ports, mut lines, mut heartbeats) = (Vec::new(), [0; 3], Vec::new(), Vec::new());

@@ -14,7 +14,7 @@ pub mod postgres;
 pub mod redis;
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -79,12 +79,9 @@ pub fn data(name: &str) -> Option<PathBuf> {
     None
 }
 
-/// A port that nobody listens on now.
+/// A port that nobody listens on now, and that no other test of this program is told.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .unwrap()
-        .port()
+    jurymast::demo::free_port().unwrap()
 }
 
 /// The body of a good answer of an HTTP server of this machine.
