@@ -54,13 +54,7 @@ impl Duty {
                 Err(error @ AuditError::Broken { .. }) => json!({"whole": false, "why": error.to_string()}),
                 Err(error) => return Err(error.into()),
             };
-            let records = page.records.iter().map(|one| {
-                let place = one.place.to_string();
-                json!({"place": place, "written": one.written, "record": one.record})
-            });
-            let records: Vec<_> = records.collect();
-            let before = page.before.map(|place| place.to_string());
-            Ok(json!({"chain": chain, "records": records, "before": before}))
+            Ok(json!({"chain": chain, "records": page.records, "before": page.before}))
         })
     }
 }

@@ -15,29 +15,22 @@ use crate::model::ServiceName;
 /// Looks in a row at which something is gone before it is told.
 const SURE: u32 = 2;
 
-/// What the looks at a service have shown.
+/// Looks in a row at which something of a service was gone.
 #[derive(Debug, Default)]
-struct Seen {
-    gone: u32,
-    told: Option<String>,
-}
+struct Gone(u32);
 
-impl Seen {
-    /// Whether what another look shows is news.
-    fn look(&mut self, gone: Option<&str>) -> bool {
-        self.gone = if gone.is_some() { self.gone + 1 } else { 0 };
-        if gone == self.told.as_deref() || (gone.is_some() && self.gone < SURE) {
-            return false;
-        }
-        self.told = gone.map(str::to_owned);
-        true
+impl Gone {
+    /// Whether what another look shows is news to whoever knows of `told`.
+    fn look(&mut self, gone: Option<&str>, told: Option<&str>) -> bool {
+        self.0 = if gone.is_some() { self.0 + 1 } else { 0 };
+        gone != told && (gone.is_none() || self.0 >= SURE)
     }
 }
 
 /// See the module.
 #[derive(Default)]
 pub struct LookingBack {
-    seen: Arc<Mutex<HashMap<ServiceName, Seen>>>,
+    seen: Arc<Mutex<HashMap<ServiceName, Gone>>>,
 }
 
 impl LookingBack {
@@ -45,13 +38,14 @@ impl LookingBack {
     pub fn look(&self, request: LookBack, conductor: &Conductor, inbox: &mpsc::Sender<Input>) {
         let (seen, conductor, inbox) = (Arc::clone(&self.seen), conductor.clone(), inbox.clone());
         tokio::spawn(async move {
-            let LookBack { service, steps } = request;
+            let LookBack { service, steps, undone } = request;
             let Ok(gone) = conductor.gone(&steps).await else {
                 return;
             };
             let news = {
                 let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-                seen.entry(service.clone()).or_default().look(gone.as_deref())
+                let of = seen.entry(service.clone()).or_default();
+                of.look(gone.as_deref(), undone.as_deref())
             };
             if news {
                 let at = wall_clock();
@@ -67,9 +61,13 @@ mod tests {
 
     #[test]
     fn what_is_gone_twice_is_told_once_and_so_is_its_return() {
-        let (mut seen, gone) = (Seen::default(), Some("put b into web"));
+        let (mut seen, gone, mut told) = (Gone::default(), Some("put b into web"), None);
         let looks = [None, gone, None, gone, gone, gone, None, None];
-        let news = looks.map(|look| seen.look(look));
+        let news = looks.map(|look| {
+            let news = seen.look(look, told);
+            told = if news { look } else { told };
+            news
+        });
         // Gone once, it may be under way.
         assert_eq!(news, [false, false, false, false, true, false, true, false]);
     }

@@ -94,22 +94,14 @@ fn list(dir: &Path, limit: usize, before: Option<&str>, output: Output) -> Outco
     let told = |error: AuditError| error.to_string();
     let before: Option<Place> = before.map(str::parse).transpose().map_err(told)?;
     let page = page(dir, before, limit).map_err(told)?;
-    let before = page.before.map(|place| place.to_string());
     if output == Output::Json {
-        let records = page
-            .records
-            .iter()
-            .map(|one| json!({"place": one.place.to_string(), "written": one.written, "record": one.record}));
-        println!(
-            "{:#}",
-            json!({"records": records.collect::<Vec<_>>(), "before": before})
-        );
+        println!("{:#}", json!({"records": page.records, "before": page.before}));
         return Ok(Ended::Good);
     }
     for one in &page.records {
         println!("{} {} {}", one.written, one.place, json!(one.record));
     }
-    if let Some(place) = before {
+    if let Some(place) = page.before {
         eprintln!("there are earlier ones: --before {place}");
     }
     Ok(Ended::Good)

@@ -140,16 +140,13 @@ pub fn suffers(incident: &Incident, service: &Service, active: &EntityName, topo
         service.instances().any(|instance| instance == active),
         "the active is an instance of its service"
     );
-    if incident.symptoms.iter().any(|symptom| symptom.key.entity == *active) {
-        return true;
-    }
-    let likely = incident
-        .hypotheses
-        .iter()
-        .filter(|hypothesis| hypothesis.probability >= 0.05);
-    let suspects: Vec<&EntityName> = likely.map(|hypothesis| &hypothesis.entity).collect();
-    let hit = |entity: &EntityName| suspects.contains(&entity);
-    !suspects.is_empty() && (hit(active) || topology.needs_any(active.as_str(), hit))
+    let upstream = topology.upstream(active.as_str());
+    let hit = |entity: &EntityName| entity == active || upstream.contains(entity);
+    incident.symptoms.iter().any(|symptom| symptom.key.entity == *active)
+        || incident
+            .hypotheses
+            .iter()
+            .any(|hypothesis| hypothesis.probability >= 0.05 && hit(&hypothesis.entity))
 }
 
 /// A case in which every gate is open, to be spoiled by one test after the other.

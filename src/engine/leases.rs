@@ -8,26 +8,24 @@ use super::{Effects, Engine};
 
 impl Engine {
     pub(super) fn renew(&mut self, lease: Lease) {
-        let number = self.number(lease.epoch, |_| true);
-        self.lease = renewed(self.lease, lease, number);
+        let seq = lease.seq.max(self.number(lease.epoch, |_| true));
+        self.lease = Lease { seq, ..lease };
     }
 
     /// Another agent's plans are none of ours: with its lease a part loses what is under way.
     pub(super) fn share(&mut self, share: Share, effects: &mut Effects) {
-        let known = self
-            .shares
-            .get(&share.part)
-            .map_or_else(Lease::default, |known| known.lease);
-        if known.epoch != share.lease.epoch && known.epoch != 0 {
+        let known = self.shares.get(&share.part).map_or(0, |known| known.lease.epoch);
+        if known != share.lease.epoch && known != 0 {
             self.leave(&share, effects);
         }
-        self.changed |= known.epoch != share.lease.epoch;
+        self.changed |= known != share.lease.epoch;
         let number = self.number(share.lease.epoch, |service| share.services.contains(service));
-        let lease = renewed(known, share.lease, number);
+        let seq = share.lease.seq.max(number);
+        let lease = Lease { seq, ..share.lease };
         self.shares.insert(share.part.clone(), Share { lease, ..share });
     }
 
-    /// The number of the last plan for such services within an epoch. It outlives the lease: whoever loses a lease for a moment and has it again in the same
+    /// The number of the last plan for such services within an epoch: numbers go on. It outlives the lease: whoever loses a lease for a moment and has it again in the same
     /// epoch goes on counting, also over plans that nobody else has heard of.
     fn number(&self, epoch: u64, of: impl Fn(&ServiceName) -> bool) -> u64 {
         let given = self
@@ -94,11 +92,4 @@ impl Engine {
     pub fn shares(&self) -> impl Iterator<Item = &Share> {
         self.shares.values()
     }
-}
-
-/// Numbers of plans go on within an epoch.
-fn renewed(known: Lease, lease: Lease, number: u64) -> Lease {
-    let before = if lease.epoch == known.epoch { known.seq } else { 0 };
-    let seq = lease.seq.max(before).max(number);
-    Lease { seq, ..lease }
 }

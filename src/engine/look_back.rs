@@ -28,6 +28,8 @@ pub struct LookBack {
     pub service: ServiceName,
     /// Steps whose effect should be there.
     pub steps: Vec<Step>,
+    /// The step of which it is known that its effect is gone.
+    pub undone: Option<String>,
 }
 
 impl Engine {
@@ -51,9 +53,8 @@ impl Engine {
     fn done_for(&self, service: &Service) -> Option<LookBack> {
         let state = self.states.get(&service.name)?;
         let lease = self.lease_of(&service.name);
-        let leads = lease.epoch > 0 && self.now < lease.until;
         let worked_on = state.running.is_some() || state.handed_over.is_some() || state.maintenance_until > self.now;
-        if !leads || worked_on {
+        if !lease.is_held(self.now) || worked_on {
             return None;
         }
         // At home nobody was fenced: only where traffic goes can be told.
@@ -76,6 +77,7 @@ impl Engine {
         (!steps.is_empty()).then(|| LookBack {
             service: service.name.clone(),
             steps,
+            undone: state.undone.clone(),
         })
     }
 

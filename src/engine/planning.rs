@@ -59,8 +59,7 @@ impl Engine {
         if to == state.active {
             return Err(format!("{} runs on {to} already", service.name));
         }
-        let lease = self.lease_of(&service.name);
-        if lease.epoch == 0 || self.now >= lease.until {
+        if !self.lease_of(&service.name).is_held(self.now) {
             return Err("this agent holds no lease".into());
         }
         if let Some(reason) = plan::choose(&service, &state.active, &self.topology, self).refusal(&to) {

@@ -234,7 +234,7 @@ impl Engine {
         let of = self.states.iter().find(|(_, state)| state.running.as_ref() == Some(id));
         let held = of.map_or(self.lease, |(service, _)| self.lease_of(service));
         let lease = || {
-            (held.epoch == 0 || self.now >= held.until).then(|| Refusal {
+            (!held.is_held(self.now)).then(|| Refusal {
                 gate: "lease".into(),
                 decision: Decision::Hold,
                 reason: "this agent holds no lease".into(),

@@ -36,6 +36,13 @@ pub struct Lease {
     pub until: Timestamp,
 }
 
+impl Lease {
+    /// Whether it allows to act at that time.
+    pub fn is_held(&self, now: Timestamp) -> bool {
+        self.epoch > 0 && now < self.until
+    }
+}
+
 /// The lease of one part of the topology, where several agents share the services.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Share {

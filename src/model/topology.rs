@@ -247,23 +247,6 @@ impl Topology {
         Self::closure(name, |at| self.needed_by.get(at))
     }
 
-    /// Whether this one needs anything of a kind, directly or not: a fault of that can reach it. See [`Topology::upstream`].
-    pub fn needs_any(&self, name: &str, of: impl Fn(&EntityName) -> bool) -> bool {
-        let (mut met, mut queue) = (BTreeSet::new(), VecDeque::from([name]));
-        while let Some(at) = queue.pop_front() {
-            for (edge, other) in self.needs.get(at).into_iter().flatten() {
-                if *edge == EdgeKind::ReplicatesTo || other.as_str() == name || !met.insert(other.as_str()) {
-                    continue;
-                }
-                if of(other) {
-                    return true;
-                }
-                queue.push_back(other.as_str());
-            }
-        }
-        false
-    }
-
     fn closure<'a>(name: &str, next: impl Fn(&str) -> Option<&'a Ends>) -> BTreeSet<EntityName> {
         let mut found = BTreeSet::new();
         let mut queue = VecDeque::from([EntityName::from(name)]);
@@ -413,19 +396,6 @@ mod tests {
         });
         assert!(!topology.apply(&forgotten(&from, &to)));
         assert!(topology.downstream("db-1").contains("shop"));
-    }
-
-    #[test]
-    fn what_is_needed_is_met_on_the_way_or_not() {
-        let topology = plant();
-        let entities: Vec<EntityName> = topology.entities().map(|entity| entity.name.clone()).collect();
-        for from in &entities {
-            let upstream = topology.upstream(from.as_str());
-            for to in &entities {
-                let met = topology.needs_any(from.as_str(), |other| other == to);
-                assert_eq!(met, upstream.contains(to), "{from} needs {to}");
-            }
-        }
     }
 
     #[test]

@@ -115,20 +115,18 @@ impl Verdict {
 
     /// A person is called: it asks, or nobody has answered in time and nothing is moved.
     pub fn awaits(&self) -> bool {
-        let unanswered = || {
-            self.decision == Decision::Hold
-                && self.answer_by.is_some()
-                && self
-                    .refusal
-                    .as_ref()
-                    .is_some_and(|refusal| refusal.gate == Self::DENIED)
-        };
-        self.decision == Decision::Ask || unanswered()
+        let unanswered = self.decision == Decision::Hold && self.answer_by.is_some() && self.is_denied();
+        self.decision == Decision::Ask || unanswered
     }
 
     /// A person's yes or no would change it: it asks, or somebody said no before.
     pub fn is_up_to_a_person(&self) -> bool {
-        let denied = |refusal: &Refusal| refusal.gate == Self::DENIED;
-        self.decision == Decision::Ask || self.refusal.as_ref().is_some_and(denied)
+        self.decision == Decision::Ask || self.is_denied()
+    }
+
+    fn is_denied(&self) -> bool {
+        self.refusal
+            .as_ref()
+            .is_some_and(|refusal| refusal.gate == Self::DENIED)
     }
 }

@@ -6,6 +6,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::str::FromStr;
 
+use serde::{Serialize, Serializer};
+
 use super::Record;
 use super::audit::{AuditError, Line, files};
 use crate::model::Timestamp;
@@ -26,6 +28,12 @@ impl fmt::Display for Place {
     }
 }
 
+impl Serialize for Place {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl FromStr for Place {
     type Err = AuditError;
 
@@ -41,7 +49,7 @@ impl FromStr for Place {
 }
 
 /// One record of the log.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Written {
     /// Where it begins.
     pub place: Place,

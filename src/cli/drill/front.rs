@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use reqwest::Url;
 use serde::Serialize;
 
+use crate::net::Tls;
+
 /// Between an answer and the next question.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -42,12 +44,10 @@ impl Client {
     /// Begins to ask; `Err` if there is no good answer while all is still well.
     pub fn begin(front: &str) -> Result<Self, String> {
         let url = Url::parse(front).map_err(|error| format!("--front {front}: {error}"))?;
-        let http = reqwest::Client::builder()
-            .timeout(PATIENCE)
-            .pool_max_idle_per_host(0)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| format!("--front: {error}"))?;
+        let wrong = |error: &dyn std::error::Error| format!("--front: {error}");
+        let builder = Tls::default().http().map_err(|error| wrong(&error))?;
+        let http = builder.timeout(PATIENCE).pool_max_idle_per_host(0).build();
+        let http = http.map_err(|error| wrong(&error))?;
         let runtime = crate::cli::runtime()?;
         runtime
             .block_on(ask(&http, &url))

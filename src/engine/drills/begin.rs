@@ -102,8 +102,7 @@ impl Engine {
         if let Some((_, reason)) = self.unready.as_ref().filter(|(until, _)| *until > self.now) {
             return Err(format!("this agent is not ready: {reason}"));
         }
-        let lease = self.lease_of(name);
-        if lease.epoch == 0 || self.now >= lease.until {
+        if !self.lease_of(name).is_held(self.now) {
             return Err(format!("this agent holds no lease of {name}: ask the one that does"));
         }
         let Some(state) = self.states.get(name) else {

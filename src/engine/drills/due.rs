@@ -29,8 +29,7 @@ impl Engine {
             if due.tried.is_some_and(|tried| self.now.since(tried) < TRIES_AGAIN) {
                 continue;
             }
-            let lease = self.lease_of(&schedule.service);
-            if lease.epoch == 0 || self.now >= lease.until {
+            if !self.lease_of(&schedule.service).is_held(self.now) {
                 // It is another agent's to begin.
                 if self.now.since(due.since) > schedule.window.0 {
                     self.drills.due.remove(&key);

@@ -68,8 +68,7 @@ impl Engine {
 
     /// On the standby: back home once its time there is over.
     pub(super) fn go_on_drilling(&mut self, mut drill: Drill, effects: &mut Effects) {
-        let lease = self.lease_of(&drill.service);
-        if lease.epoch == 0 || self.now >= lease.until {
+        if !self.lease_of(&drill.service).is_held(self.now) {
             return;
         }
         let (Some(service), Some(state)) = (
