@@ -7,37 +7,29 @@ use std::time::Duration;
 
 use jurymast::engine::{Input, NotificationKind, OperatorCommand, PlanEvent, Record};
 use jurymast::model::plan::Outcome;
-use jurymast::model::{Drill, Plan, PlanKind, Reach, Span, Timestamp};
+use jurymast::model::{Drill, Plan, PlanKind, Span, Timestamp};
 use watch::{CANARIES, World};
 
+fn world(drills: &str) -> World {
+    // A Monday, 00:00.
+    let begin = "2026-11-23T00:00:00Z".parse().unwrap();
+    let config = format!(
+        "agent: {{name: here}}\nservices:\n  - {{name: web, active: a, standbys: [{{entity: b}}, {{entity: c}}], playbook: p, hold_off: 500ms, rto: 20s, \
+         single_writer: true, probe: {{uses: tcp, interval: 1s}}}}\npolicy:\n  {CANARIES}\ndrills: [{drills}]\n"
+    );
+    World {
+        step: Duration::from_millis(500),
+        ..World::at(begin, &config, &["a", "b", "c"])
+    }
+}
+
 impl World {
-    fn new(drills: &str) -> Self {
-        // A Monday, 00:00.
-        let begin = "2026-11-23T00:00:00Z".parse().unwrap();
-        let config = format!(
-            "agent: {{name: here}}\nservices:\n  - {{name: web, active: a, standbys: [{{entity: b}}, {{entity: c}}], playbook: p, hold_off: 500ms, rto: 20s, \
-             single_writer: true, probe: {{uses: tcp, interval: 1s}}}}\npolicy:\n  {CANARIES}\ndrills: [{drills}]\n"
-        );
-        Self::at(begin, &config)
-    }
-
-    fn pass(&mut self, seconds: u64) {
-        for _ in 0..seconds * 2 {
-            self.look(&["a", "b", "c"], &Reach::Refused);
-            self.tick(Duration::from_millis(500));
-        }
-    }
-
     /// The same without anything to see, for long times.
     fn sleep(&mut self, minutes: u64) {
         for _ in 0..minutes {
             self.now = self.now + Duration::from_secs(58);
             self.pass(2);
         }
-    }
-
-    fn say(&mut self, word: OperatorCommand) {
-        self.engine.handle(Input::Operator(word), &mut self.effects);
     }
 
     fn wish(&mut self, yes: bool, to: Option<&str>) {
@@ -80,13 +72,13 @@ impl World {
     fn active(&self) -> String {
         self.engine.services().next().unwrap().1.active.to_string()
     }
+}
 
-    fn told(&self) -> Vec<(String, bool)> {
-        let told = self.effects.notify.iter();
-        told.filter(|told| told.kind == NotificationKind::Drill)
-            .map(|told| (told.label.clone(), told.firing))
-            .collect()
-    }
+fn told(world: &World) -> Vec<(String, bool)> {
+    let told = world.effects.notify.iter();
+    told.filter(|told| told.kind == NotificationKind::Drill)
+        .map(|told| (told.label.clone(), told.firing))
+        .collect()
 }
 
 fn done(plan: &Plan) -> Outcome {
@@ -97,7 +89,7 @@ fn done(plan: &Plan) -> Outcome {
 
 #[test]
 fn a_service_is_moved_and_comes_back_and_what_it_took_is_told() {
-    let mut world = World::new("");
+    let mut world = world("");
     world.pass(5);
     world.wish(false, None);
     assert!(world.refused().contains("maintenance window"), "{}", world.refused());
@@ -136,7 +128,7 @@ fn a_service_is_moved_and_comes_back_and_what_it_took_is_told() {
 
 #[test]
 fn no_drill_begins_while_something_is_wrong() {
-    let mut world = World::new("");
+    let mut world = world("");
     world.pass(5);
     world.wish(true, Some("nowhere"));
     assert!(world.refused().contains("no instance"), "{}", world.refused());
@@ -164,7 +156,7 @@ fn no_drill_begins_while_something_is_wrong() {
 
 #[test]
 fn a_drill_that_fails_is_told_until_a_good_one() {
-    let mut world = World::new("");
+    let mut world = world("");
     world.pass(5);
     world.wish(true, Some("b"));
     world.wish(true, Some("c"));
@@ -179,21 +171,21 @@ fn a_drill_that_fails_is_told_until_a_good_one() {
             .summary()
             .contains("b did not prove that it serves; it runs on a again")
     );
-    assert_eq!(world.told(), [("failed".to_owned(), true)]);
+    assert_eq!(told(&world), [("failed".to_owned(), true)]);
     world.wish(true, Some("b"));
     world.ends(1, done);
     world.pass(7);
     world.ends(1, done);
     world.pass(1);
     assert_eq!(
-        world.told(),
+        told(&world),
         [("failed".to_owned(), true), ("failed".to_owned(), false)]
     );
 }
 
 #[test]
 fn a_way_home_that_does_not_open_is_given_up_and_told() {
-    let mut world = World::new("");
+    let mut world = world("");
     world.pass(5);
     world.wish(true, Some("b"));
     world.ends(1, done);
@@ -210,12 +202,12 @@ fn a_way_home_that_does_not_open_is_given_up_and_told() {
 
 #[test]
 fn an_agent_that_takes_over_in_mid_drill_brings_the_service_back() {
-    let mut world = World::new("");
+    let mut world = world("");
     world.pass(5);
     world.wish(true, Some("b"));
     world.ends(1, done);
     let told = world.drill();
-    let mut other = World::new("");
+    let mut other = world("");
     other.now = world.now;
     let restored = PlanEvent::Restored {
         service: "web".into(),
@@ -243,9 +235,9 @@ fn an_agent_that_takes_over_in_mid_drill_brings_the_service_back() {
 
 #[test]
 fn scheduled_ones_take_each_standby_in_turn() {
-    let mut world = World::new("{service: web, kind: real, cron: '30 */2 * * *', stay: 5s}");
+    let mut world = world("{service: web, kind: real, cron: '30 */2 * * *', stay: 5s}");
     world.pass(5);
-    assert_eq!(world.told(), [("never".to_owned(), true)]);
+    assert_eq!(told(&world), [("never".to_owned(), true)]);
     let mut to = Vec::new();
     for _ in 0..3 {
         while world.effects.start.is_empty() {
@@ -260,12 +252,12 @@ fn scheduled_ones_take_each_standby_in_turn() {
         world.pass(1);
     }
     assert_eq!(to, ["b", "c", "b"]);
-    assert_eq!(world.told().last(), Some(&("never".to_owned(), false)));
+    assert_eq!(told(&world).last(), Some(&("never".to_owned(), false)));
 }
 
 #[test]
 fn what_is_due_waits_for_the_incident_to_be_over() {
-    let mut world = World::new("{service: web, kind: real, every: 1h, stay: 5s, window: 2h}");
+    let mut world = world("{service: web, kind: real, every: 1h, stay: 5s, window: 2h}");
     world.gone = vec!["c"];
     world.sleep(90);
     assert!(world.effects.start.is_empty());
@@ -276,7 +268,7 @@ fn what_is_due_waits_for_the_incident_to_be_over() {
 
 #[test]
 fn where_it_is_wanted_so_a_service_without_a_good_drill_is_moved_only_with_a_yes() {
-    let mut world = World::new("{service: web, kind: dry, every: 1d, gate: ask}");
+    let mut world = world("{service: web, kind: dry, every: 1d, gate: ask}");
     world.pass(5);
     world.gone = vec!["a"];
     world.pass(10);
@@ -305,7 +297,7 @@ fn where_it_is_wanted_so_a_service_without_a_good_drill_is_moved_only_with_a_yes
 
 #[test]
 fn a_dry_one_is_asked_of_the_shell_until_it_tells() {
-    let mut world = World::new("{service: web, every: 1d, max_age: 2d}");
+    let mut world = world("{service: web, every: 1d, max_age: 2d}");
     world.sleep(70);
     assert!(!world.effects.dry.is_empty());
     let drill = Drill {
@@ -330,10 +322,10 @@ fn a_dry_one_is_asked_of_the_shell_until_it_tells() {
     world.effects.dry.clear();
     world.sleep(60);
     assert!(world.effects.dry.is_empty());
-    assert_eq!(world.told(), [("never".to_owned(), true), ("never".to_owned(), false)]);
+    assert_eq!(told(&world), [("never".to_owned(), true), ("never".to_owned(), false)]);
     // Nothing tells any more.
     world.sleep(49 * 60);
-    assert_eq!(world.told().last(), Some(&("too-old".to_owned(), true)));
+    assert_eq!(told(&world).last(), Some(&("too-old".to_owned(), true)));
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 mod harness;
 
-use std::path::Path;
 use std::time::Duration;
 
 use harness::maria::Maria;
@@ -11,6 +10,9 @@ use harness::{Server, free_port, postgres, skipped, wait, wait_up_to};
 
 /// How far a standby may be behind, in seconds.
 const RPO_S: u64 = 2;
+
+/// Longer than all of it takes.
+const LONG: Duration = Duration::from_secs(60);
 
 /// An agent that looks at a pair, and has seen both well.
 struct World {
@@ -41,14 +43,39 @@ services:
             self.api
         );
         std::fs::write(self.dir.path().join("jurymast.yml"), config).unwrap();
-        let binary = Path::new(env!("CARGO_BIN_EXE_jurymast"));
-        self.servers
-            .push(Server::start(self.dir.path(), binary, &["run", "-c", "jurymast.yml"]));
-        wait("the agent has looked at both", || {
-            self.status().matches("\"health\":\"good\"").count() >= 2
+        self.servers.push(Server::agent(self.dir.path(), self.api, 2));
+        wait("the lag of both has been heard of", || {
+            self.number("count(replication_lag_seconds)") >= Some(2.0)
         });
-        // The lag must have been heard of once.
-        std::thread::sleep(Duration::from_secs(1));
+    }
+
+    /// A pair of Redis servers.
+    fn watch_redis(&mut self, a: u16, b: u16, vars: &str) {
+        self.watch(
+            &format!(
+                "kind: redis, members: [{{entity: a, address: '127.0.0.1:{a}'}}, {{entity: b, address: '127.0.0.1:{b}'}}]"
+            ),
+            &format!(
+                "{{name: a, kind: service, attributes: {{address: '127.0.0.1:{a}'}}}}, {{name: b, kind: service, attributes: {{address: '127.0.0.1:{b}'}}}}"
+            ),
+            &format!(
+                "playbook: redis-haproxy, vars: {{{vars}, backend: be}}, probe: {{uses: redis, with: {{address: '{{address}}'}}, interval: 400ms}}"
+            ),
+        );
+    }
+
+    /// What a query is answered.
+    fn number(&self, query: &str) -> Option<f64> {
+        let body = harness::get(self.api, &format!("/api/v1/query?query={query}"))?;
+        let answer: serde_json::Value = serde_json::from_str(&body).ok()?;
+        answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
+    }
+
+    /// By more than it may be, as the agent sees it.
+    fn falls_behind(&self) {
+        wait_up_to(LONG, "the standby is too far behind", || {
+            self.number("max(replication_lag_seconds)") > Some(RPO_S as f64)
+        });
     }
 
     fn status(&self) -> String {
@@ -57,21 +84,15 @@ services:
 
     /// The primary is dead and the standby behind.
     fn is_left_to_a_person(&self) {
-        wait_up_to(
-            Duration::from_secs(30),
-            "a person is told by how much it is behind",
-            || self.status().contains(&format!("behind, the RPO is {RPO_S}s")),
-        );
-        std::thread::sleep(Duration::from_secs(3));
+        wait_up_to(LONG, "a person is told by how much it is behind", || {
+            self.status().contains(&format!("behind, the RPO is {RPO_S}s"))
+        });
+        // Nothing is begun after all.
+        std::thread::sleep(Duration::from_secs(2));
         let status = self.status();
         assert!(status.contains("\"active\":\"a\""), "{status}");
         assert!(status.contains("\"plans\":[]"), "{status}");
     }
-}
-
-/// So long it must have been behind, whatever the last look before the fault saw.
-fn fall_behind() {
-    std::thread::sleep(Duration::from_secs(RPO_S + 3));
 }
 
 #[test]
@@ -98,7 +119,7 @@ fn a_postgres_standby_that_is_too_far_behind_is_not_promoted() {
     b.sql("SELECT pg_reload_conf()").unwrap();
     wait("it receives nothing more", || !b.streams());
     a.sql("INSERT INTO rows (id) VALUES (1)").unwrap();
-    fall_behind();
+    world.falls_behind();
     a.kill();
     world.is_left_to_a_person();
     assert_eq!(b.sql("SELECT pg_is_in_recovery()").as_deref(), Some("t"));
@@ -114,18 +135,10 @@ fn a_redis_replica_that_is_too_far_behind_is_not_promoted() {
     let primary = redis(world.dir.path(), a, None);
     let _replica = redis(world.dir.path(), b, Some(a));
     wait("the replica hears", || linked(b));
-    world.watch(
-        &format!(
-            "kind: redis, members: [{{entity: a, address: '127.0.0.1:{a}'}}, {{entity: b, address: '127.0.0.1:{b}'}}]"
-        ),
-        &format!(
-            "{{name: a, kind: service, attributes: {{address: '127.0.0.1:{a}'}}}}, {{name: b, kind: service, attributes: {{address: '127.0.0.1:{b}'}}}}"
-        ),
-        "playbook: redis-haproxy, vars: {socket: /nowhere, backend: be}, probe: {uses: redis, with: {address: '{address}'}, interval: 400ms}",
-    );
+    world.watch_redis(a, b, "socket: /nowhere");
     assert_eq!(cli(b, &["REPLICAOF", "127.0.0.1", "1"]), "OK");
     assert_eq!(cli(a, &["SET", "row", "1"]), "OK");
-    fall_behind();
+    world.falls_behind();
     drop(primary);
     world.is_left_to_a_person();
     assert!(cli(b, &["INFO", "replication"]).contains("role:slave"));
@@ -164,7 +177,7 @@ fn a_mariadb_replica_that_is_too_far_behind_is_not_promoted() {
     );
     b.sql("STOP SLAVE").unwrap();
     a.as_user("app", "INSERT INTO d.t VALUES (1)").unwrap();
-    fall_behind();
+    world.falls_behind();
     drop(a);
     world.is_left_to_a_person();
     assert_eq!(b.sql("SELECT @@read_only").as_deref(), Some("1"));
@@ -182,20 +195,9 @@ fn a_redis_replica_that_has_everything_is_promoted() {
     let _replica = redis(world.dir.path(), b, Some(a));
     wait("the replica hears", || linked(b));
     let front = harness::play::Front::start(world.dir.path(), a, b);
-    world.watch(
-        &format!(
-            "kind: redis, members: [{{entity: a, address: '127.0.0.1:{a}'}}, {{entity: b, address: '127.0.0.1:{b}'}}]"
-        ),
-        &format!(
-            "{{name: a, kind: service, attributes: {{address: '127.0.0.1:{a}'}}}}, {{name: b, kind: service, attributes: {{address: '127.0.0.1:{b}'}}}}"
-        ),
-        &format!(
-            "playbook: redis-haproxy, vars: {{socket: '{}', backend: be}}, probe: {{uses: redis, with: {{address: '{{address}}'}}, interval: 400ms}}",
-            front.socket
-        ),
-    );
+    world.watch_redis(a, b, &format!("socket: '{}'", front.socket));
     drop(primary);
-    wait_up_to(Duration::from_secs(30), "it is promoted", || {
+    wait_up_to(LONG, "it is promoted", || {
         cli(b, &["INFO", "replication"]).contains("role:master")
     });
 }

@@ -5,11 +5,7 @@
 mod chromium;
 mod harness;
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-
-use chromium::Browser;
+use chromium::{Browser, fits, pictures, stand_in};
 use harness::skipped;
 use serde_json::{Value, json};
 
@@ -53,51 +49,25 @@ fn audit(query: &str) -> Value {
         "records": (from..end).map(record).collect::<Vec<_>>(), "before": (from > 0).then(|| format!("1:{from}"))})
 }
 
-fn stand_in() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let origin = format!("http://{}/", listener.local_addr().unwrap());
-    let incident = json!({"charts": [
-        chart("flow", &json!({"drift": 1.31, "season": 7.25, "forest": 2.5})),
-        chart("power", &json!({"drift": 0.2, "season": 0.5, "change": 0.97})),
-        chart("noise", &Value::Null),
-    ]});
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { return };
-            let mut bytes = [0; 8192];
-            let Ok(length) = stream.read(&mut bytes) else { continue };
-            let head = String::from_utf8_lossy(&bytes[..length]).into_owned();
-            let asked = head.split(' ').nth(1).unwrap_or("/");
-            let (path, query) = asked.split_once('?').unwrap_or((asked, ""));
-            let file = |name: &str| {
-                let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api/page");
-                std::fs::read_to_string(files.join(name)).unwrap_or_default()
-            };
-            let (kind, body) = match path {
-                "/api/status" => ("application/json", status().to_string()),
-                "/api/incidents/1" => ("application/json", incident.to_string()),
-                "/api/audit" => ("application/json", audit(query).to_string()),
-                api if api.starts_with("/api/") => ("application/json", "null".into()),
-                "/" => ("text/html", file("index.html")),
-                style if style.ends_with("css") => ("text/css", file(&style[1..])),
-                script => ("text/javascript", file(&script[1..])),
-            };
-            let head = format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-                body.len()
-            );
-            let _ = stream.write_all((head + &body).as_bytes());
-        }
-    });
-    origin
-}
-
 #[test]
 fn second_opinions_and_earlier_records_are_shown() {
     if skipped("the page's evidence", &["chromium"]) {
         return;
     }
-    let origin = stand_in();
+    let incident = json!({"charts": [
+        chart("flow", &json!({"drift": 1.31, "season": 7.25, "forest": 2.5})),
+        chart("power", &json!({"drift": 0.2, "season": 0.5, "change": 0.97})),
+        chart("noise", &Value::Null),
+    ]});
+    let origin = stand_in(move |path, query| {
+        let answer = match path {
+            "/api/status" => status(),
+            "/api/incidents/1" => incident.clone(),
+            "/api/audit" => audit(query),
+            _ => Value::Null,
+        };
+        (200, answer.to_string())
+    });
     let mut browser = Browser::start();
     browser.window(1440, 1000, false);
     browser.open(&origin);
@@ -137,21 +107,7 @@ fn second_opinions_and_earlier_records_are_shown() {
     browser.until("window.asked > 0");
     assert_eq!(browser.value(shown), json!(250));
 
-    let pictures = std::env::var_os("PAGE_PICTURES").map(PathBuf::from);
-    for (width, height) in [(1440, 1000), (900, 1100), (390, 844)] {
-        browser.window(width, height, false);
-        browser.until(&format!("innerWidth === {width}"));
-        let wide = browser.value("document.documentElement.scrollWidth");
-        assert!(
-            wide.as_u64() <= Some(u64::from(width)),
-            "{wide} px wide in a window of {width}"
-        );
-        for (dark, word) in [(false, "light"), (true, "dark")] {
-            if let Some(folder) = &pictures {
-                browser.window(width, height, dark);
-                browser.picture(&folder.join(format!("evidence-{width}-{word}.png")), true);
-            }
-        }
-    }
+    fits(&mut browser);
+    pictures(&mut browser, "evidence");
     browser.is_content_with(&origin);
 }

@@ -5,61 +5,21 @@
 mod chromium;
 mod harness;
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use chromium::{Browser, fits, pictures};
+use chromium::{Browser, fits, pictures, stand_in};
 use harness::skipped;
 use serde_json::{Value, json};
 
-/// Serves the page's own files, and as the agent's answer whatever is set.
-fn stand_in(answer: Arc<Mutex<(u16, String)>>) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let origin = format!("http://{}/", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { return };
-            let mut bytes = [0; 8192];
-            let Ok(length) = stream.read(&mut bytes) else { continue };
-            let head = String::from_utf8_lossy(&bytes[..length]).into_owned();
-            let path = head.split(' ').nth(1).unwrap_or("/").to_owned();
-            let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api/page");
-            let (status, kind, body) = match path.as_str() {
-                "/api/status" => {
-                    let (status, body) = answer.lock().unwrap().clone();
-                    (status, "application/json", body)
-                }
-                "/api/drills/dry" => (200, "application/json", "null".into()),
-                api if api.starts_with("/api/") => (200, "application/json", "{}".into()),
-                "/" => (
-                    200,
-                    "text/html",
-                    std::fs::read_to_string(files.join("index.html")).unwrap(),
-                ),
-                file => {
-                    let kind = if file.ends_with("css") {
-                        "text/css"
-                    } else {
-                        "text/javascript"
-                    };
-                    (
-                        200,
-                        kind,
-                        std::fs::read_to_string(files.join(&file[1..])).unwrap_or_default(),
-                    )
-                }
-            };
-            let head = format!(
-                "HTTP/1.1 {status} X\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-                body.len()
-            );
-            let _ = stream.write_all((head + &body).as_bytes());
-        }
-    });
-    origin
+/// The agent's answer is whatever is set.
+fn agent(answer: Arc<Mutex<(u16, String)>>) -> String {
+    stand_in(move |path, _| match path {
+        "/api/status" => answer.lock().unwrap().clone(),
+        "/api/drills/dry" => (200, "null".into()),
+        _ => (200, "{}".into()),
+    })
 }
 
 fn now() -> String {
@@ -105,7 +65,7 @@ fn an_empty_a_large_and_a_broken_plant_are_shown_as_such() {
         return;
     }
     let answer = Arc::new(Mutex::new((200, empty().to_string())));
-    let origin = stand_in(Arc::clone(&answer));
+    let origin = agent(Arc::clone(&answer));
     let mut browser = Browser::start();
     browser.window(1440, 1000, false);
     browser.open(&origin);
@@ -169,7 +129,7 @@ fn every_text_can_be_read_and_every_part_has_its_name() {
         .enumerate()
         .map(|(n, decision)| json!({"incident": 199 - n, "service": "web", "at": now(), "decision": decision, "refusal": {"gate": "target", "decision": decision, "reason": "nowhere"}, "fault": "x", "entity": "a", "probability": 0.5, "remedy": "failover"}))
         .collect();
-    let origin = stand_in(Arc::new(Mutex::new((200, status.to_string()))));
+    let origin = agent(Arc::new(Mutex::new((200, status.to_string()))));
     let mut browser = Browser::start();
     for dark in [false, true] {
         browser.window(1440, 1000, dark);

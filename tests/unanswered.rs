@@ -1,111 +1,39 @@
 //! A question that nobody answers, on the virtual clock: what the time limit does with it, and what people hear.
 
-use std::sync::Arc;
-use std::time::Duration;
+#[path = "harness/watch.rs"]
+mod watch;
 
-use jurymast::agent::engine_setup;
-use jurymast::config::Config;
-use jurymast::detect::Sequential;
-use jurymast::diagnose::Library;
-use jurymast::engine::{Effects, Engine, Input, Notification, NotificationKind, OperatorCommand, Record};
-use jurymast::model::{Catalog, Check, Decision, Event, EventKind, Lease, Reach, Span, Timestamp, Verdict};
-use jurymast::plan::Playbooks;
+use jurymast::engine::{Notification, NotificationKind, OperatorCommand, Record};
+use jurymast::model::{Decision, Timestamp, Verdict};
+use watch::{CANARIES, World};
 
-const PLAYBOOK: &str = "
-name: p
-summary: One command.
-steps:
-  - {name: fence, phase: fence, on: from, uses: exec, with: {argv: ['true']}}
-  - {name: switch, phase: switch, uses: exec, with: {argv: ['true']}}
-  - {name: look, phase: verify, uses: probe}
-";
-
-struct World {
-    engine: Engine,
-    now: Timestamp,
-    effects: Effects,
-    gone: bool,
+/// The active instance is gone, and the service is moved only with a yes.
+fn asking(service: &str, policy: &str) -> World {
+    let config = format!(
+        "agent: {{name: here}}\nservices:\n  - {{name: web, active: a, standbys: [{{entity: b}}], playbook: p, approval: ask, {service} probe: {{uses: tcp}}}}\n\
+         policy:\n{policy}  {CANARIES}\n"
+    );
+    let mut world = World::at(Timestamp::from_secs(1_000_000), &config, &["a", "b"]);
+    world.pass(5);
+    world.gone = vec!["a"];
+    world.pass(5);
+    assert_eq!(world.verdict().decision, Decision::Ask, "{:?}", world.verdict());
+    world
 }
 
 impl World {
-    /// The active instance is gone, and the service is moved only with a yes.
-    fn asking(service: &str, policy: &str) -> Self {
-        let config = Config::parse(&format!(
-            "agent: {{name: here}}\nservices:\n  - {{name: web, active: a, standbys: [{{entity: b}}], playbook: p, approval: ask, {service} probe: {{uses: tcp}}}}\n\
-             policy:\n{policy}  canaries: [{{name: router, probe: {{uses: tcp}}}}, {{name: names, probe: {{uses: tcp}}}}, {{name: clock, probe: {{uses: tcp}}}}]\n"
-        ))
-        .unwrap();
-        let playbooks = Playbooks::parse([("p.yml", PLAYBOOK)]).unwrap();
-        let setup = engine_setup(
-            &config,
-            Arc::new(Library::builtin()),
-            Arc::new(playbooks),
-            Catalog::new(),
-            Box::new(Sequential),
-        );
-        let mut world = Self {
-            engine: Engine::new(setup).unwrap(),
-            now: Timestamp::from_secs(1_000_000),
-            effects: Effects::default(),
-            gone: false,
-        };
-        world.pass(5);
-        world.gone = true;
-        world.pass(5);
-        assert_eq!(world.verdict().decision, Decision::Ask, "{:?}", world.verdict());
-        world
-    }
-
-    fn pass(&mut self, seconds: u64) {
-        for _ in 0..seconds {
-            let until = self.now + Duration::from_secs(4);
-            let (epoch, seq) = (1, 0);
-            let lease = Lease { epoch, seq, until };
-            self.engine.handle(Input::Lease(lease), &mut self.effects);
-            for (name, check) in [
-                ("a", Check::Probe),
-                ("b", Check::Probe),
-                ("router", Check::Canary),
-                ("names", Check::Canary),
-                ("clock", Check::Canary),
-            ] {
-                let reach = if self.gone && name == "a" {
-                    Reach::Refused
-                } else {
-                    Reach::Good { took: Span::millis(1) }
-                };
-                let event = Event {
-                    entity: name.into(),
-                    at: self.now,
-                    seen: self.now,
-                    kind: EventKind::Reach {
-                        vantage: "here".into(),
-                        check,
-                        reach,
-                        asked: None,
-                    },
-                };
-                self.engine.handle(Input::Event(event), &mut self.effects);
-            }
-            self.engine.handle(Input::Tick(self.now), &mut self.effects);
-            self.now = self.now + Duration::from_secs(1);
-        }
-    }
-
     fn verdict(&self) -> Verdict {
         self.engine.verdicts().next().expect("there is a verdict").clone()
     }
 
     fn approve(&mut self) {
         let (incident, service, by) = (self.verdict().incident, None, "ann".into());
-        let word = OperatorCommand::Approve { incident, service, by };
-        self.engine.handle(Input::Operator(word), &mut self.effects);
+        self.say(OperatorCommand::Approve { incident, service, by });
     }
 
     fn deny(&mut self) {
         let (incident, service, by) = (self.verdict().incident, None, "ann".into());
-        let word = OperatorCommand::Deny { incident, service, by };
-        self.engine.handle(Input::Operator(word), &mut self.effects);
+        self.say(OperatorCommand::Deny { incident, service, by });
     }
 
     /// The last thing that was said of the question.
@@ -125,7 +53,7 @@ impl World {
 
 #[test]
 fn what_nobody_answers_is_a_no_and_people_go_on_being_told() {
-    let mut world = World::asking("", "  ask_timeout: 10m\n");
+    let mut world = asking("", "  ask_timeout: 10m\n");
     let by = world.verdict().answer_by.expect("there is a limit");
     assert!(
         world.told().firing && world.told().text.contains(&format!("until {by}")),
@@ -158,7 +86,7 @@ fn what_nobody_answers_is_a_no_and_people_go_on_being_told() {
 
 #[test]
 fn it_is_a_yes_where_the_service_says_so() {
-    let mut world = World::asking("unanswered: approve, ask_timeout: 5m,", "");
+    let mut world = asking("unanswered: approve, ask_timeout: 5m,", "");
     world.pass(290);
     assert!(world.effects.start.is_empty());
     world.pass(10);
@@ -171,7 +99,7 @@ fn it_is_a_yes_where_the_service_says_so() {
 
 #[test]
 fn a_person_who_answers_is_heard_and_the_clock_is_not() {
-    let mut world = World::asking("unanswered: approve,", "  ask_timeout: 10m\n");
+    let mut world = asking("unanswered: approve,", "  ask_timeout: 10m\n");
     world.pass(60);
     world.deny();
     world.pass(3600);
@@ -183,7 +111,7 @@ fn a_person_who_answers_is_heard_and_the_clock_is_not() {
 
 #[test]
 fn a_no_after_the_limit_is_a_persons_no_from_then_on() {
-    let mut world = World::asking("", "  ask_timeout: 10m\n");
+    let mut world = asking("", "  ask_timeout: 10m\n");
     world.pass(700);
     assert!(world.told().firing);
     world.deny();
@@ -194,7 +122,7 @@ fn a_no_after_the_limit_is_a_persons_no_from_then_on() {
 
 #[test]
 fn a_limit_of_zero_is_none() {
-    let mut world = World::asking("", "  ask_timeout: 0s\n");
+    let mut world = asking("", "  ask_timeout: 0s\n");
     world.pass(3700);
     assert_eq!(world.verdict().decision, Decision::Ask);
     assert_eq!(world.verdict().answer_by, None);
@@ -202,10 +130,10 @@ fn a_limit_of_zero_is_none() {
 
 #[test]
 fn when_the_incident_is_over_nobody_is_called_any_more() {
-    let mut world = World::asking("", "  ask_timeout: 1m\n");
+    let mut world = asking("", "  ask_timeout: 1m\n");
     world.pass(120);
     assert!(world.told().firing);
-    world.gone = false;
+    world.gone.clear();
     world.pass(600);
     assert!(!world.told().firing, "{:?}", world.told());
 }
