@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::harness::instance::mortal;
 use crate::harness::postgres::{Writer, os_user, pair};
 use crate::harness::redis::{cli, linked, redis};
-use crate::harness::{self, Server, find, finds_well, free_port, get, hears_of, skipped, wait, wait_up_to};
+use crate::harness::{self, Server, find, finds_well, free_port, get, hears_from, skipped, wait, wait_up_to};
 
 fn example(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/examples").join(file)
@@ -82,14 +82,14 @@ impl World {
         wait("HAProxy listens", || TcpStream::connect(("127.0.0.1", front)).is_ok());
     }
 
-    /// The agent, once it has looked at everything and has heard of this signal, which decides, from so many.
-    fn agent(&mut self, file: &str, good: usize, lag: Option<(&str, f64)>) {
+    /// The agent, once it has looked at everything and has heard of the lag from that source.
+    fn agent(&mut self, file: &str, good: usize, source: Option<&str>) {
         let config = example(file).display().to_string();
         self.start(Path::new(env!("CARGO_BIN_EXE_jurymast")), &["run", "-c", &config]);
         let api = self.api;
         wait("the agent has looked around", || finds_well(api, good));
-        if let Some((signal, count)) = lag {
-            hears_of(api, signal, count);
+        if let Some(source) = source {
+            hears_from(api, source);
         }
     }
 
@@ -152,7 +152,7 @@ fn postgres_with_an_app_in_front() {
     world.set("PG_BIN", harness::postgres::bin_dir().unwrap().display().to_string());
     world.set("PG_USER", os_user().map_or_else(String::new, |(name, ..)| name));
     world.haproxy("front.cfg");
-    world.agent("postgres.yml", 2, Some(("replication_lag_seconds", 2.0)));
+    world.agent("postgres.yml", 2, Some("postgres"));
     let app = Writer::start(
         format!("host=127.0.0.1 port={} user=postgres dbname=postgres", world.front),
         1,
@@ -183,7 +183,7 @@ fn redis_behind_a_front() {
     world.set("A", format!("127.0.0.1:{a}"));
     world.set("B", format!("127.0.0.1:{b}"));
     world.haproxy("front.cfg");
-    world.agent("redis.yml", 2, Some(("replication_lag_seconds", 2.0)));
+    world.agent("redis.yml", 2, Some("redis"));
     assert_eq!(cli(world.front, &["SET", "row", "1"]), "OK");
     // The first server is the old primary.
     drop(world.servers.remove(0));
@@ -294,10 +294,11 @@ fn a_cold_standby_restored_from_backup() {
         world.set(name, value);
     }
     world.haproxy("front.cfg");
-    world.agent("cold-standby.yml", 1, Some(("backup_verified_age_seconds", 1.0)));
+    world.agent("cold-standby.yml", 1, None);
     wait("a test restore has proven the backup", || {
         root.join("tests.json").exists()
     });
+    hears_from(world.api, "nightly");
     drop(world.servers.remove(0));
     let front = world.front;
     let page = || {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::harness::maria::Maria;
 use crate::harness::redis::{cli, linked, redis};
-use crate::harness::{self, Server, free_port, hears_of, postgres, queried, skipped, wait};
+use crate::harness::{self, Server, free_port, hears_from, postgres, queried, skipped, wait};
 
 /// How far a standby may be behind, in seconds.
 const RPO_S: u64 = 2;
@@ -31,6 +31,7 @@ impl World {
 agent: {{name: jurymast, data_dir: data}}
 api: {{listen: '127.0.0.1:{}'}}
 sources: {{replication: [{{name: pair, interval: 300ms, {source}}}]}}
+rules: {{history: 5m}}
 topology: {{entities: [{entities}]}}
 services:
   - {{name: db, active: a, standbys: [{{entity: b, class: warm, lag_signal: replication_lag_seconds}}], single_writer: true, rpo: {RPO_S}s, rto: 60s, hold_off: 200ms, {service}}}
@@ -39,7 +40,7 @@ services:
         );
         std::fs::write(self.dir.path().join("jurymast.yml"), config).unwrap();
         self.servers.push(Server::agent(self.dir.path(), self.api, 2));
-        hears_of(self.api, "replication_lag_seconds", 2.0);
+        hears_from(self.api, "pair");
     }
 
     /// A pair of Redis servers.

@@ -13,7 +13,7 @@ use jurymast::model::{Plan, PlanId, Token};
 use serde_json::{Value, json};
 
 use crate::harness::postgres::{Node, Writer, pair, skipped};
-use crate::harness::{self, Server, free_port, hears_of, wait, wait_up_to};
+use crate::harness::{self, Server, free_port, hears_from, wait, wait_up_to};
 
 /// The RPO of the service, in seconds.
 const RPO_S: u64 = 5;
@@ -66,7 +66,7 @@ services:
 
     fn agent(&self) -> Server {
         let agent = Server::agent(self.dir.path(), self.api, 2);
-        hears_of(self.api, "replication_lag_seconds", 2.0);
+        hears_from(self.api, "pg");
         agent
     }
 

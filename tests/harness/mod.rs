@@ -121,11 +121,16 @@ pub fn is_well(api: u16, name: &str) -> bool {
     entities.any(|entity| entity["name"] == name && entity["health"] == "good")
 }
 
-/// Waits until the agent there has heard of this signal from so many.
-pub fn hears_of(api: u16, signal: &str, count: f64) {
-    wait(&format!("{signal} has been heard of"), || {
-        queried(api, &format!("count({signal})")) >= Some(count)
-    });
+/// Waits until a source of the agent there has told what it sees twice more: what the first round saw has reached the engine.
+pub fn hears_from(api: u16, source: &str) {
+    let rounds = || -> Option<u64> {
+        let text = get(api, "/metrics")?;
+        let counted = format!("jurymast_messages_total{{source=\"{source}\"}} ");
+        text.lines()
+            .find_map(|line| line.strip_prefix(&counted)?.trim().parse().ok())
+    };
+    let before = rounds().unwrap_or(0);
+    wait(&format!("{source} has been heard"), || rounds() >= Some(before + 2));
 }
 
 /// A program that answers as its script says, beside a file of its own, `$state`, and writes down how it was called.
