@@ -47,7 +47,7 @@ fn writer() {
 /// Lets the writer write so many numbers and a moment longer, and kills it. The last number that it said.
 fn killed_after(dir: &Path, numbers: usize, moment: Duration) -> u64 {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "writer", "--ignored", "--nocapture"])
+        .args(["--exact", "journal_compaction::writer", "--ignored", "--nocapture"])
         .env(DIR, dir)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
