@@ -15,23 +15,23 @@ use crate::harness::{Server, calls, find, free_port, skipped, stand_in, systemct
 
 /// Which test plays it; those of `contract` have no real counterpart here.
 const PLAYED: [(&str, &str, &str); 17] = [
-    ("borg-restore", "real", "executors_backup.rs"),
-    ("broker-redirect", "real", "deploy_examples.rs"),
-    ("exec-scripts", "real", "playbooks.rs"),
-    ("haproxy-switch", "real", "failover_haproxy.rs"),
-    ("haproxy-withdraw", "real", "deploy_examples.rs"),
-    ("http-front-switch", "real", "demo.rs"),
-    ("kubernetes-switch", "contract", "playbooks.rs"),
-    ("mariadb-haproxy", "real", "playbooks_data.rs"),
-    ("mqtt-role-switch", "real", "playbooks.rs"),
-    ("pacemaker-move", "contract", "playbooks.rs"),
-    ("patroni-switchover", "real", "playbooks_data.rs"),
-    ("postgres-haproxy", "real", "deploy_examples.rs"),
-    ("postgres-promote", "real", "failover_postgres.rs"),
-    ("redis-haproxy", "real", "playbooks_data.rs"),
-    ("redis-sentinel", "real", "playbooks_data.rs"),
-    ("restic-restore", "real", "deploy_examples.rs"),
-    ("systemd-haproxy", "contract", "playbooks.rs"),
+    ("borg-restore", "real", "executors/executors_backup.rs"),
+    ("broker-redirect", "real", "deploy/deploy_examples.rs"),
+    ("exec-scripts", "real", "executors/playbooks.rs"),
+    ("haproxy-switch", "real", "failover/failover_haproxy.rs"),
+    ("haproxy-withdraw", "real", "deploy/deploy_examples.rs"),
+    ("http-front-switch", "real", "deploy/demo.rs"),
+    ("kubernetes-switch", "contract", "executors/playbooks.rs"),
+    ("mariadb-haproxy", "real", "executors/playbooks_data.rs"),
+    ("mqtt-role-switch", "real", "executors/playbooks.rs"),
+    ("pacemaker-move", "contract", "executors/playbooks.rs"),
+    ("patroni-switchover", "real", "executors/playbooks_data.rs"),
+    ("postgres-haproxy", "real", "deploy/deploy_examples.rs"),
+    ("postgres-promote", "real", "failover/failover_postgres.rs"),
+    ("redis-haproxy", "real", "executors/playbooks_data.rs"),
+    ("redis-sentinel", "real", "executors/playbooks_data.rs"),
+    ("restic-restore", "real", "deploy/deploy_examples.rs"),
+    ("systemd-haproxy", "contract", "executors/playbooks.rs"),
 ];
 
 #[test]
@@ -51,7 +51,7 @@ fn none_is_left_out() {
     for (name, _, test) in PLAYED {
         let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(test)).unwrap();
         // The examples and the demo name theirs in the files that they run.
-        let elsewhere = ["deploy_examples.rs", "demo.rs"].contains(&test);
+        let elsewhere = ["deploy/deploy_examples.rs", "deploy/demo.rs"].contains(&test);
         assert!(elsewhere || text.contains(name), "{test} does not name {name}");
     }
 }
