@@ -90,12 +90,29 @@ services:
     }
 }
 
+/// What a failed test is understood by, before its folder is gone.
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        println!("the agent says:\n{}", self.log());
+        for node in [&self.a, &self.b] {
+            let log = std::fs::read_to_string(node.dir.with_extension("log")).unwrap_or_default();
+            println!("{} says:\n{log}", node.name);
+        }
+        let status = harness::get(self.api, "/api/status").unwrap_or_default();
+        println!("{status}");
+        after_decision(self, Instant::now());
+    }
+}
+
 /// How long after the plan was made that was; and when each step was begun and done, so that it can be seen where the time goes.
 fn after_decision(world: &World, then: Instant) -> Duration {
-    let bytes = std::fs::read(world.dir.path().join("data/journal")).unwrap();
+    let bytes = std::fs::read(world.dir.path().join("data/journal")).unwrap_or_default();
     let then = wall_clock() - then.elapsed();
     let mut plan = None;
-    for record in decode(&bytes).unwrap().records {
+    for record in decode(&bytes).map(|decoded| decoded.records).unwrap_or_default() {
         let Record::Plan { at, entry } = record else { continue };
         let made = plan.as_ref().map_or(at, |plan: &Plan| plan.made);
         let ms = at.since(made).as_millis();
@@ -104,10 +121,10 @@ fn after_decision(world: &World, then: Instant) -> Duration {
             Entry::Intent { step, .. } => println!("{ms:>7} ms  begins: {}", name(step)),
             Entry::Done { step, .. } => println!("{ms:>7} ms    done: {}", name(step)),
             Entry::Plan { plan: found } => plan = Some(*found),
-            _ => {}
+            other => println!("{ms:>7} ms          {other:?}"),
         }
     }
-    then.since(plan.expect("the journal holds the plan").made)
+    plan.map_or(Duration::ZERO, |plan| then.since(plan.made))
 }
 
 /// What of that is not there.
@@ -318,6 +335,13 @@ async fn a_stale_token_is_refused_by_the_server_itself_and_a_second_promotion_is
         "{stale:?}"
     );
     assert_eq!(b.sql("SELECT pg_is_in_recovery()").as_deref(), Some("t"));
+    // Long after, nobody in particular asks for the role.
+    let anybody = token(0, 0);
+    assert_eq!(postgres.stands(&call(&seal, &plan, anybody, "")).await, Effect::There);
+    assert_eq!(
+        postgres.stands(&call(&promote, &plan, anybody, "")).await,
+        Effect::NotThere
+    );
     for key in ["k3", "k4"] {
         assert_eq!(
             postgres.apply(&call(&promote, &plan, token(4, 1), key)).await,
@@ -332,6 +356,14 @@ async fn a_stale_token_is_refused_by_the_server_itself_and_a_second_promotion_is
         b.sql("SELECT timeline_id FROM pg_control_checkpoint()").as_deref(),
         Some("2"),
         "promoted once"
+    );
+    assert_eq!(
+        postgres.stands(&call(&promote, &plan, anybody, "")).await,
+        Effect::There
+    );
+    assert_eq!(
+        postgres.stands(&call(&seal, &plan, anybody, "")).await,
+        Effect::NotThere
     );
     let prove = json!({"do": "prove", "dsn": b.dsn()});
     assert_eq!(
