@@ -67,8 +67,11 @@ services:
 
     fn agent(&self) -> Server {
         let agent = Server::agent(self.dir.path(), self.api, 2);
-        // The lag must have been heard of once.
-        std::thread::sleep(Duration::from_secs(1));
+        // Whether b may take over is not known before its lag has been heard of.
+        wait("the death of a is planned for", || {
+            harness::get(self.api, "/metrics")
+                .is_some_and(|metrics| metrics.lines().any(|line| line == "jurymast_failures_covered 1"))
+        });
         agent
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use engine::engine_of;
 use jurymast::config::Config;
 use jurymast::engine::{Effects, Engine, Input, NotificationKind, OperatorCommand, PlanEvent};
-use jurymast::model::{Catalog, Lease, PlanId, PlanKind, Timestamp};
+use jurymast::model::{Catalog, Check, Event, EventKind, Lease, PlanId, PlanKind, Reach, Span, Timestamp};
 
 const CONFIG: &str = "
 agent: {name: here}
@@ -33,6 +33,18 @@ impl World {
             epoch: 1,
             seq: 0,
             until: now + Duration::from_secs(3600),
+        }));
+        // Nobody is moved to whom nobody has looked at.
+        world.tell(Input::Event(Event {
+            entity: "b".into(),
+            at: now,
+            seen: now,
+            kind: EventKind::Reach {
+                vantage: "here".into(),
+                check: Check::Probe,
+                reach: Reach::Good { took: Span::default() },
+                asked: None,
+            },
         }));
         world
     }

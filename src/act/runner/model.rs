@@ -413,7 +413,7 @@ impl Model for Design {
             }),
             Property::sometimes(
                 "a plan is hindered, and goes on behind its commit point",
-                |design, world| {
+                |design: &Self, world: &World| {
                     let goes_on =
                         |live: &Arc<Live>| live.runner.is_committed() && matches!(live.waits, Waits::Answer(_));
                     let mut live = world.agents.iter().filter_map(|agent| agent.live.as_ref());

@@ -7,8 +7,8 @@ use super::{Key, Op, Wire};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Node {
     pub(super) active: bool,
-    highest: (u8, u8),
-    sealed: (u8, u8),
+    pub(super) highest: (u8, u8),
+    pub(super) sealed: (u8, u8),
     pub(super) done: BTreeSet<Key>,
 }
 
