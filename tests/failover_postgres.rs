@@ -40,6 +40,7 @@ api: {{listen: '127.0.0.1:{api}', token_file: token}}
 sources:
   replication:
     - {{name: pg, kind: postgres, interval: 300ms, members: [{{entity: a, dsn: '{}'}}, {{entity: b, dsn: '{}'}}]}}
+rules: {{history: 1m}}
 topology:
   entities:
     - {{name: a, kind: service, attributes: {}}}
@@ -68,9 +69,9 @@ services:
     fn agent(&self) -> Server {
         let agent = Server::agent(self.dir.path(), self.api, 2);
         // Whether b may take over is not known before its lag has been heard of.
-        wait("the death of a is planned for", || {
-            harness::get(self.api, "/metrics")
-                .is_some_and(|metrics| metrics.lines().any(|line| line == "jurymast_failures_covered 1"))
+        wait("the lag of b is known", || {
+            harness::get(self.api, "/api/v1/query?query=replication_lag_seconds")
+                .is_some_and(|answer| answer.contains("\"b\"") && answer.contains("\"value\""))
         });
         agent
     }
