@@ -393,16 +393,10 @@ impl Executor for Mariadb {
     }
 
     fn stands<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Effect> {
-        Box::pin(async move {
-            let Ok(with) = With::checked(call.with) else {
-                return Effect::Unknown;
-            };
-            match (self.state(&with, call.timeout).await, with.verb) {
-                (Ok(state), Verb::Promote) => Effect::of(!state.read_only && !state.follows),
-                (Ok(state), Verb::Fence) => Effect::of(state.read_only),
-                _ => Effect::Unknown,
-            }
-        })
+        match With::checked(call.with) {
+            Ok(with) if matches!(with.verb, Verb::Promote | Verb::Fence) => self.observe(call),
+            _ => Box::pin(async { Effect::Unknown }),
+        }
     }
 
     fn observe<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Effect> {
