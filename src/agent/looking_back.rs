@@ -39,7 +39,7 @@ impl LookingBack {
         let (seen, conductor, inbox) = (Arc::clone(&self.seen), conductor.clone(), inbox.clone());
         tokio::spawn(async move {
             let LookBack { service, steps, undone } = request;
-            let Ok(gone) = conductor.gone(&steps).await else {
+            let Ok(gone) = conductor.gone(&steps, undone.as_deref()).await else {
                 return;
             };
             let news = {

@@ -141,6 +141,9 @@ async fn abort(State(hooks): Shared, headers: HeaderMap, Path(id): Path<String>)
 async fn failback(State(hooks): Shared, headers: HeaderMap, Path(name): Path<String>, bytes: Bytes) -> Answer {
     let by = may_act(&headers, hooks.token.as_ref())?;
     let service = known(&hooks, name.as_str().into())?;
+    if hooks.picture.latest().held {
+        return Err((StatusCode::CONFLICT, crate::decide::ON_HOLD.into()));
+    }
     command(
         &hooks,
         OperatorCommand::Failback {

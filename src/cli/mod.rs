@@ -114,7 +114,7 @@ enum Command {
     Failback(operate::Failback),
     /// No moves of a service, or of all, for a while.
     Maintenance(operate::Maintenance),
-    /// Stop all acting, or release it.
+    /// Stop all acting, or release it: nothing further begins, what has not passed its commit point is taken back, what has is finished.
     Hold(operate::Hold),
     /// Has anybody changed what an agent has written into its journal?
     #[command(subcommand)]

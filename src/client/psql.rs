@@ -2,6 +2,7 @@
 //!
 //! A script gets values as variables of `psql`, which quotes them; none is pasted into SQL.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::program::{Ended, Program, Stdin, argv};
@@ -52,9 +53,51 @@ pub fn script(sql: &str) -> String {
     format!("\\echo {CONNECTED}\n{sql}\n")
 }
 
+/// Does it say which server it means?
+fn names_its_server(dsn: &str) -> bool {
+    let host = |word: &str| {
+        let value = word.strip_prefix("host=").or_else(|| word.strip_prefix("hostaddr="));
+        value.is_some_and(|value| !value.trim_matches('\'').is_empty())
+    };
+    place(dsn).is_some() || dsn.split_whitespace().any(host)
+}
+
+/// What Debian's `psql` would start. By itself that is a script, which finds out what server of this machine is meant, and takes ten times as long to begin as the
+/// program itself: a second on a machine that is short of processors.
+fn behind_the_script() -> Option<&'static str> {
+    static FOUND: OnceLock<Option<String>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| {
+        let path = std::env::var_os("PATH")?;
+        let first = std::env::split_paths(&path)
+            .map(|dir| dir.join("psql"))
+            .find(|file| file.is_file())?;
+        if first.canonicalize().ok()?.file_name()? != "pg_wrapper" {
+            return None;
+        }
+        let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?.flatten();
+        let numbered = versions.filter_map(|version| {
+            let number: u32 = version.file_name().to_str()?.parse().ok()?;
+            let file = version.path().join("bin/psql");
+            file.is_file().then_some((number, file))
+        });
+        let (_, newest) = numbered.max()?;
+        newest.to_str().map(str::to_owned)
+    });
+    found.as_deref()
+}
+
+fn program(dsn: &str) -> &'static str {
+    let direct = if names_its_server(dsn) {
+        behind_the_script()
+    } else {
+        None
+    };
+    direct.unwrap_or("psql")
+}
+
 /// The command that runs a script from stdin.
 pub fn command(dsn: &str, variables: &[(&str, &str)]) -> Vec<String> {
-    let mut command = argv(["psql", "-X", "-q", "-A", "-t", "-F", "|", "-v", "ON_ERROR_STOP=1"]);
+    let mut command = argv([program(dsn), "-X", "-q", "-A", "-t", "-F", "|", "-v", "ON_ERROR_STOP=1"]);
     for (name, value) in variables {
         command.extend(["-v".to_owned(), format!("{name}={value}")]);
     }
@@ -177,6 +220,23 @@ mod tests {
             Err(Failed::Refused(_))
         ));
         assert!(matches!(answer(Ended::Killed("late".into())), Err(Failed::Lost(_))));
+    }
+
+    #[test]
+    fn only_a_string_that_names_its_server_needs_nobody_to_find_it() {
+        for dsn in [
+            "host=a",
+            "port=1 hostaddr='::1'",
+            "host=a,b port=1,2",
+            "host=/run/postgresql",
+            "postgresql://u@db/x",
+        ] {
+            assert!(names_its_server(dsn), "{dsn}");
+        }
+        for dsn in ["service=app", "dbname=x port=5433", "host= dbname=x", "postgresql:///x"] {
+            assert!(!names_its_server(dsn), "{dsn}");
+            assert_eq!(program(dsn), "psql", "{dsn}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod senses;
 mod state;
 
 pub use case::{Case, Target, curable, suffers};
+pub use gates::held::ON_HOLD;
 pub use policy::{Budget, Canary, Policy};
 pub use remedy::{Costs, Matter, remedies};
 pub use senses::{Look, Senses};

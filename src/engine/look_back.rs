@@ -1,7 +1,7 @@
-//! Whether what was done still stands: a front that was restarted may have forgotten where it was told to send traffic, and the instances, asked
-//! themselves, are all well.
+//! Whether what was done still stands: a front that was restarted may have forgotten where it was told to send traffic, a server may have come back in its
+//! old role, and the instances, asked themselves, are all well.
 //!
-//! In: the time, and what the shell saw. Out: what to look at, and what people are told. Never: a repair; whoever changed the front may have had a reason.
+//! In: the time, and what the shell saw. Out: what to look at, and what people are told. Never: a repair; whoever changed it may have had a reason.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -57,23 +57,34 @@ impl Engine {
         if !lease.is_held(self.now) || worked_on {
             return None;
         }
-        // At home nobody was fenced: only where traffic goes can be told.
+        // At home nobody was fenced: only where traffic goes, and who has the role, can be told.
         let moved = state.active != service.active;
         let from = if moved {
             &service.active
         } else {
             service.instances().find(|other| **other != state.active)?
         };
-        let token = Token {
-            epoch: lease.epoch,
-            seq: lease.seq,
+        let build = |seq| {
+            let (token, to) = (
+                Token {
+                    epoch: lease.epoch,
+                    seq,
+                },
+                &state.active,
+            );
+            self.playbooks
+                .build(service, PlanKind::Failover, from, to, token, &[], &self.topology)
+                .ok()
         };
-        let to = &state.active;
-        let steps = self
-            .playbooks
-            .build(service, PlanKind::Failover, from, to, token, &[], &self.topology);
-        let told = |step: &Step| step.phase == Phase::Switch || (moved && step.phase == Phase::Fence);
-        let steps: Vec<Step> = steps.ok()?.into_iter().filter(told).collect();
+        let lasts = |phase| matches!(phase, Phase::Promote | Phase::Switch) || (moved && phase == Phase::Fence);
+        // A look that asks for the token of the plan asks for one that nobody remembers: of two tokens it would see two things.
+        let looks = |step: &Step| step.action.with.get("observe").cloned();
+        let (one, other) = (build(lease.seq)?, build(lease.seq + 1)?);
+        let pairs = one.into_iter().zip(other);
+        let steps: Vec<Step> = pairs
+            .filter(|(one, other)| lasts(one.phase) && looks(one) == looks(other))
+            .map(|(step, _)| step)
+            .collect();
         (!steps.is_empty()).then(|| LookBack {
             service: service.name.clone(),
             steps,
@@ -89,11 +100,11 @@ impl Engine {
         let firing = gone.is_some();
         let text = match &gone {
             Some(step) => format!(
-                "{service}: '{step}' does not stand any more, though {service} runs on {}: was the front restarted or changed by hand? Put it right there, or see what it \
-                 should say with 'jurymast status'",
+                "{service}: '{step}' does not stand any more, though {service} runs on {}: was something restarted, or changed by hand? Put it right there, or see what it \
+                 should be with 'jurymast status'",
                 state.active
             ),
-            None => format!("{service}: the front says again that it runs on {}", state.active),
+            None => format!("{service}: what was done stands again, and it runs on {}", state.active),
         };
         state.undone = gone;
         effects.notify.push(Notification {

@@ -1,6 +1,6 @@
 //! Turns a verdict to act, or an operator's word, into a plan; and takes in how it ended.
 
-use crate::decide::{Move, ServiceState};
+use crate::decide::{Move, ON_HOLD, ServiceState};
 use crate::model::plan::Outcome;
 use crate::model::{
     Alternative, Decision, EntityName, Incident, Plan, PlanId, PlanKind, Refusal, Service, ServiceName, Timestamp,
@@ -58,6 +58,9 @@ impl Engine {
         }
         if to == state.active {
             return Err(format!("{} runs on {to} already", service.name));
+        }
+        if self.held {
+            return Err(ON_HOLD.into());
         }
         if !self.lease_of(&service.name).is_held(self.now) {
             return Err("this agent holds no lease".into());

@@ -1,6 +1,6 @@
 //! Decides: every open incident against every service that it touches.
 
-use crate::decide::{self, Case, Matter, ServiceState, Target};
+use crate::decide::{self, Case, Matter, ON_HOLD, ServiceState, Target};
 use crate::model::{
     Decision, EntityName, Hypothesis, Incident, IncidentId, PlanId, Refusal, Remedy, RemedyCost, Service, ServiceName,
     Verdict,
@@ -240,10 +240,19 @@ impl Engine {
                 reason: "this agent holds no lease".into(),
             })
         };
-        // A plan of an earlier run, found in the journal, has no incident here: only the right to act is asked.
-        let Some(plan) = self.plans.get(id) else { return lease() };
+        // Nothing further begins on hold. What has passed its commit point is not left half way.
+        let hold = || {
+            (self.held && !committed).then(|| Refusal {
+                gate: "held".into(),
+                decision: Decision::Hold,
+                reason: ON_HOLD.into(),
+            })
+        };
+        let may = || lease().or_else(hold);
+        // A plan of an earlier run, found in the journal, has no incident here: what is left to ask is whether there is a right to act, and no hold.
+        let Some(plan) = self.plans.get(id) else { return may() };
         let (Some(service), Some(state)) = (self.services.get(&plan.service), self.states.get(&plan.service)) else {
-            return lease();
+            return may();
         };
         let Some(incident) = plan.incident.and_then(|id| self.incident(id)) else {
             let drill = || {
@@ -256,7 +265,7 @@ impl Engine {
                     reason: refused,
                 })
             };
-            return lease().or_else(drill);
+            return lease().or_else(drill).or_else(hold);
         };
         let target = match plan::choose(service, &state.active, &self.topology, self).refusal(&plan.to) {
             None => Target::Found(plan.to.clone()),

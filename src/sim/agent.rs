@@ -57,7 +57,6 @@ struct Live {
     stale: bool,
     /// The step that the gates have last said yes to, and when.
     granted: Option<(usize, Timestamp)>,
-    begun_here: bool,
     put_began: Option<Timestamp>,
 }
 
@@ -90,7 +89,7 @@ impl Agent {
 }
 
 impl Live {
-    fn new(runner: Runner, begun_here: bool) -> Self {
+    fn new(runner: Runner) -> Self {
         Self {
             runner,
             commands: VecDeque::new(),
@@ -100,7 +99,6 @@ impl Live {
             late: false,
             stale: false,
             granted: None,
-            begun_here,
             put_began: None,
         }
     }
@@ -111,14 +109,14 @@ impl Live {
 }
 
 impl World {
-    fn take_on(&mut self, runner: Runner, begun_here: bool) {
+    fn take_on(&mut self, runner: Runner) {
         let (id, deadline) = (runner.plan().id.clone(), runner.plan().deadline);
         let life = self.life;
         let wait = deadline.since(self.clock(self.now));
         let plan = id.clone();
         self.after(wait, Ev::Deadline { life, plan });
         if let Some(agent) = &mut self.agent {
-            agent.runners.insert(id.clone(), Live::new(runner, begun_here));
+            agent.runners.insert(id.clone(), Live::new(runner));
             agent.ready.push_back(id);
         }
     }
@@ -335,7 +333,8 @@ impl World {
             self.memory.notice(TOKENS, what);
         }
         self.memory.plans.insert(plan.id.clone(), plan.token);
-        self.take_on(Runner::new(plan), true);
+        self.memory.made.insert(plan.id.clone(), self.now);
+        self.take_on(Runner::new(plan));
     }
 
     fn permitted(&mut self, permit: Permit) {
@@ -349,12 +348,13 @@ impl World {
             return;
         }
         let refusal = permit.refusal.map(|no| format!("{}: {}", no.gate, no.reason));
-        let mut wrong = None;
+        let (mut wrong, mut begins) = (None, None);
         if refusal.is_none() {
             live.granted = Some((permit.step, now));
+            begins = Some(live.runner.plan().clone());
             if !leads {
                 wrong = Some((LEASE, format!("{} step {} was allowed", permit.plan, permit.step)));
-            } else if held && live.begun_here && !live.runner.is_committed() {
+            } else if held && !live.runner.is_committed() {
                 wrong = Some((
                     REFUSED,
                     format!("{} step {} was allowed on hold", permit.plan, permit.step),
@@ -371,6 +371,9 @@ impl World {
         live.event = Some(Event::Permit(heard));
         agent.ready.push_back(permit.plan);
         self.note(|| text);
+        if let Some(plan) = begins {
+            self.begins(&plan);
+        }
         if let Some((law, what)) = wrong {
             self.memory.notice(law, what);
         }

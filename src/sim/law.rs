@@ -30,7 +30,9 @@ pub struct Memory {
     pub ran: BTreeMap<String, u32>,
     /// The token of each plan that was ever started.
     pub plans: BTreeMap<PlanId, Token>,
-    /// The failovers of which it is on record that they were begun.
+    /// When each plan was made.
+    pub made: BTreeMap<PlanId, Timestamp>,
+    /// The failovers whose first step was allowed: of which service, and when they were made. One that came to no step has moved nothing.
     pub begun: BTreeMap<PlanId, (ServiceName, Timestamp)>,
     /// When a person last said something.
     pub word: Timestamp,
@@ -74,6 +76,12 @@ const LENIENT: Duration = Duration::from_secs(10);
 /// Longer than anybody needs to notice.
 const LONG: Duration = Duration::from_secs(180);
 
+/// How many of these times lie within the window that ends with the latest of them.
+fn most(times: impl Iterator<Item = Timestamp> + Clone, window: Duration) -> usize {
+    let Some(last) = times.clone().max() else { return 0 };
+    times.filter(|at| last.since(*at) < window).count()
+}
+
 impl World {
     /// What does not hold now, if anything.
     pub fn broken(&self) -> Option<(&'static str, String)> {
@@ -108,14 +116,6 @@ impl World {
     /// A record has become safe: is it true?
     pub fn recorded(&mut self, record: &Record) {
         if let Record::Plan {
-            entry: Entry::Plan { plan },
-            ..
-        } = record
-            && plan.kind == PlanKind::Failover
-        {
-            self.begins(plan);
-        }
-        if let Record::Plan {
             entry: Entry::End {
                 plan,
                 outcome: Outcome::Done { active },
@@ -129,19 +129,22 @@ impl World {
         }
     }
 
-    /// A failover has begun: was there one left to make?
-    fn begins(&mut self, plan: &Plan) {
-        let (id, service, now) = (plan.id.clone(), plan.service.clone(), self.now);
-        self.memory.begun.entry(id).or_insert_with(|| (service.clone(), now));
+    /// A step of a plan was allowed. Of a failover's first one: was there a move left to make?
+    pub fn begins(&mut self, plan: &Plan) {
+        if plan.kind != PlanKind::Failover || self.memory.begun.contains_key(&plan.id) {
+            return;
+        }
+        // It may be gone on with by another agent, minutes later: it counts from when it was made, as the budgets do.
+        let made = self.memory.made.get(&plan.id).copied().unwrap_or(self.now);
+        let service = plan.service.clone();
+        self.memory.begun.insert(plan.id.clone(), (service.clone(), made));
         let Ok(told) = plant::told(self.kind) else { return };
         let policy = &told.config.policy;
         for (budget, only) in [(policy.service_budget, Some(&service)), (policy.fleet_budget, None)] {
-            let window = budget.window.0.saturating_sub(LENIENT);
             let begun = self.memory.begun.values();
-            let counts =
-                |(of, at): &&(ServiceName, Timestamp)| only.is_none_or(|only| only == of) && now.since(*at) < window;
-            let made = begun.filter(counts).count();
-            if made > budget.moves as usize && now.since(self.memory.word) > budget.window.0 {
+            let times = begun.filter(|(of, _)| only.is_none_or(|only| only == of));
+            let made = most(times.map(|(_, at)| *at), budget.window.0.saturating_sub(LENIENT));
+            if made > budget.moves as usize && self.now.since(self.memory.word) > budget.window.0 {
                 let what = format!("{}: {made} moves in {}", plan.id, budget.window);
                 self.memory.notice(BUDGET, what);
             }
@@ -161,5 +164,22 @@ impl World {
                 world.memory.notice(SEEN, what);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moves_are_counted_within_the_window_before_the_latest() {
+        let minutes = |times: &[i64]| {
+            let times: Vec<_> = times.iter().map(|m| Timestamp::from_secs(m * 60)).collect();
+            most(times.into_iter(), Duration::from_secs(3600))
+        };
+        assert_eq!(minutes(&[]), 0);
+        assert_eq!(minutes(&[0, 30, 59]), 3);
+        assert_eq!(minutes(&[0, 30, 60]), 2, "the first is an hour ago");
+        assert_eq!(minutes(&[59, 0, 30]), 3, "one that was made first may begin last");
     }
 }

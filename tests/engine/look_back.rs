@@ -1,10 +1,12 @@
 //! What was done is looked at again and again: by whoever leads the service, and while nobody works on it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jurymast::config::Config;
 use jurymast::engine::{Effects, Engine, Input, NotificationKind, OperatorCommand, PlanEvent};
 use jurymast::model::{Catalog, Lease, Timestamp};
+use jurymast::plan::Playbooks;
 
 use crate::harness::engine::engine_of;
 
@@ -95,6 +97,49 @@ fn each_service_is_looked_at_once_in_ten_seconds_by_whoever_leads_it() {
         by: "me".into(),
     }));
     assert_eq!(world.pass(10, true), ["take a out of web", "put b into web"]);
+}
+
+/// Of a database the role counts as well, at home too; once it was moved, also that the old one has not taken its own back.
+#[test]
+fn roles_are_looked_at_and_a_look_that_asks_for_the_token_is_not_believed() {
+    const STEPS: &str = "
+name: p
+summary: Two looks over HTTP, one of which asks for the token.
+steps:
+  - {name: 'fence {from}', phase: fence, on: from, uses: redis, with: {do: fence, address: '127.0.0.1:1'}}
+  - {name: 'promote {to}', phase: promote, uses: redis, with: {do: promote, address: '127.0.0.1:1'}}
+  - {name: 'send to {to}', phase: switch, uses: http, with: {url: 'http://x/', observe: {url: 'http://x/', pointer: /active, equals: '{to}'}}}
+  - {name: 'token of {to}', phase: switch, uses: http, with: {url: 'http://x/', observe: {url: 'http://x/', pointer: /seq, equals: '{seq}'}}}
+  - {name: 'ask {to}', phase: verify, uses: probe}
+";
+    let text = "
+agent: {name: here}
+services:
+  - {name: web, active: a, standbys: [{entity: b}], playbook: p, probe: {uses: tcp}}
+";
+    let config = Config::parse(text).unwrap_or_else(|error| panic!("{}", error.message));
+    let mut setup = engine::setup(&config, &Catalog::new());
+    setup.playbooks = Arc::new(Playbooks::parse([("p.yml", STEPS)]).unwrap());
+    let mut world = World {
+        engine: Engine::new(setup).unwrap(),
+        now: Timestamp::from_secs(1_700_000_000),
+        told: Vec::new(),
+    };
+    let mut looks = world.pass(10, true);
+    looks.dedup();
+    assert_eq!(looks, ["promote a", "send to a"]);
+    let restored = PlanEvent::Restored {
+        service: "web".into(),
+        active: "b".into(),
+        moved: None,
+        named: Vec::new(),
+        running: None,
+        taken_back: None,
+        handed_over: None,
+        begun: Vec::new(),
+    };
+    world.take(Input::Plan(restored));
+    assert_eq!(world.pass(10, true), ["fence a", "promote b", "send to b"]);
 }
 
 #[test]

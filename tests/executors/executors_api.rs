@@ -25,7 +25,9 @@ async fn kubernetes_keeps_the_token_in_the_object_that_is_changed() {
     let expected = json!({"metadata": {"resourceVersion": "7", "annotations": {"jurymast.io/token": "3.1"}}, "spec": {"replicas": 0}});
     assert_eq!(patch, expected);
     deeds.refused("kubernetes", &scale("1"), (2, 9), "3.1").await;
+    assert_eq!(deeds.stands("kubernetes", &scale("0")).await, Effect::There);
     deeds.done("kubernetes", &scale("1"), (3, 2)).await;
+    assert_eq!(deeds.stands("kubernetes", &scale("0")).await, Effect::NotThere);
 
     let api = kubernetes(&[(
         "",
@@ -33,6 +35,9 @@ async fn kubernetes_keeps_the_token_in_the_object_that_is_changed() {
     )]);
     let select = json!({"do": "select", "api": {"url": api.url}, "name": "ingest", "selector": {"instance": "b"}});
     deeds.done("kubernetes", &select, (3, 1)).await;
+    assert_eq!(deeds.stands("kubernetes", &select).await, Effect::There);
+    let other = json!({"do": "select", "api": {"url": api.url}, "name": "ingest", "selector": {"instance": "a"}});
+    assert_eq!(deeds.stands("kubernetes", &other).await, Effect::NotThere);
     assert_eq!(api.asked("PATCH")[0].0, "/api/v1/namespaces/default/services/ingest");
 
     let api = kubernetes(&[("", json!({"metadata": meta, "spec": {}}))]);

@@ -69,6 +69,13 @@ async fn a_redis_replica_is_promoted_once_and_the_old_primary_follows() {
     deeds
         .refused("redis", &json!({"do": "promote", "address": at_b}), (2, 9), "3.1")
         .await;
+    let roles = async |verb: &str| {
+        let [on_a, on_b] = [&at_a, &at_b].map(|at| json!({"do": verb, "address": at}));
+        [deeds.stands("redis", &on_a).await, deeds.stands("redis", &on_b).await]
+    };
+    // A fenced primary is none that serves, but says that it is one.
+    assert_eq!(roles("fence").await, [Effect::There, Effect::NotThere]);
+    assert_eq!(roles("promote").await[1], Effect::There);
     deeds
         .done(
             "redis",
@@ -77,6 +84,9 @@ async fn a_redis_replica_is_promoted_once_and_the_old_primary_follows() {
         )
         .await;
     assert_eq!(cli(a, &["GET", "first"]), "1");
+    // It stands long after, whatever it was told since; and what somebody changes by hand is seen.
+    assert_eq!(roles("fence").await[0], Effect::There);
+    assert_eq!(roles("promote").await, [Effect::NotThere, Effect::There]);
     assert_eq!(
         deeds
             .apply("redis", &json!({"do": "prove", "address": at_b}), (3, 1))
@@ -85,6 +95,11 @@ async fn a_redis_replica_is_promoted_once_and_the_old_primary_follows() {
     );
     let gone = json!({"do": "fence", "address": format!("127.0.0.1:{}", free_port()), "unreachable": "ok"});
     assert_eq!(deeds.apply("redis", &gone, (3, 1)).await, Applied::Done);
+    assert_eq!(
+        deeds.stands("redis", &gone).await,
+        Effect::Unknown,
+        "a dead server tells nothing"
+    );
     let gone = json!({"do": "fence", "address": format!("127.0.0.1:{}", free_port())});
     assert!(matches!(
         deeds.apply("redis", &gone, (3, 1)).await,
@@ -204,6 +219,14 @@ async fn a_mariadb_replica_is_promoted_once_and_the_old_primary_follows() {
     deeds.refused("mariadb", &with("promote", &b, &a), (1, 1), "1.2").await;
     deeds.refused("mariadb", &with("release", &a, &b), (1, 1), "1.2").await;
     deeds.done("mariadb", &with("follow", &a, &b), (1, 2)).await;
+    for (verb, on_a, on_b) in [
+        ("promote", Effect::NotThere, Effect::There),
+        ("fence", Effect::There, Effect::NotThere),
+        ("follow", Effect::Unknown, Effect::Unknown),
+    ] {
+        assert_eq!(deeds.stands("mariadb", &with(verb, &a, &b)).await, on_a, "{verb}");
+        assert_eq!(deeds.stands("mariadb", &with(verb, &b, &a)).await, on_b, "{verb}");
+    }
     assert_eq!(
         deeds.apply("mariadb", &with("prove", &b, &a), (1, 2)).await,
         Applied::Done

@@ -56,6 +56,11 @@ async fn a_record_is_switched_by_an_update_that_the_server_itself_guards() {
     deeds.refused("dns", &to("10.0.0.1", ""), (4, 1), "REFUSED").await;
     assert_eq!(dig("app.plant.test", "A"), "10.0.0.2");
     deeds.done("dns", &to("10.0.0.1", &key), (4, 1)).await;
+    assert_eq!(deeds.stands("dns", &to("10.0.0.1", &key)).await, Effect::There);
+    assert_eq!(deeds.stands("dns", &to("10.0.0.2", &key)).await, Effect::NotThere);
+    let mut other = to("10.0.0.1", &key);
+    other["name"] = json!("nobody.plant.test");
+    assert_eq!(deeds.stands("dns", &other).await, Effect::Unknown, "no answer is none");
 }
 
 /// Pacemaker's own tool on a cluster's state in a file: what it writes is real, and no cluster follows it.
@@ -124,7 +129,16 @@ async fn systemd_is_told_and_looked_at() {
     deeds.done("systemd", &order("start"), (3, 1)).await;
     deeds.done("systemd", &order("fence"), (3, 1)).await;
     assert!(calls(dir.path()).contains(&"mask --runtime --now app.service".to_owned()));
+    assert_eq!(deeds.stands("systemd", &order("fence")).await, Effect::There);
+    let mut elsewhere = order("fence");
+    elsewhere["at"] = json!({"ssh": "nobody@127.0.0.1"});
+    assert_eq!(
+        deeds.stands("systemd", &elsewhere).await,
+        Effect::Unknown,
+        "no host is logged in to"
+    );
     deeds.done("systemd", &order("release"), (3, 1)).await;
+    assert_eq!(deeds.stands("systemd", &order("fence")).await, Effect::NotThere);
     let all = calls(dir.path());
     assert!(
         all.contains(&"unmask --runtime app.service".to_owned()) && all.contains(&"start app.service".to_owned()),

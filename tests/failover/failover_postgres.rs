@@ -13,7 +13,7 @@ use jurymast::model::{Plan, PlanId, Token};
 use serde_json::{Value, json};
 
 use crate::harness::postgres::{Node, Writer, pair, skipped};
-use crate::harness::{self, Server, free_port, hears_from, wait, wait_up_to};
+use crate::harness::{self, Server, free_port, wait, wait_up_to};
 
 /// The RPO of the service, in seconds.
 const RPO_S: u64 = 5;
@@ -39,6 +39,7 @@ api: {{listen: '127.0.0.1:{api}', token_file: token}}
 sources:
   replication:
     - {{name: pg, kind: postgres, interval: 300ms, members: [{{entity: a, dsn: '{}'}}, {{entity: b, dsn: '{}'}}]}}
+rules: {{history: 1m}}
 topology:
   entities:
     - {{name: a, kind: service, attributes: {}}}
@@ -66,7 +67,11 @@ services:
 
     fn agent(&self) -> Server {
         let agent = Server::agent(self.dir.path(), self.api, 2);
-        hears_from(self.api, "pg");
+        // Whether b may take over is not known before its lag has been heard of.
+        wait("the lag of b is known", || {
+            harness::get(self.api, "/api/v1/query?query=replication_lag_seconds")
+                .is_some_and(|answer| answer.contains("\"b\"") && answer.contains("\"value\""))
+        });
         agent
     }
 
@@ -88,12 +93,29 @@ services:
     }
 }
 
+/// What a failed test is understood by, before its folder is gone.
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        println!("the agent says:\n{}", self.log());
+        for node in [&self.a, &self.b] {
+            let log = std::fs::read_to_string(node.dir.with_extension("log")).unwrap_or_default();
+            println!("{} says:\n{log}", node.name);
+        }
+        let status = harness::get(self.api, "/api/status").unwrap_or_default();
+        println!("{status}");
+        after_decision(self, Instant::now());
+    }
+}
+
 /// How long after the plan was made that was; and when each step was begun and done, so that it can be seen where the time goes.
 fn after_decision(world: &World, then: Instant) -> Duration {
-    let bytes = std::fs::read(world.dir.path().join("data/journal")).unwrap();
+    let bytes = std::fs::read(world.dir.path().join("data/journal")).unwrap_or_default();
     let then = wall_clock() - then.elapsed();
     let mut plan = None;
-    for record in decode(&bytes).unwrap().records {
+    for record in decode(&bytes).map(|decoded| decoded.records).unwrap_or_default() {
         let Record::Plan { at, entry } = record else { continue };
         let made = plan.as_ref().map_or(at, |plan: &Plan| plan.made);
         let ms = at.since(made).as_millis();
@@ -102,10 +124,10 @@ fn after_decision(world: &World, then: Instant) -> Duration {
             Entry::Intent { step, .. } => println!("{ms:>7} ms  begins: {}", name(step)),
             Entry::Done { step, .. } => println!("{ms:>7} ms    done: {}", name(step)),
             Entry::Plan { plan: found } => plan = Some(*found),
-            _ => {}
+            other => println!("{ms:>7} ms          {other:?}"),
         }
     }
-    then.since(plan.expect("the journal holds the plan").made)
+    plan.map_or(Duration::ZERO, |plan| then.since(plan.made))
 }
 
 /// What of that is not there.
@@ -302,6 +324,13 @@ async fn a_stale_token_is_refused_by_the_server_itself_and_a_second_promotion_is
         "{stale:?}"
     );
     assert_eq!(b.sql("SELECT pg_is_in_recovery()").as_deref(), Some("t"));
+    // Long after, nobody in particular asks for the role.
+    let anybody = token(0, 0);
+    assert_eq!(postgres.stands(&call(&seal, &plan, anybody, "")).await, Effect::There);
+    assert_eq!(
+        postgres.stands(&call(&promote, &plan, anybody, "")).await,
+        Effect::NotThere
+    );
     for key in ["k3", "k4"] {
         assert_eq!(
             postgres.apply(&call(&promote, &plan, token(4, 1), key)).await,
@@ -316,6 +345,14 @@ async fn a_stale_token_is_refused_by_the_server_itself_and_a_second_promotion_is
         b.sql("SELECT timeline_id FROM pg_control_checkpoint()").as_deref(),
         Some("2"),
         "promoted once"
+    );
+    assert_eq!(
+        postgres.stands(&call(&promote, &plan, anybody, "")).await,
+        Effect::There
+    );
+    assert_eq!(
+        postgres.stands(&call(&seal, &plan, anybody, "")).await,
+        Effect::NotThere
     );
     let prove = json!({"do": "prove", "dsn": b.dsn()});
     assert_eq!(

@@ -59,6 +59,12 @@ impl Deeds {
             .await
     }
 
+    /// As it is asked long after, by nobody in particular.
+    pub async fn stands(&self, name: &str, with: &Value) -> Effect {
+        let call = self.call(with, (0, 0), "");
+        self.executors.get(name).unwrap().stands(&call).await
+    }
+
     /// Not there, done, there; and done again it is the same.
     pub async fn done(&self, name: &str, with: &Value, token: (u64, u64)) {
         assert_eq!(

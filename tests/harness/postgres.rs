@@ -29,6 +29,12 @@ pub fn bin_dir() -> Option<PathBuf> {
     dirs.pop()
 }
 
+/// The program itself: Debian's `psql` is a script before it, slow enough to be the load of a whole test.
+pub fn psql() -> PathBuf {
+    let direct = bin_dir().map(|dir| dir.join("psql")).filter(|file| file.is_file());
+    direct.unwrap_or_else(|| "psql".into())
+}
+
 /// Root may not run `PostgreSQL`: the user that does, if we are root.
 pub fn os_user() -> Option<(String, u32, u32)> {
     let number = |arguments: &[&str]| {
@@ -119,7 +125,7 @@ impl Node {
     /// The first column of the first row.
     pub fn sql(&self, sql: &str) -> Option<String> {
         let dsn = self.dsn();
-        let output = Command::new("psql")
+        let output = Command::new(psql())
             .args(["-XqAt", "-d", &dsn, "-c", sql])
             .output()
             .ok()?;
@@ -258,7 +264,7 @@ const AGAIN: Duration = Duration::from_millis(20);
 
 /// On one connection until that fails.
 fn write_on(dsn: &str, next: &mut u64, committed: &Committed, stop: &AtomicBool) {
-    let mut psql = Command::new("psql")
+    let mut psql = Command::new(psql())
         .args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-d", dsn])
         .env("PGCONNECT_TIMEOUT", "2")
         .stdin(Stdio::piped())

@@ -14,6 +14,9 @@ use crate::model::{Entity, EntityName, Plan, PlanId, Step, Token};
 /// Between two good answers that verify a target, unless the step says otherwise.
 const VERIFY_PAUSE: Duration = Duration::from_millis(50);
 
+/// A look back that takes longer tells nothing.
+const LOOK_BACK: Duration = Duration::from_secs(5);
+
 /// An action of a plan, ready to be done or looked at.
 struct Deed<'a> {
     executor: &'a dyn Executor,
@@ -107,31 +110,30 @@ pub(super) async fn observe(shared: &Shared, runner: &Runner, candidate: usize, 
 }
 
 impl Conductor {
-    /// The first of these steps whose effect is not there, of those that can be told long after. `Err` if it cannot be told now, or not at all.
-    pub async fn gone(&self, steps: &[Step]) -> Result<Option<String>, ()> {
+    /// The first of these steps whose effect is known not to stand any more. `Err` if none can be told now, or not the one that was `undone` before.
+    pub async fn gone(&self, steps: &[Step], undone: Option<&str>) -> Result<Option<String>, ()> {
         let nobody = PlanId("look-back".to_owned());
-        let mut looked = false;
+        let mut stand = Vec::new();
         for step in steps {
             let Ok(executor) = self.shared.executors.get(&step.action.uses) else {
                 continue;
             };
-            if !executor.lasts() {
-                continue;
-            }
             let call = Call {
                 with: &step.action.with,
                 plan: &nobody,
                 token: Token::default(),
                 key: "",
-                timeout: step.timeout.0,
+                timeout: step.timeout.0.min(LOOK_BACK),
             };
-            match executor.observe(&call).await {
-                Effect::There => looked = true,
+            match executor.stands(&call).await {
+                Effect::There => stand.push(step.name.as_str()),
                 Effect::NotThere => return Ok(Some(step.name.clone())),
-                Effect::Unknown => return Err(()),
+                Effect::Unknown => {}
             }
         }
-        if looked { Ok(None) } else { Err(()) }
+        // The service may have been moved since, and what was undone is no step any more.
+        let unheard = undone.is_some_and(|name| steps.iter().any(|step| step.name == name) && !stand.contains(&name));
+        if stand.is_empty() || unheard { Err(()) } else { Ok(None) }
     }
 }
 

@@ -181,8 +181,8 @@ impl Executor for Haproxy {
         "haproxy"
     }
 
-    fn lasts(&self) -> bool {
-        true
+    fn stands<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Effect> {
+        self.observe(call)
     }
 
     fn check(&self, with: &Map<String, Value>) -> Result<(), String> {

@@ -95,6 +95,10 @@ impl Executor for Http {
         }
     }
 
+    fn stands<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Effect> {
+        self.observe(call)
+    }
+
     fn token_class(&self) -> TokenClass {
         TokenClass::Target
     }

@@ -392,6 +392,13 @@ impl Executor for Mariadb {
         })
     }
 
+    fn stands<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Effect> {
+        match With::checked(call.with) {
+            Ok(with) if matches!(with.verb, Verb::Promote | Verb::Fence) => self.observe(call),
+            _ => Box::pin(async { Effect::Unknown }),
+        }
+    }
+
     fn observe<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Effect> {
         Box::pin(async move {
             let Ok(with) = With::checked(call.with) else {

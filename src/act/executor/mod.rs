@@ -42,9 +42,10 @@ pub trait Executor: Send + Sync {
     /// Has the effect happened? Without an answer a step is never repeated.
     fn observe<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Effect>;
 
-    /// Whether [`Executor::observe`] tells the same long after, whoever has the token by then: so it is for where a front sends traffic.
-    fn lasts(&self) -> bool {
-        false
+    /// Whether what was done stands, long after and whoever has the token by then; asked again and again for as long as a service runs. `Unknown` where that
+    /// cannot be told by one look that is a burden to nobody.
+    fn stands<'a>(&'a self, _call: &'a Call<'a>) -> BoxFuture<'a, Effect> {
+        Box::pin(async { Effect::Unknown })
     }
 
     /// Waits until nothing is under way any more that an earlier run of this agent has started by the same call; `Err` if it

@@ -325,6 +325,17 @@ impl Executor for Redis {
         })
     }
 
+    fn stands<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Effect> {
+        Box::pin(async move {
+            match With::checked(call.with) {
+                Ok(with) if matches!(with.verb, Verb::Promote | Verb::Fence) => {
+                    role_stands(&with, call).await.map_or(Effect::Unknown, Effect::of)
+                }
+                _ => Effect::Unknown,
+            }
+        })
+    }
+
     fn observe<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Effect> {
         Box::pin(async move {
             let Ok(with) = With::checked(call.with) else {
@@ -354,6 +365,17 @@ impl Executor for Redis {
                 Err(_) => Effect::Unknown,
             }
         })
+    }
+}
+
+/// The role alone; a server that nobody reaches tells nothing.
+async fn role_stands(with: &With, call: &Call<'_>) -> Tried<bool> {
+    match with.verb {
+        Verb::Fence => is_fenced(with, call).await,
+        _ => {
+            let mut server = with.open(&with.address, call.timeout).await?;
+            Ok(role(&server.replication().await?) == "master")
+        }
     }
 }
 

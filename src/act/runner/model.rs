@@ -10,17 +10,10 @@ use stateright::{Checker, Model, Property};
 
 use super::*;
 use design::Design;
-use plans::{name, plan, steps, target};
+use node::Node;
+use plans::{Spec, name, plan, steps, target};
 
 const NODES: u8 = 3;
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Node {
-    active: bool,
-    highest: (u8, u8),
-    sealed: (u8, u8),
-    done: BTreeSet<Key>,
-}
 
 /// Plan, which of its targets, step, and whether it is taken back.
 type Key = (u8, u8, u8, bool);
@@ -45,14 +38,13 @@ struct Wire {
     node: u8,
 }
 
-/// What a plan is made from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Spec {
-    number: u8,
-    from: u8,
-    to: u8,
-    /// Bits.
-    named: u8,
+/// How an entry was written: so late that what the gates have said before counts no more; or in time, and the right to act is gone right before the effect. The
+/// next question is answered with yes again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    InTime,
+    Late,
+    InVain,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -96,13 +88,14 @@ struct World {
     shared: Shared,
     died: bool,
     forgot: bool,
+    hindered: bool,
 }
 
 /// What distinguishes one state from another; the plan itself follows from its spec.
 impl Hash for World {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let shared = &self.shared;
-        (&self.nodes, &self.wires, self.died, self.forgot).hash(state);
+        (&self.nodes, &self.wires, self.died, self.forgot, self.hindered).hash(state);
         (shared.epoch, shared.open, shared.active, shared.named, shared.stopped).hash(state);
         format!("{:?}", shared.entries).hash(state);
         for agent in &self.agents {
@@ -135,7 +128,7 @@ enum Move {
     /// Whoever believes to lead plans.
     Plan(u8, u8),
     /// An entry is written, and what follows from it is done.
-    Write(u8),
+    Write(u8, Written),
     Deliver(Wire),
     /// No answer in time.
     Silence(u8),
@@ -149,18 +142,28 @@ enum Move {
 impl Design {
     /// Hands an event to an agent's runner, and carries out what follows up to where it must wait.
     fn feed(&self, world: &mut World, at: usize, event: Event) {
+        self.feed_all(world, at, vec![event], false);
+    }
+
+    /// The same with several events, the first one last; `stale`: the gates' yes counts no more, as the conductor has it.
+    fn feed_all(&self, world: &mut World, at: usize, mut events: Vec<Event>, mut stale: bool) {
         let Some(live) = world.agents[at].live.take() else {
             return;
         };
         let mut live = Arc::unwrap_or_clone(live);
-        let mut events = vec![event];
         while let Some(event) = events.pop() {
             for command in live.runner.handle(event) {
                 match command {
                     Command::Journal(entry) => live.waits = Waits::Write(entry),
                     // Whoever believes to lead believes all gates to be open.
-                    Command::Ask { again: false, .. } => events.push(Event::Permit(None)),
-                    Command::Ask { .. } => unreachable!("no gate ever says no here"),
+                    Command::Ask { .. } => {
+                        stale = false;
+                        events.push(Event::Permit(None));
+                    }
+                    Command::Apply { .. } if stale => {
+                        stale = false;
+                        events.push(Event::Permit(Some(String::new())));
+                    }
                     Command::Apply { candidate, step } => {
                         live.waits = self.send(world, at, &live, (candidate, step), false);
                     }
@@ -195,7 +198,7 @@ impl Design {
         Waits::Answer(key)
     }
 
-    fn write(&self, world: &mut World, at: usize) {
+    fn write(&self, world: &mut World, at: usize, how: Written) {
         let Some(live) = world.agents[at].live.clone() else {
             return;
         };
@@ -232,29 +235,10 @@ impl Design {
             }
             entry => Arc::make_mut(&mut shared.entries).push(entry.clone()),
         }
-        self.feed(world, at, Event::Journaled);
-    }
-
-    fn obey(&self, node: &mut Node, wire: Wire) -> bool {
-        if self.tokens {
-            if node.done.contains(&wire.key) {
-                return true;
-            }
-            if wire.token < node.highest || (wire.op == Op::Promote && node.sealed >= wire.token) {
-                return false;
-            }
-            node.highest = wire.token;
-            node.done.insert(wire.key);
-        }
-        match wire.op {
-            Op::Fence => node.active = false,
-            Op::Seal => {
-                node.active = false;
-                node.sealed = node.sealed.max(wire.token);
-            }
-            Op::Unfence | Op::Promote => node.active = true,
-        }
-        true
+        let stops = how == Written::Late && !live.runner.is_committed();
+        let abort = stops.then(|| Event::Abort(String::new()));
+        let events = std::iter::once(Event::Journaled).chain(abort).collect();
+        self.feed_all(world, at, events, how != Written::InTime && !stops);
     }
 
     fn look(&self, world: &mut World, at: usize, tells: bool) {
@@ -309,6 +293,7 @@ impl Model for Design {
             shared: Shared::default(),
             died: false,
             forgot: false,
+            hindered: false,
         }]
     }
 
@@ -324,7 +309,12 @@ impl Model for Design {
                 }
                 None => {}
                 Some(live) => match live.waits {
-                    Waits::Write(_) => moves.push(Move::Write(at)),
+                    Waits::Write(_) => {
+                        moves.push(Move::Write(at, Written::InTime));
+                        if self.hinders && !world.hindered {
+                            moves.extend([Written::Late, Written::InVain].map(|how| Move::Write(at, how)));
+                        }
+                    }
                     Waits::Answer(_) if self.silence => moves.push(Move::Silence(at)),
                     Waits::Answer(_) => {}
                     Waits::Look { .. } => {
@@ -371,10 +361,13 @@ impl Model for Design {
                 agent.live = Some(Arc::new(Live { spec, runner, waits }));
                 self.feed(&mut world, usize::from(at), Event::Start);
             }
-            Move::Write(at) => self.write(&mut world, usize::from(at)),
+            Move::Write(at, how) => {
+                world.hindered |= how != Written::InTime;
+                self.write(&mut world, usize::from(at), how);
+            }
             Move::Deliver(wire) => {
                 world.wires.remove(&wire);
-                let obeyed = self.obey(&mut world.nodes[usize::from(wire.node)], wire);
+                let obeyed = world.nodes[usize::from(wire.node)].obey(self.tokens, wire);
                 let live = world.agents[usize::from(wire.agent)].live.as_ref();
                 if live.is_some_and(|live| live.waits == Waits::Answer(wire.key)) {
                     let applied = if obeyed {
@@ -418,10 +411,20 @@ impl Model for Design {
                     |(at, agent): (u8, &Agent)| agent.live.as_ref().is_some_and(|live| live.spec.number < at);
                 (0_u8..).zip(&world.agents).any(of_another)
             }),
+            Property::sometimes(
+                "a plan is hindered, and goes on behind its commit point",
+                |design: &Self, world: &World| {
+                    let goes_on =
+                        |live: &Arc<Live>| live.runner.is_committed() && matches!(live.waits, Waits::Answer(_));
+                    let mut live = world.agents.iter().filter_map(|agent| agent.live.as_ref());
+                    !design.hinders || (world.hindered && live.any(goes_on))
+                },
+            ),
         ]
     }
 }
 
 mod checks;
 mod design;
+mod node;
 mod plans;

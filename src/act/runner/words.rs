@@ -131,6 +131,13 @@ pub enum Effect {
     Unknown,
 }
 
+impl Effect {
+    /// What is known to be so, or not to be so.
+    pub const fn of(there: bool) -> Self {
+        if there { Self::There } else { Self::NotThere }
+    }
+}
+
 /// What is to be done next, in order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {

@@ -28,7 +28,7 @@ const you = ({ acting, asks, left, undone, trouble }) => [
     el("h3", "", `Move ${a.service || "it"}? Incident ${a.id}: ${a.cause} (${a.p.toFixed(2)})`), el("p", "", a.why), a.left ? el("p", "", a.left) : null,
     acting ? el("p", "", order("approve", "yes, move it…", { id: a.id, service: a.service, from: a.from }, true), " ", order("deny", "no, leave it…", { id: a.id, service: a.service })) : null)),
   left.map((l) => el("div", { class: "card bad", "data-key": `left ${l.service}` }, el("h3", "", `${l.service} needs a person`), el("p", "", l.why))),
-  undone.map((u) => el("div", { class: "card bad", "data-key": `undone ${u.service}` }, el("h3", "", `The front of ${u.service} has changed`), el("p", "", `‘${u.step}’ does not stand any more, though ${u.service} runs on ${u.active}: was the front restarted, or changed by hand?`))),
+  undone.map((u) => el("div", { class: "card bad", "data-key": `undone ${u.service}` }, el("h3", "", `${u.service}: what was done has changed`), el("p", "", `‘${u.step}’ does not stand any more, though ${u.service} runs on ${u.active}: was something restarted, or changed by hand?`))),
   trouble ? el("div", { class: "card bad", "data-key": "trouble" }, el("h3", "", "This agent cannot lead"), el("p", "", trouble)) : null,
 ];
 

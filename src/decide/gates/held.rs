@@ -3,6 +3,9 @@
 use crate::decide::{Case, Gate, Recheck};
 use crate::model::{Decision, Refusal};
 
+/// What a hold says to whoever would act.
+pub const ON_HOLD: &str = "all acting is on hold: `jurymast hold --off` releases it";
+
 /// See the module.
 pub struct Held;
 
@@ -17,11 +20,7 @@ impl Gate for Held {
 
     fn check(&self, case: &Case<'_>) -> Result<(), Refusal> {
         if case.held {
-            return case.refuse(
-                self,
-                Decision::Hold,
-                "all acting is on hold: `jurymast hold --off` releases it".into(),
-            );
+            return case.refuse(self, Decision::Hold, ON_HOLD.into());
         }
         Ok(())
     }

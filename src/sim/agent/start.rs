@@ -89,7 +89,7 @@ impl World {
         for (plan, entries) in state.open.values() {
             if let Some(runner) = Runner::restore(plan.clone(), entries) {
                 self.stats.resumed += 1;
-                self.take_on(runner, false);
+                self.take_on(runner);
             }
         }
     }

@@ -107,6 +107,14 @@ impl With {
         }
     }
 
+    /// Is it still asked for? How far it has come is for probes to tell.
+    fn asks(&self, object: &Value) -> bool {
+        match self.verb {
+            Verb::Scale => object.pointer("/spec/replicas").and_then(Value::as_u64) == self.wanted().ok(),
+            _ => self.shows(object),
+        }
+    }
+
     /// Is it so already?
     fn shows(&self, object: &Value) -> bool {
         let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_u64).unwrap_or_default();
@@ -165,9 +173,9 @@ async fn change(with: &With, call: &Call<'_>) -> Result<(), Failed> {
     with.api.send(request, call.timeout).await.map(|_| ())
 }
 
-async fn seen(with: &With, limit: Duration) -> Effect {
+async fn seen(with: &With, limit: Duration, so: impl Fn(&With, &Value) -> bool) -> Effect {
     match with.api.send(Request::get(&with.path()), limit).await {
-        Ok(object) if with.shows(&object) => Effect::There,
+        Ok(object) if so(with, &object) => Effect::There,
         Ok(_) => Effect::NotThere,
         Err(_) => Effect::Unknown,
     }
@@ -184,7 +192,7 @@ async fn apply(call: &Call<'_>) -> Applied {
     }
     let mut looks = Looks::new(until, LOOKS);
     while let Some(left) = looks.next().await {
-        if seen(&with, left).await == Effect::There {
+        if seen(&with, left, With::shows).await == Effect::There {
             return Applied::Done;
         }
     }
@@ -211,7 +219,16 @@ impl Executor for Kubernetes {
     fn observe<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Effect> {
         Box::pin(async move {
             match With::checked(call.with) {
-                Ok(with) => seen(&with, call.timeout).await,
+                Ok(with) => seen(&with, call.timeout, With::shows).await,
+                Err(_) => Effect::Unknown,
+            }
+        })
+    }
+
+    fn stands<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Effect> {
+        Box::pin(async move {
+            match With::checked(call.with) {
+                Ok(with) => seen(&with, call.timeout, With::asks).await,
                 Err(_) => Effect::Unknown,
             }
         })

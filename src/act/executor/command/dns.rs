@@ -67,6 +67,12 @@ impl With {
         Ok((host, port.parse().map_err(|_| format!("'{port}' is not a port"))?))
     }
 
+    /// Is the wanted value the only one?
+    fn is(&self, values: &[String]) -> bool {
+        let bare = |text: &str| text.trim_end_matches('.').to_lowercase();
+        matches!(values, [only] if bare(only) == bare(&self.value))
+    }
+
     fn mark(&self) -> String {
         format!("_jurymast.{}.", self.name.trim_end_matches('.'))
     }
@@ -116,6 +122,13 @@ impl Dns {
             return Err(trouble.to_owned());
         }
         Ok(answer.lines().map(str::to_owned).collect())
+    }
+
+    /// The records there, if the server answers.
+    async fn values(&self, call: &Call<'_>) -> Option<(With, Vec<String>)> {
+        let with = With::checked(call.with).ok()?;
+        let values = self.ask(&with, &with.name, &with.sort, call).await.ok()?;
+        Some((with, values))
     }
 
     async fn apply_once(&self, call: &Call<'_>) -> Applied {
@@ -178,14 +191,21 @@ impl Executor for Dns {
 
     fn observe<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Effect> {
         Box::pin(async move {
-            let Ok(with) = With::checked(call.with) else {
-                return Effect::Unknown;
-            };
-            let bare = |text: &str| text.trim_end_matches('.').to_lowercase();
-            match self.ask(&with, &with.name, &with.sort, call).await {
-                Ok(values) if values.len() == 1 && bare(&values[0]) == bare(&with.value) => Effect::There,
-                Ok(_) => Effect::NotThere,
-                Err(_) => Effect::Unknown,
+            match self.values(call).await {
+                Some((with, values)) if with.is(&values) => Effect::There,
+                Some(_) => Effect::NotThere,
+                None => Effect::Unknown,
+            }
+        })
+    }
+
+    fn stands<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Effect> {
+        Box::pin(async move {
+            match self.values(call).await {
+                Some((with, values)) if with.is(&values) => Effect::There,
+                // A server that cannot tell just now gives an empty answer as well.
+                Some((_, values)) if !values.is_empty() => Effect::NotThere,
+                _ => Effect::Unknown,
             }
         })
     }

@@ -54,6 +54,10 @@ trait Tool: Send + Sync {
     fn token_class(&self) -> TokenClass {
         TokenClass::Nowhere
     }
+    /// Its look tells the same long after.
+    fn lasts(&self) -> bool {
+        false
+    }
 }
 
 struct Ordered<T> {
@@ -173,6 +177,18 @@ impl<T: Tool> Executor for Ordered<T> {
             match self.tool.orders(call.with, Some(call)) {
                 Ok(orders) => self.seen(&orders, call.timeout).await,
                 Err(_) => Effect::Unknown,
+            }
+        })
+    }
+
+    fn stands<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Effect> {
+        Box::pin(async move {
+            match self.tool.orders(call.with, Some(call)) {
+                // No host is logged in to every few seconds.
+                Ok(orders) if self.tool.lasts() && orders.place.ssh.is_empty() => {
+                    self.seen(&orders, call.timeout).await
+                }
+                _ => Effect::Unknown,
             }
         })
     }

@@ -55,6 +55,10 @@ impl Tool for Systemd {
         "systemd"
     }
 
+    fn lasts(&self) -> bool {
+        true
+    }
+
     fn orders(&self, with: &Map<String, Value>, _call: Option<&Call<'_>>) -> Result<Orders, String> {
         let With {
             verb,

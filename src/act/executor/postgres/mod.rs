@@ -212,6 +212,20 @@ impl Executor for Postgres {
         Box::pin(self.look(call))
     }
 
+    fn stands<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Effect> {
+        Box::pin(async move {
+            let Ok(with) = With::checked(call.with) else {
+                return Effect::Unknown;
+            };
+            // Its role alone, by one connection: nothing is asked on its host.
+            match (with.verb, sql::state(&with.dsn, call.timeout).await) {
+                (Verb::Promote, Ok(state)) => Effect::of(!state.standby),
+                (Verb::Fence, Ok(state)) => Effect::of(state.standby),
+                _ => Effect::Unknown,
+            }
+        })
+    }
+
     fn settle<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(self.tools.settle(call))
     }

@@ -22,6 +22,9 @@ pub(super) struct Design {
     pub(super) dies: bool,
     /// A command may go unanswered, and a look may tell nothing. Without it an agent waits until the answer comes, however late: it stands still there.
     pub(super) silence: bool,
+    /// Once, an entry is written so late, or the right to act is lost so shortly before the effect, that the gates must be asked again: before the commit point
+    /// the plan is taken back, behind it it goes on.
+    pub(super) hinders: bool,
 }
 
 pub(super) const USED: Design = Design {
@@ -34,4 +37,5 @@ pub(super) const USED: Design = Design {
     forgets: false,
     dies: true,
     silence: true,
+    hinders: true,
 };

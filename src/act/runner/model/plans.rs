@@ -1,9 +1,19 @@
 //! The plans of the model: fence, seal whatever was named, promote.
 
-use super::{NODES, Op, Spec};
+use super::{NODES, Op};
 use crate::act::runner::*;
 use crate::model::plan::Action as Deed;
 use crate::model::{PlanKind, Span, Timestamp, Token};
+
+/// What a plan is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Spec {
+    pub(super) number: u8,
+    pub(super) from: u8,
+    pub(super) to: u8,
+    /// Bits.
+    pub(super) named: u8,
+}
 
 pub(super) fn name(node: u8) -> EntityName {
     format!("n{node}").as_str().into()
