@@ -13,10 +13,11 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 
-use super::{Context, Notes};
+use super::{Context, Notes, flow};
 use crate::model::{Batch, SeriesId};
 
 pub use plan::Target;
+pub use skim::{Token, token};
 use plan::{Name, Shape};
 use skim::Outline;
 
@@ -34,6 +35,8 @@ const MISSES_MAX: u8 = 32;
 pub struct Memo {
     kept: Vec<Kept>,
     misses: u8,
+    /// For payloads that look like none before.
+    pub(super) series: flow::Known,
 }
 
 impl Memo {
@@ -42,7 +45,7 @@ impl Memo {
         let kept = self.kept.first();
         let series = kept.and_then(|kept| kept.series.first()).map_or(0, |series| series.0);
         let word = kept.and_then(|kept| kept.words.first()).copied().unwrap_or_default();
-        u64::from(series) ^ word
+        u64::from(series) ^ word ^ self.series.touch()
     }
 }
 
