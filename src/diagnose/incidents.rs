@@ -165,7 +165,10 @@ impl Diagnosis {
                 let of_signal = self.learned_of(key);
                 if !of_signal.contains(key) {
                     self.over(key, now, touched);
-                } else if of_signal.iter().any(|other| other != key && !self.used_to.contains(other)) {
+                } else if of_signal
+                    .iter()
+                    .any(|other| other != key && !self.used_to.contains(other))
+                {
                     self.used_to.insert(key.clone());
                 } else {
                     for key in of_signal {

@@ -85,7 +85,10 @@ pub fn end<M: Serialize>(
     } else {
         println!(
             "{what}; on parts that were not fitted to: calibration error {:.3} before, {:.3} after; Brier {:.3}, {:.3}",
-            metrics.calibration_error_before, metrics.calibration_error_after, metrics.brier_before, metrics.brier_after,
+            metrics.calibration_error_before,
+            metrics.calibration_error_after,
+            metrics.brier_before,
+            metrics.brier_after,
         );
         if let (Some(error), Some(brier)) = (metrics.calibration_error_fitted, metrics.brier_fitted) {
             println!("on what was fitted to: calibration error {error:.3}, Brier {brier:.3}");
@@ -107,7 +110,10 @@ mod tests {
         }
         let by_heart = |seen: &[(u32, bool)]| seen.to_vec();
         let said = |seen: &Vec<(u32, bool)>, case: &(u32, bool)| {
-            let right = seen.iter().find(|known| known.0 == case.0).map_or(0.5, |known| f64::from(u8::from(known.1)));
+            let right = seen
+                .iter()
+                .find(|known| known.0 == case.0)
+                .map_or(0.5, |known| f64::from(u8::from(known.1)));
             (1.0, right, case.1)
         };
         let metrics = folds.measure(&Vec::new(), by_heart, said);

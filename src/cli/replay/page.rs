@@ -415,7 +415,10 @@ mod tests {
         };
         let told = opinions(Some(said));
         assert!(told.contains("2 of 3 find it strange"), "{told}");
-        assert!(told.contains("<strong>changed for good</strong>: 98 % probable"), "{told}");
+        assert!(
+            told.contains("<strong>changed for good</strong>: 98 % probable"),
+            "{told}"
+        );
         assert!(told.contains("; creeping (Page-Hinkley): 0.40 of"), "{told}");
         assert!(opinions(None).is_empty());
     }

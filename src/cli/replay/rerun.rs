@@ -8,8 +8,8 @@ use crate::capsule::{Because, Capsule, RulesDigest};
 use crate::config::{Config, Loaded};
 use crate::detect::Sequential;
 use crate::diagnose::Library;
-use crate::eval::diagnose::capsules;
 use crate::engine::{Effects, Engine, Record, Setup};
+use crate::eval::diagnose::capsules;
 use crate::model::Catalog;
 use crate::plan::Playbooks;
 

@@ -11,7 +11,13 @@ fn renamed(case: &PatternCase) -> PatternCase {
     let words = |line: &str, places: &[usize]| -> String {
         let words = line.split_whitespace().enumerate();
         let words: Vec<String> = words
-            .map(|(place, word)| if places.contains(&place) { other(word) } else { word.to_owned() })
+            .map(|(place, word)| {
+                if places.contains(&place) {
+                    other(word)
+                } else {
+                    word.to_owned()
+                }
+            })
             .collect();
         words.join(" ")
     };
@@ -89,7 +95,10 @@ fn a_second_fault_of_a_single_symptom_is_named_beside_the_first() {
         let both = found.iter().all(|named| *named);
         both_named += usize::from(both);
         if !both {
-            lost.push(format!("{}: {}, {}: {}", first.expect[0].fault, found[0], second.expect[0].fault, found[1]));
+            lost.push(format!(
+                "{}: {}, {}: {}",
+                first.expect[0].fault, found[0], second.expect[0].fault, found[1]
+            ));
         }
     }
     println!("first {first_named}, both {both_named} of {PAIRS}: {lost:#?}");

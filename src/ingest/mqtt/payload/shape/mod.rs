@@ -17,9 +17,9 @@ use super::{Context, Notes, flow};
 use crate::model::{Batch, SeriesId};
 
 pub use plan::Target;
-pub use skim::{Token, token};
 use plan::{Name, Shape};
 use skim::Outline;
+pub use skim::{Token, token};
 
 /// Shapes that one subscription remembers. Payloads of any further shape are read by name.
 const SHAPES_MAX: usize = 256;
