@@ -119,7 +119,7 @@ impl Flow {
     pub fn read(&mut self, context: &Context<'_>, known: &mut Known, text: &str, out: &mut Batch) -> Option<Notes> {
         self.found.clear();
         self.paths.clear();
-        let at = Scan::whole(text, &mut self.found, &mut self.paths)?;
+        let at = Scan::whole(text, &mut self.found, &mut self.paths)?.time();
         let Self { names, found, paths } = self;
         let path = |member: &Found| member.path(text, paths);
         found.sort_unstable_by(|a, b| a.front.cmp(&b.front).then_with(|| path(a).cmp(path(b))));
@@ -127,7 +127,7 @@ impl Flow {
         if found.windows(2).any(twice) {
             return None;
         }
-        let said = |member: &&Found| !matches!(member.got, Got::Nothing) && !(member.clock && at.is_some());
+        let said = |member: &&Found| !(matches!(member.got, Got::Nothing) || member.clock && at.is_some());
         // Nothing is told before it is sure that there is something to tell.
         found.iter().find(said)?;
         let mut notes = Notes::default();

@@ -64,6 +64,27 @@ fn front(whole: &[u8], from: usize, length: usize) -> u64 {
     }
 }
 
+/// A member that may be the time.
+#[derive(Clone, Copy)]
+pub enum Clock {
+    /// It is not there.
+    Absent,
+    /// It is there and is none.
+    Other,
+    /// It is.
+    Time(Timestamp),
+}
+
+impl Clock {
+    /// The time.
+    pub const fn time(self) -> Option<Timestamp> {
+        match self {
+            Self::Time(at) => Some(at),
+            Self::Absent | Self::Other => None,
+        }
+    }
+}
+
 /// See the module.
 pub struct Scan<'a, 'f> {
     text: &'a str,
@@ -71,13 +92,13 @@ pub struct Scan<'a, 'f> {
     at: usize,
     found: &'f mut Vec<Found>,
     paths: &'f mut String,
-    /// Of the members that may be the time: whether they are there, and whether they read as one.
-    times: [Option<Option<Timestamp>>; TIMES.len()],
+    /// The members that may be the time.
+    times: [Clock; TIMES.len()],
 }
 
 impl<'a, 'f> Scan<'a, 'f> {
-    /// Finds all members of a text that is one object; its time, if one of them reads as it. `None` for what is left to the reading by name.
-    pub fn whole(text: &'a str, found: &'f mut Vec<Found>, paths: &'f mut String) -> Option<Option<Timestamp>> {
+    /// Finds all members of a text that is one object, and the first that may be its time. `None` for what is left to the reading by name.
+    pub fn whole(text: &'a str, found: &'f mut Vec<Found>, paths: &'f mut String) -> Option<Clock> {
         u32::try_from(text.len()).ok()?;
         let mut scan = Scan {
             text,
@@ -85,12 +106,13 @@ impl<'a, 'f> Scan<'a, 'f> {
             at: 0,
             found,
             paths,
-            times: [None; TIMES.len()],
+            times: [Clock::Absent; TIMES.len()],
         };
         scan.space();
         scan.object(None, 0)?;
         scan.space();
-        (scan.at == text.len()).then(|| scan.times.into_iter().flatten().next().flatten())
+        let first = scan.times.into_iter().find(|clock| !matches!(clock, Clock::Absent));
+        (scan.at == text.len()).then(|| first.unwrap_or(Clock::Absent))
     }
 
     fn space(&mut self) {
@@ -153,7 +175,7 @@ impl<'a, 'f> Scan<'a, 'f> {
             scan.found.push(member);
             if let Some(clock) = clock {
                 // It is there, whatever it holds.
-                scan.times[clock] = Some(None);
+                scan.times[clock] = Clock::Other;
             }
             match scan.bytes.get(scan.at)? {
                 // Where there is a time, all that is in it is none of the signals.
@@ -163,10 +185,10 @@ impl<'a, 'f> Scan<'a, 'f> {
                 b'[' => scan.skip(0),
                 _ => {
                     let token = scan.token()?;
-                    let got = scan.got(token)?;
+                    let got = scan.got(token);
                     scan.found[place].got = got;
                     if let Some(clock) = clock {
-                        scan.times[clock] = Some(time_of(token));
+                        scan.times[clock] = time_of(token).map_or(Clock::Other, Clock::Time);
                     }
                     Some(())
                 }
@@ -203,9 +225,9 @@ impl<'a, 'f> Scan<'a, 'f> {
     }
 
     /// What a value that was just read says.
-    fn got(&self, token: Token<'a>) -> Option<Got> {
+    fn got(&self, token: Token<'a>) -> Got {
         let number = |value, exact| Got::Number { value, exact };
-        Some(match token {
+        match token {
             Token::Null => Got::Nothing,
             Token::Switch(on) => number(f64::from(u8::from(on)), true),
             Token::Whole(whole) => number(whole as f64, fits_double(whole.into())),
@@ -215,7 +237,7 @@ impl<'a, 'f> Scan<'a, 'f> {
                 // It ends right before the quote that was read last.
                 None => Got::Word((self.at - 1 - text.len()) as u32, (self.at - 1) as u32),
             },
-        })
+        }
     }
 
     /// Reads over a value, which has to be JSON all the same.

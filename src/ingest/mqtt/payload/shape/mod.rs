@@ -27,8 +27,10 @@ const SHAPES_MAX: usize = 256;
 /// Shapes that one topic is tried for, the latest first.
 const KEPT_MAX: usize = 4;
 
-/// Payloads in a row that fitted no shape, after which a topic is read by name for good: trying costs more than it saves.
-const MISSES_MAX: u8 = 32;
+/// A payload that fits no shape counts so much, one that fits takes one back, and at this many a topic is read by name for good: learning shapes that come once
+/// costs more than those that come again save.
+const MISS: u8 = 4;
+const MISSES_MAX: u8 = 32 * MISS;
 
 /// What is remembered of one topic.
 #[derive(Default)]
@@ -114,7 +116,7 @@ impl Shapes {
                         Got::SameWord | Got::Nothing => {}
                     }
                 }
-                memo.misses = 0;
+                memo.misses = memo.misses.saturating_sub(1);
                 memo.kept.swap(0, place);
                 return Some(filled.notes);
             }
@@ -127,8 +129,8 @@ impl Shapes {
         if memo.misses >= MISSES_MAX {
             return false;
         }
-        memo.misses += 1;
-        if memo.misses == MISSES_MAX {
+        memo.misses += MISS;
+        if memo.misses >= MISSES_MAX {
             // Nothing of it will be tried again.
             memo.kept = Vec::new();
             return false;
