@@ -59,6 +59,21 @@ fn one_seed_is_one_run() {
     assert_ne!(storm(1).digest, storm(7).digest);
 }
 
+/// The world in which each mutant was noticed when this was written: the search begins there, and goes through all of them where it tells no more.
+fn noticed(mutant: Mutant) -> u64 {
+    match mutant {
+        Mutant::NoFence | Mutant::JournalAfterEffect => 0,
+        Mutant::NoSeal => 53,
+        Mutant::SealOnlyLower => 93,
+        Mutant::TokenNotPersisted => 157,
+        Mutant::LeaseNotChecked => 12,
+        Mutant::PermitIgnored => 5,
+        Mutant::RepeatedBlindly => 6,
+        Mutant::RepeatedWrites => 122,
+        Mutant::EpochNotCounted => 3,
+    }
+}
+
 /// The law that each mutant breaks, and within how many worlds it is noticed.
 #[test]
 fn a_rule_that_is_broken_on_purpose_is_noticed() {
@@ -81,7 +96,8 @@ fn a_rule_that_is_broken_on_purpose_is_noticed() {
                 "what is called done is done",
             ],
         };
-        let broken = (0..WORLDS).find_map(|seed| run(Kind::Storm, seed, Some(mutant)).err());
+        let mut worlds = std::iter::once(noticed(mutant)).chain(0..WORLDS);
+        let broken = worlds.find_map(|seed| run(Kind::Storm, seed, Some(mutant)).err());
         let broken = broken.unwrap_or_else(|| panic!("{mutant:?} is not noticed in {WORLDS} worlds"));
         assert!(laws.contains(&broken.law), "{mutant:?}: {broken}");
     }

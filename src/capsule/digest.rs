@@ -21,9 +21,6 @@ pub struct RulesDigest {
     /// Of each playbook that a service names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub each_playbook: BTreeMap<String, String>,
-    /// Of all playbooks that there were together, as capsules had it at first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub playbooks: Option<String>,
 }
 
 impl RulesDigest {
@@ -35,17 +32,14 @@ impl RulesDigest {
         Self {
             patterns: digest(&patterns),
             each_playbook: each.collect(),
-            playbooks: None,
         }
     }
 
     /// What these rules mean otherwise, in words.
     pub fn changed(&self, library: &Library, playbooks: &Playbooks) -> Vec<&'static str> {
         let patterns: Vec<_> = library.patterns().collect();
-        let all: Vec<_> = playbooks.iter().collect();
         let mut each = self.each_playbook.iter();
-        let books_differ = self.playbooks.as_ref().is_some_and(|then| *then != digest(&all))
-            || each.any(|(name, then)| !playbooks.get(name).is_ok_and(|book| *then == digest(book)));
+        let books_differ = each.any(|(name, then)| !playbooks.get(name).is_ok_and(|book| *then == digest(book)));
         let differ = [
             ("patterns", self.patterns != digest(&patterns)),
             ("playbooks", books_differ),
@@ -107,19 +101,5 @@ mod tests {
         now.extend(books(&BOOK.replace("x:1", "x:2")));
         assert_eq!(changed(&now), ["playbooks"]);
         assert_eq!(changed(&Playbooks::builtin()), ["playbooks"], "it is gone");
-    }
-
-    #[test]
-    fn a_digest_of_all_as_capsules_had_it_at_first_is_still_read() {
-        let library = Library::parse([("a.yml", PATTERN)]).unwrap();
-        let (one, mut two) = (books(BOOK), books(BOOK));
-        two.extend(Playbooks::builtin());
-        let patterns = digest(&library.patterns().collect::<Vec<_>>());
-        let all = digest(&one.iter().collect::<Vec<_>>());
-        let text = format!("{{patterns: {patterns}, playbooks: {all}}}");
-        let then: RulesDigest = serde_saphyr::from_str(&text).unwrap();
-        assert_eq!(then.playbooks, Some(all));
-        assert_eq!(then.changed(&library, &one), [""; 0]);
-        assert_eq!(then.changed(&library, &two), ["playbooks"]);
     }
 }

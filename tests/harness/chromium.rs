@@ -2,7 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of the harness")]
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -298,4 +299,33 @@ pub fn fits(browser: &mut Browser) {
         );
     }
     browser.window(1440, 1000, false);
+}
+
+/// Serves the page's own files, and what `api` answers on a path below `/api/` and its query: a status and JSON. Where that is.
+pub fn stand_in(mut api: impl FnMut(&str, &str) -> (u16, String) + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = format!("http://{}/", listener.local_addr().unwrap());
+    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api/page");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut bytes = [0; 8192];
+            let Ok(length) = stream.read(&mut bytes) else { continue };
+            let head = String::from_utf8_lossy(&bytes[..length]).into_owned();
+            let asked = head.split(' ').nth(1).unwrap_or("/");
+            let (path, query) = asked.split_once('?').unwrap_or((asked, ""));
+            let file = |name: &str| (200, std::fs::read_to_string(files.join(name)).unwrap_or_default());
+            let (kind, (status, body)) = match path {
+                "/" => ("text/html", file("index.html")),
+                path if path.starts_with("/api/") => ("application/json", api(path, query)),
+                style if style.ends_with("css") => ("text/css", file(&style[1..])),
+                script => ("text/javascript", file(&script[1..])),
+            };
+            let head = format!(
+                "HTTP/1.1 {status} X\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
+            let _ = stream.write_all((head + &body).as_bytes());
+        }
+    });
+    origin
 }

@@ -3,8 +3,8 @@
 #![allow(dead_code, reason = "each test file uses its own part of the harness")]
 
 use jurymast::engine::Input;
+use jurymast::ingest::Source;
 use jurymast::ingest::mqtt::{MqttSource, Settings};
-use jurymast::ingest::{Feed, Source};
 use jurymast::metrics::{ByReason, Metrics};
 use jurymast::model::{Batch, Catalog, EventKind, Reach};
 use rumqttc::{AsyncClient, MqttOptions, QoS};
@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::PATIENCE;
+use crate::harness::feed::feed;
 
 /// Sources at work, and what came of them.
 pub struct Listening {
@@ -35,16 +36,8 @@ impl Listening {
 
     /// Several sources, and an inbox with room for so many inputs.
     pub fn to(sources: Vec<Settings>, room: usize) -> Self {
-        let (sender, inbox) = mpsc::channel(room);
-        let (catalog, stop) = (Catalog::new(), CancellationToken::new());
-        let feed = Feed {
-            inbox: sender,
-            catalog: catalog.clone(),
-            agent: "jurymast".into(),
-            metrics: Metrics::default(),
-            stop: stop.clone(),
-        };
-        let metrics = feed.metrics.clone();
+        let (feed, inbox) = feed(room);
+        let (catalog, metrics, stop) = (feed.catalog.clone(), feed.metrics.clone(), feed.stop.clone());
         for settings in sources {
             settings.check().unwrap();
             tokio::spawn(Box::new(MqttSource::new(settings)).run(feed.clone()));

@@ -2,26 +2,36 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of the harness")]
 
+pub mod agents;
 pub mod answers;
 pub mod api;
+pub mod chromium;
+pub mod contract;
 pub mod deed;
+pub mod engine;
 pub mod etcd;
+pub mod feed;
 pub mod instance;
+pub mod kubernetes;
+pub mod listening;
 pub mod maria;
 pub mod patroni;
+pub mod payloads;
 pub mod play;
 pub mod postgres;
 pub mod redis;
+pub mod watch;
+pub mod way;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// Longer than anything takes here; not a measure of anything.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A config that is right; each test of mistakes spoils one thing.
 pub const GOOD: &str = r#"
@@ -96,6 +106,33 @@ pub fn get(port: u16, path: &str) -> Option<String> {
     (head.split_whitespace().nth(1) == Some("200")).then(|| body.to_owned())
 }
 
+/// What a query of an agent is answered: the value of the first series.
+pub fn queried(api: u16, query: &str) -> Option<f64> {
+    let body = get(api, &format!("/api/v1/query?query={query}"))?;
+    let answer: serde_json::Value = serde_json::from_str(&body).ok()?;
+    answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
+}
+
+/// Whether the agent there finds that one well.
+pub fn is_well(api: u16, name: &str) -> bool {
+    let status = get(api, "/api/status").and_then(|body| serde_json::from_str::<serde_json::Value>(&body).ok());
+    let status = status.unwrap_or_default();
+    let mut entities = status["entities"].as_array().into_iter().flatten();
+    entities.any(|entity| entity["name"] == name && entity["health"] == "good")
+}
+
+/// Waits until a source of the agent there has told what it sees twice more: what the first round saw has reached the engine.
+pub fn hears_from(api: u16, source: &str) {
+    let rounds = || -> Option<u64> {
+        let text = get(api, "/metrics")?;
+        let counted = format!("jurymast_messages_total{{source=\"{source}\"}} ");
+        text.lines()
+            .find_map(|line| line.strip_prefix(&counted)?.trim().parse().ok())
+    };
+    let before = rounds().unwrap_or(0);
+    wait(&format!("{source} has been heard"), || rounds() >= Some(before + 2));
+}
+
 /// A program that answers as its script says, beside a file of its own, `$state`, and writes down how it was called.
 pub fn stand_in(dir: &Path, name: &str, script: &str) -> String {
     let path = dir.join(name);
@@ -125,6 +162,28 @@ pub fn calls(dir: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(dir.join("calls")).unwrap_or_default();
     let _ = std::fs::remove_file(dir.join("calls"));
     text.lines().map(str::to_owned).collect()
+}
+
+/// A command of ours as a person types it in a folder, whatever the environment says of agents.
+pub fn jurymast(dir: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_jurymast"))
+        .args(arguments)
+        .current_dir(dir)
+        .env_remove("JURYMAST_URL")
+        .env_remove("JURYMAST_TOKEN_FILE")
+        .output()
+        .unwrap()
+}
+
+/// All that a program said.
+pub fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// How often a server that runs in that folder has logged this.
+pub fn logged(dir: &Path, what: &str) -> usize {
+    let log = std::fs::read_to_string(dir.join("log")).unwrap();
+    log.lines().filter(|line| line.contains(what)).count()
 }
 
 /// Runs a program to its good end, for what it says.

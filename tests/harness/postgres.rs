@@ -234,6 +234,12 @@ impl Writer {
         self.committed.lock().unwrap().len()
     }
 
+    /// When that server first committed something.
+    pub fn first_on(&self, port: u16) -> Instant {
+        let committed = self.committed.lock().unwrap();
+        committed.iter().find(|row| row.1 == port).unwrap().2
+    }
+
     /// The server that committed last.
     pub fn last(&self) -> Option<u16> {
         self.committed.lock().unwrap().last().map(|(_, port, _)| *port)

@@ -1,5 +1,7 @@
 //! An engine on the virtual clock that watches instances: all of them answer but those that are gone.
 
+#![allow(dead_code, reason = "each test file uses its own part of the harness")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +9,7 @@ use jurymast::agent::engine_setup;
 use jurymast::config::Config;
 use jurymast::detect::Sequential;
 use jurymast::diagnose::Library;
-use jurymast::engine::{Effects, Engine, Input};
+use jurymast::engine::{Effects, Engine, Input, OperatorCommand};
 use jurymast::model::{Catalog, Check, Event, EventKind, Lease, Reach, Span, Timestamp};
 use jurymast::plan::Playbooks;
 
@@ -24,67 +26,103 @@ steps:
 /// What every config has that `World` watches for.
 pub const CANARIES: &str = "canaries: [{name: router, probe: {uses: tcp}}, {name: names, probe: {uses: tcp}}, {name: clock, probe: {uses: tcp}}]";
 
+const CANARY_NAMES: [&str; 3] = ["router", "names", "clock"];
+
 pub struct World {
     pub engine: Engine,
+    pub catalog: Catalog,
     pub now: Timestamp,
     /// Of all that has happened.
     pub effects: Effects,
+    /// Who is looked at beside the canaries.
+    pub instances: Vec<&'static str>,
     pub gone: Vec<&'static str>,
+    /// What is seen of those that are gone.
+    pub lost: Reach,
+    /// From one tick to the next.
+    pub step: Duration,
+    /// Everything is looked at once in so many ticks.
+    pub ticks_a_look: u32,
 }
 
 impl World {
-    pub fn at(now: Timestamp, config: &str) -> Self {
+    /// One that looks at everything once a second, and refuses to speak of what is gone.
+    pub fn at(now: Timestamp, config: &str, instances: &[&'static str]) -> Self {
+        let catalog = Catalog::new();
         let setup = engine_setup(
-            &Config::parse(config).unwrap(),
+            &Config::parse(config).unwrap_or_else(|error| panic!("{}", error.message)),
             Arc::new(Library::builtin()),
             Arc::new(Playbooks::parse([("p.yml", PLAYBOOK)]).unwrap()),
-            Catalog::new(),
+            catalog.clone(),
             Box::new(Sequential),
         );
         Self {
             engine: Engine::new(setup).unwrap(),
+            catalog,
             now,
             effects: Effects::default(),
+            instances: instances.to_vec(),
             gone: Vec::new(),
+            lost: Reach::Refused,
+            step: Duration::from_secs(1),
+            ticks_a_look: 1,
         }
     }
 
-    fn see(&mut self, entity: &str, check: Check, reach: Reach) {
+    pub fn say(&mut self, word: OperatorCommand) {
+        self.engine.handle(Input::Operator(word), &mut self.effects);
+    }
+
+    /// A look at one of them.
+    pub fn see(&mut self, name: &str) {
+        let canary = CANARY_NAMES.contains(&name);
         let event = Event {
-            entity: entity.into(),
+            entity: name.into(),
             at: self.now,
             seen: self.now,
             kind: EventKind::Reach {
                 vantage: "here".into(),
-                check,
-                reach,
+                check: if canary { Check::Canary } else { Check::Probe },
+                reach: if self.gone.contains(&name) {
+                    self.lost.clone()
+                } else {
+                    Reach::Good { took: Span::millis(1) }
+                },
                 asked: None,
             },
         };
         self.engine.handle(Input::Event(event), &mut self.effects);
     }
 
-    /// The lease is renewed, and everything is looked at; `gone` is what is seen of those that are gone.
-    pub fn look(&mut self, instances: &[&'static str], gone: &Reach) {
+    /// The lease is renewed, and everything is looked at.
+    pub fn look(&mut self) {
         let lease = Lease {
             epoch: 1,
             seq: 0,
             until: self.now + Duration::from_secs(4),
         };
         self.engine.handle(Input::Lease(lease), &mut self.effects);
-        let good = Reach::Good { took: Span::millis(1) };
-        for name in instances {
-            let reach = if self.gone.contains(name) { gone } else { &good };
-            self.see(name, Check::Probe, reach.clone());
-        }
-        for name in ["router", "names", "clock"] {
-            self.see(name, Check::Canary, good.clone());
+        for name in self.instances.clone().into_iter().chain(CANARY_NAMES) {
+            self.see(name);
         }
     }
 
     /// A tick, and the time to the next one.
-    pub fn tick(&mut self, step: Duration) {
+    pub fn tick(&mut self) {
         self.engine.handle(Input::Tick(self.now), &mut self.effects);
-        self.now = self.now + step;
+        self.now = self.now + self.step;
+    }
+
+    /// So many seconds.
+    pub fn pass(&mut self, seconds: u64) {
+        let end = self.now + Duration::from_secs(seconds);
+        let mut ticks = 0;
+        while self.now < end {
+            if ticks % self.ticks_a_look == 0 {
+                self.look();
+            }
+            ticks += 1;
+            self.tick();
+        }
     }
 }

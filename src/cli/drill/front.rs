@@ -178,7 +178,6 @@ mod tests {
 
     #[test]
     fn what_does_not_serve_before_the_drill_is_said() {
-        crate::net::install_crypto();
         let error = Client::begin("http://127.0.0.1:1/").err().unwrap();
         assert!(error.contains("does not serve before the drill"), "{error}");
         assert!(Client::begin("no url").is_err());

@@ -34,7 +34,7 @@ const ASK: u32 = 8;
 
 /// A close watch's strength as a surprise: at its own threshold a finding is told of a device that is judged some ten thousand times in the
 /// allowed period, and each threshold more makes it twenty times as rare. A judgement, and one in favour of finding: in recorded weeks of
-/// servers, which have news of their own, strengths are more common than that (`tests/false_alarms.rs` prints how common).
+/// servers, which have news of their own, strengths are more common than that (`tests/eval/false_alarms.rs` prints how common).
 const AT_REST: f32 = 8.0;
 const PER_STRENGTH: f32 = 3.0;
 

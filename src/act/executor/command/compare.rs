@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use reqwest::redirect::Policy;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -14,6 +15,7 @@ use crate::act::BoxFuture;
 use crate::act::executor::tool::Tools;
 use crate::act::executor::{parameters, read_bounded};
 use crate::act::runner::{Applied, Effect};
+use crate::net::Tls;
 
 /// See the module.
 pub struct Compare(pub Tools);
@@ -46,7 +48,8 @@ fn value_of<'p>(page: &'p str, series: &str) -> Option<&'p str> {
 }
 
 async fn read(url: &str, series: &str, limit: Duration) -> Result<String, String> {
-    let client = reqwest::Client::builder().no_proxy().timeout(limit).build();
+    let client = Tls::default().http().map_err(|error| format!("{url}: {error}"))?;
+    let client = client.redirect(Policy::default()).timeout(limit).build();
     let wrong = |error: reqwest::Error| format!("{url}: {error}");
     let answer = client.map_err(wrong)?.get(url).send().await.map_err(wrong)?;
     let answer = answer.error_for_status().map_err(wrong)?;

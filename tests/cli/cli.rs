@@ -1,0 +1,384 @@
+//! The commands as people and programs meet them: exit codes, what is printed, what acting needs, what is said about mistakes.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Output;
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+use crate::harness::{self, Server, free_port, jurymast, wait};
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn exit_codes_tell_good_from_bad_from_could_not_run() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("wrong.yml"), "agnt: {name: x}\n").unwrap();
+    let dataset = root().join("datasets/service-crash").display().to_string();
+    let deploy = root().join("deploy/jurymast.yml").display().to_string();
+    for (arguments, due) in [
+        (vec!["--version"], 0),
+        (vec!["schema"], 0),
+        (vec!["check", "config", &deploy], 0),
+        (vec!["check", "config", "wrong.yml"], 1),
+        (vec!["check", "config", "nowhere.yml"], 1),
+        (vec!["check", "rules", "nowhere.yml"], 1),
+        (vec!["check", "dataset", &dataset], 0),
+        (vec!["check", "dataset", "nowhere"], 2),
+        (vec!["replay", &dataset], 0),
+        (vec!["replay", "nowhere"], 2),
+        (vec!["replay", &dataset, "--config", "wrong.yml"], 2),
+        (vec!["doctor", "--config", "nowhere.yml"], 1),
+        (vec!["run", "--config", "nowhere.yml"], 2),
+        (vec!["status", "--url", "http://127.0.0.1:1"], 2),
+        (vec!["nonsense"], 2),
+        (vec!["sim", "--seed", "3"], 0),
+        (vec!["sim", "--seed", "0", "--mutant", "journal-after-effect"], 1),
+    ] {
+        let output = jurymast(dir.path(), &arguments);
+        let told = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(code(&output), due, "{arguments:?}: {told}");
+        if due == 2 {
+            assert!(told.contains("error"), "{arguments:?} should say why: {told}");
+        }
+    }
+}
+
+#[test]
+fn completions_are_there_for_every_shell() {
+    for (shell, word) in [
+        ("bash", "_jurymast()"),
+        ("zsh", "#compdef jurymast"),
+        ("fish", "complete -c jurymast"),
+        ("powershell", "Register-ArgumentCompleter"),
+        ("elvish", "edit:completion"),
+    ] {
+        let output = jurymast(root(), &["completions", shell]);
+        assert_eq!(code(&output), 0);
+        let told = text(&output.stdout);
+        assert!(told.contains(word) && told.contains("failback"), "{shell}: {told:.200}");
+    }
+}
+
+/// The keys of an object, in order; of a list, those of its first.
+fn shape(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(list) => list.first().map(shape).unwrap_or_default(),
+        Value::Object(map) => map.keys().cloned().collect(),
+        other => vec![other.to_string()],
+    }
+}
+
+fn json(dir: &Path, arguments: &[&str]) -> Value {
+    let output = jurymast(dir, &[arguments, &["-o", "json"]].concat());
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {}", text(&output.stdout)))
+}
+
+#[test]
+fn what_programs_read_keeps_its_shape() {
+    let dataset = root().join("datasets/service-crash").display().to_string();
+    let replay = json(root(), &["replay", &dataset]);
+    assert_eq!(
+        shape(&replay),
+        [
+            "capsule",
+            "correct",
+            "decisions",
+            "faults",
+            "identical",
+            "name",
+            "wrong_moves"
+        ]
+    );
+    assert_eq!(
+        shape(&replay[0]["faults"]),
+        [
+            "cause_right",
+            "decided_ms",
+            "detected",
+            "detected_ms",
+            "entity",
+            "fault",
+            "probability",
+            "verdict_right"
+        ]
+    );
+    assert_eq!(
+        shape(&json(root(), &["check", "dataset", &dataset])),
+        ["good", "notes", "path", "problems"]
+    );
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("jurymast.yml"), "agent: {data_dir: data}\n").unwrap();
+    assert_eq!(shape(&json(dir.path(), &["doctor"])), ["check", "detail", "result"]);
+    assert_eq!(
+        shape(&json(root(), &["sim", "--seeds", "1"])),
+        [
+            "agent_hours",
+            "first",
+            "fleet_hours",
+            "seconds",
+            "seeds",
+            "sum",
+            "worlds"
+        ]
+    );
+    let broken = json(root(), &["sim", "--seed", "0", "--mutant", "journal-after-effect"]);
+    assert_eq!(shape(&broken), ["again", "law", "seed", "trace", "what"]);
+    assert_eq!(broken["again"], "jurymast sim --seed 0 --mutant journal-after-effect");
+}
+
+/// Says one thing to an agent's API; status and body.
+fn call(port: u16, method: &str, path: &str, token: Option<&str>, body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let token = token.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{token}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap();
+    (status, answer.split("\r\n\r\n").nth(1).unwrap_or_default().to_owned())
+}
+
+const ACTING: [(&str, &str); 4] = [
+    ("/api/hold", "{\"on\": true}"),
+    ("/api/maintenance", "{\"for\": \"1m\"}"),
+    ("/-/reload", ""),
+    ("/api/hold", "{\"on\": false}"),
+];
+
+#[test]
+fn acting_needs_the_token_and_reading_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let config = format!("api: {{listen: '127.0.0.1:{port}', token_file: token}}\nagent: {{data_dir: data}}\n");
+    std::fs::write(dir.path().join("jurymast.yml"), config).unwrap();
+    std::fs::write(dir.path().join("token"), "open-sesame\n").unwrap();
+    let agent = Server::start(dir.path(), Path::new(env!("CARGO_BIN_EXE_jurymast")), &["run"]);
+    wait("the agent answers", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    for path in ["/api/status", "/api/incidents", "/metrics", "/-/healthy", "/"] {
+        assert_eq!(call(port, "GET", path, None, "").0, 200, "{path}");
+    }
+    for (path, body) in ACTING {
+        assert_eq!(call(port, "POST", path, None, body).0, 401, "{path} without a token");
+        assert_eq!(
+            call(port, "POST", path, Some("open-sesam"), body).0,
+            403,
+            "{path} with a wrong one"
+        );
+        assert_eq!(
+            call(port, "POST", path, Some("open-sesame"), body).0,
+            200,
+            "{path} with the token"
+        );
+    }
+    let (status, told) = call(
+        port,
+        "POST",
+        "/api/services/nothing/failback",
+        Some("open-sesame"),
+        "{}",
+    );
+    assert_eq!((status, told.as_str()), (404, "no service is called nothing"));
+    // The commands say the same.
+    let url = format!("http://127.0.0.1:{port}");
+    let without = jurymast(dir.path(), &["hold", "--url", &url]);
+    assert_eq!(code(&without), 2);
+    assert!(
+        text(&without.stderr).contains("--token-file"),
+        "{}",
+        text(&without.stderr)
+    );
+    let with = jurymast(dir.path(), &["hold", "--url", &url, "--token-file", "token"]);
+    assert_eq!(code(&with), 0, "{}", text(&with.stderr));
+    wait("the agent holds", || {
+        let (_, status) = call(port, "GET", "/api/status", None, "");
+        serde_json::from_str::<Value>(&status).is_ok_and(|status| status["held"] == true)
+    });
+    assert!(agent.terminate());
+}
+
+#[test]
+fn without_a_token_in_the_config_nobody_acts() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let config = format!("api: {{listen: '127.0.0.1:{port}'}}\nagent: {{data_dir: data}}\n");
+    std::fs::write(dir.path().join("jurymast.yml"), config).unwrap();
+    let _agent = Server::start(dir.path(), Path::new(env!("CARGO_BIN_EXE_jurymast")), &["run"]);
+    wait("the agent answers", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    for (path, body) in ACTING {
+        let (status, told) = call(port, "POST", path, Some("anything"), body);
+        assert_eq!(status, 403, "{path}");
+        assert!(told.contains("api.token_file"), "{told}");
+    }
+}
+
+/// A config that is right, with sources; each mistake spoils one thing.
+static GOOD: LazyLock<String> = LazyLock::new(|| HEAD.to_owned() + harness::GOOD);
+
+const HEAD: &str = r#"agent: {name: jurymast, data_dir: data}
+api: {listen: "127.0.0.1:0"}
+sources:
+  mqtt:
+    - {name: plant, url: "mqtt://127.0.0.1:1883", subscribe: [{filter: "plant/{device}/t", decode: json, entity: "{device}"}]}
+  scrape:
+    - {job: ingest, interval: 1s, targets: [{address: "127.0.0.1:9100", entity: ingest-a}]}"#;
+
+const MISTAKES: &[(&str, &str, &str)] = &[
+    ("a key at the top", "detect:", "detct:"),
+    ("a key of a service", "playbook: ", "playbok: "),
+    ("a word of an enumeration", "edge: runs_on", "edge: run_on"),
+    ("a kind", "kind: host", "kind: hots"),
+    ("a span of time", "interval: 1s", "interval: 1 second"),
+    ("a text for a number", "above: 90", "above: hot"),
+    (
+        "a list for a map",
+        "vars: {socket: \"127.0.0.1:9999\", backend: ingest}",
+        "vars: [ingest]",
+    ),
+    ("a missing key", "    playbook: haproxy-switch\n", ""),
+    ("a tab", "    playbook: haproxy-switch", "\tplaybook: haproxy-switch"),
+    ("a bracket that does not close", "services:", "services: ["),
+    (
+        "a key that stands twice",
+        "    active: ingest-a",
+        "    active: ingest-a\n    active: ingest-a",
+    ),
+    ("an entity of an edge", "to: host-a", "to: hots-a"),
+    (
+        "an entity that stands twice",
+        "{name: host-a, kind: host}",
+        "{name: ingest-b, kind: host}",
+    ),
+    ("a service without a standby", "[{entity: ingest-b}]", "[]"),
+    ("its own standby", "[{entity: ingest-b}]", "[{entity: ingest-a}]"),
+    ("an unknown playbook", "haproxy-switch", "haproxy-swich"),
+    ("a variable of a playbook", "backend: ingest", "backnd: ingest"),
+    ("an unknown probe", "uses: http", "uses: htpp"),
+    ("an attribute of a probe", "{address}/healthz", "{adress}/healthz"),
+    (
+        "a probability",
+        "    active: ingest-a",
+        "    active: ingest-a\n    min_probability: 1.5",
+    ),
+    (
+        "an rpo without a lag",
+        "    active: ingest-a",
+        "    active: ingest-a\n    rpo: 5s",
+    ),
+    ("two bounds", "above: 90", "above: 90, below: 10"),
+    ("a bound on the bad side", "above: 90", "above: 90, clear: 95"),
+    ("an unset variable", "backend: ingest", "backend: ${NO_SUCH_VARIABLE}"),
+    ("a url", "mqtt://127.0.0.1:1883", "http://127.0.0.1:1883"),
+    ("a decoder", "decode: json", "decode: jsn"),
+    (
+        "a capture that the filter lacks",
+        "entity: \"{device}\"",
+        "entity: \"{devce}\"",
+    ),
+    (
+        "a missing token file",
+        "listen: \"127.0.0.1:0\"",
+        "listen: \"127.0.0.1:0\", token_file: nowhere",
+    ),
+    (
+        "a missing rules folder",
+        "agent: {",
+        "rules: {patterns: [nowhere.yml]}\nagent: {",
+    ),
+];
+
+/// Every mistake with what is said about it: file, line, column, the line itself, and what was probably meant.
+/// `INSTA_UPDATE=always cargo test --test cli` writes it anew.
+#[test]
+fn what_is_said_about_mistakes_in_a_config() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("jurymast.yml");
+    let mut told = String::new();
+    for (name, what, by) in [("none", "", "")].iter().chain(MISTAKES) {
+        assert!(GOOD.contains(what), "{what} is no part of the good config");
+        std::fs::write(&path, GOOD.replacen(what, by, 1)).unwrap();
+        let output = jurymast(dir.path(), &["check", "config"]);
+        assert_eq!(
+            code(&output),
+            i32::from(*name != "none"),
+            "{name}: {}",
+            text(&output.stdout)
+        );
+        told += &format!("== {name}\n{}\n", text(&output.stdout).trim_end());
+    }
+    insta::assert_snapshot!("config_mistakes", told);
+}
+
+const PATTERN: &str = "- name: x
+  summary: s
+  at: [service]
+  prior: 0.1
+  remedy: notify
+  must:
+    - {kinds: [refused], likelihood: 0.9}
+  source: s
+";
+
+#[test]
+fn what_is_said_about_mistakes_in_patterns() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.yml");
+    let mut told = String::new();
+    for (name, what, by) in [
+        ("none", "", ""),
+        ("a key", "summary", "sumary"),
+        ("a kind of symptom", "[refused]", "[refusd]"),
+        ("a kind of entity", "[service]", "[servce]"),
+        ("a likelihood", "0.9", "1.9"),
+        ("a prior", "0.1", "0"),
+        (
+            "no expectation",
+            "must:\n    - {kinds: [refused], likelihood: 0.9}",
+            "must: []",
+        ),
+        ("a remedy", "notify", "notfy"),
+    ] {
+        std::fs::write(&path, PATTERN.replacen(what, by, 1)).unwrap();
+        let output = jurymast(dir.path(), &["check", "rules", "x.yml"]);
+        assert_eq!(code(&output), i32::from(name != "none"), "{name}");
+        told += &format!("== {name}\n{}\n", text(&output.stdout).trim_end());
+    }
+    insta::assert_snapshot!("pattern_mistakes", told);
+}
+
+/// `UPDATE_DOCS=1 cargo test --test cli` writes them anew.
+#[test]
+fn the_reference_pages_are_current() {
+    for (name, page) in [
+        ("cli.md", jurymast::cli::reference()),
+        ("patterns.md", jurymast::config::patterns_reference()),
+        ("metrics.md", jurymast::config::metrics_reference()),
+    ] {
+        let path = root().join("docs/reference").join(name);
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, &page).unwrap();
+        }
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            written == page,
+            "docs/reference/{name} is stale: UPDATE_DOCS=1 cargo test --test cli"
+        );
+    }
+}

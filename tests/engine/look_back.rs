@@ -1,0 +1,122 @@
+//! What was done is looked at again and again: by whoever leads the service, and while nobody works on it.
+
+use std::time::Duration;
+
+use jurymast::config::Config;
+use jurymast::engine::{Effects, Engine, Input, NotificationKind, OperatorCommand, PlanEvent};
+use jurymast::model::{Catalog, Lease, Timestamp};
+
+use crate::harness::engine::engine_of;
+
+const CONFIG: &str = "
+agent: {name: here}
+services:
+  - {name: web, active: a, standbys: [{entity: b}], playbook: haproxy-switch, vars: {socket: /s, backend: web}, probe: {uses: tcp}}
+  - {name: mail, active: c, standbys: [{entity: d}], playbook: haproxy-switch, vars: {socket: /s, backend: mail}, probe: {uses: tcp}}
+";
+
+struct World {
+    engine: Engine,
+    now: Timestamp,
+    told: Vec<(bool, String)>,
+}
+
+impl World {
+    fn new() -> Self {
+        let config = Config::parse(CONFIG).unwrap_or_else(|error| panic!("{}", error.message));
+        let now = Timestamp::from_secs(1_700_000_000);
+        let mut engine = engine_of(&config, &Catalog::new());
+        engine.handle(Input::Tick(now), &mut Effects::default());
+        let told = Vec::new();
+        Self { engine, now, told }
+    }
+
+    /// What is looked at in so many seconds.
+    fn pass(&mut self, seconds: u64, leads: bool) -> Vec<String> {
+        let mut looks = Vec::new();
+        for _ in 0..seconds {
+            let mut effects = Effects::default();
+            self.now = self.now + Duration::from_secs(1);
+            if leads {
+                let until = self.now + Duration::from_secs(4);
+                self.engine.handle(
+                    Input::Lease(Lease {
+                        epoch: 1,
+                        seq: 0,
+                        until,
+                    }),
+                    &mut effects,
+                );
+            }
+            self.engine.handle(Input::Tick(self.now), &mut effects);
+            let steps = effects.look_back.iter().flat_map(|look| &look.steps);
+            looks.extend(steps.map(|step| step.name.clone()));
+        }
+        looks
+    }
+
+    fn take(&mut self, input: Input) {
+        let mut effects = Effects::default();
+        self.engine.handle(input, &mut effects);
+        let told = effects
+            .notify
+            .into_iter()
+            .filter(|told| told.kind == NotificationKind::Undone);
+        self.told.extend(told.map(|told| (told.firing, told.text)));
+    }
+}
+
+#[test]
+fn each_service_is_looked_at_once_in_ten_seconds_by_whoever_leads_it() {
+    let mut world = World::new();
+    assert!(world.pass(20, false).is_empty());
+    let mut looks = world.pass(20, true);
+    looks.sort();
+    // At home nobody was ever taken out.
+    assert_eq!(
+        looks,
+        ["put a into web", "put a into web", "put c into mail", "put c into mail"]
+    );
+    let restored = PlanEvent::Restored {
+        service: "web".into(),
+        active: "b".into(),
+        moved: None,
+        named: Vec::new(),
+        running: None,
+        taken_back: None,
+        handed_over: None,
+        begun: Vec::new(),
+    };
+    world.take(Input::Plan(restored));
+    let (service, until) = (Some("mail".into()), world.now + Duration::from_secs(60));
+    world.take(Input::Operator(OperatorCommand::Maintenance {
+        service,
+        until,
+        by: "me".into(),
+    }));
+    assert_eq!(world.pass(10, true), ["take a out of web", "put b into web"]);
+}
+
+#[test]
+fn what_is_gone_is_told_and_stands_in_the_state_until_it_is_back() {
+    let mut world = World::new();
+    let looked = |gone: Option<&str>| {
+        let (service, gone) = ("web".into(), gone.map(str::to_owned));
+        let at = Timestamp::from_secs(1_700_000_100);
+        Input::Plan(PlanEvent::LookedBack { service, at, gone })
+    };
+    world.take(looked(Some("put a into web")));
+    let undone = |world: &World| {
+        let mut services = world.engine.services();
+        services.find_map(|(_, state)| state.undone.clone())
+    };
+    assert_eq!(undone(&world).as_deref(), Some("put a into web"));
+    world.take(looked(None));
+    assert_eq!(undone(&world), None);
+    assert!(
+        world.told[0].0 && world.told[0].1.contains("'put a into web' does not stand any more"),
+        "{:?}",
+        world.told
+    );
+    assert!(!world.told[1].0, "{:?}", world.told);
+}

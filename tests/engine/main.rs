@@ -1,0 +1,12 @@
+//! The engine on the virtual clock: what it decides of stories that are told to it, without a server.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod both_down;
+mod contingency;
+mod drill_engine;
+mod look_back;
+mod rules_engine;
+mod says_ill;
+mod unanswered;

@@ -1,0 +1,190 @@
+//! The gate of the RPO on real pairs: a primary dies while its standby is too far behind, and nothing is moved; a person is asked, and told by how much.
+
+use std::time::Duration;
+
+use crate::harness::maria::Maria;
+use crate::harness::redis::{cli, linked, redis};
+use crate::harness::{self, Server, free_port, hears_from, postgres, queried, skipped, wait};
+
+/// How far a standby may be behind, in seconds.
+const RPO_S: u64 = 2;
+
+/// An agent that looks at a pair, and has seen both well.
+struct World {
+    api: u16,
+    dir: tempfile::TempDir,
+    servers: Vec<Server>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            api: free_port(),
+            dir: tempfile::tempdir().unwrap(),
+            servers: Vec::new(),
+        }
+    }
+
+    fn watch(&mut self, source: &str, entities: &str, service: &str) {
+        let config = format!(
+            "\
+agent: {{name: jurymast, data_dir: data}}
+api: {{listen: '127.0.0.1:{}'}}
+sources: {{replication: [{{name: pair, interval: 300ms, {source}}}]}}
+rules: {{history: 5m}}
+topology: {{entities: [{entities}]}}
+services:
+  - {{name: db, active: a, standbys: [{{entity: b, class: warm, lag_signal: replication_lag_seconds}}], single_writer: true, rpo: {RPO_S}s, rto: 60s, hold_off: 200ms, {service}}}
+",
+            self.api
+        );
+        std::fs::write(self.dir.path().join("jurymast.yml"), config).unwrap();
+        self.servers.push(Server::agent(self.dir.path(), self.api, 2));
+        hears_from(self.api, "pair");
+    }
+
+    /// A pair of Redis servers.
+    fn watch_redis(&mut self, a: u16, b: u16, vars: &str) {
+        self.watch(
+            &format!(
+                "kind: redis, members: [{{entity: a, address: '127.0.0.1:{a}'}}, {{entity: b, address: '127.0.0.1:{b}'}}]"
+            ),
+            &format!(
+                "{{name: a, kind: service, attributes: {{address: '127.0.0.1:{a}'}}}}, {{name: b, kind: service, attributes: {{address: '127.0.0.1:{b}'}}}}"
+            ),
+            &format!(
+                "playbook: redis-haproxy, vars: {{{vars}, backend: be}}, probe: {{uses: redis, with: {{address: '{{address}}'}}, interval: 400ms}}"
+            ),
+        );
+    }
+
+    /// By more than it may be, as the agent sees it.
+    fn falls_behind(&self) {
+        wait("the standby is too far behind", || {
+            queried(self.api, "max(replication_lag_seconds)") > Some(RPO_S as f64)
+        });
+    }
+
+    fn status(&self) -> String {
+        harness::get(self.api, "/api/status").unwrap_or_default()
+    }
+
+    /// The primary is dead and the standby behind.
+    fn is_left_to_a_person(&self) {
+        wait("a person is told by how much it is behind", || {
+            self.status().contains(&format!("behind, the RPO is {RPO_S}s"))
+        });
+        // Nothing is begun after all.
+        std::thread::sleep(Duration::from_secs(2));
+        let status = self.status();
+        assert!(status.contains("\"active\":\"a\""), "{status}");
+        assert!(status.contains("\"plans\":[]"), "{status}");
+    }
+}
+
+#[test]
+fn a_postgres_standby_that_is_too_far_behind_is_not_promoted() {
+    if postgres::skipped("lag of PostgreSQL") {
+        return;
+    }
+    let mut world = World::new();
+    let (mut a, b) = postgres::pair(world.dir.path());
+    world.watch(
+        &format!(
+            "kind: postgres, members: [{{entity: a, dsn: '{}'}}, {{entity: b, dsn: '{}'}}]",
+            a.dsn(),
+            b.dsn()
+        ),
+        &format!(
+            "{{name: a, kind: service, attributes: {}}}, {{name: b, kind: service, attributes: {}}}",
+            a.attributes(),
+            b.attributes()
+        ),
+        "playbook: postgres-promote, probe: {uses: postgres, with: {dsn: '{dsn}'}, interval: 400ms, timeout: 2s}",
+    );
+    b.sql("ALTER SYSTEM SET primary_conninfo = ''").unwrap();
+    b.sql("SELECT pg_reload_conf()").unwrap();
+    wait("it receives nothing more", || !b.streams());
+    a.sql("INSERT INTO rows (id) VALUES (1)").unwrap();
+    world.falls_behind();
+    a.kill();
+    world.is_left_to_a_person();
+    assert_eq!(b.sql("SELECT pg_is_in_recovery()").as_deref(), Some("t"));
+}
+
+#[test]
+fn a_redis_replica_that_is_too_far_behind_is_not_promoted() {
+    if skipped("lag of Redis", &["redis-server", "redis-cli"]) {
+        return;
+    }
+    let mut world = World::new();
+    let (a, b) = (free_port(), free_port());
+    let primary = redis(world.dir.path(), a, None);
+    let _replica = redis(world.dir.path(), b, Some(a));
+    wait("the replica hears", || linked(b));
+    world.watch_redis(a, b, "socket: /nowhere");
+    assert_eq!(cli(b, &["REPLICAOF", "127.0.0.1", "1"]), "OK");
+    assert_eq!(cli(a, &["SET", "row", "1"]), "OK");
+    world.falls_behind();
+    drop(primary);
+    world.is_left_to_a_person();
+    assert!(cli(b, &["INFO", "replication"]).contains("role:slave"));
+}
+
+#[test]
+fn a_mariadb_replica_that_is_too_far_behind_is_not_promoted() {
+    if skipped("lag of MariaDB", &["mariadbd", "mariadb", "mariadb-install-db"]) {
+        return;
+    }
+    let mut world = World::new();
+    let (a, b) = (Maria::start(world.dir.path(), 1), Maria::start(world.dir.path(), 2));
+    a.sql("SET GLOBAL read_only = 0").unwrap();
+    a.as_user("app", "CREATE DATABASE d; CREATE TABLE d.t (i INT PRIMARY KEY)")
+        .unwrap();
+    let follow = format!(
+        "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {}, MASTER_USER = 'app', MASTER_USE_GTID = slave_pos; START SLAVE",
+        a.port
+    );
+    b.sql(&follow).unwrap();
+    wait("the replica has the table", || {
+        b.sql("SELECT count(*) FROM d.t").is_some()
+    });
+    let member = |name: &str, maria: &Maria| format!("{{entity: {name}, address: '{}', user: root}}", maria.address());
+    let entity = |name: &str, maria: &Maria| {
+        format!(
+            "{{name: {name}, kind: service, attributes: {{address: '{}'}}}}",
+            maria.address()
+        )
+    };
+    world.watch(
+        &format!("kind: mariadb, members: [{}, {}]", member("a", &a), member("b", &b)),
+        &format!("{}, {}", entity("a", &a), entity("b", &b)),
+        "playbook: mariadb-haproxy, probe: {uses: tcp, interval: 400ms}, vars: {socket: /nowhere, backend: be, db_user: root, defaults_file: '', \
+         replication_user: app, replication_password_file: ''}",
+    );
+    b.sql("STOP SLAVE").unwrap();
+    a.as_user("app", "INSERT INTO d.t VALUES (1)").unwrap();
+    world.falls_behind();
+    drop(a);
+    world.is_left_to_a_person();
+    assert_eq!(b.sql("SELECT @@read_only").as_deref(), Some("1"));
+}
+
+/// The other way round: with the same config a standby that has everything is promoted. Otherwise the tests above could not fail.
+#[test]
+fn a_redis_replica_that_has_everything_is_promoted() {
+    if skipped("lag of Redis", &["redis-server", "redis-cli", "haproxy"]) {
+        return;
+    }
+    let mut world = World::new();
+    let (a, b) = (free_port(), free_port());
+    let primary = redis(world.dir.path(), a, None);
+    let _replica = redis(world.dir.path(), b, Some(a));
+    wait("the replica hears", || linked(b));
+    let front = harness::play::Front::start(world.dir.path(), a, b);
+    world.watch_redis(a, b, &format!("socket: '{}'", front.socket));
+    drop(primary);
+    wait("it is promoted", || {
+        cli(b, &["INFO", "replication"]).contains("role:master")
+    });
+}

@@ -1,0 +1,261 @@
+//! Several real agents beside a real etcd: one of them acts, another takes over, and whoever was away does nothing with what it knew.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::harness::agents::{self, Agent, WHOLE, World, request};
+use crate::harness::contract;
+use crate::harness::etcd::arguments;
+use crate::harness::way::Way;
+use crate::harness::{Server, find, free_port, skipped, wait};
+
+fn settings(endpoints: &[String]) -> String {
+    format!("etcd: {{endpoints: {endpoints:?}, prefix: /test/, ttl: 2s}}")
+}
+
+/// A cluster of etcd.
+struct Etcd {
+    _dir: tempfile::TempDir,
+    members: Vec<Server>,
+    endpoints: Vec<String>,
+}
+
+impl Etcd {
+    fn start(count: usize) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let ports: Vec<(u16, u16)> = (0..count).map(|_| (free_port(), free_port())).collect();
+        let cluster: Vec<String> = ports
+            .iter()
+            .enumerate()
+            .map(|(n, (_, peer))| format!("m{n}=http://127.0.0.1:{peer}"))
+            .collect();
+        let cluster = cluster.join(",");
+        let members = ports.iter().enumerate().map(|(n, (client, peer))| {
+            let (client, peer) = (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
+            let folder = dir.path().join(format!("m{n}"));
+            std::fs::create_dir(&folder).unwrap();
+            let name = format!("m{n}");
+            let arguments = arguments(&name, "data", &client, &peer, &cluster);
+            Server::start(&folder, &find("etcd").unwrap(), &arguments)
+        });
+        let members: Vec<Server> = members.collect();
+        for (client, _) in &ports {
+            wait("etcd is healthy", || {
+                request(*client, "GET /health", "").is_some_and(|answer| answer["health"] == "true")
+            });
+        }
+        Self {
+            endpoints: ports
+                .iter()
+                .map(|(client, _)| format!("http://127.0.0.1:{client}"))
+                .collect(),
+            _dir: dir,
+            members,
+        }
+    }
+
+    /// As the config has it.
+    fn settings(&self) -> String {
+        settings(&self.endpoints)
+    }
+
+    /// A way of its own to each member, and the settings that go by them.
+    fn ways(&self) -> (Vec<Way>, String) {
+        let port = |endpoint: &String| endpoint.rsplit(':').next().unwrap().parse().unwrap();
+        let ways: Vec<Way> = self.endpoints.iter().map(|endpoint| Way::to(port(endpoint))).collect();
+        let endpoints: Vec<String> = ways
+            .iter()
+            .map(|way| format!("http://127.0.0.1:{}", way.port))
+            .collect();
+        (ways, settings(&endpoints))
+    }
+
+    fn world(&self, confirm: u8) -> World {
+        World::new(&self.settings(), confirm)
+    }
+}
+
+#[test]
+fn three_agents_move_it_once_with_a_member_of_etcd_killed_and_two_vantage_points_asked_for() {
+    if skipped("etcd", &["etcd"]) {
+        return;
+    }
+    let mut etcd = Etcd::start(3);
+    let world = etcd.world(2);
+    let first = world.agent("one");
+    wait("the only agent leads", || first.leads());
+    drop(etcd.members.remove(0));
+    world.ill[0].store(true, Ordering::SeqCst);
+    wait("one vantage point is not enough", || first.gate() == "confirmed");
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(world.effects(), [""; 0]);
+    world.ill[0].store(false, Ordering::SeqCst);
+    let others = [world.agent("two"), world.agent("three")];
+    world.ill[0].store(true, Ordering::SeqCst);
+    wait("it is moved", || world.effects() == WHOLE);
+    for agent in others.iter().chain([&first]) {
+        wait("every agent knows where it runs", || agent.active() == "b");
+    }
+    let leaders = others.iter().chain([&first]).filter(|agent| agent.leads()).count();
+    assert_eq!(leaders, 1);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(world.effects(), WHOLE);
+}
+
+#[test]
+fn an_owner_that_stood_still_in_mid_plan_finds_that_another_has_gone_on_and_does_nothing() {
+    if skipped("etcd", &["etcd"]) {
+        return;
+    }
+    let etcd = Etcd::start(1);
+    agents::an_owner_that_stood_still_does_nothing(&etcd.settings());
+}
+
+#[test]
+fn a_cut_off_agent_holds_and_the_other_one_leads_and_moves() {
+    if skipped("etcd", &["etcd"]) {
+        return;
+    }
+    let etcd = Etcd::start(3);
+    let world = etcd.world(1);
+    let (members, settings) = etcd.ways();
+    let instances = world.ports.map(Way::to);
+    let first = world.agent_by("one", [instances[0].port, instances[1].port], &settings);
+    wait("it leads", || first.leads());
+    let second = world.agent("two");
+    for way in members.iter().chain(&instances) {
+        way.cut();
+    }
+    wait("it sees that something is wrong", || !first.gate().is_empty());
+    wait("the other one takes over", || second.leads());
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(world.effects(), [""; 0], "everything works but the way of one agent");
+    world.ill[0].store(true, Ordering::SeqCst);
+    wait("the other one moves it", || world.effects() == WHOLE);
+    for way in members.iter().chain(&instances) {
+        way.mend();
+    }
+    wait("the first one has understood", || {
+        !first.leads() && first.active() == "b"
+    });
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(world.effects(), WHOLE);
+}
+
+#[test]
+fn an_owner_that_loses_its_way_to_etcd_in_mid_plan_stops_and_the_other_one_goes_on() {
+    if skipped("etcd", &["etcd"]) {
+        return;
+    }
+    let etcd = Etcd::start(3);
+    let world = etcd.world(1);
+    let (members, settings) = etcd.ways();
+    let first = world.agent_by("one", world.ports, &settings);
+    wait("it leads", || first.leads());
+    let second = world.agent("two");
+    world.half("0.5");
+    world.ill[0].store(true, Ordering::SeqCst);
+    wait("the plan has begun", || world.effects() == ["do fence"]);
+    for way in &members {
+        way.cut();
+    }
+    let begin = Instant::now();
+    wait("the other one takes over", || second.leads());
+    println!("taken over {:?} after the cut, TTL 2 s", begin.elapsed());
+    wait("the other one goes on", || world.effects() == WHOLE);
+    wait("it runs on b", || second.active() == "b");
+    for way in &members {
+        way.mend();
+    }
+    wait("the first one has understood", || {
+        !first.leads() && first.active() == "b"
+    });
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(world.effects(), WHOLE, "each effect once");
+}
+
+#[test]
+fn what_one_of_three_sees_is_not_moved_where_two_must_see_it() {
+    if skipped("etcd", &["etcd"]) {
+        return;
+    }
+    let etcd = Etcd::start(3);
+    let world = etcd.world(2);
+    let way = Way::to(world.ports[0]);
+    let first = world.agent_by("one", [way.port, world.ports[1]], &etcd.settings());
+    wait("it leads", || first.leads());
+    let others = [world.agent("two"), world.agent("three")];
+    way.cut();
+    wait("it asks the others", || first.gate() == "confirmed");
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(world.effects(), [""; 0], "two others see that all is well");
+    world.ill[0].store(true, Ordering::SeqCst);
+    wait("it is moved", || world.effects() == WHOLE);
+    for agent in others.iter().chain([&first]) {
+        wait("every agent knows where it runs", || agent.active() == "b");
+    }
+    assert_eq!(world.effects(), WHOLE);
+}
+
+#[test]
+fn without_etcd_nothing_is_demoted_and_nobody_acts() {
+    if skipped("etcd", &["etcd"]) {
+        return;
+    }
+    let etcd = Etcd::start(3);
+    let world = etcd.world(1);
+    let agents = [world.agent("one"), world.agent("two")];
+    wait("one leads", || agents.iter().any(Agent::leads));
+    for member in &etcd.members[..2] {
+        member.signal("STOP");
+    }
+    // Longer than the lease.
+    std::thread::sleep(Duration::from_secs(3));
+    world.ill[0].store(true, Ordering::SeqCst);
+    wait("both hold", || agents.iter().all(|agent| agent.gate() == "lease"));
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(world.effects(), [""; 0]);
+    for member in &etcd.members[..2] {
+        member.signal("CONT");
+    }
+    wait("it is moved", || world.effects() == WHOLE);
+}
+
+#[test]
+fn a_hold_holds_all_agents_and_outlives_them() {
+    if skipped("etcd", &["etcd"]) {
+        return;
+    }
+    let etcd = Etcd::start(1);
+    let world = etcd.world(1);
+    let first = world.agent("one");
+    let second = world.agent("two");
+    request(first.api, "POST /api/hold", "{}").unwrap();
+    wait("the other one holds too", || second.status()["held"] == true);
+    drop(first);
+    drop(second);
+    let first = world.agent("one");
+    wait("it still holds", || first.status()["held"] == true && first.leads());
+    world.ill[0].store(true, Ordering::SeqCst);
+    wait("it says so", || first.gate() == "held");
+    request(first.api, "POST /api/hold", "{\"on\": false}").unwrap();
+    wait("it is moved", || world.effects() == WHOLE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_leader_writes_nothing_and_epochs_only_grow() {
+    if skipped("etcd", &["etcd"]) {
+        return;
+    }
+    let etcd = Etcd::start(1);
+    contract::a_stale_leader_writes_nothing_and_epochs_only_grow(&etcd.settings()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_that_cut_the_services_differently_never_lead_side_by_side() {
+    if skipped("etcd", &["etcd"]) {
+        return;
+    }
+    let etcd = Etcd::start(1);
+    contract::agents_that_cut_the_services_differently_never_lead_side_by_side(&etcd.settings()).await;
+}
