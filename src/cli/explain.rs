@@ -1,9 +1,11 @@
 //! `jurymast explain`: why an incident was judged as it was, with a look at the signals that show it.
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::operate::{list, text};
 use super::{Ended, Outcome, Output, client, explained};
+use crate::detect::{Opinion, Opinions};
 
 /// Arguments of `explain`.
 #[derive(clap::Args)]
@@ -86,13 +88,11 @@ pub fn sparkline(chart: &Value) -> Option<String> {
 
 /// What other detectors say of a signal, where it is anything.
 fn others(said: &Value) -> Vec<String> {
-    let number = |name: &str, least: f64| said[name].as_f64().filter(|number| *number >= least);
-    let mut words = Vec::new();
-    words.extend(number("season", 3.0).map(|off| format!("{off:.0} deviations off this hour's usual")));
-    words.extend(number("drift", 1.0).map(|_| "it creeps (Page-Hinkley)".to_owned()));
-    words.extend(number("forest", 5.0).map(|surprise| format!("surprise of a random cut forest {surprise:.1}")));
-    words.extend(number("change", 0.5).map(|part| format!("changed for good: {:.0} % probable", part * 100.0)));
-    words
+    let said = Opinions::deserialize(said).map_or_else(|_| Vec::new(), |opinions| opinions.said());
+    let strange = said.into_iter().filter(Opinion::speaks);
+    strange
+        .map(|opinion| format!("{}: {}", opinion.whose, opinion.words))
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! `jurymast confirm` and `jurymast learn`: what people say that incidents were, and what patterns learn from it.
 
+mod folds;
+mod reliability;
 mod suspects;
 
 use std::collections::BTreeMap;
@@ -10,22 +12,17 @@ use serde_json::json;
 
 use super::{Ended, Outcome, Output, client};
 use crate::agent::confirmed;
-use crate::diagnose::{Lessons, Library, Pattern, Reliability, ReliabilityMetrics, Resemblance, Testimony};
+use crate::diagnose::{Lessons, Library, Pattern, Resemblance, Testimony};
 use crate::engine::Record;
-use crate::eval::diagnose::capsules::{self, Judged, Judgement, With};
-use crate::eval::diagnose::score::calibration_error_of;
+use crate::eval::diagnose::capsules::{self, Judged, With};
 use crate::model::hash::{FNV, fnv1a};
 
 /// The file that a config names under `rules.patterns`, and its twin that says where it is from.
 const PATTERNS: &str = "patterns.yml";
 const ABOUT: &str = "patterns.json";
-const RELIABILITY: &str = "reliability.json";
 
 /// Earlier versions that are looked through.
 const VERSIONS_MAX: u32 = 100_000;
-
-/// Pools of judgements are drawn towards what was said by so many incidents' weight: incidents that were acted out are kinder than real ones.
-const DRAWN_BY: f64 = 20.0;
 
 /// Arguments of `confirm`.
 #[derive(clap::Args)]
@@ -119,7 +116,7 @@ pub fn learn(args: &Args, output: Output) -> Outcome {
         return rollback(&args.into, output);
     }
     if args.reliability {
-        return reliability(args, output);
+        return reliability::run(args, output);
     }
     if args.suspects {
         return suspects::run(args, output);
@@ -266,76 +263,6 @@ fn metrics(recorded: &[(PathBuf, Vec<Testimony>)]) -> Result<Option<Metrics>, St
         brier_before: before.brier,
         brier_after: after.brier,
     }))
-}
-
-/// Parts of a cross-validation.
-const FOLDS: usize = 5;
-
-/// Fits on all parts but one, measures on that one, in turn, and keeps what is fitted to all. Capsules of one name are in one part: the same case acted out
-/// with another noise is no new case.
-fn reliability(args: &Args, output: Output) -> Outcome {
-    let paths: Vec<PathBuf> = args.paths.iter().flat_map(|path| capsules::find(path)).collect();
-    let raw = Reliability::default();
-    let mut parts: [Vec<Judgement>; FOLDS] = std::array::from_fn(|_| Vec::new());
-    let mut incidents = 0;
-    for path in &paths {
-        let judged = capsules::judge(path, With::Reliability(&raw)).map_err(|error| error.to_string())?;
-        incidents += judged.scored.len();
-        let part = (fnv1a(FNV, &judged.name) % FOLDS as u64) as usize;
-        parts[part].extend(judged.judgements);
-    }
-    let all: Vec<Judgement> = parts.concat();
-    if all.is_empty() {
-        return Err("no labelled incident is in these capsules".into());
-    }
-    let (mut before, mut after) = (Vec::new(), Vec::new());
-    for (number, part) in parts.iter().enumerate() {
-        let others = parts.iter().enumerate().filter(|(other, _)| *other != number);
-        let others: Vec<Judgement> = others.flat_map(|(_, judgements)| judgements.iter().copied()).collect();
-        let points = Reliability::fit(&others, DRAWN_BY);
-        let fitted = Reliability {
-            points,
-            ..Reliability::default()
-        };
-        before.extend(part.iter().copied());
-        after.extend(
-            part.iter()
-                .map(|(weight, said, right)| (*weight, fitted.of(*said), *right)),
-        );
-    }
-    let brier = |judgements: &[Judgement]| {
-        let weight: f64 = judgements.iter().map(|(weight, ..)| weight).sum();
-        let apart = |(weight, said, right): &Judgement| weight * (said - f64::from(u8::from(*right))).powi(2);
-        judgements.iter().map(apart).sum::<f64>() / weight.max(1e-9)
-    };
-    let model = Reliability {
-        format: Reliability::FORMAT,
-        digest: digest(&all)?,
-        incidents,
-        judgements: all.len(),
-        points: Reliability::fit(&all, DRAWN_BY),
-        metrics: ReliabilityMetrics {
-            calibration_error_before: calibration_error_of(&before),
-            calibration_error_after: calibration_error_of(&after),
-            brier_before: brier(&before),
-            brier_after: brier(&after),
-        },
-    };
-    let text = serde_json::to_string_pretty(&model).map_err(|error| error.to_string())?;
-    keep(&args.into, &[(RELIABILITY, text + "\n")])?;
-    if output == Output::Json {
-        println!("{:#}", json!(model));
-    } else {
-        println!(
-            "{} judgements of {incidents} incidents; on parts that were not fitted to: calibration error {:.3} before, {:.3} after; Brier {:.3}, {:.3}",
-            model.judgements,
-            model.metrics.calibration_error_before,
-            model.metrics.calibration_error_after,
-            model.metrics.brier_before,
-            model.metrics.brier_after,
-        );
-    }
-    Ok(Ended::Good)
 }
 
 /// The name of an earlier version: `patterns.3.yml`.

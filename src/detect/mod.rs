@@ -46,7 +46,7 @@ pub use scope::Scope;
 pub use scribe::Scribe;
 pub use settings::{Settings, SettingsError};
 pub use shard::{Course, EntityMeta, Shard, Vital, Vitals};
-pub use trace::{Chart, Opinions, Point};
+pub use trace::{Chart, Opinion, Opinions, Point};
 
 use serde::Serialize;
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{EntityName, SignalName, Timestamp};
 
@@ -95,7 +95,7 @@ impl Ring {
 }
 
 /// What detectors that tell nothing by themselves make of a series.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Opinions {
     /// How far it has crept, by the sum of Page and Hinkley: from 1 on that is a drift.
     pub drift: f32,
@@ -120,6 +120,47 @@ impl Opinions {
             forest: stronger(self.forest, other.forest),
             change: stronger(self.change, other.change),
         }
+    }
+
+    /// Each of those that were asked, as it is told. The page has the same bars and words (`api/page/charts.js`).
+    pub fn said(&self) -> Vec<Opinion> {
+        let opinion = |whose, words, strong: f32| Opinion { whose, words, strong };
+        let mut said = vec![
+            opinion(
+                "this hour on other days",
+                format!("{:.1} deviations off", self.season),
+                self.season / 3.0,
+            ),
+            opinion(
+                "creeping (Page-Hinkley)",
+                format!("{:.2} of what counts as a drift", self.drift),
+                self.drift,
+            ),
+        ];
+        let forest = |surprise| opinion("random cut forest", format!("surprise {surprise:.1}"), surprise / 5.0);
+        said.extend(self.forest.map(forest));
+        let change = |p| opinion("changed for good", format!("{:.0} % probable", p * 100.0), p / 0.5);
+        said.extend(self.change.map(change));
+        said.retain(|opinion| opinion.strong.is_finite());
+        said
+    }
+}
+
+/// What one of them makes of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Opinion {
+    /// Who.
+    pub whose: &'static str,
+    /// Its number in words.
+    pub words: String,
+    /// From 1 on it finds the signal strange.
+    pub strong: f32,
+}
+
+impl Opinion {
+    /// It finds the signal strange.
+    pub fn speaks(&self) -> bool {
+        self.strong >= 1.0
     }
 }
 

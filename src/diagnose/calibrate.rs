@@ -61,12 +61,18 @@ pub struct Point {
 pub struct Metrics {
     /// Mean distance of probability and frequency, before.
     pub calibration_error_before: f64,
-    /// And after.
+    /// And after, on what was not fitted to.
     pub calibration_error_after: f64,
+    /// And on what was fitted to: far below the other, it was learned by heart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration_error_fitted: Option<f64>,
     /// Mean squared distance of probability and truth, before.
     pub brier_before: f64,
-    /// And after.
+    /// And after, on what was not fitted to.
     pub brier_after: f64,
+    /// And on what was fitted to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brier_fitted: Option<f64>,
 }
 
 static BUILTIN: LazyLock<Reliability> = LazyLock::new(|| {

@@ -64,7 +64,8 @@ fn split<'a>(
         // What has nothing in common with the first fault but the hour does not stand in its way, known or not.
         if related(&mine, &left, scene.topology) {
             // Two faults are less likely than one, unless one fits badly.
-            if first.fit() + remainder.fit() <= whole.fit() {
+            let both = first.fit() + remainder.fit();
+            if both <= whole.fit() && both <= whole.fit_alone(&rest, scene, settings) {
                 break;
             }
             let (second, _) = part(&left, &remainder);

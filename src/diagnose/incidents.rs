@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::detect::Vitals;
 use crate::model::incident::Link;
 use crate::model::symptom::Finding;
-use crate::model::{EntityName, Incident, IncidentId, Symptom, SymptomKey, Timestamp, Topology};
+use crate::model::{EntityName, Incident, IncidentId, Symptom, SymptomKey, SymptomKind, Timestamp, Topology};
 
 use super::group::{Group, groups};
 use super::links::links;
@@ -42,6 +42,8 @@ pub struct Diagnosis {
     agent: EntityName,
     siblings: Siblings,
     standing: BTreeMap<EntityName, Vec<Symptom>>,
+    /// Of those that stand: what the detector that found it has got used to, while another one of the same signal has not.
+    used_to: BTreeSet<SymptomKey>,
     reached: BTreeSet<EntityName>,
     belongs: BTreeMap<SymptomKey, IncidentId>,
     incidents: BTreeMap<IncidentId, Incident>,
@@ -62,6 +64,7 @@ impl Diagnosis {
             agent,
             siblings,
             standing: BTreeMap::new(),
+            used_to: BTreeSet::new(),
             reached: BTreeSet::new(),
             belongs: BTreeMap::new(),
             incidents: BTreeMap::new(),
@@ -135,6 +138,7 @@ impl Diagnosis {
             reached: &self.reached,
             all: &self.standing,
             found: RefCell::default(),
+            touches: RefCell::default(),
         }
     }
 
@@ -150,6 +154,7 @@ impl Diagnosis {
     fn apply(&mut self, finding: &Finding, now: Timestamp, touched: &mut BTreeSet<IncidentId>) {
         match finding {
             Finding::Raised(symptom) => {
+                self.used_to.remove(&symptom.key);
                 let of_entity = self.standing.entry(symptom.key.entity.clone()).or_default();
                 match of_entity.binary_search_by(|known| known.key.cmp(&symptom.key)) {
                     Ok(place) => of_entity[place] = symptom.clone(),
@@ -157,33 +162,69 @@ impl Diagnosis {
                 }
             }
             Finding::Cleared { key, .. } => {
-                let Some(of_entity) = self.standing.get_mut(&key.entity) else {
-                    return;
-                };
-                let Ok(place) = of_entity.binary_search_by(|known| known.key.cmp(key)) else {
-                    return;
-                };
-                let symptom = of_entity.remove(place);
-                if of_entity.is_empty() {
-                    self.standing.remove(&key.entity);
-                }
-                let Some(incident) = self.belongs.remove(key).and_then(|id| self.incidents.get_mut(&id)) else {
-                    return;
-                };
-                incident.symptoms.retain(|known| known.key != *key);
-                incident.past.retain(|known| known.key != *key);
-                if incident.past.len() >= PAST_KEPT {
-                    let oldest = incident.past.iter().enumerate().min_by_key(|(_, past)| past.onset);
-                    if let Some((oldest, _)) = oldest {
-                        incident.past.remove(oldest);
+                let of_signal = self.learned_of(key);
+                if !of_signal.contains(key) {
+                    self.over(key, now, touched);
+                } else if of_signal
+                    .iter()
+                    .any(|other| other != key && !self.used_to.contains(other))
+                {
+                    self.used_to.insert(key.clone());
+                } else {
+                    for key in of_signal {
+                        self.used_to.remove(&key);
+                        self.over(&key, now, touched);
                     }
                 }
-                incident.past.push(symptom);
-                incident.past.sort_by(|a, b| a.key.cmp(&b.key));
-                incident.updated = now;
-                touched.insert(incident.id);
             }
         }
+    }
+
+    /// What detectors that learn find strange of the signal of a symptom. Each gets used to what stays, one sooner than the other: that the first has is no news.
+    fn learned_of(&self, key: &SymptomKey) -> Vec<SymptomKey> {
+        let learned = |kind: SymptomKind| {
+            matches!(
+                kind,
+                SymptomKind::Drift
+                    | SymptomKind::Anomaly
+                    | SymptomKind::Unit
+                    | SymptomKind::Joint
+                    | SymptomKind::Decoupled
+                    | SymptomKind::Apart
+            )
+        };
+        let of_entity = self.standing.get(&key.entity).into_iter().flatten();
+        let same = of_entity.filter(|symptom| symptom.key.signal == key.signal && learned(symptom.key.kind));
+        same.map(|symptom| symptom.key.clone()).collect()
+    }
+
+    /// A symptom no longer stands.
+    fn over(&mut self, key: &SymptomKey, now: Timestamp, touched: &mut BTreeSet<IncidentId>) {
+        let Some(of_entity) = self.standing.get_mut(&key.entity) else {
+            return;
+        };
+        let Ok(place) = of_entity.binary_search_by(|known| known.key.cmp(key)) else {
+            return;
+        };
+        let symptom = of_entity.remove(place);
+        if of_entity.is_empty() {
+            self.standing.remove(&key.entity);
+        }
+        let Some(incident) = self.belongs.remove(key).and_then(|id| self.incidents.get_mut(&id)) else {
+            return;
+        };
+        incident.symptoms.retain(|known| known.key != *key);
+        incident.past.retain(|known| known.key != *key);
+        if incident.past.len() >= PAST_KEPT {
+            let oldest = incident.past.iter().enumerate().min_by_key(|(_, past)| past.onset);
+            if let Some((oldest, _)) = oldest {
+                incident.past.remove(oldest);
+            }
+        }
+        incident.past.push(symptom);
+        incident.past.sort_by(|a, b| a.key.cmp(&b.key));
+        incident.updated = now;
+        touched.insert(incident.id);
     }
 
     fn regroup(

@@ -61,6 +61,19 @@ impl Ranking<'_> {
         self.weighed.first().map_or(f64::NEG_INFINITY, |best| best.score)
     }
 
+    /// The same of the known fault that fits best if what it neither explains nor could have anything to do with were a coincidence: a leak is what a fault may lead
+    /// to beyond its pattern, and nothing leads to what stands beside it and not above or below it.
+    pub fn fit_alone(&self, symptoms: &[&Symptom], scene: &Scene<'_>, settings: &Settings) -> f64 {
+        let alone = |fault: &Weighed<'_>| {
+            let unexplained = symptoms.iter().filter(|s| !fault.explains.contains(&s.key));
+            let beside = unexplained.filter(|s| !scene.may_touch(&fault.entity, &s.key.entity));
+            let dearer = |s: &&Symptom| (settings.something_else / leak(s, settings)).ln().min(0.0);
+            fault.score + beside.map(dearer).sum::<f64>()
+        };
+        let best = self.weighed.iter().take(KEPT).map(alone);
+        best.fold(f64::NEG_INFINITY, f64::max)
+    }
+
     /// Is that symptom among those of the fault that explains most for what it costs? The improbability of a fault and of what
     /// it should show and does not, per symptom that it explains: the greedy choice of weighted set cover (Chvátal 1979), so that
     /// several small faults are not taken for one large one that explains all of them badly.

@@ -26,6 +26,8 @@ pub struct Scene<'a> {
     pub all: &'a BTreeMap<EntityName, Vec<Symptom>>,
     /// Whom expectations are about, once found: the same is asked by many patterns.
     pub found: RefCell<BTreeMap<(EntityName, Whose, u32, u32), Rc<Members>>>,
+    /// What stands above and below whom, once found.
+    pub touches: RefCell<BTreeMap<EntityName, Rc<BTreeSet<EntityName>>>>,
 }
 
 /// Whom an expectation is about.
@@ -69,6 +71,30 @@ impl Scene<'_> {
         let members = Rc::new(Members { all, ill });
         self.found.borrow_mut().insert(key, Rc::clone(&members));
         Some(members)
+    }
+
+    /// Can a fault at the one lead to anything at the other? It reaches what needs it, and by that what those stand on; it may come from what it needs itself, and
+    /// the load of an instance goes to those beside it. And all is seen through us.
+    pub fn may_touch(&self, one: &EntityName, other: &EntityName) -> bool {
+        let known = self.touches.borrow().get(one).map(Rc::clone);
+        let touches = known.unwrap_or_else(|| {
+            let found = Rc::new(self.touches_of(one));
+            self.touches.borrow_mut().insert(one.clone(), Rc::clone(&found));
+            found
+        });
+        let beside = self.siblings.get(other).into_iter().flatten();
+        one == self.agent || [other].into_iter().chain(beside).any(|entity| touches.contains(entity))
+    }
+
+    fn touches_of(&self, one: &EntityName) -> BTreeSet<EntityName> {
+        let mut found = self.topology.downstream(one.as_str());
+        found.insert(one.clone());
+        let mut queue: Vec<EntityName> = found.iter().cloned().collect();
+        while let Some(entity) = queue.pop() {
+            let needs = self.topology.needs(entity.as_str()).map(|(_, needed)| needed.clone());
+            queue.extend(needs.filter(|needed| found.insert(needed.clone())));
+        }
+        found
     }
 
     fn look_up(&self, expectation: &Expectation, at: &EntityName) -> Vec<EntityName> {
@@ -151,7 +177,7 @@ impl Scene<'_> {
                     || expectation
                         .signals
                         .iter()
-                        .any(|glob| glob.matches(symptom.key.signal.as_str())))
+                        .any(|glob| glob.matches_any_case(symptom.key.signal.as_str())))
                 && in_time(symptom)
         })
     }

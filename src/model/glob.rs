@@ -13,6 +13,15 @@ pub struct Glob(String);
 impl Glob {
     /// True if the whole text fits the pattern.
     pub fn matches(&self, text: &str) -> bool {
+        self.fits(text, |a, b| a == b)
+    }
+
+    /// The same with capitals taken for small letters: one exporter writes `RetransSegs`, the other `retrans_segs`.
+    pub fn matches_any_case(&self, text: &str) -> bool {
+        self.fits(text, |a, b| a.eq_ignore_ascii_case(&b))
+    }
+
+    fn fits(&self, text: &str, same: impl Fn(u8, u8) -> bool) -> bool {
         let (pattern, text) = (self.0.as_bytes(), text.as_bytes());
         let (mut at, mut seen) = (0, 0);
         let mut star = None;
@@ -22,7 +31,7 @@ impl Glob {
                     star = Some((at, seen));
                     at += 1;
                 }
-                Some(&c) if c == b'?' || c == text[seen] => {
+                Some(&c) if c == b'?' || same(c, text[seen]) => {
                     at += 1;
                     seen += 1;
                 }
@@ -98,5 +107,12 @@ mod tests {
         ] {
             assert_eq!(Glob::from(pattern).matches(text), fits, "{pattern} on {text}");
         }
+    }
+
+    #[test]
+    fn capitals_matter_only_where_they_are_asked_for() {
+        let glob = Glob::from("*retrans*");
+        assert!(!glob.matches("node_netstat_Tcp_RetransSegs") && glob.matches_any_case("node_netstat_Tcp_RetransSegs"));
+        assert!(!glob.matches_any_case("node_netstat_Tcp_OutSegs"));
     }
 }

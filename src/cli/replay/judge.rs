@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use super::changes::changes;
 use super::rerun::Rerun;
-use crate::capsule::{Capsule, Truth};
+use crate::capsule::Capsule;
 use crate::engine::Record;
 use crate::eval::diagnose::right;
-use crate::model::{Decision, Incident, Timestamp, Topology};
+use crate::model::Timestamp;
 
 /// What a replay showed. Times are of the recording, so that two runs print the same.
 #[derive(Debug, Serialize)]
@@ -27,6 +27,9 @@ pub struct Report {
     pub faults: Vec<Found>,
     /// Plans that no fault called for.
     pub wrong_moves: usize,
+    /// What was named and must not be: what the incident only looks like.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub misnamed: Vec<String>,
     /// Everything is right.
     pub correct: bool,
     /// What a reader of this should know: other rules, a capsule that goes on from a lost one.
@@ -41,7 +44,7 @@ impl Report {
     /// Each fault was found and judged rightly, and nothing was moved without need.
     pub fn truth_met(&self) -> bool {
         let right = |found: &Found| found.detected && found.cause_right && found.verdict_right;
-        self.faults.iter().all(right) && self.wrong_moves == 0
+        self.faults.iter().all(right) && self.wrong_moves == 0 && self.misnamed.is_empty()
     }
 }
 
@@ -56,9 +59,9 @@ pub struct Found {
     pub detected: bool,
     /// Milliseconds from its beginning to the first symptom.
     pub detected_ms: Option<i64>,
-    /// The right cause came to be the most probable.
+    /// The right cause was the most probable when anything stood last.
     pub cause_right: bool,
-    /// The probability that it had last.
+    /// Its probability then; 0 if it was not named.
     pub probability: f64,
     /// The right verdict was reached.
     pub verdict_right: bool,
@@ -77,18 +80,8 @@ pub fn judge(capsule: &Capsule, rerun: &Rerun, changed: bool) -> Result<Report, 
         text == capsule.decisions
     };
     let differs = !identical && rerun.comparable && !changed;
-    let truth = &capsule.manifest.truth;
-    let topology = right::topology(capsule);
-    let faults: Vec<Found> = truth.iter().map(|truth| found(truth, log, &topology)).collect();
-    let moves = log
-        .iter()
-        .filter(|record| matches!(record, Record::Plan { .. }))
-        .count();
-    let called_for = truth
-        .iter()
-        .filter(|truth| truth.verdict.decision == Decision::Act)
-        .count();
-    let wrong_moves = moves.saturating_sub(called_for);
+    let outcome = right::outcome(capsule, log);
+    let faults = outcome.faults.iter().map(|fault| found(fault, log)).collect();
     let mut report = Report {
         capsule: capsule
             .dir
@@ -102,7 +95,8 @@ pub fn judge(capsule: &Capsule, rerun: &Rerun, changed: bool) -> Result<Report, 
         identical,
         difference: differs.then(|| first_difference(&text, &capsule.decisions)),
         faults,
-        wrong_moves,
+        wrong_moves: outcome.wrong_moves,
+        misnamed: outcome.misnamed,
         notes: rerun.notes.clone(),
         changes: if identical {
             Vec::new()
@@ -128,40 +122,20 @@ fn first_difference(now: &str, then: &str) -> String {
     }
 }
 
-fn found(truth: &Truth, log: &[Record], topology: &Topology) -> Found {
-    let after = |at: Timestamp| (at.nanos() - truth.onset.nanos()) / 1_000_000;
-    let mut found = Found {
-        fault: truth.fault.to_string(),
-        entity: truth.entity.to_string(),
-        detected: false,
-        detected_ms: None,
-        cause_right: false,
-        probability: 0.0,
-        verdict_right: false,
-        decided_ms: None,
-    };
-    let named = |incident: &Incident| {
-        incident
-            .top()
-            .is_some_and(|top| top.fault == truth.fault && top.entity == truth.entity)
-    };
-    // Once it is named, later incidents of the same record are of its aftermath.
-    for record in log {
-        match record {
-            Record::Incident { at, incident } if after(*at) >= 0 => {
-                found.detected = true;
-                found.detected_ms.get_or_insert(after(*at));
-                if named(incident) {
-                    found.cause_right = true;
-                    found.probability = incident.top().map_or(0.0, |top| top.probability);
-                }
-            }
-            _ => {}
-        }
+fn found(fault: &right::Fault<'_>, log: &[Record]) -> Found {
+    let after = |at: Timestamp| (at.nanos() - fault.truth.onset.nanos()) / 1_000_000;
+    let seen = log.iter().find_map(|record| match record {
+        Record::Incident { at, .. } if after(*at) >= 0 => Some(after(*at)),
+        _ => None,
+    });
+    Found {
+        fault: fault.truth.fault.to_string(),
+        entity: fault.truth.entity.to_string(),
+        detected: seen.is_some(),
+        detected_ms: seen,
+        cause_right: fault.is_named(),
+        probability: if fault.is_named() { fault.probability() } else { 0.0 },
+        verdict_right: fault.verdict.is_some(),
+        decided_ms: fault.verdict.map(|verdict| after(verdict.at)),
     }
-    if let Some(verdict) = right::verdict(truth, log, topology) {
-        found.verdict_right = true;
-        found.decided_ms = Some(after(verdict.at));
-    }
-    found
 }

@@ -141,6 +141,9 @@ fn print(reports: &[Report]) {
         for note in &report.notes {
             println!("\n{}: note: {note}", report.capsule);
         }
+        for wrong in &report.misnamed {
+            println!("\n{}: {wrong}, which it only looks like", report.capsule);
+        }
         if let Some(difference) = &report.difference {
             println!("\n{}: {difference}", report.capsule);
         }

@@ -8,6 +8,7 @@ use super::judge::Report;
 use super::rerun::Rerun;
 use crate::api::escape;
 use crate::capsule::Capsule;
+use crate::detect::{Opinions, Vitals};
 use crate::diagnose::explain;
 use crate::engine::{Input, PlanEvent, Record};
 use crate::model::plan::Outcome;
@@ -76,7 +77,7 @@ pub fn section(capsule: &Capsule, rerun: &Rerun, report: &Report) -> Result<Stri
     verdicts(&rerun.log, range, &mut out);
     plans(&rerun.log, range, &mut out);
     evidence(rerun, &mut out);
-    signals(capsule, &rerun.log, range, &marks, &mut out)?;
+    signals(capsule, rerun, range, &marks, &mut out)?;
     list("Decided otherwise (- then, + now)", &report.changes, &mut out);
     Ok(out)
 }
@@ -119,7 +120,7 @@ fn head(capsule: &Capsule, report: &Report, out: &mut String) {
             .begins
             .map_or_else(String::new, |begins| format!(" from {begins}")),
     );
-    for note in report.notes.iter().chain(&report.difference) {
+    for note in report.notes.iter().chain(&report.misnamed).chain(&report.difference) {
         let _ = writeln!(out, "<pre class=\"bad\">{}</pre>", escape(note));
     }
 }
@@ -330,9 +331,9 @@ fn evidence(rerun: &Rerun, out: &mut String) {
 }
 
 /// The signals that findings speak of.
-fn signals(capsule: &Capsule, log: &[Record], range: Range, marks: &[Mark], out: &mut String) -> Result<(), String> {
+fn signals(capsule: &Capsule, rerun: &Rerun, range: Range, marks: &[Mark], out: &mut String) -> Result<(), String> {
     let mut wanted: Vec<(EntityName, SignalName)> = Vec::new();
-    for record in log {
+    for record in &rerun.log {
         if let Record::Finding { finding, .. } = record {
             let key = finding.key();
             let pair = (key.entity.clone(), key.signal.clone());
@@ -369,6 +370,56 @@ fn signals(capsule: &Capsule, log: &[Record], range: Range, marks: &[Mark], out:
             .map(|(at, bits)| (at, f64::from_bits(bits)))
             .collect();
         *out += &line(range, &format!("{entity} {signal}"), &points, marks);
+        let chart = rerun.engine.detection().chart(entity, signal);
+        *out += &opinions(chart.and_then(|chart| chart.others));
     }
     Ok(())
+}
+
+/// What detectors that tell nothing by themselves made of a signal while the trouble stood, each at its strongest.
+fn opinions(said: Option<Opinions>) -> String {
+    let said = said.map_or_else(Vec::new, |opinions| opinions.said());
+    if said.is_empty() {
+        return String::new();
+    }
+    let speak = said.iter().filter(|opinion| opinion.speaks()).count();
+    let each: Vec<String> = said
+        .iter()
+        .map(|opinion| {
+            let whose = if opinion.speaks() {
+                format!("<strong>{}</strong>", opinion.whose)
+            } else {
+                opinion.whose.to_owned()
+            };
+            format!("{whose}: {}", escape(&opinion.words))
+        })
+        .collect();
+    format!(
+        "<p class=\"faint\">Second opinions: {speak} of {} find it strange as well. {}.</p>\n",
+        said.len(),
+        each.join("; ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn second_opinions_say_who_finds_it_strange() {
+        let said = Opinions {
+            season: 7.3,
+            drift: 0.4,
+            forest: None,
+            change: Some(0.98),
+        };
+        let told = opinions(Some(said));
+        assert!(told.contains("2 of 3 find it strange"), "{told}");
+        assert!(
+            told.contains("<strong>changed for good</strong>: 98 % probable"),
+            "{told}"
+        );
+        assert!(told.contains("; creeping (Page-Hinkley): 0.40 of"), "{told}");
+        assert!(opinions(None).is_empty());
+    }
 }

@@ -9,6 +9,7 @@ use crate::config::{Config, Loaded};
 use crate::detect::Sequential;
 use crate::diagnose::Library;
 use crate::engine::{Effects, Engine, Record, Setup};
+use crate::eval::diagnose::capsules;
 use crate::model::Catalog;
 use crate::plan::Playbooks;
 
@@ -75,12 +76,7 @@ impl Under {
             return Ok((loaded.config.clone(), loaded.library.clone(), loaded.playbooks.clone()));
         }
         let place = |error: String| format!("{}: {error}", capsule.dir.display());
-        let mut config = Config::parse(&capsule.config).map_err(|error| {
-            let line = error.place.map_or_else(String::new, |(line, _)| format!(":{line}"));
-            place(format!("jurymast.yml{line}: {}", error.message))
-        })?;
-        config.detect.models = Arc::new(crate::config::models(&capsule.models).map_err(place)?);
-        config.rules.alert_files.clone_from(&capsule.alerts);
+        let config = capsules::config(capsule).map_err(place)?;
         let own_library = || {
             if capsule.patterns.is_empty() || matches!(self, Self::Builtin) {
                 return Ok(Library::builtin());

@@ -420,4 +420,6 @@ fn compare(case: &PatternCase, incidents: &[Incident]) -> Vec<String> {
 }
 
 #[cfg(test)]
+mod pairs;
+#[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const FILES: &[(&str, &str)] = &[
+pub(super) const FILES: &[(&str, &str)] = &[
     ("services", include_str!("../../../rules/patterns/tests/services.yml")),
     ("load", include_str!("../../../rules/patterns/tests/load.yml")),
     ("hosts", include_str!("../../../rules/patterns/tests/hosts.yml")),
@@ -23,6 +23,7 @@ const FILES: &[(&str, &str)] = &[
     ("senses", include_str!("../../../rules/patterns/tests/senses.yml")),
     ("incidents", include_str!("../../../rules/patterns/tests/incidents.yml")),
     ("nights", include_str!("../../../rules/patterns/tests/nights.yml")),
+    ("mornings", include_str!("../../../rules/patterns/tests/mornings.yml")),
 ];
 
 #[test]

@@ -83,6 +83,7 @@ fn leave_out(
     let scene = Scene {
         all: &all,
         found: RefCell::default(),
+        touches: RefCell::default(),
         ..*scene
     };
     let ranking = rank(&left, &scene, library, settings);

@@ -60,7 +60,7 @@ pub struct Expectation {
     pub of: Vec<EntityKind>,
     /// Any one of these symptoms.
     pub kinds: Vec<SymptomKind>,
-    /// Of signals with such a name; any if left out.
+    /// Of signals with such a name, whatever their capitals; any if left out.
     #[serde(default)]
     pub signals: Vec<Glob>,
     /// How likely it is that the fault shows this, at each of the entities. `0..1`.

@@ -2,7 +2,7 @@
 //!
 //! Each capsule is run through the whole engine again, from its raw inputs. Its truth is compared with what was thought last while anything stood.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::detect::Sequential;
 use crate::diagnose::{Lessons, Library, Reliability, Resemblance, Testimony};
 use crate::engine::{Effects, Engine, Record};
-use crate::model::{Catalog, Decision, FaultName, Incident, IncidentId, Timestamp};
+use crate::model::{Catalog, FaultName, Incident, Timestamp};
 use crate::plan::Playbooks;
 
 /// Folders of capsules may hold folders of capsules, down to here.
@@ -196,53 +196,34 @@ pub fn judge(path: &Path, with: With<'_>) -> Result<Judged, CapsuleProblem> {
         judgements: Vec::new(),
         wrong: Vec::new(),
     };
-    let finals = finals(&log);
-    let topology = right::topology(&capsule);
-    for truth in &manifest.truth {
-        let incident = meant(truth, &finals);
-        let scored = scored(&judged.name, truth, incident, seconds);
-        if scored.rank != Some(1) {
-            let truth = &scored.truth;
-            judged
-                .wrong
-                .push(format!("{truth} is not named first but {}", scored.first));
+    let outcome = right::outcome(&capsule, &log);
+    for fault in &outcome.faults {
+        let scored = scored(&judged.name, fault, seconds);
+        if !fault.is_named() {
+            let wrong = format!("{} is not named first but {}", scored.truth, scored.first);
+            judged.wrong.push(wrong);
         }
         judged.scored.push(scored);
-        let verdict = right::verdict(truth, &log, &topology).is_some();
-        if !verdict {
-            let wanted = &truth.verdict;
+        if fault.verdict.is_none() {
+            let wanted = &fault.truth.verdict;
             let gate = wanted.gate.as_deref().unwrap_or("any gate");
-            let reached: Vec<String> = verdicts_on(&log, incident).collect();
+            let reached: Vec<String> = verdicts_on(&log, fault.incident).collect();
             let reached = reached.join(", ");
             judged.wrong.push(format!(
                 "verdict {:?} ({gate}) is not reached: {reached}",
                 wanted.decision
             ));
         }
-        judged.verdicts.push(verdict);
+        judged.verdicts.push(fault.verdict.is_some());
     }
-    let over = over(&log);
-    for incident in finals.iter().filter(|incident| !over.contains(&incident.id)) {
-        if let Some(top) = incident.top().filter(|top| manifest.never.contains(&top.fault)) {
-            judged.wrong.push(format!("{} is named at {}", top.fault, top.entity));
-        }
-    }
-    let moves = log
-        .iter()
-        .filter(|record| matches!(record, Record::Plan { .. }))
-        .count();
-    let called_for = manifest
-        .truth
-        .iter()
-        .filter(|truth| truth.verdict.decision == Decision::Act)
-        .count();
-    judged.wrong_moves = moves.saturating_sub(called_for);
+    judged.wrong.extend(outcome.misnamed);
+    judged.wrong_moves = outcome.wrong_moves;
     if judged.wrong_moves > 0 {
         judged
             .wrong
             .push(format!("{} moves that nothing called for", judged.wrong_moves));
     }
-    judged.judgements = judgements(&log, &finals, &manifest.truth);
+    judged.judgements = judgements(&log, &right::finals(&log), &manifest.truth);
     Ok(judged)
 }
 
@@ -258,9 +239,9 @@ pub fn testimonies(path: &Path) -> Result<Vec<Testimony>, CapsuleProblem> {
     if !confirmed.is_empty() {
         return Ok(confirmed);
     }
-    let finals = finals(&log);
-    let found = capsule.manifest.truth.iter().filter_map(|truth| {
-        let incident = meant(truth, &finals)?;
+    let outcome = right::outcome(&capsule, &log);
+    let found = outcome.faults.iter().filter_map(|fault| {
+        let (truth, incident) = (fault.truth, fault.incident?);
         engine.testimony(incident.id, Some(truth.fault.clone()), Some(truth.entity.clone()))
     });
     Ok(found.collect())
@@ -274,9 +255,20 @@ pub const fn confirmed(record: &Record) -> Option<&Testimony> {
     }
 }
 
+/// The config that a capsule was recorded under, with the models and the alerting rules that it names.
+pub fn config(capsule: &Capsule) -> Result<Config, String> {
+    let mut config = Config::parse(&capsule.config).map_err(|error| {
+        let line = error.place.map_or_else(String::new, |(line, _)| format!(":{line}"));
+        format!("jurymast.yml{line}: {}", error.message)
+    })?;
+    config.detect.models = Arc::new(crate::config::models(&capsule.models)?);
+    config.rules.alert_files.clone_from(&capsule.alerts);
+    Ok(config)
+}
+
 /// Runs a capsule through the whole engine.
 pub(super) fn replay(capsule: &Capsule, with: With<'_>) -> Result<(Engine, Vec<Record>), String> {
-    let config = Config::parse(&capsule.config).map_err(|error| error.message)?;
+    let config = config(capsule)?;
     let pairs = |files: &'static str| match files {
         "patterns" => capsule.patterns.iter(),
         _ => capsule.playbooks.iter(),
@@ -315,67 +307,15 @@ pub(super) fn replay(capsule: &Capsule, with: With<'_>) -> Result<(Engine, Vec<R
     Ok((engine, log))
 }
 
-/// Each incident as it stood last while anything stood.
-fn finals(log: &[Record]) -> Vec<&Incident> {
-    let mut finals: BTreeMap<IncidentId, &Incident> = BTreeMap::new();
-    for record in log {
-        if let Record::Incident { incident, .. } = record {
-            if incident.merged_into.is_some() {
-                finals.remove(&incident.id);
-            } else if !incident.symptoms.is_empty() {
-                finals.insert(incident.id, incident);
-            }
-        }
-    }
-    finals.into_values().collect()
-}
-
-/// Those that nothing is left of at the end.
-fn over(log: &[Record]) -> BTreeSet<IncidentId> {
-    let mut over = BTreeSet::new();
-    for record in log {
-        if let Record::Incident { incident, .. } = record {
-            if incident.symptoms.is_empty() {
-                over.insert(incident.id);
-            } else {
-                over.remove(&incident.id);
-            }
-        }
-    }
-    over
-}
-
-fn rank(truth: &Truth, incident: &Incident) -> Option<usize> {
-    let is_it = |h: &crate::model::Hypothesis| h.fault == truth.fault && h.entity == truth.entity;
-    incident.hypotheses.iter().position(is_it).map(|at| at + 1)
-}
-
-/// The incident that is of that fault: the one in which it ranks best, else one that shows something at its place, else the first.
-fn meant<'a>(truth: &Truth, finals: &[&'a Incident]) -> Option<&'a Incident> {
-    let ranked = finals
-        .iter()
-        .filter_map(|incident| Some((rank(truth, incident)?, *incident)));
-    let shows = |incident: &&&Incident| {
-        incident
-            .symptoms
-            .iter()
-            .any(|symptom| symptom.key.entity == truth.entity)
-    };
-    ranked
-        .min_by_key(|(rank, incident)| (*rank, incident.id))
-        .map(|(_, incident)| incident)
-        .or_else(|| finals.iter().find(shows).copied())
-        .or_else(|| finals.first().copied())
-}
-
-fn scored(name: &str, truth: &Truth, incident: Option<&Incident>, seconds: f64) -> Scored {
+fn scored(name: &str, found: &right::Fault<'_>, seconds: f64) -> Scored {
+    let (truth, incident) = (found.truth, found.incident);
     let top = incident.and_then(Incident::top);
     let hypotheses = incident.map_or(&[][..], |incident| &incident.hypotheses);
     let at_place = hypotheses.iter().find(|h| h.entity == truth.entity);
     Scored {
         name: name.to_owned(),
         truth: format!("{} at {}", truth.fault, truth.entity),
-        rank: incident.and_then(|incident| rank(truth, incident)),
+        rank: found.rank,
         first: top.map_or_else(
             || "nothing".to_owned(),
             |top| format!("{} at {}", top.fault, top.entity),

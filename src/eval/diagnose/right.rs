@@ -1,17 +1,133 @@
-//! Was the right verdict reached? Held against the truth about a recorded incident, strictly.
+//! What a decision log is worth, held against the truth about a recorded incident, strictly: the one judgement of `replay`, `eval` and `learn`.
 //!
+//! A cause is right if it is the most probable of its incident as that stood last while anything stood: what was named in between helps nobody who comes later.
 //! A verdict that acts is right if it names the true place, or one that stands on it, and cures as the truth says, and if what it moves goes to where the fault does not
 //! reach: of a line that is cut the machine behind it is seen first, and leaving that machine is right; leaving it for another one behind the same line is not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::capsule::{Capsule, Truth};
 use crate::config::Config;
 use crate::engine::Record;
-use crate::model::{Decision, EntityName, PlanId, Topology, Verdict};
+use crate::model::{Decision, EntityName, Hypothesis, Incident, IncidentId, PlanId, Topology, Verdict};
+
+/// What was made of a capsule.
+pub struct Outcome<'a> {
+    /// Each fault that really happened.
+    pub faults: Vec<Fault<'a>>,
+    /// What was named and must not be, in words.
+    pub misnamed: Vec<String>,
+    /// Plans that no fault called for.
+    pub wrong_moves: usize,
+}
+
+/// What was made of a fault that really happened.
+pub struct Fault<'a> {
+    /// It.
+    pub truth: &'a Truth,
+    /// The incident that is of it, as it stood last while anything stood.
+    pub incident: Option<&'a Incident>,
+    /// Its place among that one's causes; 1 is the most probable.
+    pub rank: Option<usize>,
+    /// The right verdict, if it was reached.
+    pub verdict: Option<&'a Verdict>,
+}
+
+impl Fault<'_> {
+    /// It is the most probable cause.
+    pub fn is_named(&self) -> bool {
+        self.rank == Some(1)
+    }
+
+    /// The probability of the most probable cause of its incident.
+    pub fn probability(&self) -> f64 {
+        let top = self.incident.and_then(Incident::top);
+        top.map_or(0.0, |top| top.probability)
+    }
+}
+
+/// Holds a log against the truth that a capsule states.
+pub fn outcome<'a>(capsule: &'a Capsule, log: &'a [Record]) -> Outcome<'a> {
+    let (manifest, topology, finals) = (&capsule.manifest, topology(capsule), finals(log));
+    let faults = manifest.truth.iter().map(|truth| {
+        let incident = meant(truth, &finals);
+        Fault {
+            truth,
+            incident,
+            rank: incident.and_then(|incident| rank(truth, incident)),
+            verdict: verdict(truth, log, &topology),
+        }
+    });
+    let over = over(log);
+    let standing = finals.iter().filter(|incident| !over.contains(&incident.id));
+    let tops = standing.filter_map(|incident| incident.top());
+    let misnamed = tops.filter(|top| manifest.never.contains(&top.fault));
+    let plans = log.iter().filter(|record| matches!(record, Record::Plan { .. }));
+    let act = |truth: &&Truth| truth.verdict.decision == Decision::Act;
+    Outcome {
+        faults: faults.collect(),
+        misnamed: misnamed
+            .map(|top| format!("{} is named at {}", top.fault, top.entity))
+            .collect(),
+        wrong_moves: plans.count().saturating_sub(manifest.truth.iter().filter(act).count()),
+    }
+}
+
+/// Each incident as it stood last while anything stood.
+pub fn finals(log: &[Record]) -> Vec<&Incident> {
+    let mut finals: BTreeMap<IncidentId, &Incident> = BTreeMap::new();
+    for record in log {
+        if let Record::Incident { incident, .. } = record {
+            if incident.merged_into.is_some() {
+                finals.remove(&incident.id);
+            } else if !incident.symptoms.is_empty() {
+                finals.insert(incident.id, incident);
+            }
+        }
+    }
+    finals.into_values().collect()
+}
+
+/// Those that nothing is left of at the end.
+fn over(log: &[Record]) -> BTreeSet<IncidentId> {
+    let mut over = BTreeSet::new();
+    for record in log {
+        if let Record::Incident { incident, .. } = record {
+            if incident.symptoms.is_empty() {
+                over.insert(incident.id);
+            } else {
+                over.remove(&incident.id);
+            }
+        }
+    }
+    over
+}
+
+fn rank(truth: &Truth, incident: &Incident) -> Option<usize> {
+    let is_it = |h: &Hypothesis| h.fault == truth.fault && h.entity == truth.entity;
+    incident.hypotheses.iter().position(is_it).map(|at| at + 1)
+}
+
+/// The incident that is of that fault: the one in which it ranks best, else one that shows something at its place, else the first.
+fn meant<'a>(truth: &Truth, finals: &[&'a Incident]) -> Option<&'a Incident> {
+    let ranked = finals
+        .iter()
+        .filter_map(|incident| Some((rank(truth, incident)?, *incident)));
+    let shows = |incident: &&&Incident| {
+        incident
+            .symptoms
+            .iter()
+            .any(|symptom| symptom.key.entity == truth.entity)
+    };
+    ranked
+        .min_by_key(|(rank, incident)| (*rank, incident.id))
+        .map(|(_, incident)| incident)
+        .or_else(|| finals.iter().find(shows).copied())
+        .or_else(|| finals.first().copied())
+}
 
 /// What the config of a capsule states.
-pub fn topology(capsule: &Capsule) -> Topology {
+fn topology(capsule: &Capsule) -> Topology {
     let mut topology = Topology::new();
     // One that cannot be read states nothing; replaying it says so.
     if let Ok(config) = Config::parse(&capsule.config) {
@@ -23,7 +139,7 @@ pub fn topology(capsule: &Capsule) -> Topology {
 }
 
 /// The first right verdict on a fault.
-pub fn verdict<'a>(truth: &Truth, log: &'a [Record], topology: &Topology) -> Option<&'a Verdict> {
+fn verdict<'a>(truth: &Truth, log: &'a [Record], topology: &Topology) -> Option<&'a Verdict> {
     let below = topology.downstream(truth.entity.as_str());
     log.iter().find_map(|record| match record {
         Record::Verdict { verdict } if is_right(truth, verdict, log, &below) => Some(verdict),

@@ -132,11 +132,15 @@ impl Figures {
 
 /// Mean squared distance of forecasts from what came.
 pub fn brier(forecasts: &[(f64, bool)]) -> f64 {
-    let sum: f64 = forecasts
-        .iter()
-        .map(|(p, came)| (p - f64::from(u8::from(*came))).powi(2))
-        .sum();
-    sum / forecasts.len().max(1) as f64
+    let weighed: Vec<(f64, f64, bool)> = forecasts.iter().map(|(p, came)| (1.0, *p, *came)).collect();
+    brier_of(&weighed)
+}
+
+/// The same of forecasts each of which has a weight.
+pub fn brier_of(forecasts: &[(f64, f64, bool)]) -> f64 {
+    let apart = |(weight, p, came): &(f64, f64, bool)| weight * (p - f64::from(u8::from(*came))).powi(2);
+    let weight: f64 = forecasts.iter().map(|(weight, ..)| weight).sum();
+    forecasts.iter().map(apart).sum::<f64>() / weight.max(1e-9)
 }
 
 /// Ten equal bins: the mean distance of the forecast from the frequency, weighed by the forecasts in the bin.

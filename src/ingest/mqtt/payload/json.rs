@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
+use super::flow::Flow;
 use super::lean::Lean;
 use super::shape::{Shapes, Target};
 use super::{Context, DecodeError, Decoded, Decoder, Memo, Notes, VALUES_MAX, fits_double, scalar, time};
@@ -43,6 +44,8 @@ pub struct Json {
     time: Option<JsonPath>,
     signals: Vec<(String, JsonPath)>,
     shapes: Option<Shapes>,
+    /// Where there is no mapping.
+    flow: Option<Flow>,
 }
 
 impl Json {
@@ -60,16 +63,18 @@ impl Json {
                 .map(|(name, text)| Ok((name.clone(), path(text)?)))
                 .collect::<Result<_, String>>()?,
             shapes: Target::of(mapping).map(Shapes::new),
+            flow: (*mapping == Mapping::default()).then(Flow::default),
         })
     }
 
-    /// Without a mapping.
+    /// Without a mapping, and without memory: each payload is read by name.
     pub const fn plain() -> Self {
         Self {
             values: None,
             time: None,
             signals: Vec::new(),
             shapes: None,
+            flow: None,
         }
     }
 
@@ -236,7 +241,11 @@ impl Decoder for Json {
         {
             return Ok(notes);
         }
-        let mut notes = self.read_text(context, text, out)?;
+        let flow = self.flow.as_mut();
+        let mut notes = match flow.and_then(|flow| flow.read(context, &mut memo.series, text, out)) {
+            Some(notes) => notes,
+            None => self.read_text(context, text, out)?,
+        };
         if let Some(shapes) = &mut self.shapes {
             notes.forgotten += u32::from(shapes.learn(context, memo, text));
         }

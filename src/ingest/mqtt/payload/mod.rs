@@ -5,6 +5,7 @@
 mod auto;
 mod aws;
 mod ditto;
+mod flow;
 mod generic;
 mod homeassistant;
 mod homie;

@@ -13,12 +13,13 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 
-use super::{Context, Notes};
+use super::{Context, Notes, flow};
 use crate::model::{Batch, SeriesId};
 
 pub use plan::Target;
 use plan::{Name, Shape};
 use skim::Outline;
+pub use skim::{Token, token};
 
 /// Shapes that one subscription remembers. Payloads of any further shape are read by name.
 const SHAPES_MAX: usize = 256;
@@ -26,14 +27,18 @@ const SHAPES_MAX: usize = 256;
 /// Shapes that one topic is tried for, the latest first.
 const KEPT_MAX: usize = 4;
 
-/// Payloads in a row that fitted no shape, after which a topic is read by name for good: trying costs more than it saves.
-const MISSES_MAX: u8 = 32;
+/// A payload that fits no shape counts so much, one that fits takes one back, and at this many a topic is read by name for good: learning shapes that come once
+/// costs more than those that come again save.
+const MISS: u8 = 4;
+const MISSES_MAX: u8 = 32 * MISS;
 
 /// What is remembered of one topic.
 #[derive(Default)]
 pub struct Memo {
     kept: Vec<Kept>,
     misses: u8,
+    /// For payloads that look like none before.
+    pub(super) series: flow::Known,
 }
 
 impl Memo {
@@ -42,7 +47,7 @@ impl Memo {
         let kept = self.kept.first();
         let series = kept.and_then(|kept| kept.series.first()).map_or(0, |series| series.0);
         let word = kept.and_then(|kept| kept.words.first()).copied().unwrap_or_default();
-        u64::from(series) ^ word
+        u64::from(series) ^ word ^ self.series.touch()
     }
 }
 
@@ -111,7 +116,7 @@ impl Shapes {
                         Got::SameWord | Got::Nothing => {}
                     }
                 }
-                memo.misses = 0;
+                memo.misses = memo.misses.saturating_sub(1);
                 memo.kept.swap(0, place);
                 return Some(filled.notes);
             }
@@ -124,8 +129,8 @@ impl Shapes {
         if memo.misses >= MISSES_MAX {
             return false;
         }
-        memo.misses += 1;
-        if memo.misses == MISSES_MAX {
+        memo.misses += MISS;
+        if memo.misses >= MISSES_MAX {
             // Nothing of it will be tried again.
             memo.kept = Vec::new();
             return false;

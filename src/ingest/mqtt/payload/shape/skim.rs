@@ -102,7 +102,7 @@ fn value_from(bytes: &[u8], mut at: usize) -> Option<usize> {
 }
 
 /// The value that begins there, and its length. `None` for what is better read by the library: escapes, numbers of very many digits.
-fn token(text: &str, at: usize) -> Option<(Token<'_>, usize)> {
+pub fn token(text: &str, at: usize) -> Option<(Token<'_>, usize)> {
     let bytes = text.as_bytes().get(at..)?;
     match bytes.first()? {
         b'"' => {
@@ -125,47 +125,73 @@ fn token(text: &str, at: usize) -> Option<(Token<'_>, usize)> {
 /// Digits whose number an `i64` holds whatever they are.
 const DIGITS_MAX: usize = 18;
 
+/// Powers of ten that a double holds exactly.
+const TENS: [f64; 16] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+];
+
+/// Adds the digits that begin there to the number; how many there are.
+fn digits(bytes: &[u8], from: usize, number: &mut u64) -> usize {
+    let rest = bytes.get(from..).unwrap_or_default();
+    let mut count = 0;
+    for byte in rest {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        *number = number.wrapping_mul(10).wrapping_add(digit.into());
+        count += 1;
+    }
+    count
+}
+
 fn number(bytes: &[u8]) -> Option<(Token<'static>, usize)> {
-    let digits = |from: usize| {
-        let rest = bytes.get(from..).unwrap_or_default();
-        rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
-    };
     let sign = usize::from(bytes.first() == Some(&b'-'));
-    let whole = digits(sign);
+    let mut all = 0;
+    let whole = digits(bytes, sign, &mut all);
     if whole == 0 || (whole > 1 && bytes.get(sign) == Some(&b'0')) {
         return None;
     }
-    let mut end = sign + whole;
+    let (mut end, mut fraction) = (sign + whole, 0);
     if bytes.get(end) == Some(&b'.') {
-        let fraction = digits(end + 1);
+        fraction = digits(bytes, end + 1, &mut all);
         if fraction == 0 {
             return None;
         }
         end += 1 + fraction;
     }
+    let mut exponent = 0;
     if matches!(bytes.get(end), Some(b'e' | b'E')) {
         let signed = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
-        let exponent = digits(end + 1 + signed);
+        exponent = digits(bytes, end + 1 + signed, &mut 0);
         if exponent == 0 {
             return None;
         }
         end += 1 + signed + exponent;
     }
-    if end > sign + whole {
-        let number: f64 = fast_float2::parse(&bytes[..end]).ok()?;
-        return number.is_finite().then_some((Token::Number(number), end));
+    if exponent == 0 && whole + fraction <= DIGITS_MAX {
+        let magnitude = i64::try_from(all).ok()?;
+        return Some(match (fraction, sign, magnitude) {
+            (0, 0, _) => (Token::Whole(magnitude), end),
+            (0, _, 0) => (Token::Number(-0.0), end),
+            (0, ..) => (Token::Whole(-magnitude), end),
+            // Of two numbers that a double holds, the quotient is the double next to the truth, which is what reading the digits gives.
+            _ if fraction < TENS.len() && all < 1 << 53 => {
+                let number = all as f64 / TENS[fraction];
+                (Token::Number(if sign == 0 { number } else { -number }), end)
+            }
+            _ => (Token::Number(by_library(&bytes[..end])?), end),
+        });
     }
-    if whole > DIGITS_MAX {
+    if fraction == 0 && exponent == 0 {
         return None;
     }
-    let magnitude = bytes[sign..end]
-        .iter()
-        .fold(0_i64, |sum, digit| sum * 10 + i64::from(digit - b'0'));
-    Some(match (sign, magnitude) {
-        (0, _) => (Token::Whole(magnitude), end),
-        (_, 0) => (Token::Number(-0.0), end),
-        _ => (Token::Whole(-magnitude), end),
-    })
+    Some((Token::Number(by_library(&bytes[..end])?), end))
+}
+
+fn by_library(digits: &[u8]) -> Option<f64> {
+    let number: f64 = fast_float2::parse(digits).ok()?;
+    number.is_finite().then_some(number)
 }
 
 #[cfg(test)]
