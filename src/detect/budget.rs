@@ -8,8 +8,9 @@
 //!
 //! That law is drawn out far beyond what was seen, the further the less was: the tail of a device that is known for a day says little of what
 //! it does once a month. Until the allowed period was watched, what rests on such a tail alone needs [`UNKNOWN`] more each time that the
-//! period is so many times as long as what is known; unless something else stands against the device as well, that is no matter of tails. What comes at
-//! the same hour of several days is its [`Habits`].
+//! period is so many times as long as what is known; unless something else stands against the device as well, that is no matter of tails.
+//! Not so in its first hours: whoever puts up a device looks at it, and they are too few to count in a month. What comes at the same hour of
+//! several days is one of its [`Habits`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -39,6 +40,9 @@ const LOWEST: f32 = 7.0;
 /// What is asked for more, for each e-fold that the allowed period is longer than what is known of a device; and at most.
 const UNKNOWN: f32 = 2.5;
 const UNKNOWN_MOST: f32 = 10.0;
+
+/// A device that is watched for less is being put up.
+const NEW_S: f32 = 3.0 * 3600.0;
 
 /// Gaps between samples are taken to be at least so long: nobody's faults come faster.
 const GAP_MIN_S: f32 = 0.05;
@@ -299,7 +303,10 @@ impl Account {
         if self.vouched.is_some_and(|vouched| now.since(vouched) <= EPISODE) {
             return 0.0;
         }
-        let known = now.since(self.joined).as_secs_f32().max(1.0);
+        let known = now.since(self.joined).as_secs_f32();
+        if known < NEW_S {
+            return 0.0;
+        }
         (UNKNOWN * (allowed.apart_secs() / known).ln()).clamp(0.0, UNKNOWN_MOST)
     }
 
