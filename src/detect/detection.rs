@@ -32,11 +32,10 @@ impl Parallel for Sequential {
 /// A place in a shard.
 type Place = (u16, u32);
 
-/// Where a series has its place, and its entity in the same shard.
+/// Where a series has its place.
 #[derive(Clone, Copy, PartialEq)]
 struct SeriesPlace {
     series: u32,
-    entity: u32,
     shard: u16,
     /// Among its peers.
     seat: Seat,
@@ -44,7 +43,6 @@ struct SeriesPlace {
 
 const UNPLACED: SeriesPlace = SeriesPlace {
     series: u32::MAX,
-    entity: u32::MAX,
     shard: u16::MAX,
     seat: Seat::UNKNOWN,
 };
@@ -142,7 +140,8 @@ impl Detection {
         let samples = std::mem::take(&mut self.samples);
         for chunk in samples.chunks(CHUNK) {
             let places = chunk.iter().filter_map(|sample| self.series.get(sample.series.index()));
-            std::hint::black_box(places.fold(0, |sum, place| sum ^ place.series));
+            let near = |place: &SeriesPlace| Some(self.shards.get(usize::from(place.shard))?.touch(place.series));
+            std::hint::black_box(places.filter_map(near).fold(0, |sum, read| sum ^ read));
             for sample in chunk {
                 let place = self.place_series(sample.series, topology);
                 let mut sample = *sample;
@@ -152,7 +151,7 @@ impl Detection {
                     self.ahead += 1;
                 }
                 if let Some(shard) = self.shards.get_mut(usize::from(place.shard)) {
-                    shard.take(place.series, place.entity, sample, stamped);
+                    shard.take(place.series, sample, stamped);
                 }
                 let catalog = &self.catalog;
                 let Some(place) = self.series.get_mut(sample.series.index()) else {
@@ -309,7 +308,6 @@ impl Detection {
         let (shard, entity) = self.place_entity(entity, topology);
         let place = SeriesPlace {
             series: self.shards[usize::from(shard)].add_series(entity, signal),
-            entity,
             shard,
             seat: Seat::UNKNOWN,
         };

@@ -46,6 +46,8 @@ pub struct Joint {
     /// Entities whose signals are known.
     ripe: Vec<u32>,
     asks: Vec<Ask>,
+    /// Who asked for a place in the tick before.
+    asked: Vec<u32>,
     counts: Learned,
 }
 
@@ -103,6 +105,7 @@ impl Joint {
             rows: Vec::new(),
             ripe: Vec::new(),
             asks: Vec::new(),
+            asked: Vec::new(),
             counts: Learned::default(),
         }
     }
@@ -131,6 +134,7 @@ impl Joint {
         members.sort_by(|a, b| a.1.cmp(&b.1));
         *team = if (2..=CHANNELS_MAX).contains(&members.len()) {
             self.asks.push(Ask::Entity(entity, members.len()));
+            self.asked.push(entity);
             Team::Waiting(members)
         } else {
             Team::Never
@@ -364,6 +368,12 @@ impl Detector for Joint {
     }
 
     fn tick(&mut self, _: Timestamp, out: &mut Scribe<'_>) {
+        // Places are given away after the tick in which they are asked for, and never given back.
+        for entity in std::mem::take(&mut self.asked) {
+            if let Some(team @ Team::Waiting(_)) = self.teams.get_mut(entity as usize) {
+                *team = Team::Never;
+            }
+        }
         for entity in std::mem::take(&mut self.ripe) {
             self.gathered(entity, out);
         }

@@ -52,6 +52,17 @@ impl Restarted {
     }
 }
 
+/// What is said of a process that started at that time, in seconds since 1970; whatever lies beyond the calendar is told as it came.
+fn words(start: f64) -> String {
+    const CALENDAR_S: f64 = 4e9;
+    if !(0.0..CALENDAR_S).contains(&start) {
+        return format!("its process started anew at {start}");
+    }
+    let time = Timestamp::from_secs(start as i64).to_string();
+    let second = time.split_once('.').map_or(time.as_str(), |(second, _)| second);
+    format!("its process started anew at {second}Z")
+}
+
 impl Detector for Restarted {
     fn attach(&mut self, series: usize, signal: &str, _: &EntityMeta) -> bool {
         let wanted = signal == START_TIME;
@@ -68,12 +79,7 @@ impl Detector for Restarted {
         let before = start.replace(sample.value);
         if before.is_some_and(|before| sample.value > before + JITTER_S) {
             let entity = out.entity_of(series);
-            self.note(
-                entity,
-                sample.at,
-                format!("its process started anew at {}", sample.value),
-                out,
-            );
+            self.note(entity, sample.at, words(sample.value), out);
         }
     }
 
@@ -90,5 +96,19 @@ impl Detector for Restarted {
                 out.clear_entity(*entity, SymptomKind::Restarted, "", now);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_is_told_as_a_time_unless_it_is_none() {
+        assert_eq!(
+            words(1_795_275_394.358),
+            "its process started anew at 2026-11-21T15:36:34Z"
+        );
+        assert_eq!(words(-7.5), "its process started anew at -7.5");
     }
 }

@@ -207,7 +207,7 @@ impl Default for AnomalySettings {
             enabled: true,
             kinds: vec![EntityKind::Device, EntityKind::Gateway],
             warm_up: 100,
-            max_series: 10_000,
+            max_series: 1000,
             max_gates: 32,
             severity: Severity::Warning,
         }
@@ -237,7 +237,7 @@ impl Default for JointSettings {
             enabled: true,
             kinds: vec![EntityKind::Device, EntityKind::Gateway],
             learn_rows: 600,
-            max_signals: 5000,
+            max_signals: 1000,
             severity: Severity::Warning,
         }
     }

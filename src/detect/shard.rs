@@ -156,6 +156,11 @@ impl Shard {
         u32::try_from(index).unwrap_or(u32::MAX)
     }
 
+    /// Reads what [`Self::take`] will read of that series, so that it is near when its turn comes.
+    pub(super) fn touch(&self, series: u32) -> u64 {
+        self.store.touch(series as usize)
+    }
+
     /// Works off what was collected since the last tick.
     pub(super) fn work(&mut self) {
         self.hear();
@@ -222,7 +227,8 @@ impl Shard {
 
     /// Takes in a sample of the tick at hand; `stamped` is the device's own time, believed or not. A late or repeated sample is a sign of life as well; a retained one is not, and the
     /// end of a series is none.
-    pub(super) fn take(&mut self, series: u32, entity: u32, sample: Sample, stamped: Timestamp) {
+    pub(super) fn take(&mut self, series: u32, sample: Sample, stamped: Timestamp) {
+        let entity = self.store.tag(series as usize).entity;
         // The signals of one message say one thing.
         if !sample.retained && !is_stale(sample.value) && self.heard.last() != Some(&(sample.seen, entity)) {
             self.heard.push((sample.seen, entity));

@@ -86,7 +86,12 @@ impl Detector for Stuck {
             }
             watch.run = 0;
         }
-        let bound = watch.bound();
+        // No bound lies below the shortest run, and its logarithms are worth sparing for every sample that does not repeat.
+        let bound = if u32::from(watch.run) < RUN_MIN / 2 {
+            None
+        } else {
+            watch.bound()
+        };
         // A run that is already suspicious must not teach that repeating is usual.
         let learning = u32::from(watch.seen) < self.settings.warm_up.min(u16::MAX.into());
         if learning || bound.is_none_or(|bound| u32::from(watch.run) < bound / 2) {

@@ -10,21 +10,36 @@ use super::{EdgeKind, Entity, EntityKind, EntityName, Span};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Topology {
     version: u64,
-    entities: BTreeMap<EntityName, Entity>,
-    needs: BTreeMap<EntityName, Ends>,
-    needed_by: BTreeMap<EntityName, Ends>,
+    /// Boxed: names that come in order leave half of a tree's room empty.
+    nodes: BTreeMap<EntityName, Box<Node>>,
     /// Edges that are only known from traffic seen: they may be forgotten again.
     learned: BTreeSet<(EntityName, EdgeKind, EntityName)>,
+}
+
+/// An entity, and its edges.
+#[derive(Debug, Clone, PartialEq)]
+struct Node {
+    entity: Entity,
+    needs: Ends,
+    needed_by: Ends,
+}
+
+impl From<Entity> for Box<Node> {
+    fn from(entity: Entity) -> Self {
+        Self::new(Node {
+            entity,
+            needs: Ends::new(),
+            needed_by: Ends::new(),
+        })
+    }
 }
 
 /// The other ends of the edges of one entity, in order. Most have one: a tree's node for each would be larger than all else that is
 /// known of a device.
 type Ends = Vec<(EdgeKind, EntityName)>;
 
-fn remove(ends: Option<&mut Ends>, end: &(EdgeKind, EntityName)) {
-    if let Some(ends) = ends
-        && let Ok(place) = ends.binary_search(end)
-    {
+fn remove(ends: &mut Ends, end: &(EdgeKind, EntityName)) {
+    if let Ok(place) = ends.binary_search(end) {
         ends.remove(place);
     }
 }
@@ -129,7 +144,7 @@ impl Topology {
             }
             TopologyChange::Forgotten { from, edge, to } => self.forget(from, *edge, to),
             TopologyChange::Period { entity, period } => {
-                let entry = self.ensure(entity);
+                let entry = &mut self.ensure(entity).entity;
                 let changed = entry.period != Some(*period);
                 entry.period = Some(*period);
                 changed
@@ -139,29 +154,33 @@ impl Topology {
         changed
     }
 
-    fn ensure(&mut self, name: &EntityName) -> &mut Entity {
-        self.entities.entry(name.clone()).or_insert_with(|| Entity {
-            name: name.clone(),
-            kind: EntityKind::default(),
-            period: None,
-            group: None,
-            attributes: BTreeMap::new(),
+    fn ensure(&mut self, name: &EntityName) -> &mut Node {
+        self.nodes.entry(name.clone()).or_insert_with(|| {
+            let entity = Entity {
+                name: name.clone(),
+                kind: EntityKind::default(),
+                period: None,
+                group: None,
+                attributes: BTreeMap::new(),
+            };
+            entity.into()
         })
     }
 
     fn meet(&mut self, name: &EntityName, kind: EntityKind) -> bool {
-        let unknown = !self.entities.contains_key(name);
+        let unknown = !self.nodes.contains_key(name);
         if unknown {
-            self.ensure(name).kind = kind;
+            self.ensure(name).entity.kind = kind;
         }
         unknown
     }
 
     fn merge(&mut self, news: &Entity) -> bool {
-        let Some(known) = self.entities.get_mut(&news.name) else {
-            self.entities.insert(news.name.clone(), news.clone());
+        let Some(node) = self.nodes.get_mut(&news.name) else {
+            self.nodes.insert(news.name.clone(), news.clone().into());
             return true;
         };
+        let known = &mut node.entity;
         let before = known.clone();
         known.kind = news.kind;
         known.period = news.period.or(known.period);
@@ -174,16 +193,22 @@ impl Topology {
 
     fn connect(&mut self, from: &EntityName, edge: EdgeKind, to: &EntityName) -> bool {
         // The text of each name is held once, whoever brought it.
-        let (from, to) = (&self.ensure(from).name.clone(), &self.ensure(to).name.clone());
-        insert(self.needed_by.entry(to.clone()).or_default(), (edge, from.clone()));
-        insert(self.needs.entry(from.clone()).or_default(), (edge, to.clone()))
+        let from = self.ensure(from).entity.name.clone();
+        let node = self.ensure(to);
+        insert(&mut node.needed_by, (edge, from.clone()));
+        let to = node.entity.name.clone();
+        insert(&mut self.ensure(&from).needs, (edge, to))
     }
 
     fn forget(&mut self, from: &EntityName, edge: EdgeKind, to: &EntityName) -> bool {
         let known = self.learned.remove(&(from.clone(), edge, to.clone()));
         if known {
-            remove(self.needs.get_mut(from), &(edge, to.clone()));
-            remove(self.needed_by.get_mut(to), &(edge, from.clone()));
+            if let Some(node) = self.nodes.get_mut(from) {
+                remove(&mut node.needs, &(edge, to.clone()));
+            }
+            if let Some(node) = self.nodes.get_mut(to) {
+                remove(&mut node.needed_by, &(edge, from.clone()));
+            }
         }
         known
     }
@@ -202,7 +227,7 @@ impl Topology {
 
     /// The entity of that name.
     pub fn entity(&self, name: &str) -> Option<&Entity> {
-        self.entities.get(name)
+        self.nodes.get(name).map(|node| &node.entity)
     }
 
     /// Its kind; [`EntityKind::Device`] if it is unknown.
@@ -212,39 +237,37 @@ impl Topology {
 
     /// All entities, by name.
     pub fn entities(&self) -> impl ExactSizeIterator<Item = &Entity> {
-        self.entities.values()
+        self.nodes.values().map(|node| &node.entity)
     }
 
     /// All edges `(from, kind, to)`, by name.
     pub fn edges(&self) -> impl Iterator<Item = (&EntityName, EdgeKind, &EntityName)> {
-        self.needs
+        self.nodes
             .iter()
-            .flat_map(|(from, edges)| edges.iter().map(move |(edge, to)| (from, *edge, to)))
+            .flat_map(|(from, node)| node.needs.iter().map(move |(edge, to)| (from, *edge, to)))
     }
 
     /// What this one needs directly.
     pub fn needs(&self, name: &str) -> impl Iterator<Item = (EdgeKind, &EntityName)> {
-        self.needs.get(name).into_iter().flatten().map(|(edge, to)| (*edge, to))
+        let ends = self.nodes.get(name).map(|node| &node.needs);
+        ends.into_iter().flatten().map(|(edge, to)| (*edge, to))
     }
 
     /// Who needs this one directly.
     pub fn needed_by(&self, name: &str) -> impl Iterator<Item = (EdgeKind, &EntityName)> {
-        self.needed_by
-            .get(name)
-            .into_iter()
-            .flatten()
-            .map(|(edge, from)| (*edge, from))
+        let ends = self.nodes.get(name).map(|node| &node.needed_by);
+        ends.into_iter().flatten().map(|(edge, from)| (*edge, from))
     }
 
     /// Everything that this one needs, directly or not, without itself; a fault of any of them can reach it.
     /// A replica does not suffer from its primary's fault, so [`EdgeKind::ReplicatesTo`] is not followed.
     pub fn upstream(&self, name: &str) -> BTreeSet<EntityName> {
-        Self::closure(name, |at| self.needs.get(at))
+        Self::closure(name, |at| Some(&self.nodes.get(at)?.needs))
     }
 
     /// Everything that needs this one, directly or not, without itself: whom its fault can reach.
     pub fn downstream(&self, name: &str) -> BTreeSet<EntityName> {
-        Self::closure(name, |at| self.needed_by.get(at))
+        Self::closure(name, |at| Some(&self.nodes.get(at)?.needed_by))
     }
 
     fn closure<'a>(name: &str, next: impl Fn(&str) -> Option<&'a Ends>) -> BTreeSet<EntityName> {

@@ -37,7 +37,7 @@ impl Remedy {
             Self::Isolate => "isolate the culprit",
             Self::Reroute => "send devices another way",
             Self::Shed => "take load off it",
-            Self::Notify => "repair it; people are told",
+            Self::Notify => "have people repair it",
             Self::Wait => "wait",
         }
     }

@@ -66,7 +66,7 @@ impl Learner {
     pub fn new(origin: f64) -> Self {
         Self {
             origin,
-            kept: Vec::with_capacity(KEPT),
+            kept: Vec::new(),
             stride: 1,
             skipped: 0,
         }

@@ -241,6 +241,9 @@ impl Portfolio {
 
     /// Reads a little of all that [`Self::observe`] will read, so that it is near when its turn comes.
     pub fn touch(&self) -> u64 {
+        if self.seen < LEARN {
+            return self.seen.into();
+        }
         let clouds = self.levels.touch() ^ self.magnitudes.touch() ^ self.daytimes.touch();
         let scalars = u64::from(self.seen) ^ self.range_tail.touch();
         scalars ^ clouds ^ self.paths.touch() ^ self.hours.touch() ^ self.day.touch()
