@@ -213,7 +213,7 @@ impl Body {
             }
             Stage::Watching(watch, correlations) => {
                 self.rows = self.rows.saturating_add(1);
-                let bar = out.ledger.bar(entity, self.gap_s, out.now);
+                let bar = out.ledger.bar_beyond(entity, self.gap_s, out.now);
                 let mut odd = false;
                 if let Some(reading) = watch.observe(row) {
                     odd = reading.score >= ODD;

@@ -17,6 +17,7 @@ mod detection;
 mod drift;
 mod flapping;
 pub mod gated;
+mod habit;
 mod health;
 mod joint;
 mod learned;

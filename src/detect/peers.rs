@@ -271,7 +271,7 @@ impl Team {
         self.values.push(f64::NAN);
         self.usual.push(f64::NAN);
         self.peers.grow(self.names.len());
-        self.ledger.join(self.names.len() - 1);
+        self.ledger.join(self.names.len() - 1, Timestamp::EPOCH);
         self.ledger.settle();
         self.settling = SETTLE;
         u16::try_from(self.names.len() - 1).ok()

@@ -55,6 +55,7 @@ impl Scribe<'_> {
     pub fn raise_series(&mut self, series: usize, draft: Draft) {
         let Tag { entity, signal, .. } = self.store.tag(series);
         let signal = self.catalog.signal_name(signal);
+        self.vouch(entity as usize, draft.kind);
         let key = SymptomKey {
             entity: self.name(entity as usize),
             kind: draft.kind,
@@ -79,6 +80,7 @@ impl Scribe<'_> {
 
     /// A symptom of an entity; `signal` names what of it, or is empty.
     pub fn raise_entity(&mut self, entity: usize, signal: &str, draft: Draft) {
+        self.vouch(entity, draft.kind);
         let key = SymptomKey {
             entity: self.name(entity),
             kind: draft.kind,
@@ -99,6 +101,17 @@ impl Scribe<'_> {
 
     fn name(&self, entity: usize) -> EntityName {
         self.entities[entity].name.clone()
+    }
+
+    /// What is not drawn from a tail speaks for what is.
+    fn vouch(&mut self, entity: usize, kind: SymptomKind) {
+        let from_a_tail = matches!(
+            kind,
+            SymptomKind::Anomaly | SymptomKind::Unit | SymptomKind::Joint | SymptomKind::Decoupled | SymptomKind::Drift
+        );
+        if !from_a_tail {
+            self.ledger.vouch(entity, self.now);
+        }
     }
 
     fn raise(&mut self, key: SymptomKey, draft: Draft) {

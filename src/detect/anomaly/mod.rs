@@ -164,7 +164,7 @@ impl Detector for Anomaly {
         }
         let entity = out.entity_of(series);
         if quick.seen == 0 {
-            out.ledger.join(entity);
+            out.ledger.join(entity, out.now);
         }
         let before = before
             .filter(|(_, value)| value.is_finite() && value.abs() <= BEYOND)
@@ -218,7 +218,7 @@ impl Detector for Anomaly {
         } else if raised.is_none() {
             return;
         }
-        let bar = out.ledger.bar(entity, quick.gap_s, out.now);
+        let bar = out.ledger.bar_beyond(entity, quick.gap_s, out.now);
         if let Some(deep) = deep {
             deep.bar = bar;
         }
