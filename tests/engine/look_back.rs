@@ -8,7 +8,7 @@ use jurymast::engine::{Effects, Engine, Input, NotificationKind, OperatorCommand
 use jurymast::model::{Catalog, Lease, Timestamp};
 use jurymast::plan::Playbooks;
 
-use crate::harness::engine::engine_of;
+use crate::harness::engine::{engine_of, setup};
 
 const CONFIG: &str = "
 agent: {name: here}
@@ -118,7 +118,7 @@ services:
   - {name: web, active: a, standbys: [{entity: b}], playbook: p, probe: {uses: tcp}}
 ";
     let config = Config::parse(text).unwrap_or_else(|error| panic!("{}", error.message));
-    let mut setup = engine::setup(&config, &Catalog::new());
+    let mut setup = setup(&config, &Catalog::new());
     setup.playbooks = Arc::new(Playbooks::parse([("p.yml", STEPS)]).unwrap());
     let mut world = World {
         engine: Engine::new(setup).unwrap(),
