@@ -23,7 +23,9 @@ fn renamed(case: &PatternCase) -> PatternCase {
     };
     let mut case = case.clone();
     for names in case.entities.values_mut() {
-        names.iter_mut().for_each(|name| *name = other(name));
+        for name in names {
+            *name = other(name);
+        }
     }
     case.edges = case.edges.iter().map(|edge| words(edge, &[0, 2])).collect();
     case.shows = case.shows.iter().map(|line| words(line, &[1])).collect();
