@@ -402,7 +402,8 @@ mod tests {
         ledger.join(0, at(0));
         ledger.settle();
         let asked = |ledger: &Ledger, secs| ledger.bar_beyond(0, 1.0, at(secs)) - ledger.bar(0, 1.0, at(secs));
-        let more = [60, 86_400, 10 * 86_400, 31 * 86_400].map(|secs| asked(&ledger, secs));
+        assert!(asked(&ledger, 60).abs() < 0.01, "who puts a device up looks at it");
+        let more = [4 * 3600, 86_400, 10 * 86_400, 31 * 86_400].map(|secs| asked(&ledger, secs));
         assert!(
             (more[0] - UNKNOWN_MOST).abs() < 0.01 && more[3].abs() < 0.01,
             "{more:?}"
