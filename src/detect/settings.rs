@@ -177,7 +177,8 @@ impl Default for LearnedSettings {
 #[serde(deny_unknown_fields, default)]
 pub struct FalseAlarms {
     /// So many false alarms may a device cost, over all of its signals, such as `1/month`, `2/week`, `1/day` or `3/12h`. The more a device
-    /// is judged in that time, the stranger something has to be to be told; a device that has had its share needs to be stranger yet.
+    /// is judged in that time, the stranger something has to be to be told; a device that has had its share needs to be stranger yet,
+    /// and so does one that has not been watched for that time.
     pub per_device: Frequency,
 }
 

@@ -99,6 +99,12 @@ impl Host<'_> {
 
     /// What it has written beyond the point where the timelines part is undone; or all of it is copied anew.
     async fn renew(&self) -> Tried<()> {
+        // Before version 16 `pg_rewind` reads in the control file which timeline the source is on, and finds nothing to do until a checkpoint has been made
+        // since the promotion. Who may not ask for one is told by `pg_rewind` itself what he may not.
+        let asked = psql::ask(&self.with.primary, &[], "CHECKPOINT;", self.left()).await;
+        if let Err(why) = asked {
+            tracing::debug!(plan = %self.call.plan, ?why, "the new primary makes no checkpoint when asked");
+        }
         let data = format!("--target-pgdata={}", self.with.data_dir);
         let source = format!("--source-server={}", self.with.primary);
         let rewound = self.run([&self.program("pg_rewind"), &data, &source]).await?;
@@ -131,19 +137,28 @@ impl Host<'_> {
     async fn streams(&self, within: Duration) -> bool {
         let mut looks = Looks::new(Instant::now() + within, LOOKS);
         while looks.next().await.is_some() {
-            let state = sql::state(&self.with.dsn, self.left()).await;
-            if state.is_ok_and(|state| state.standby && state.streaming) {
+            if self.receives_all().await.is_ok_and(|all| all) {
                 return true;
             }
         }
         false
     }
 
+    /// A server that has written beyond the point where the timelines part streams for a moment as well: what was written before that point. It
+    /// follows once it receives the timeline that the primary writes now.
+    async fn receives_all(&self) -> Result<bool, Failed> {
+        let state = sql::state(&self.with.dsn, self.left()).await?;
+        if !state.standby || state.receives.is_none() {
+            return Ok(false);
+        }
+        Ok(sql::timeline(&self.with.primary, self.left()).await? == state.receives)
+    }
+
     /// Does it follow?
     pub async fn follows(&self) -> Effect {
-        match sql::state(&self.with.dsn, self.left()).await {
-            Ok(state) if state.standby && state.streaming => Effect::There,
-            Ok(_) | Err(Failed::NoConnection(_)) => Effect::NotThere,
+        match self.receives_all().await {
+            Ok(true) => Effect::There,
+            Ok(false) | Err(Failed::NoConnection(_)) => Effect::NotThere,
             Err(_) => Effect::Unknown,
         }
     }

@@ -77,8 +77,8 @@ SELECT NOT pg_is_in_recovery() AS promoted \\gset
 pub struct State {
     /// It recovers: it takes no writes.
     pub standby: bool,
-    /// It receives from its primary right now.
-    pub streaming: bool,
+    /// The timeline that it receives from its primary right now.
+    pub receives: Option<u32>,
     /// The token that it keeps, where we may see it.
     pub token: Option<Token>,
 }
@@ -95,17 +95,24 @@ pub fn token(text: &str) -> Option<Token> {
 /// Asks how it stands.
 pub async fn state(dsn: &str, limit: Duration) -> Result<State, Failed> {
     let sql = format!(
-        "{KEPT}SELECT pg_is_in_recovery(), coalesce((SELECT status FROM pg_stat_wal_receiver LIMIT 1), '') = 'streaming', :'kept';"
+        "{KEPT}SELECT pg_is_in_recovery(), coalesce((SELECT received_tli FROM pg_stat_wal_receiver WHERE status = 'streaming'), 0), :'kept';"
     );
     let answer = psql::ask(dsn, &[], &sql, limit).await?;
     let mut fields = answer.split('|');
-    let mut yes = || fields.next() == Some("t");
-    let (standby, streaming) = (yes(), yes());
+    let standby = fields.next() == Some("t");
+    let received = fields.next().and_then(|timeline| timeline.parse().ok());
     Ok(State {
         standby,
-        streaming,
+        receives: received.filter(|timeline| *timeline > 0),
         token: fields.next().and_then(token),
     })
+}
+
+/// Asks a primary which timeline it writes. Not its control file: that knows of a promotion only once a checkpoint has been made.
+pub async fn timeline(dsn: &str, limit: Duration) -> Result<Option<u32>, Failed> {
+    let sql = "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8);";
+    let answer = psql::ask(dsn, &[], sql, limit).await?;
+    Ok(u32::from_str_radix(answer.trim(), 16).ok())
 }
 
 /// Runs a script that may have an effect.
