@@ -216,8 +216,8 @@ impl Detection {
                     fits <= FITS_A_TICK
                 }
             };
-            if granted && let Some(shard) = self.shards.get_mut(shard) {
-                shard.grant(ask);
+            if let Some(shard) = self.shards.get_mut(shard) {
+                shard.answer(ask, granted);
             }
         }
     }

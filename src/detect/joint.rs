@@ -46,8 +46,6 @@ pub struct Joint {
     /// Entities whose signals are known.
     ripe: Vec<u32>,
     asks: Vec<Ask>,
-    /// Who asked for a place in the tick before.
-    asked: Vec<u32>,
     counts: Learned,
 }
 
@@ -105,7 +103,6 @@ impl Joint {
             rows: Vec::new(),
             ripe: Vec::new(),
             asks: Vec::new(),
-            asked: Vec::new(),
             counts: Learned::default(),
         }
     }
@@ -134,7 +131,6 @@ impl Joint {
         members.sort_by(|a, b| a.1.cmp(&b.1));
         *team = if (2..=CHANNELS_MAX).contains(&members.len()) {
             self.asks.push(Ask::Entity(entity, members.len()));
-            self.asked.push(entity);
             Team::Waiting(members)
         } else {
             Team::Never
@@ -368,12 +364,6 @@ impl Detector for Joint {
     }
 
     fn tick(&mut self, _: Timestamp, out: &mut Scribe<'_>) {
-        // Places are given away after the tick in which they are asked for, and never given back.
-        for entity in std::mem::take(&mut self.asked) {
-            if let Some(team @ Team::Waiting(_)) = self.teams.get_mut(entity as usize) {
-                *team = Team::Never;
-            }
-        }
         for entity in std::mem::take(&mut self.ripe) {
             self.gathered(entity, out);
         }
@@ -402,6 +392,15 @@ impl Detector for Joint {
 
     fn asks(&mut self, asks: &mut Vec<Ask>) {
         asks.append(&mut self.asks);
+    }
+
+    fn deny(&mut self, ask: Ask) {
+        // Places are never given back: there is nothing to wait for.
+        if let Ask::Entity(entity, _) = ask
+            && let Some(team) = self.teams.get_mut(entity as usize)
+        {
+            *team = Team::Never;
+        }
     }
 
     fn grant(&mut self, ask: Ask) {

@@ -164,6 +164,11 @@ pub trait Detector: Send {
         let _ = ask;
     }
 
+    /// There is no room for what it asked for.
+    fn deny(&mut self, ask: Ask) {
+        let _ = ask;
+    }
+
     /// The last values of a series, if it keeps them.
     fn trace(&self, series: usize) -> Option<&Ring> {
         let _ = series;

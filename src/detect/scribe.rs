@@ -103,13 +103,9 @@ impl Scribe<'_> {
         self.entities[entity].name.clone()
     }
 
-    /// What is not drawn from a tail speaks for what is.
+    /// What is not drawn from a tail speaks for what is; and so do the others of its group.
     fn vouch(&mut self, entity: usize, kind: SymptomKind) {
-        let from_a_tail = matches!(
-            kind,
-            SymptomKind::Anomaly | SymptomKind::Unit | SymptomKind::Joint | SymptomKind::Decoupled | SymptomKind::Drift
-        );
-        if !from_a_tail {
+        if !kind.is_learned() || kind == SymptomKind::Apart {
             self.ledger.vouch(entity, self.now);
         }
     }

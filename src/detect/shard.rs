@@ -312,9 +312,13 @@ impl Shard {
         }
     }
 
-    pub(super) fn grant(&mut self, ask: Ask) {
+    pub(super) fn answer(&mut self, ask: Ask, granted: bool) {
         for detector in &mut self.detectors {
-            detector.grant(ask);
+            if granted {
+                detector.grant(ask);
+            } else {
+                detector.deny(ask);
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::detect::Vitals;
 use crate::model::incident::Link;
 use crate::model::symptom::Finding;
-use crate::model::{EntityName, Incident, IncidentId, Symptom, SymptomKey, SymptomKind, Timestamp, Topology};
+use crate::model::{EntityName, Incident, IncidentId, Symptom, SymptomKey, Timestamp, Topology};
 
 use super::group::{Group, groups};
 use super::links::links;
@@ -182,19 +182,8 @@ impl Diagnosis {
 
     /// What detectors that learn find strange of the signal of a symptom. Each gets used to what stays, one sooner than the other: that the first has is no news.
     fn learned_of(&self, key: &SymptomKey) -> Vec<SymptomKey> {
-        let learned = |kind: SymptomKind| {
-            matches!(
-                kind,
-                SymptomKind::Drift
-                    | SymptomKind::Anomaly
-                    | SymptomKind::Unit
-                    | SymptomKind::Joint
-                    | SymptomKind::Decoupled
-                    | SymptomKind::Apart
-            )
-        };
         let of_entity = self.standing.get(&key.entity).into_iter().flatten();
-        let same = of_entity.filter(|symptom| symptom.key.signal == key.signal && learned(symptom.key.kind));
+        let same = of_entity.filter(|symptom| symptom.key.signal == key.signal && symptom.key.kind.is_learned());
         same.map(|symptom| symptom.key.clone()).collect()
     }
 

@@ -192,20 +192,12 @@ impl<'a> Weighed<'a> {
     /// Each signal that no expectation names is one coincidence, at however many entities it shows.
     fn names_or_not(&mut self, expectation: &Expectation, symptom: &'a Symptom) {
         // Of these the signal tells what is wrong; of the others the kind does.
-        let measured = matches!(
-            symptom.key.kind,
-            SymptomKind::High
-                | SymptomKind::Low
-                | SymptomKind::Rate
-                | SymptomKind::Stuck
-                | SymptomKind::Drift
-                | SymptomKind::Anomaly
-                | SymptomKind::Unit
-                | SymptomKind::Joint
-                | SymptomKind::Decoupled
-                | SymptomKind::Apart
-                | SymptomKind::Alert
-        );
+        let kind = symptom.key.kind;
+        let measured = kind.is_learned()
+            || matches!(
+                kind,
+                SymptomKind::High | SymptomKind::Low | SymptomKind::Rate | SymptomKind::Stuck | SymptomKind::Alert
+            );
         let signal = &symptom.key.signal;
         if measured && expectation.signals.is_empty() && !signal.as_str().is_empty() && self.unnamed.insert(signal) {
             self.score += UNNAMED_SIGNAL.ln();

@@ -59,6 +59,16 @@ pub enum SymptomKind {
     Alert,
 }
 
+impl SymptomKind {
+    /// Found by a detector that has learned what is usual of a signal, and gets used to what stays.
+    pub const fn is_learned(self) -> bool {
+        matches!(
+            self,
+            Self::Drift | Self::Anomaly | Self::Unit | Self::Joint | Self::Decoupled | Self::Apart
+        )
+    }
+}
+
 /// How bad, by the rule that found it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, Default)]
 #[serde(rename_all = "snake_case")]

@@ -57,6 +57,20 @@ impl World {
         looks
     }
 
+    /// As an earlier run has left it.
+    fn finds_web_on_b(&mut self) {
+        self.take(Input::Plan(PlanEvent::Restored {
+            service: "web".into(),
+            active: "b".into(),
+            moved: None,
+            named: Vec::new(),
+            running: None,
+            taken_back: None,
+            handed_over: None,
+            begun: Vec::new(),
+        }));
+    }
+
     fn take(&mut self, input: Input) {
         let mut effects = Effects::default();
         self.engine.handle(input, &mut effects);
@@ -79,17 +93,7 @@ fn each_service_is_looked_at_once_in_ten_seconds_by_whoever_leads_it() {
         looks,
         ["put a into web", "put a into web", "put c into mail", "put c into mail"]
     );
-    let restored = PlanEvent::Restored {
-        service: "web".into(),
-        active: "b".into(),
-        moved: None,
-        named: Vec::new(),
-        running: None,
-        taken_back: None,
-        handed_over: None,
-        begun: Vec::new(),
-    };
-    world.take(Input::Plan(restored));
+    world.finds_web_on_b();
     let (service, until) = (Some("mail".into()), world.now + Duration::from_secs(60));
     world.take(Input::Operator(OperatorCommand::Maintenance {
         service,
@@ -128,17 +132,7 @@ services:
     let mut looks = world.pass(10, true);
     looks.dedup();
     assert_eq!(looks, ["promote a", "send to a"]);
-    let restored = PlanEvent::Restored {
-        service: "web".into(),
-        active: "b".into(),
-        moved: None,
-        named: Vec::new(),
-        running: None,
-        taken_back: None,
-        handed_over: None,
-        begun: Vec::new(),
-    };
-    world.take(Input::Plan(restored));
+    world.finds_web_on_b();
     assert_eq!(world.pass(10, true), ["fence a", "promote b", "send to b"]);
 }
 

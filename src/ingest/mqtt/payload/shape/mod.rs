@@ -49,6 +49,11 @@ impl Memo {
         let word = kept.and_then(|kept| kept.words.first()).copied().unwrap_or_default();
         u64::from(series) ^ word ^ self.series.touch()
     }
+
+    /// A payload not long ago was like none before: of a topic whose members stay there is nothing else to remember.
+    pub const fn varies(&self) -> bool {
+        self.misses > 0
+    }
 }
 
 struct Kept {
