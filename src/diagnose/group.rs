@@ -13,6 +13,7 @@ use super::infer::{Ranking, causes, rank};
 use super::pattern::Library;
 use super::scene::Scene;
 use super::settings::Settings;
+use super::weigh::Memo;
 
 /// Losses of contact that began within this of one another are looked at together, wherever they are: the common cause may be us.
 const TOGETHER: Duration = Duration::from_secs(10);
@@ -30,37 +31,39 @@ pub struct Group {
 }
 
 /// Splits all standing symptoms into groups, each with its causes.
-pub fn groups(scene: &Scene<'_>, library: &Library, settings: &Settings) -> Vec<Group> {
+pub fn groups<'a>(scene: &Scene<'a>, library: &'a Library, settings: &Settings) -> Vec<Group> {
     let mut found = Vec::new();
+    let memo = Memo::default();
     for cluster in clusters(scene.all, scene.topology) {
-        split(cluster, scene, library, settings, &mut found);
+        split(cluster, scene, library, settings, &memo, &mut found);
     }
     found
 }
 
 fn split<'a>(
     mut rest: Vec<&'a Symptom>,
-    scene: &'a Scene<'_>,
+    scene: &Scene<'a>,
     library: &'a Library,
     settings: &Settings,
+    memo: &Memo<'a>,
     found: &mut Vec<Group>,
 ) {
     let group = |symptoms: Vec<&'a Symptom>, ranking: Ranking<'a>| Group {
         hypotheses: causes(ranking, &symptoms, scene, settings),
         symptoms: symptoms.into_iter().cloned().collect(),
     };
-    let mut whole = rank(&rest, scene, library, settings);
+    let mut whole = rank(&rest, scene, library, settings, memo);
     for _ in 1..FAULTS_MAX {
         let (mine, left) = part(&rest, &whole);
         if mine.is_empty() || left.is_empty() {
             break;
         }
         // Each part must be explained well by itself; else they are better looked at together.
-        let first = rank(&mine, scene, library, settings);
+        let first = rank(&mine, scene, library, settings, memo);
         if !first.explained(SECOND_FAULT) {
             break;
         }
-        let remainder = rank(&left, scene, library, settings);
+        let remainder = rank(&left, scene, library, settings, memo);
         // What has nothing in common with the first fault but the hour does not stand in its way, known or not.
         if related(&mine, &left, scene.topology) {
             // Two faults are less likely than one, unless one fits badly.
@@ -69,7 +72,7 @@ fn split<'a>(
                 break;
             }
             let (second, _) = part(&left, &remainder);
-            if second.is_empty() || !rank(&second, scene, library, settings).explained(SECOND_FAULT) {
+            if second.is_empty() || !rank(&second, scene, library, settings, memo).explained(SECOND_FAULT) {
                 break;
             }
         }

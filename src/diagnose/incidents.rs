@@ -28,6 +28,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 const LOOK_AGAIN_LATER: Duration = Duration::from_secs(2);
 const YOUNG: Duration = Duration::from_secs(30);
 
+/// Where more entities than this show something, it takes its time: so much longer for each of them. A plant that falls silent as a whole is told of by thousands
+/// within seconds, and to think anew at each of them is to stand still while it matters.
+const MANY: usize = 200;
+const PAUSE_PER_ENTITY: Duration = Duration::from_micros(200);
+
 /// Symptoms of other incidents that began so near are looked at for links, and so many of them.
 const NEAR: Duration = Duration::from_secs(10);
 const OTHERS: usize = 32;
@@ -51,6 +56,9 @@ pub struct Diagnosis {
     pub(super) suspects: BTreeMap<IncidentId, Suspects>,
     next: u64,
     inferred: Timestamp,
+    /// Something was found since.
+    news: bool,
+    relinked: Timestamp,
     /// When it first looked: how often incidents begin is counted from here.
     began: Option<Timestamp>,
 }
@@ -71,6 +79,8 @@ impl Diagnosis {
             suspects: BTreeMap::new(),
             next: 1,
             inferred: Timestamp::EPOCH,
+            news: false,
+            relinked: Timestamp::EPOCH,
             began: None,
         }
     }
@@ -115,10 +125,14 @@ impl Diagnosis {
         for finding in findings {
             self.apply(finding, now, &mut touched);
         }
-        if !findings.is_empty() || self.due(now) {
+        self.news |= !findings.is_empty();
+        if self.due(now) {
             self.inferred = now;
             self.regroup(now, topology, vitals, &mut touched);
-            self.relink(now, vitals, &mut touched);
+            if std::mem::take(&mut self.news) || now.since(self.relinked) >= LOOK_AGAIN_LATER {
+                self.relinked = now;
+                self.relink(now, vitals, &mut touched);
+            }
         }
         self.close(now, &mut touched);
         self.suspect(now, topology, vitals);
@@ -143,12 +157,15 @@ impl Diagnosis {
     }
 
     fn due(&self, now: Timestamp) -> bool {
+        let crowd = u32::try_from(self.standing.len().saturating_sub(MANY)).unwrap_or(u32::MAX);
+        let breath = PAUSE_PER_ENTITY.saturating_mul(crowd);
         let pause = match self.incidents.values().rev().find(|incident| incident.is_open()) {
+            _ if self.news => Duration::ZERO,
             Some(youngest) if now.since(youngest.opened) < YOUNG => LOOK_AGAIN,
             Some(_) => LOOK_AGAIN_LATER,
             None => return false,
         };
-        now.since(self.inferred) >= pause
+        now.since(self.inferred) >= pause.max(breath)
     }
 
     fn apply(&mut self, finding: &Finding, now: Timestamp, touched: &mut BTreeSet<IncidentId>) {
@@ -269,23 +286,26 @@ impl Diagnosis {
         let secs = self.began.map_or(0.0, |began| now.since(began).as_secs_f64());
         let rate = self.next as f64 / secs.max(RATE_OVER_S);
         let mut fresh = Vec::new();
+        let mut standing: Vec<(Timestamp, &Symptom)> = self.standing.values().flatten().map(|s| (s.onset, s)).collect();
+        standing.sort_by_key(|(onset, _)| *onset);
         for incident in self.incidents.values().filter(|incident| incident.is_open()) {
             // What is over keeps the links that it had.
             if incident.symptoms.is_empty() {
                 continue;
             }
-            let of_others = |symptom: &&Symptom| {
-                let of = self.belongs.get(&symptom.key).is_some_and(|id| *id != incident.id);
-                let near = symptom.onset >= incident.onset - NEAR && symptom.onset <= incident.onset + NEAR;
-                of && near
+            let near = standing.partition_point(|(onset, _)| *onset < incident.onset - NEAR);
+            let near = standing
+                .iter()
+                .skip(near)
+                .take_while(|(onset, _)| *onset <= incident.onset + NEAR);
+            let own = |symptom: &Symptom| {
+                incident
+                    .symptoms
+                    .binary_search_by(|own| own.key.cmp(&symptom.key))
+                    .is_ok()
             };
-            let others: Vec<&Symptom> = self
-                .standing
-                .values()
-                .flatten()
-                .filter(of_others)
-                .take(OTHERS)
-                .collect();
+            let others = near.map(|(_, symptom)| *symptom).filter(|symptom| !own(symptom));
+            let others: Vec<&Symptom> = others.take(OTHERS).collect();
             let found = links(incident, &others, rate, vitals);
             let gist = |links: &[Link]| -> Vec<(SymptomKey, SymptomKey, i64)> {
                 let rounded = |link: &Link| (link.first.clone(), link.then.clone(), (link.lag_s * 2.0).round() as i64);
@@ -373,7 +393,7 @@ impl Diagnosis {
         }
         incident
             .past
-            .retain(|past| group.symptoms.iter().all(|symptom| symptom.key != past.key));
+            .retain(|past| group.symptoms.binary_search_by(|own| own.key.cmp(&past.key)).is_err());
         incident.onset = if incident.symptoms.is_empty() {
             first
         } else {

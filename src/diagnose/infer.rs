@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{EntityKind, EntityName, FaultName, Hypothesis, Remedy, Symptom, SymptomKey};
+use crate::model::{EntityKind, EntityName, FaultName, Hypothesis, Remedy, Symptom, SymptomKey, Timestamp};
 
 use super::calibrate::probabilities;
 use super::pattern::Library;
@@ -11,7 +11,7 @@ use super::rank;
 use super::resemblance;
 use super::scene::Scene;
 use super::settings::Settings;
-use super::weigh::{GROUP_WEIGHT_MAX, Notes, Seen, Weighed, leak, weigh};
+use super::weigh::{GROUP_WEIGHT_MAX, Memo, Seen, Weighed, leak, told};
 
 /// Hypotheses kept per incident.
 const KEPT: usize = 8;
@@ -24,6 +24,10 @@ const TOLD_LOOKS: f64 = 0.1;
 
 /// How much more readily than by the leak an unknown fault shows whatever is seen.
 const ELSE_SHOWS: f64 = 0.2;
+
+/// Of entities that show the same and on whom nothing stands, so many are looked at as places of a cause, and of all such so many.
+const ALIKE_MAX: usize = 32;
+const LEAVES_MAX: usize = 256;
 
 /// Every fault that could be meant, weighed; most probable first.
 pub struct Ranking<'p> {
@@ -48,7 +52,9 @@ impl Ranking<'_> {
     pub fn best(&self, symptoms: &[&Symptom], scene: &Scene<'_>) -> (FaultName, EntityName, f64) {
         let unknown = self.calibrated.last().copied().unwrap_or(1.0);
         match (self.weighed.first(), self.calibrated.first()) {
-            (Some(best), Some(known)) if *known >= unknown => (best.pattern.name.clone(), best.entity.clone(), *known),
+            (Some(best), Some(known)) if *known >= unknown => {
+                (best.fit.pattern.name.clone(), best.fit.entity.clone(), *known)
+            }
             _ => {
                 let cause = something_else(symptoms, scene, unknown);
                 (cause.fault, cause.entity, unknown)
@@ -65,8 +71,8 @@ impl Ranking<'_> {
     /// to beyond its pattern, and nothing leads to what stands beside it and not above or below it.
     pub fn fit_alone(&self, symptoms: &[&Symptom], scene: &Scene<'_>, settings: &Settings) -> f64 {
         let alone = |fault: &Weighed<'_>| {
-            let unexplained = symptoms.iter().filter(|s| !fault.explains.contains(&s.key));
-            let beside = unexplained.filter(|s| !scene.may_touch(&fault.entity, &s.key.entity));
+            let unexplained = symptoms.iter().filter(|s| !fault.fit.explains.contains(&s.key));
+            let beside = unexplained.filter(|s| !scene.may_touch(&fault.fit.entity, &s.key.entity));
             let dearer = |s: &&Symptom| (settings.something_else / leak(s, settings)).ln().min(0.0);
             fault.score + beside.map(dearer).sum::<f64>()
         };
@@ -79,16 +85,17 @@ impl Ranking<'_> {
     /// several small faults are not taken for one large one that explains all of them badly.
     pub fn cheapest_explains(&self, key: &SymptomKey) -> bool {
         let cheapest = self.cheapest.and_then(|place| self.weighed.get(place));
-        cheapest.is_some_and(|fault| fault.explains.contains(key))
+        cheapest.is_some_and(|fault| fault.fit.explains.contains(key))
     }
 }
 
 /// Weighs every fault of the library wherever it could sit.
 pub fn rank<'a>(
     symptoms: &[&'a Symptom],
-    scene: &'a Scene<'_>,
+    scene: &Scene<'a>,
     library: &'a Library,
     settings: &Settings,
+    memo: &Memo<'a>,
 ) -> Ranking<'a> {
     let mut weighed: Vec<Weighed<'_>> = Vec::new();
     let seen = Seen::new(symptoms, settings);
@@ -105,21 +112,20 @@ pub fn rank<'a>(
         } else {
             scene.topology.kind(entity.as_str())
         };
-        for pattern in library.patterns().filter(|pattern| pattern.at.contains(&kind)) {
-            let found = seen
-                .as_ref()
-                .and_then(|seen| weigh(pattern, &entity, seen, scene, settings, None));
-            weighed.extend(found.filter(|w| w.ours > 0).map(|mut w| {
-                w.looks = looks.get(pattern.name.as_str()).copied().unwrap_or(0.0);
-                w.score += w.looks;
-                w
-            }));
-        }
+        let Some(seen) = &seen else { continue };
+        let patterns = library.patterns().filter(|pattern| pattern.at.contains(&kind));
+        let fits = memo.fits(patterns, &entity, seen, scene, settings);
+        let found = fits.into_iter().map(|fit| Weighed::new(fit, seen));
+        weighed.extend(found.filter(|w| w.ours > 0).map(|mut w| {
+            w.looks = looks.get(w.fit.pattern.name.as_str()).copied().unwrap_or(0.0);
+            w.score += w.looks;
+            w
+        }));
     }
     weighed.sort_by(|a, b| {
         b.score
             .total_cmp(&a.score)
-            .then_with(|| (&a.pattern.name, &a.entity).cmp(&(&b.pattern.name, &b.entity)))
+            .then_with(|| (&a.fit.pattern.name, &a.fit.entity).cmp(&(&b.fit.pattern.name, &b.fit.entity)))
     });
     same_fault_once(&mut weighed, scene);
     let unknown_score = settings.something_else.ln()
@@ -131,7 +137,7 @@ pub fn rank<'a>(
     let scores: Vec<f64> = weighed.iter().map(|w| w.score).chain([unknown_score]).collect();
     let probabilities = probabilities(&scores, settings.temperature);
     let calibrated = library.reliability().correct(&scores, &probabilities);
-    let cost = |w: &Weighed<'_>| -w.own / w.ours as f64;
+    let cost = |w: &Weighed<'_>| -w.fit.own / w.ours as f64;
     let cheapest = (0..weighed.len()).min_by(|a, b| cost(&weighed[*a]).total_cmp(&cost(&weighed[*b])));
     Ranking {
         weighed,
@@ -147,12 +153,12 @@ fn same_fault_once(weighed: &mut Vec<Weighed<'_>>, scene: &Scene<'_>) {
     while place < weighed.len() {
         let (before, here) = weighed.split_at(place);
         let again = here.first().is_some_and(|one| {
-            let siblings = scene.siblings.get(&one.entity);
+            let siblings = scene.siblings.get(&one.fit.entity);
             siblings.is_some_and(|siblings| {
                 before.iter().any(|other| {
-                    other.pattern.name == one.pattern.name
-                        && siblings.contains(&other.entity)
-                        && other.explains == one.explains
+                    other.fit.pattern.name == one.fit.pattern.name
+                        && siblings.contains(&other.fit.entity)
+                        && other.fit.explains == one.fit.explains
                 })
             })
         });
@@ -168,7 +174,7 @@ fn same_fault_once(weighed: &mut Vec<Weighed<'_>>, scene: &Scene<'_>) {
 pub fn causes<'a>(
     ranking: Ranking<'a>,
     symptoms: &[&'a Symptom],
-    scene: &'a Scene<'_>,
+    scene: &Scene<'a>,
     settings: &Settings,
 ) -> Vec<Hypothesis> {
     let unknown = ranking.calibrated.last().copied().unwrap_or(1.0);
@@ -182,10 +188,9 @@ pub fn causes<'a>(
         // The best known fault is kept however improbable: it may explain its part of several faults.
         .filter(|(place, (_, probability))| *place == 0 || **probability >= WORTH_A_LINE)
         .filter_map(|(_, (w, probability))| {
-            let notes = Some(Notes::default());
-            let told = weigh(w.pattern, &w.entity, seen.as_ref()?, scene, settings, notes)?;
+            let told = told(w.fit.pattern, &w.fit.entity, seen.as_ref()?, scene, settings)?;
             let mut cause = told.into_hypothesis(*probability);
-            let incidents = w.pattern.resembles.as_ref().map_or(0, |learned| learned.incidents);
+            let incidents = w.fit.pattern.resembles.as_ref().map_or(0, |learned| learned.incidents);
             let said = |how: &str| {
                 format!(
                     "by what {incidents} confirmed incidents looked like it is {how} probable ({:+.1} nats)",
@@ -209,32 +214,54 @@ pub fn causes<'a>(
     found
 }
 
-/// Where a cause may sit: at whoever shows something, at whatever that stands on, or at ourselves.
+/// Where a cause may sit: at whoever shows something, at whatever that stands on, or at ourselves. Of many that show the same, and on whom nothing stands,
+/// the first few speak for all: a fault at one of them explains what it shows itself, and that no better than a fault at the next.
 fn suspects(symptoms: &[&Symptom], scene: &Scene<'_>) -> BTreeSet<EntityName> {
     let mut found = BTreeSet::from([scene.agent.clone()]);
-    for entity in symptoms
-        .iter()
-        .map(|symptom| &symptom.key.entity)
-        .collect::<BTreeSet<_>>()
-    {
-        found.insert(entity.clone());
-        found.extend(scene.topology.upstream(entity.as_str()));
+    let mut by_entity: BTreeMap<&EntityName, Vec<&Symptom>> = BTreeMap::new();
+    for symptom in symptoms {
+        by_entity.entry(&symptom.key.entity).or_default().push(symptom);
     }
+    let crowded = by_entity.len() > ALIKE_MAX;
+    let mut alike: BTreeMap<_, Vec<(Timestamp, &EntityName)>> = BTreeMap::new();
+    for (entity, shown) in &by_entity {
+        let stood_on = scene.topology.needed_by(entity.as_str()).next().is_some();
+        if stood_on || !crowded || scene.siblings.contains_key(*entity) {
+            found.insert((*entity).clone());
+        } else {
+            let looks: BTreeSet<_> = shown.iter().map(|s| (s.key.kind, &s.key.signal)).collect();
+            let onset = shown.iter().map(|symptom| symptom.onset).min().unwrap_or(scene.now);
+            let kind = scene.topology.kind(entity.as_str());
+            alike.entry((kind, looks)).or_default().push((onset, entity));
+        }
+        let mut above: Vec<&EntityName> = vec![entity];
+        while let Some(entity) = above.pop() {
+            for (_, needed) in scene.topology.needs(entity.as_str()) {
+                if found.insert(needed.clone()) {
+                    above.push(needed);
+                }
+            }
+        }
+    }
+    let mut first: Vec<(Timestamp, &EntityName)> = Vec::new();
+    for mut members in alike.into_values() {
+        members.sort_unstable();
+        first.extend(members.into_iter().take(ALIKE_MAX));
+    }
+    first.sort_unstable();
+    found.extend(first.into_iter().take(LEAVES_MAX).map(|(_, entity)| entity.clone()));
     found
 }
 
 fn something_else(symptoms: &[&Symptom], scene: &Scene<'_>, probability: f64) -> Hypothesis {
-    let ranked = rank::rank(symptoms, scene.topology);
-    let evidence_for = ranked
-        .first()
+    let suspect = rank::first_suspect(symptoms, scene.topology);
+    let evidence_for = suspect
+        .iter()
         .map(|(entity, why)| format!("{entity} is the first suspect without a pattern: {why}"))
-        .into_iter()
         .collect();
     Hypothesis {
         fault: FaultName::from(Hypothesis::SOMETHING_ELSE),
-        entity: ranked
-            .first()
-            .map_or_else(|| scene.agent.clone(), |(entity, _)| entity.clone()),
+        entity: suspect.map_or_else(|| scene.agent.clone(), |(entity, _)| entity),
         probability,
         remedy: Remedy::Notify,
         moving_helps: false,

@@ -50,7 +50,7 @@ pub enum Sight<'a> {
     Pending,
 }
 
-impl Scene<'_> {
+impl<'a> Scene<'a> {
     /// The entities that an expectation is about, seen from `at`; `None` if it is `at` itself.
     pub fn whose(&self, expectation: &Expectation, at: &EntityName) -> Option<Rc<Members>> {
         if expectation.on == Whose::Itself {
@@ -162,16 +162,17 @@ impl Scene<'_> {
 
     /// Symptoms of that entity which fit the expectation.
     pub fn fitting<'b>(
-        &'b self,
+        &self,
         expectation: &'b Expectation,
         entity: &EntityName,
         near: Option<Timestamp>,
-    ) -> impl Iterator<Item = &'b Symptom> {
+    ) -> impl Iterator<Item = &'a Symptom> + use<'a, 'b> {
         let in_time = move |symptom: &Symptom| match (expectation.near, near) {
             (Some(span), Some(onset)) => symptom.onset >= onset - span.0 && symptom.onset <= onset + span.0,
             _ => true,
         };
-        self.all.get(entity).into_iter().flatten().filter(move |symptom| {
+        let all: &'a BTreeMap<EntityName, Vec<Symptom>> = self.all;
+        all.get(entity).into_iter().flatten().filter(move |symptom| {
             expectation.kinds.contains(&symptom.key.kind)
                 && (expectation.signals.is_empty()
                     || expectation
@@ -183,7 +184,7 @@ impl Scene<'_> {
     }
 
     /// What is known of an expected symptom at `entity`, for a fault that began at `onset`.
-    pub fn sight<'b>(&'b self, expectation: &'b Expectation, entity: &EntityName, onset: Timestamp) -> Sight<'b> {
+    pub fn sight(&self, expectation: &Expectation, entity: &EntityName, onset: Timestamp) -> Sight<'a> {
         if let Some(symptom) = self.fitting(expectation, entity, Some(onset)).next() {
             return Sight::Shown(symptom);
         }

@@ -4,6 +4,7 @@
 //! expected symptom that is absent the likelihood that it does not, plus for each symptom that it leaves unexplained the leak
 //! (noisy-OR with a leak, for one fault at a time; Pearl 1988).
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -26,18 +27,37 @@ const ANOTHER_KIND: f64 = 0.3;
 /// More members of a group add certainty only up to here: they are not independent of one another.
 pub const GROUP_WEIGHT_MAX: f64 = 12.0;
 
-/// A fault at a place, with how well it fits.
+/// A fault at a place, with how well it fits what is looked at.
 pub struct Weighed<'p> {
-    pub pattern: &'p Pattern,
-    pub entity: EntityName,
+    pub fit: Rc<Fit<'p>>,
     pub score: f64,
-    /// The score without what it leaves unexplained.
-    pub own: f64,
     /// How many of the symptoms looked at it explains.
     pub ours: usize,
-    pub explains: BTreeSet<&'p SymptomKey>,
     /// What confirmed incidents add to the score, in nats.
     pub looks: f64,
+}
+
+impl<'p> Weighed<'p> {
+    /// By what it leaves unexplained of what is looked at.
+    pub fn new(fit: Rc<Fit<'p>>, seen: &Seen<'_>) -> Self {
+        let ours = fit.explains.iter().filter_map(|key| seen.leaks.get(*key));
+        let (count, leaks) = ours.fold((0, 0.0), |(count, sum), leak| (count + 1, sum + leak));
+        Self {
+            score: fit.own + (seen.all - leaks),
+            ours: count,
+            looks: 0.0,
+            fit,
+        }
+    }
+}
+
+/// A fault at a place, with how well it fits what is seen of it, whatever else is.
+pub struct Fit<'p> {
+    pub pattern: &'p Pattern,
+    pub entity: EntityName,
+    /// The score without what it leaves unexplained.
+    pub own: f64,
+    pub explains: BTreeSet<&'p SymptomKey>,
     /// Signals that it explains without having named them.
     unnamed: BTreeSet<&'p SignalName>,
     /// In words; only written for the few that are kept.
@@ -87,15 +107,98 @@ fn ill<'m>(members: Option<&'m Rc<Members>>, entity: &'m EntityName) -> &'m [Ent
     members.map_or(std::slice::from_ref(entity), |members| &members.ill)
 }
 
-/// Weighs one fault at one place; `None` if it cannot sit there or explains nothing. With `notes`, in words too.
-pub fn weigh<'a>(
+/// Faults at places that have been weighed of one scene: parts of what is seen are looked at many times, and most of what a fault fits does not
+/// depend on the part.
+#[derive(Default)]
+pub struct Memo<'a> {
+    by_entity: RefCell<BTreeMap<EntityName, Vec<Entry<'a>>>>,
+}
+
+struct Entry<'a> {
+    pattern: &'a Pattern,
+    fit: Option<Rc<Fit<'a>>>,
+    /// For what beginning it was weighed; `None` if it shows when it began by itself.
+    from: Option<Timestamp>,
+    fresh: bool,
+}
+
+impl<'a> Memo<'a> {
+    /// Every fault of `patterns`, the same for one entity each time, that could sit at `entity` and explains anything.
+    pub fn fits(
+        &self,
+        patterns: impl Iterator<Item = &'a Pattern>,
+        entity: &EntityName,
+        seen: &Seen<'_>,
+        scene: &Scene<'a>,
+        settings: &Settings,
+    ) -> Vec<Rc<Fit<'a>>> {
+        let mut by_entity = self.by_entity.borrow_mut();
+        if !by_entity.contains_key(entity) {
+            let entry = |pattern| Entry {
+                pattern,
+                fit: None,
+                from: None,
+                fresh: false,
+            };
+            by_entity.insert(entity.clone(), patterns.map(entry).collect());
+        }
+        let Some(entries) = by_entity.get_mut(entity) else {
+            return Vec::new();
+        };
+        entries.retain_mut(|entry| {
+            if entry.fresh && entry.from.is_none_or(|from| from == seen.onset) {
+                return true;
+            }
+            let own = own_onset(entry.pattern, entity, scene);
+            let only_itself = entry.pattern.must.iter().all(|e| e.on == Whose::Itself);
+            if own.is_none() && only_itself {
+                return false;
+            }
+            let onset = own.unwrap_or(seen.onset);
+            entry.fit = fit(entry.pattern, entity, onset, scene, settings, None).map(Rc::new);
+            entry.from = own.is_none().then_some(onset);
+            entry.fresh = true;
+            entry.fit.is_some() || entry.from.is_some()
+        });
+        entries.iter().filter_map(|entry| entry.fit.clone()).collect()
+    }
+}
+
+/// A fault began with the first thing that it explains at its own entity, else with the first of all.
+fn own_onset(pattern: &Pattern, entity: &EntityName, scene: &Scene<'_>) -> Option<Timestamp> {
+    let own = pattern.must.iter().filter(|e| e.on == Whose::Itself);
+    own.flat_map(|e| scene.fitting(e, entity, None))
+        .map(|symptom| symptom.onset)
+        .min()
+}
+
+/// One fault at one place in words.
+pub fn told<'a>(
     pattern: &'a Pattern,
     entity: &EntityName,
-    seen: &Seen<'a>,
-    scene: &'a Scene<'_>,
+    seen: &Seen<'_>,
+    scene: &Scene<'a>,
+    settings: &Settings,
+) -> Option<Fit<'a>> {
+    let onset = own_onset(pattern, entity, scene).unwrap_or(seen.onset);
+    let mut fit = fit(pattern, entity, onset, scene, settings, Some(Notes::default()))?;
+    for key in seen.leaks.keys() {
+        if !fit.explains.contains(key) {
+            fit.speaks_against(|| format!("leaves {key} unexplained"));
+        }
+    }
+    Some(fit)
+}
+
+/// Weighs one fault at one place that began at `onset`; `None` if it cannot sit there or explains nothing. With `notes`, in words too.
+fn fit<'a>(
+    pattern: &'a Pattern,
+    entity: &EntityName,
+    onset: Timestamp,
+    scene: &Scene<'a>,
     settings: &Settings,
     notes: Option<Notes>,
-) -> Option<Weighed<'a>> {
+) -> Option<Fit<'a>> {
     if let Some(wanted) = pattern.replicated {
         let replicated = scene
             .topology
@@ -105,26 +208,14 @@ pub fn weigh<'a>(
             return None;
         }
     }
-    let mut weighed = Weighed {
+    let mut weighed = Fit {
         pattern,
         entity: entity.clone(),
-        score: pattern.prior.ln(),
-        own: 0.0,
-        ours: 0,
+        own: pattern.prior.ln(),
         explains: BTreeSet::new(),
-        looks: 0.0,
         unnamed: BTreeSet::new(),
         notes,
     };
-    // The fault began with the first thing that it explains at its own entity, else with the first of all.
-    let own_onset = pattern
-        .must
-        .iter()
-        .filter(|e| e.on == Whose::Itself)
-        .flat_map(|e| scene.fitting(e, entity, None))
-        .map(|symptom| symptom.onset)
-        .min();
-    let onset = own_onset.unwrap_or(seen.onset);
     let alone = |e: &Expectation| {
         e.at_least > 0 && scene.whose(e, entity).map_or(1, |members| members.all.len()) < usize::from(e.at_least)
     };
@@ -142,7 +233,7 @@ pub fn weigh<'a>(
         for other in ill(members.as_ref(), entity) {
             for symptom in scene.fitting(expectation, other, Some(onset)) {
                 if weighed.explains.insert(&symptom.key) {
-                    weighed.score += expectation.likelihood.ln();
+                    weighed.own += expectation.likelihood.ln();
                     weighed.names_or_not(expectation, symptom);
                     weighed.speaks_for(|| format!("explains {}: {}", symptom.key, symptom.evidence.text));
                 }
@@ -153,30 +244,15 @@ pub fn weigh<'a>(
         let members = scene.whose(expectation, entity);
         for other in ill(members.as_ref(), entity) {
             if let Some(symptom) = scene.fitting(expectation, other, Some(onset)).next() {
-                weighed.score += (1.0 - expectation.likelihood).ln();
+                weighed.own += (1.0 - expectation.likelihood).ln();
                 weighed.speaks_against(|| format!("does not show {}, which stands", symptom.key));
-            }
-        }
-    }
-    weighed.own = weighed.score;
-    let ours: Vec<f64> = weighed
-        .explains
-        .iter()
-        .filter_map(|key| seen.leaks.get(key).copied())
-        .collect();
-    weighed.ours = ours.len();
-    weighed.score += seen.all - ours.iter().sum::<f64>();
-    if weighed.notes.is_some() {
-        for key in seen.leaks.keys() {
-            if !weighed.explains.contains(key) {
-                weighed.speaks_against(|| format!("leaves {key} unexplained"));
             }
         }
     }
     Some(weighed)
 }
 
-impl<'a> Weighed<'a> {
+impl<'a> Fit<'a> {
     fn speaks_for(&mut self, words: impl FnOnce() -> String) {
         if let Some(notes) = &mut self.notes {
             notes.speaks_for.push(words());
@@ -200,19 +276,35 @@ impl<'a> Weighed<'a> {
             );
         let signal = &symptom.key.signal;
         if measured && expectation.signals.is_empty() && !signal.as_str().is_empty() && self.unnamed.insert(signal) {
-            self.score += UNNAMED_SIGNAL.ln();
+            self.own += UNNAMED_SIGNAL.ln();
         }
     }
 
-    fn expect(&mut self, expectation: &'a Expectation, scene: &'a Scene<'_>, onset: Timestamp, leak: f64) {
-        let members = scene.whose(expectation, &self.entity);
+    fn expect(&mut self, expectation: &'a Expectation, scene: &Scene<'a>, onset: Timestamp, leak: f64) {
+        let group = scene.whose(expectation, &self.entity);
         let entity = self.entity.clone();
-        let members = members
+        let members = group
             .as_ref()
             .map_or(std::slice::from_ref(&entity), |members| &members.all);
         let (mut shown, mut absent, mut pending) = (Vec::new(), Vec::new(), 0_usize);
         let mut another = 0;
-        for member in members {
+        let (yes, no) = (expectation.likelihood.ln(), (1.0 - expectation.likelihood).ln());
+        // Those that show nothing may outweigh whatever is gained by explaining those that do: a broker behind which most go
+        // on speaking is not down, however many are silent.
+        let most = |shown: usize| GROUP_WEIGHT_MAX + shown as f64 * -leak.ln();
+        let well = members
+            .iter()
+            .filter(|member| group.is_some() && !scene.all.contains_key(*member));
+        for (place, member) in ill(group.as_ref(), &entity).iter().chain(well).enumerate() {
+            let decided = if expectation.any {
+                !shown.is_empty() || pending > 0
+            } else {
+                absent.len() as f64 * -no >= most(shown.len())
+            };
+            // Of those that are well no more are looked at than count, unless they are to be told of.
+            if decided && self.notes.is_none() && group.as_ref().is_some_and(|group| place >= group.ill.len()) {
+                break;
+            }
             match scene.sight(expectation, member, onset) {
                 Sight::Shown(symptom) => {
                     shown.push(symptom);
@@ -227,23 +319,19 @@ impl<'a> Weighed<'a> {
                 Sight::Pending => pending += 1,
             }
         }
-        self.score += f64::from(another) * ANOTHER_KIND.ln();
-        let (yes, no) = (expectation.likelihood.ln(), (1.0 - expectation.likelihood).ln());
+        self.own += f64::from(another) * ANOTHER_KIND.ln();
         if expectation.any {
             if let Some(symptom) = shown.first() {
-                self.score += yes;
+                self.own += yes;
                 self.speaks_for(|| format!("{}: {}", symptom.key, symptom.evidence.text));
             } else if pending == 0 {
-                self.score += no;
+                self.own += no;
                 self.speaks_against(|| format!("expected {} and saw it nowhere", words(expectation)));
             }
             return;
         }
-        // Those that show nothing may outweigh whatever is gained by explaining those that do: a broker behind which most go
-        // on speaking is not down, however many are silent.
-        let gained = shown.len() as f64 * -leak.ln();
-        self.score += (shown.len() as f64 * yes).max(-GROUP_WEIGHT_MAX)
-            + (absent.len() as f64 * no).max(-GROUP_WEIGHT_MAX - gained);
+        self.own +=
+            (shown.len() as f64 * yes).max(-GROUP_WEIGHT_MAX) + (absent.len() as f64 * no).max(-most(shown.len()));
         match shown.as_slice() {
             [] => {}
             [only] => self.speaks_for(|| format!("{}: {}", only.key, only.evidence.text)),

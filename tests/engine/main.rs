@@ -10,4 +10,5 @@ mod hold;
 mod look_back;
 mod rules_engine;
 mod says_ill;
+mod storm;
 mod unanswered;

@@ -11,6 +11,7 @@ pub mod deed;
 pub mod engine;
 pub mod etcd;
 pub mod feed;
+pub mod fleet;
 pub mod instance;
 pub mod kubernetes;
 pub mod listening;

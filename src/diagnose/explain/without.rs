@@ -17,6 +17,7 @@ use super::super::infer::rank;
 use super::super::pattern::Library;
 use super::super::scene::Scene;
 use super::super::settings::Settings;
+use super::super::weigh::Memo;
 
 /// Parts that are left out one after the other; the largest of more.
 const PARTS_MAX: usize = 6;
@@ -86,7 +87,7 @@ fn leave_out(
         touches: RefCell::default(),
         ..*scene
     };
-    let ranking = rank(&left, &scene, library, settings);
+    let ranking = rank(&left, &scene, library, settings, &Memo::default());
     let (fault, entity, probability) = ranking.best(&left, &scene);
     let same = fault == top.fault && entity == top.entity;
     let change = if same {

@@ -6,54 +6,88 @@ mod coverage;
 mod onset;
 mod severity;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use crate::model::{EntityName, Symptom, Topology};
+use crate::model::{EntityName, Severity, Symptom, Timestamp, Topology};
 
-/// What a scorer sees.
+/// What a scorer sees: the symptoms of one incident by entity, and the graph.
 pub struct Evidence<'a> {
-    /// The symptoms of one incident.
-    pub symptoms: &'a [&'a Symptom],
-    /// The graph.
-    pub topology: &'a Topology,
+    shown: BTreeMap<&'a EntityName, Shown>,
+    /// The two onsets that come first, of two entities: who the first of the others is does not take a look at all of them.
+    first: [Option<(Timestamp, &'a EntityName)>; 2],
+    topology: &'a Topology,
+}
+
+/// What one entity shows.
+#[derive(Clone, Copy)]
+struct Shown {
+    onset: Timestamp,
+    worst: Severity,
+}
+
+impl<'a> Evidence<'a> {
+    fn new(symptoms: &[&'a Symptom], topology: &'a Topology) -> Self {
+        let mut shown: BTreeMap<&EntityName, Shown> = BTreeMap::new();
+        for symptom in symptoms {
+            let (onset, worst) = (symptom.onset, symptom.severity);
+            let of_entity = shown.entry(&symptom.key.entity).or_insert(Shown { onset, worst });
+            of_entity.onset = of_entity.onset.min(onset);
+            of_entity.worst = of_entity.worst.max(worst);
+        }
+        let mut first = [None, None];
+        for (entity, of_entity) in &shown {
+            let here = Some((of_entity.onset, *entity));
+            let later = |than: Option<(Timestamp, _)>| than.is_none_or(|(onset, _)| of_entity.onset < onset);
+            if later(first[0]) {
+                first = [here, first[0]];
+            } else if later(first[1]) {
+                first[1] = here;
+            }
+        }
+        Self { shown, first, topology }
+    }
+
+    /// When the first of all but `entity` began.
+    fn onset_of_others(&self, entity: &EntityName) -> Option<Timestamp> {
+        let mut others = self.first.iter().flatten().filter(|(_, other)| *other != entity);
+        others.next().map(|(onset, _)| *onset)
+    }
 }
 
 /// Scores each suspect, `0..=1`, higher for more suspect.
 pub trait Scorer: Send + Sync {
-    /// The score of one entity, and why, for a person.
-    fn score(&self, entity: &EntityName, evidence: &Evidence<'_>) -> (f64, String);
+    /// The score of one entity.
+    fn score(&self, entity: &EntityName, evidence: &Evidence<'_>) -> f64;
+    /// Why, for a person.
+    fn why(&self, entity: &EntityName, evidence: &Evidence<'_>) -> String;
 }
 
 const SCORERS: &[&dyn Scorer] = &[&onset::Onset, &coverage::Coverage, &severity::Worst];
 
-/// Entities with symptoms, most suspect first, each with the reason that weighed most.
-pub fn rank(symptoms: &[&Symptom], topology: &Topology) -> Vec<(EntityName, String)> {
-    let evidence = Evidence { symptoms, topology };
-    let suspects: BTreeSet<&EntityName> = symptoms.iter().map(|symptom| &symptom.key.entity).collect();
-    let mut scores: BTreeMap<&EntityName, (f64, f64, String)> = BTreeMap::new();
-    for entity in suspects {
-        let entry = scores.entry(entity).or_insert_with(|| (0.0, -1.0, String::new()));
-        for scorer in SCORERS {
-            let (score, why) = scorer.score(entity, &evidence);
-            entry.0 += score;
-            if score > entry.1 {
-                entry.1 = score;
-                entry.2 = why;
-            }
-        }
-    }
-    let mut ranked: Vec<_> = scores
-        .into_iter()
-        .map(|(entity, (sum, _, why))| (entity.clone(), sum, why))
-        .collect();
-    ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    ranked.into_iter().map(|(entity, _, why)| (entity, why)).collect()
+/// The most suspect of the entities with symptoms, with the reason that weighed most.
+pub fn first_suspect(symptoms: &[&Symptom], topology: &Topology) -> Option<(EntityName, String)> {
+    let evidence = Evidence::new(symptoms, topology);
+    let sum = |entity: &EntityName| {
+        SCORERS
+            .iter()
+            .map(|scorer| scorer.score(entity, &evidence))
+            .sum::<f64>()
+    };
+    let scored = evidence.shown.keys().map(|entity| (*entity, sum(entity)));
+    // Of equals the first by name.
+    let (suspect, _) = scored.reduce(|best, next| if next.1 > best.1 { next } else { best })?;
+    let weight = |scorer: &&dyn Scorer| scorer.score(suspect, &evidence);
+    let heaviest = SCORERS
+        .iter()
+        .copied()
+        .reduce(|best, next| if weight(&next) > weight(&best) { next } else { best })?;
+    Some((suspect.clone(), heaviest.why(suspect, &evidence)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{EdgeKind, Severity, SymptomKey, SymptomKind, Timestamp, TopologyChange};
+    use crate::model::{EdgeKind, SymptomKey, SymptomKind, TopologyChange};
 
     #[test]
     fn the_first_that_the_others_stand_on_comes_first() {
@@ -79,10 +113,11 @@ mod tests {
             evidence: crate::model::Evidence::default(),
             detector: "anomaly".into(),
         };
-        let ranked = rank(
-            &[&symptom("app-1", 12), &symptom("app-2", 13), &symptom("db", 10)],
-            &topology,
-        );
-        assert_eq!(ranked[0].0.as_str(), "db");
+        let (app_1, app_2, db) = (symptom("app-1", 12), symptom("app-2", 13), symptom("db", 10));
+        let of_three = first_suspect(&[&app_1, &app_2, &db], &topology);
+        assert_eq!(of_three, Some(("db".into(), "2 of 2 others stand on it".into())));
+        let alone = first_suspect(&[&app_2], &topology);
+        assert_eq!(alone, Some(("app-2".into(), "is the only one with symptoms".into())));
+        assert_eq!(first_suspect(&[], &topology), None);
     }
 }

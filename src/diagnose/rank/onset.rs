@@ -10,26 +10,21 @@ const LEAD_S: f64 = 5.0;
 /// See the module.
 pub struct Onset;
 
+/// How many seconds before the first of the others it began; `None` of the only one.
+fn lead_s(entity: &EntityName, evidence: &Evidence<'_>) -> Option<f64> {
+    let mine = evidence.shown.get(entity)?.onset;
+    Some(evidence.onset_of_others(entity)?.since(mine).as_secs_f64())
+}
+
 impl Scorer for Onset {
-    fn score(&self, entity: &EntityName, evidence: &Evidence<'_>) -> (f64, String) {
-        let mine = evidence
-            .symptoms
-            .iter()
-            .filter(|s| s.key.entity == *entity)
-            .map(|s| s.onset)
-            .min();
-        let others = evidence
-            .symptoms
-            .iter()
-            .filter(|s| s.key.entity != *entity)
-            .map(|s| s.onset)
-            .min();
-        match (mine, others) {
-            (Some(mine), Some(others)) => {
-                let lead = others.since(mine).as_secs_f64();
-                ((lead / LEAD_S).min(1.0), format!("began {lead:.1}s before the others"))
-            }
-            _ => (1.0, "is the only one with symptoms".into()),
+    fn score(&self, entity: &EntityName, evidence: &Evidence<'_>) -> f64 {
+        lead_s(entity, evidence).map_or(1.0, |lead| (lead / LEAD_S).min(1.0))
+    }
+
+    fn why(&self, entity: &EntityName, evidence: &Evidence<'_>) -> String {
+        match lead_s(entity, evidence) {
+            Some(lead) => format!("began {lead:.1}s before the others"),
+            None => "is the only one with symptoms".into(),
         }
     }
 }

@@ -8,23 +8,16 @@ use super::{Evidence, Scorer};
 pub struct Worst;
 
 impl Scorer for Worst {
-    fn score(&self, entity: &EntityName, evidence: &Evidence<'_>) -> (f64, String) {
-        let worst = evidence
-            .symptoms
-            .iter()
-            .filter(|s| s.key.entity == *entity)
-            .map(|s| s.severity)
-            .max();
-        let score = match worst {
+    fn score(&self, entity: &EntityName, evidence: &Evidence<'_>) -> f64 {
+        match evidence.shown.get(entity).map(|shown| shown.worst) {
             Some(Severity::Critical) => 0.5,
             Some(Severity::Warning) => 0.25,
             _ => 0.0,
-        };
-        (
-            score,
-            format!("its worst symptom is {worst:?}")
-                .replace("Some(", "")
-                .replace(')', ""),
-        )
+        }
+    }
+
+    fn why(&self, entity: &EntityName, evidence: &Evidence<'_>) -> String {
+        let worst = evidence.shown.get(entity).map(|shown| format!("{:?}", shown.worst));
+        format!("its worst symptom is {}", worst.as_deref().unwrap_or("None"))
     }
 }
