@@ -26,7 +26,7 @@ fn a_crashed_service_is_moved_and_served_again() {
 fn a_lost_gateway_moves_nothing() {
     let report = demo("gateway-loss");
     assert_eq!(report["correct"], true, "{report:#}");
-    assert_eq!(report["verdict"], "do-nothing", "{report:#}");
+    assert_eq!(report["verdict"], "ignore", "{report:#}");
     assert_eq!(report["acted_ms"], serde_json::Value::Null);
 }
 
