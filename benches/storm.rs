@@ -2,12 +2,14 @@
 //! a good agent's patience with itself, whatever happens to however many.
 //!
 //! `cargo bench --bench storm -- [--devices 10000]`. Devices behind gateways of fifty at one broker, one signal a second each. Then: the broker is gone and
-//! everyone is silent; each twentieth device falls silent, one after the other; each tenth signal jumps. A minute of each, ticks ten times a second.
+//! everyone is silent; each twentieth device falls silent, one after the other; each ninth signal jumps. A minute of each, ticks ten times a second.
 
 use std::time::{Duration, Instant};
 
 use jurymast::engine::Effects;
 
+#[path = "../tests/harness/engine.rs"]
+mod engine;
 #[path = "../tests/harness/fleet.rs"]
 mod fleet;
 

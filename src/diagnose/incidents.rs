@@ -58,6 +58,7 @@ pub struct Diagnosis {
     inferred: Timestamp,
     /// Something was found since.
     news: bool,
+    /// When it last looked for links.
     relinked: Timestamp,
     /// When it first looked: how often incidents begin is counted from here.
     began: Option<Timestamp>,
@@ -286,26 +287,18 @@ impl Diagnosis {
         let secs = self.began.map_or(0.0, |began| now.since(began).as_secs_f64());
         let rate = self.next as f64 / secs.max(RATE_OVER_S);
         let mut fresh = Vec::new();
-        let mut standing: Vec<(Timestamp, &Symptom)> = self.standing.values().flatten().map(|s| (s.onset, s)).collect();
-        standing.sort_by_key(|(onset, _)| *onset);
+        let mut standing: Vec<&Symptom> = self.standing.values().flatten().collect();
+        standing.sort_by_key(|symptom| symptom.onset);
         for incident in self.incidents.values().filter(|incident| incident.is_open()) {
             // What is over keeps the links that it had.
             if incident.symptoms.is_empty() {
                 continue;
             }
-            let near = standing.partition_point(|(onset, _)| *onset < incident.onset - NEAR);
-            let near = standing
-                .iter()
-                .skip(near)
-                .take_while(|(onset, _)| *onset <= incident.onset + NEAR);
-            let own = |symptom: &Symptom| {
-                incident
-                    .symptoms
-                    .binary_search_by(|own| own.key.cmp(&symptom.key))
-                    .is_ok()
-            };
-            let others = near.map(|(_, symptom)| *symptom).filter(|symptom| !own(symptom));
-            let others: Vec<&Symptom> = others.take(OTHERS).collect();
+            let begin = standing.partition_point(|symptom| symptom.onset < incident.onset - NEAR);
+            let near = standing.iter().skip(begin).copied();
+            let near = near.take_while(|symptom| symptom.onset <= incident.onset + NEAR);
+            let of_others = |symptom: &&Symptom| self.belongs.get(&symptom.key).is_some_and(|id| *id != incident.id);
+            let others: Vec<&Symptom> = near.filter(of_others).take(OTHERS).collect();
             let found = links(incident, &others, rate, vitals);
             let gist = |links: &[Link]| -> Vec<(SymptomKey, SymptomKey, i64)> {
                 let rounded = |link: &Link| (link.first.clone(), link.then.clone(), (link.lag_s * 2.0).round() as i64);

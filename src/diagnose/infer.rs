@@ -234,14 +234,7 @@ fn suspects(symptoms: &[&Symptom], scene: &Scene<'_>) -> BTreeSet<EntityName> {
             let kind = scene.topology.kind(entity.as_str());
             alike.entry((kind, looks)).or_default().push((onset, entity));
         }
-        let mut above: Vec<&EntityName> = vec![entity];
-        while let Some(entity) = above.pop() {
-            for (_, needed) in scene.topology.needs(entity.as_str()) {
-                if found.insert(needed.clone()) {
-                    above.push(needed);
-                }
-            }
-        }
+        found.extend(scene.topology.upstream(entity.as_str()));
     }
     let mut first: Vec<(Timestamp, &EntityName)> = Vec::new();
     for mut members in alike.into_values() {
@@ -268,5 +261,97 @@ fn something_else(symptoms: &[&Symptom], scene: &Scene<'_>, probability: f64) ->
         explains: Vec::new(),
         evidence_for,
         evidence_against: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::detect::{Vital, Vitals};
+    use crate::model::{EdgeKind, Evidence, Severity, SymptomKind, Topology, TopologyChange};
+
+    struct Nothing;
+
+    impl Vitals for Nothing {
+        fn vital(&self, _: &str) -> Vital {
+            Vital::default()
+        }
+    }
+
+    fn silent(entity: &str, onset: i64) -> Symptom {
+        Symptom {
+            key: SymptomKey {
+                entity: entity.into(),
+                kind: SymptomKind::Silent,
+                signal: "".into(),
+            },
+            severity: Severity::Warning,
+            onset: Timestamp::from_secs(onset),
+            raised: Timestamp::from_secs(onset),
+            score: 0.9,
+            evidence: Evidence::default(),
+            detector: "test".into(),
+        }
+    }
+
+    fn suspects_of(symptoms: &[Symptom], edges: &[(&str, EdgeKind, &str)]) -> BTreeSet<EntityName> {
+        let mut topology = Topology::new();
+        for (from, edge, to) in edges {
+            topology.apply(&TopologyChange::Edge {
+                from: (*from).into(),
+                edge: *edge,
+                to: (*to).into(),
+            });
+        }
+        let scene = Scene {
+            now: Timestamp::from_secs(1000),
+            agent: &"agent".into(),
+            topology: &topology,
+            siblings: &BTreeMap::new(),
+            vitals: &Nothing,
+            reached: &BTreeSet::new(),
+            all: &BTreeMap::new(),
+            found: RefCell::default(),
+            touches: RefCell::default(),
+        };
+        suspects(&symptoms.iter().collect::<Vec<_>>(), &scene)
+    }
+
+    #[test]
+    fn whoever_is_ill_and_what_that_stands_on_is_suspect_and_a_replica_s_primary_is_not() {
+        let edges = [
+            ("replica", EdgeKind::RunsOn, "host"),
+            ("replica", EdgeKind::ReplicatesTo, "primary"),
+        ];
+        let found = suspects_of(&[silent("replica", 1)], &edges);
+        assert_eq!(found, ["agent", "host", "replica"].map(EntityName::from).into());
+    }
+
+    #[test]
+    fn of_many_alike_the_first_are_suspect_and_all_that_they_stand_on() {
+        let names: Vec<String> = (0..200).map(|n| format!("device-{n}")).collect();
+        let gateways: Vec<String> = (0..200).map(|n| format!("gateway-{n}")).collect();
+        let edges: Vec<_> = names
+            .iter()
+            .zip(&gateways)
+            .map(|(device, gateway)| (device.as_str(), EdgeKind::ConnectsVia, gateway.as_str()))
+            .collect();
+        let symptoms: Vec<Symptom> = names
+            .iter()
+            .zip((0..200).rev())
+            .map(|(name, onset)| silent(name, onset))
+            .collect();
+        let mut expected: BTreeSet<EntityName> = gateways.iter().map(|name| name.as_str().into()).collect();
+        expected.insert("agent".into());
+        expected.extend(
+            names
+                .iter()
+                .rev()
+                .take(ALIKE_MAX)
+                .map(|name| EntityName::from(name.as_str())),
+        );
+        assert_eq!(suspects_of(&symptoms, &edges), expected);
     }
 }

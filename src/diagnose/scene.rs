@@ -37,6 +37,8 @@ pub struct Members {
     pub all: Vec<EntityName>,
     /// Those that show anything.
     pub ill: Vec<EntityName>,
+    /// The others.
+    pub well: Vec<EntityName>,
 }
 
 /// What is known of an expected symptom at one entity.
@@ -63,12 +65,8 @@ impl<'a> Scene<'a> {
             return Some(Rc::clone(known));
         }
         let all = self.look_up(expectation, at);
-        let ill = all
-            .iter()
-            .filter(|entity| self.all.contains_key(*entity))
-            .cloned()
-            .collect();
-        let members = Rc::new(Members { all, ill });
+        let (ill, well) = all.iter().cloned().partition(|entity| self.all.contains_key(entity));
+        let members = Rc::new(Members { all, ill, well });
         self.found.borrow_mut().insert(key, Rc::clone(&members));
         Some(members)
     }

@@ -116,10 +116,10 @@ pub struct Memo<'a> {
 
 struct Entry<'a> {
     pattern: &'a Pattern,
-    fit: Option<Rc<Fit<'a>>>,
-    /// For what beginning it was weighed; `None` if it shows when it began by itself.
-    from: Option<Timestamp>,
-    fresh: bool,
+    /// When it began, where it shows that by itself.
+    own: Option<Timestamp>,
+    /// For what beginning it was weighed last, and how it fits then.
+    last: Option<(Timestamp, Option<Rc<Fit<'a>>>)>,
 }
 
 impl<'a> Memo<'a> {
@@ -132,35 +132,32 @@ impl<'a> Memo<'a> {
         scene: &Scene<'a>,
         settings: &Settings,
     ) -> Vec<Rc<Fit<'a>>> {
-        let mut by_entity = self.by_entity.borrow_mut();
-        if !by_entity.contains_key(entity) {
-            let entry = |pattern| Entry {
+        let entry = |pattern: &'a Pattern| {
+            let own = own_onset(pattern, entity, scene);
+            // What shows at its own entity only, and does not, explains nothing.
+            let may_show = own.is_some() || pattern.must.iter().any(|e| e.on != Whose::Itself);
+            may_show.then_some(Entry {
                 pattern,
-                fit: None,
-                from: None,
-                fresh: false,
-            };
-            by_entity.insert(entity.clone(), patterns.map(entry).collect());
-        }
-        let Some(entries) = by_entity.get_mut(entity) else {
-            return Vec::new();
+                own,
+                last: None,
+            })
         };
-        entries.retain_mut(|entry| {
-            if entry.fresh && entry.from.is_none_or(|from| from == seen.onset) {
-                return true;
+        let mut by_entity = self.by_entity.borrow_mut();
+        let entries = by_entity
+            .entry(entity.clone())
+            .or_insert_with(|| patterns.filter_map(entry).collect());
+        let weighed = entries.iter_mut().filter_map(|entry| {
+            let onset = entry.own.unwrap_or(seen.onset);
+            match &entry.last {
+                Some((known, fit)) if *known == onset => fit.clone(),
+                _ => {
+                    let fit = fit(entry.pattern, entity, onset, scene, settings, None).map(Rc::new);
+                    entry.last = Some((onset, fit.clone()));
+                    fit
+                }
             }
-            let own = own_onset(entry.pattern, entity, scene);
-            let only_itself = entry.pattern.must.iter().all(|e| e.on == Whose::Itself);
-            if own.is_none() && only_itself {
-                return false;
-            }
-            let onset = own.unwrap_or(seen.onset);
-            entry.fit = fit(entry.pattern, entity, onset, scene, settings, None).map(Rc::new);
-            entry.from = own.is_none().then_some(onset);
-            entry.fresh = true;
-            entry.fit.is_some() || entry.from.is_some()
         });
-        entries.iter().filter_map(|entry| entry.fit.clone()).collect()
+        weighed.collect()
     }
 }
 
@@ -283,26 +280,23 @@ impl<'a> Fit<'a> {
     fn expect(&mut self, expectation: &'a Expectation, scene: &Scene<'a>, onset: Timestamp, leak: f64) {
         let group = scene.whose(expectation, &self.entity);
         let entity = self.entity.clone();
-        let members = group
-            .as_ref()
-            .map_or(std::slice::from_ref(&entity), |members| &members.all);
+        let ill = ill(group.as_ref(), &entity);
+        let well = group.as_ref().map_or(&[] as &[EntityName], |group| &group.well);
+        let members = ill.len() + well.len();
         let (mut shown, mut absent, mut pending) = (Vec::new(), Vec::new(), 0_usize);
         let mut another = 0;
         let (yes, no) = (expectation.likelihood.ln(), (1.0 - expectation.likelihood).ln());
         // Those that show nothing may outweigh whatever is gained by explaining those that do: a broker behind which most go
         // on speaking is not down, however many are silent.
         let most = |shown: usize| GROUP_WEIGHT_MAX + shown as f64 * -leak.ln();
-        let well = members
-            .iter()
-            .filter(|member| group.is_some() && !scene.all.contains_key(*member));
-        for (place, member) in ill(group.as_ref(), &entity).iter().chain(well).enumerate() {
+        for (place, member) in ill.iter().chain(well).enumerate() {
             let decided = if expectation.any {
                 !shown.is_empty() || pending > 0
             } else {
                 absent.len() as f64 * -no >= most(shown.len())
             };
             // Of those that are well no more are looked at than count, unless they are to be told of.
-            if decided && self.notes.is_none() && group.as_ref().is_some_and(|group| place >= group.ill.len()) {
+            if decided && self.notes.is_none() && place >= ill.len() {
                 break;
             }
             match scene.sight(expectation, member, onset) {
@@ -339,7 +333,7 @@ impl<'a> Fit<'a> {
                 format!(
                     "{} of {} show {}, first {}",
                     shown.len(),
-                    members.len(),
+                    members,
                     words(expectation),
                     shown
                         .iter()
@@ -356,7 +350,7 @@ impl<'a> Fit<'a> {
                     format!(
                         "{} of {} should show {} and do not, such as {first}",
                         absent.len(),
-                        members.len(),
+                        members,
                         words(expectation)
                     )
                 }

@@ -3,19 +3,16 @@
 #![allow(dead_code, reason = "the tests and the bench use their own parts of it")]
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use jurymast::agent::engine_setup;
 use jurymast::config::Config;
-use jurymast::detect::Sequential;
-use jurymast::diagnose::Library;
 use jurymast::engine::{Effects, Engine, Input};
 use jurymast::model::{
     Batch, Catalog, EdgeKind, Entity, EntityKind, EntityName, Event, EventKind, Sample, SeriesId, Timestamp,
     TopologyChange,
 };
-use jurymast::plan::Playbooks;
+
+use super::engine::engine_of;
 
 const GATEWAY_OF: usize = 50;
 
@@ -32,9 +29,7 @@ impl Fleet {
     pub fn new(devices: usize) -> Self {
         let config = Config::parse("agent: {name: jurymast}\n").unwrap_or_else(|error| panic!("{}", error.message));
         let catalog = Catalog::new();
-        let (library, playbooks) = (Arc::new(Library::builtin()), Arc::new(Playbooks::builtin()));
-        let setup = engine_setup(&config, library, playbooks, catalog.clone(), Box::new(Sequential));
-        let mut engine = Engine::new(setup).unwrap_or_else(|error| panic!("{error}"));
+        let mut engine = engine_of(&config, &catalog);
         let now = Timestamp::from_secs(1_000_000);
         let gateway = |number: usize| EntityName::from(format!("gateway-{number}").as_str());
         let device = |number: usize| EntityName::from(format!("device-{number}").as_str());
