@@ -4,14 +4,13 @@
 //! learned for this entity. A last will ends the wait at once: the broker already knows, and the presence detector says so.
 //! Retained messages replayed on subscribe never count as speech, because they are old by construction.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use crate::model::{EntityKind, Evidence, Span, SymptomKind, Timestamp};
 
 use super::Detector;
+use super::columns::Packed;
 use super::scribe::{Draft, Scribe};
 use super::settings::AbsenceSettings;
+use super::wheel::Wheel;
 
 /// Gaps to see before a learned wait is trusted. Below this the entity is learning and nothing is said.
 const MIN_GAPS: u16 = 20;
@@ -28,14 +27,17 @@ pub struct Absence {
     /// By the shard's entity index: the same columns as the shard's own, so that hearing a sign of life touches one line.
     watches: Vec<Watch>,
     /// When to look at whom: one entry for each watched entity, moved on lazily when it comes up.
-    due: BinaryHeap<Reverse<(Timestamp, u32)>>,
+    due: Wheel,
+    /// Of the tick at hand: those who came up.
+    up: Vec<u32>,
     /// Entities that declare a period and have never spoken, by index, up to here looked at.
     greeted: usize,
 }
 
 #[derive(Clone, Copy)]
 struct Watch {
-    last: i64,
+    /// The epoch, if it was never heard.
+    last: Packed,
     median_s: f32,
     q99_s: f32,
     gaps: u16,
@@ -44,7 +46,7 @@ struct Watch {
 }
 
 const UNSEEN: Watch = Watch {
-    last: 0,
+    last: Packed::ZERO,
     median_s: 0.0,
     q99_s: 0.0,
     gaps: 0,
@@ -58,7 +60,8 @@ impl Absence {
         Self {
             settings: settings.clone(),
             watches: Vec::new(),
-            due: BinaryHeap::new(),
+            due: Wheel::default(),
+            up: Vec::new(),
             greeted: 0,
         }
     }
@@ -66,15 +69,15 @@ impl Absence {
     fn hear(&mut self, index: u32, seen: Timestamp, out: &mut Scribe<'_>) {
         let entity = index as usize;
         let watch = &mut self.watches[entity];
-        let now = seen.nanos();
-        if watch.last != 0 && now > watch.last && !watch.silent {
+        let last = Timestamp::from(watch.last);
+        if last != Timestamp::EPOCH && seen > last && !watch.silent {
             // Signals of one message arrive together and say nothing of the period.
-            let gap_s = now.saturating_sub(watch.last) as f32 * 1e-9;
+            let gap_s = seen.nanos().saturating_sub(last.nanos()) as f32 * 1e-9;
             if gap_s > 1e-3 {
                 watch.learn(gap_s);
             }
         }
-        watch.last = watch.last.max(now);
+        watch.last = last.max(seen).into();
         if watch.silent {
             watch.silent = false;
             out.clear_entity(entity, SymptomKind::Silent, "", seen);
@@ -83,7 +86,7 @@ impl Absence {
             let period = out.entity(entity).period;
             if let Some(wait) = Self::wait(&self.settings, watch, period) {
                 watch.queued = true;
-                self.due.push(Reverse((seen + wait.0, index)));
+                self.due.push(seen + wait.0, index);
             }
         }
     }
@@ -133,7 +136,7 @@ impl Detector for Absence {
         for chunk in heard.chunks(CHUNK) {
             let near = chunk
                 .iter()
-                .fold(0, |sum, (_, entity)| sum ^ self.watches[*entity as usize].last);
+                .fold(0, |sum, (_, entity)| sum ^ self.watches[*entity as usize].gaps);
             std::hint::black_box(near);
             for (seen, entity) in chunk {
                 self.hear(*entity, *seen, out);
@@ -156,29 +159,27 @@ impl Detector for Absence {
                     self.watches.resize(entity + 1, UNSEEN);
                 }
                 let watch = &mut self.watches[entity];
-                if watch.last == 0 && !watch.queued {
-                    watch.last = now.nanos();
+                if Timestamp::from(watch.last) == Timestamp::EPOCH && !watch.queued {
+                    watch.last = now.into();
                     watch.queued = true;
                     let index = u32::try_from(entity).unwrap_or(u32::MAX);
-                    self.due.push(Reverse((now, index)));
+                    self.due.push(now, index);
                 }
             }
         }
-        while let Some(Reverse((due, index))) = self.due.peek().copied() {
-            if due > now {
-                return;
-            }
-            self.due.pop();
+        let mut up = std::mem::take(&mut self.up);
+        self.due.advance(now, &mut up);
+        for index in up.drain(..) {
             let entity = index as usize;
             let watch = &mut self.watches[entity];
             let period = out.entities[entity].period;
-            let last = Timestamp::from_nanos(watch.last);
+            let last = Timestamp::from(watch.last);
             let Some(wait) = Self::wait(&self.settings, watch, period) else {
                 watch.queued = false;
                 continue;
             };
             if last + wait.0 > now {
-                self.due.push(Reverse((last + wait.0, index)));
+                self.due.push(last + wait.0, index);
                 continue;
             }
             watch.queued = false;
@@ -213,5 +214,6 @@ impl Detector for Absence {
                 },
             );
         }
+        self.up = up;
     }
 }

@@ -12,15 +12,11 @@
 //! Not so in its first hours: whoever puts up a device looks at it, and they are too few to count in a month. What comes at the same hour of
 //! several days is one of its [`Habits`].
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use crate::model::Timestamp;
 
-use crate::model::{Span, Timestamp};
-
+use super::frequency::Frequency;
 use super::habit::Habits;
 use super::news::{LEAST, News};
 
@@ -47,128 +43,27 @@ const NEW_S: f32 = 3.0 * 3600.0;
 /// Gaps between samples are taken to be at least so long: nobody's faults come faster.
 const GAP_MIN_S: f32 = 0.05;
 
-/// How often something may happen, such as `1/month`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Frequency {
-    count: f32,
-    period: Span,
-}
-
-/// What a [`Frequency`] cannot be read from.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{text}' is no frequency: {why}; write a number and a period, such as 1/month, 2/week, 1/day or 3/12h")]
-pub struct FrequencyError {
-    text: String,
-    why: &'static str,
-}
-
-const UNITS: [(&str, u64); 6] = [
-    ("minute", 60),
-    ("hour", 3600),
-    ("day", 86_400),
-    ("week", 7 * 86_400),
-    ("month", 30 * 86_400),
-    ("year", 365 * 86_400),
-];
-
-impl Frequency {
-    /// Mean time from one to the next, in seconds.
-    pub fn apart_secs(self) -> f32 {
-        self.period.0.as_secs_f32() / self.count
-    }
-
-    /// How many are free before the next one becomes dearer.
-    fn free(self) -> f32 {
-        self.count.max(1.0)
-    }
-}
-
-impl Default for Frequency {
-    fn default() -> Self {
-        Self {
-            count: 1.0,
-            period: Span::secs(30 * 86_400),
-        }
-    }
-}
-
-impl FromStr for Frequency {
-    type Err = FrequencyError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = |why| FrequencyError {
-            text: text.to_owned(),
-            why,
-        };
-        let (count, period) = text.split_once('/').ok_or_else(|| wrong("there is no '/' in it"))?;
-        let count: f32 = count
-            .trim()
-            .parse()
-            .map_err(|_| wrong("what stands before '/' is no number"))?;
-        if !(count.is_finite() && (0.001..=1e6).contains(&count)) {
-            return Err(wrong("the number must lie between 0.001 and 1000000"));
-        }
-        let period = period.trim();
-        let unit = UNITS.iter().find(|(name, _)| *name == period);
-        let period = match unit {
-            Some((_, secs)) => Span::secs(*secs),
-            None => period.parse().map_err(|_| {
-                wrong("what stands behind '/' is neither minute, hour, day, week, month or year nor a span such as 12h")
-            })?,
-        };
-        if period.0 < Duration::from_secs(1) {
-            return Err(wrong("the period must be a second at least"));
-        }
-        Ok(Self { count, period })
-    }
-}
-
-impl fmt::Display for Frequency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = UNITS.iter().find(|(_, secs)| Span::secs(*secs) == self.period);
-        match unit {
-            Some((name, _)) => write!(f, "{}/{name}", self.count),
-            None => write!(f, "{}/{}", self.count, self.period),
-        }
-    }
-}
-
-impl Serialize for Frequency {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Frequency {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(de::Error::custom)
-    }
-}
-
-impl JsonSchema for Frequency {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Frequency".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "description": "How often, such as `1/month`, `2/week` or `3/12h`."})
-    }
-}
-
 /// How an entity stands with its share.
 #[derive(Debug, Clone, Default)]
 struct Account {
     /// Signals that are judged.
     signals: u16,
+    /// Since when it is watched.
+    joined: Timestamp,
+    /// Of those that were ever talked about: few of the many.
+    record: Option<Box<Recorded>>,
+}
+
+/// What was said of an entity.
+#[derive(Debug, Clone, Default)]
+struct Recorded {
     /// Alarms that were spent and have not been earned back by `settled`.
     spent: f32,
     settled: Timestamp,
     /// Where the episode at hand began and when its latest alarm was.
     began: Timestamp,
     latest: Timestamp,
-    /// Since when it is watched, and when something that is no matter of tails stood against it last.
-    joined: Timestamp,
+    /// When something that is no matter of tails stood against it last.
     vouched: Option<Timestamp>,
     news: News,
     habits: Option<Box<Habits>>,
@@ -212,23 +107,24 @@ impl Ledger {
         let Some(account) = self.accounts.get(entity) else {
             return bar;
         };
-        let usual = account.habits.as_ref().map_or(0.0, |habits| habits.usual(now));
+        let habits = account.record.as_ref().and_then(|record| record.habits.as_ref());
+        let usual = habits.map_or(0.0, |habits| habits.usual(now));
         bar.max(usual) + account.unknown(self.allowed, now)
     }
 
     /// The same of a surprise that is known for what it is.
     pub fn bar(&self, entity: usize, gap_s: f32, now: Timestamp) -> f32 {
-        let nobody = Account::default();
-        let account = self.accounts.get(entity).unwrap_or(&nobody);
-        let signals = f32::from(account.signals.max(1));
+        let account = self.accounts.get(entity);
+        let signals = f32::from(account.map_or(1, |account| account.signals.max(1)));
         let judged = signals * self.allowed.apart_secs() / gap_s.max(GAP_MIN_S);
-        let mut spent = account.left(self.allowed, now);
-        if account.episode(now) {
+        let record = account.and_then(|account| account.record.as_ref());
+        let mut spent = record.map_or(0.0, |record| record.left(self.allowed, now));
+        if record.is_some_and(|record| record.episode(now)) {
             spent = (spent - 1.0).max(0.0);
         }
         let over = (spent + 1.0 - self.allowed.free()).max(0.0);
         let chance = judged.max(1.0).ln().max(LOWEST);
-        let news = account.news.bar(self.allowed.apart_secs(), now);
+        let news = record.map_or(0.0, |record| record.news.bar(self.allowed.apart_secs(), now));
         news.clamp(chance, chance + NEWS_MOST) + DEARER * over
     }
 
@@ -265,42 +161,54 @@ impl Ledger {
         self.heard
             .sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then(a.2.total_cmp(&b.2)));
         for (entity, at, surprise) in std::mem::take(&mut self.heard) {
-            if let Some(account) = self.accounts.get_mut(entity as usize) {
-                account.news.hear(surprise, at);
+            if let Some(record) = self.record(entity) {
+                record.news.hear(surprise, at);
                 if surprise >= LEAST {
-                    account.habits.get_or_insert_default().hear(surprise, at);
+                    record.habits.get_or_insert_default().hear(surprise, at);
                 }
             }
         }
         for (entity, at) in std::mem::take(&mut self.vouched) {
-            if let Some(account) = self.accounts.get_mut(entity as usize) {
-                account.vouched = account.vouched.max(Some(at));
+            if let Some(record) = self.record(entity) {
+                record.vouched = record.vouched.max(Some(at));
             }
         }
         self.pending.sort_unstable();
         for (entity, at) in std::mem::take(&mut self.pending) {
             let allowed = self.allowed;
-            let Some(account) = self.accounts.get_mut(entity as usize) else {
+            let Some(record) = self.record(entity) else {
                 continue;
             };
-            if !account.episode(at) {
-                account.spent = account.left(allowed, at) + 1.0;
-                account.settled = at;
-                account.began = at;
+            if !record.episode(at) {
+                record.spent = record.left(allowed, at) + 1.0;
+                record.settled = at;
+                record.began = at;
             }
-            account.latest = account.latest.max(at);
+            record.latest = record.latest.max(at);
         }
+    }
+
+    fn record(&mut self, entity: u32) -> Option<&mut Recorded> {
+        let account = self.accounts.get_mut(entity as usize)?;
+        Some(account.record.get_or_insert_default())
     }
 }
 
-impl Account {
+impl Recorded {
     fn left(&self, allowed: Frequency, now: Timestamp) -> f32 {
         (self.spent - now.since(self.settled).as_secs_f32() / allowed.apart_secs()).max(0.0)
     }
 
+    fn episode(&self, now: Timestamp) -> bool {
+        self.spent > 0.0 && now.since(self.latest) <= EPISODE && now.since(self.began) <= LONGEST
+    }
+}
+
+impl Account {
     /// What is asked for because little is known.
     fn unknown(&self, allowed: Frequency, now: Timestamp) -> f32 {
-        if self.vouched.is_some_and(|vouched| now.since(vouched) <= EPISODE) {
+        let vouched = self.record.as_ref().and_then(|record| record.vouched);
+        if vouched.is_some_and(|vouched| now.since(vouched) <= EPISODE) {
             return 0.0;
         }
         let known = now.since(self.joined).as_secs_f32();
@@ -308,10 +216,6 @@ impl Account {
             return 0.0;
         }
         (UNKNOWN * (allowed.apart_secs() / known).ln()).clamp(0.0, UNKNOWN_MOST)
-    }
-
-    fn episode(&self, now: Timestamp) -> bool {
-        self.spent > 0.0 && now.since(self.latest) <= EPISODE && now.since(self.began) <= LONGEST
     }
 }
 
@@ -338,24 +242,6 @@ mod tests {
 
     fn at(secs: i64) -> Timestamp {
         Timestamp::from_secs(1_700_000_000 + secs)
-    }
-
-    #[test]
-    fn a_frequency_is_read_as_it_is_written() {
-        for (text, apart) in [
-            ("1/month", 2_592_000.0),
-            ("2/week", 302_400.0),
-            ("0.5/day", 172_800.0),
-            ("3/12h", 14_400.0),
-        ] {
-            let read: Frequency = text.parse().unwrap();
-            assert!((read.apart_secs() - apart).abs() < 1.0, "{text}: {}", read.apart_secs());
-            assert_eq!(read.to_string(), text);
-        }
-        for text in ["month", "1/fortnight", "0/day", "-1/day", "1/0s", "x/day"] {
-            let error = text.parse::<Frequency>().unwrap_err().to_string();
-            assert!(error.contains(text) && error.contains("1/month"), "{error}");
-        }
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! State by index: with a slot only for those that need one, or for a moment only.
 
-use crate::model::{Sample, Timestamp};
-use crate::store::Paged;
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+
+use crate::model::{Paged, Sample, Timestamp};
 
 /// A sparse column that is filled in any order.
 #[derive(Debug)]
@@ -52,9 +56,73 @@ impl<T> Slots<T> {
     }
 }
 
+/// A column of which few have a state, filled in any order. A bit says who has none: that much of all of them stays near, whereas a number
+/// for each would be fetched with every sample in vain.
+#[derive(Debug)]
+pub struct Few<T> {
+    has: Vec<u64>,
+    /// Their order is never observed.
+    states: HashTable<(usize, T)>,
+}
+
+const HASHER: FixedState = FixedState::with_seed(0x6665_7720);
+
+impl<T> Default for Few<T> {
+    fn default() -> Self {
+        Self {
+            has: Vec::new(),
+            states: HashTable::default(),
+        }
+    }
+}
+
+impl<T> Few<T> {
+    fn has(&self, index: usize) -> bool {
+        let word = self.has.get(index / 64).copied().unwrap_or_default();
+        word >> (index % 64) & 1 == 1
+    }
+
+    /// Gives `index` a state.
+    pub fn insert(&mut self, index: usize, state: T) {
+        if self.has.len() <= index / 64 {
+            self.has.resize(index / 64 + 1, 0);
+        }
+        self.has[index / 64] |= 1 << (index % 64);
+        let hash = |(index, _): &(usize, T)| HASHER.hash_one(*index);
+        let same = |(other, _): &(usize, T)| *other == index;
+        let entry = self.states.entry(HASHER.hash_one(index), same, hash);
+        entry.insert((index, state));
+    }
+
+    /// The state of `index`, if it has one.
+    pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
+        if !self.has(index) {
+            return None;
+        }
+        let same = |(other, _): &(usize, T)| *other == index;
+        let found = self.states.find_mut(HASHER.hash_one(index), same);
+        found.map(|(_, state)| state)
+    }
+
+    /// The state of `index` to look at, if it has one.
+    pub fn get(&self, index: usize) -> Option<&T> {
+        if !self.has(index) {
+            return None;
+        }
+        let same = |(other, _): &(usize, T)| *other == index;
+        let found = self.states.find(HASHER.hash_one(index), same);
+        found.map(|(_, state)| state)
+    }
+}
+
 /// A time that needs no alignment to eight bytes, for states whose other fields are small.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Packed([u32; 2]);
+
+impl Packed {
+    /// The Unix epoch.
+    pub const ZERO: Self = Self([0; 2]);
+}
 
 impl From<Timestamp> for Packed {
     fn from(at: Timestamp) -> Self {
@@ -177,6 +245,19 @@ mod tests {
             assert_eq!(Timestamp::from(Packed::from(at)), at);
         }
         assert_eq!((size_of::<Packed>(), align_of::<Packed>()), (8, 4));
+    }
+
+    #[test]
+    fn of_few_each_is_found_and_nobody_else() {
+        let mut column = Few::default();
+        for index in [900, 3, 64, 63] {
+            column.insert(index, index);
+        }
+        let found: Vec<usize> = (0..1100).filter_map(|index| column.get(index).copied()).collect();
+        assert_eq!(found, [3, 63, 64, 900]);
+        *column.get_mut(64).unwrap() = 7;
+        assert_eq!(column.get(64), Some(&7));
+        assert_eq!(column.get_mut(65), None);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! The gap between a fast and a slow moving average, against what that gap usually is for this very signal.
 
+use std::collections::BTreeMap;
+
 use crate::model::{Evidence, Sample, SymptomKind, Timestamp};
 
 use super::columns::Attached;
@@ -21,17 +23,20 @@ const RAISE: f64 = 8.0;
 const CLEAR: f64 = 4.0;
 
 /// The gap must stay large for so many samples in a row.
-const RUN: u16 = 30;
+const RUN: u8 = 30;
 
 /// See the module.
 pub struct Drift {
     settings: LearnedSettings,
     watches: Attached<Watch>,
+    /// Since when those few that are away from their past are.
+    since: BTreeMap<usize, Timestamp>,
 }
 
+/// Half a line of cache.
 #[derive(Default)]
+#[repr(align(32))]
 struct Watch {
-    since: Timestamp,
     slow: f64,
     /// How far the fast average is above the slow one.
     lead: f32,
@@ -39,10 +44,14 @@ struct Watch {
     noise: f32,
     /// Share of samples that repeat the one before.
     repeats: f32,
-    seen: u32,
-    run: u16,
+    /// Samples, as far as this counts: beyond what the slow average reaches back.
+    seen: u16,
+    /// Samples in a row that were far away, as far as that matters.
+    run: u8,
     raised: bool,
 }
+
+const _: () = assert!(size_of::<Watch>() == 32, "two series take one line of cache");
 
 impl Drift {
     /// With these settings.
@@ -50,6 +59,7 @@ impl Drift {
         Self {
             settings: settings.clone(),
             watches: Attached::default(),
+            since: BTreeMap::new(),
         }
     }
 }
@@ -91,7 +101,7 @@ impl Detector for Drift {
         let floor = (noise * 0.2).max(watch.slow.abs() * 1e-3).max(1e-9);
         let usual = f64::from(watch.usual_gap).max(floor);
         let ratio = gap / usual;
-        if watch.seen < self.settings.warm_up.saturating_mul(WARM_UPS) {
+        if u32::from(watch.seen) < self.settings.warm_up.saturating_mul(WARM_UPS).min(u16::MAX.into()) {
             watch.usual_gap = blend(watch.usual_gap, gap, (1.0 / 300.0_f64).max(first)) as f32;
             return;
         }
@@ -100,18 +110,18 @@ impl Detector for Drift {
         // What rests by nature and is moved now and then steps; it does not creep.
         if ratio > RAISE && watch.repeats <= RESTING {
             if watch.run == 0 {
-                watch.since = sample.at;
+                self.since.insert(series, sample.at);
             }
-            watch.run = watch.run.saturating_add(1);
-        } else {
-            watch.run = 0;
+            watch.run = (watch.run + 1).min(RUN);
+        } else if std::mem::take(&mut watch.run) > 0 {
+            self.since.remove(&series);
         }
         if !watch.raised && watch.run >= RUN {
             watch.raised = true;
             let draft = Draft {
                 kind: SymptomKind::Drift,
                 severity: self.settings.severity,
-                onset: watch.since,
+                onset: self.since.get(&series).copied().unwrap_or(sample.at),
                 score: 0.9,
                 evidence: Evidence {
                     text: format!(

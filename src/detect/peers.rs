@@ -17,7 +17,8 @@ use crate::model::{
     EdgeKind, EntityName, Evidence, Sample, SignalName, Symptom, SymptomKey, SymptomKind, Timestamp, Topology,
 };
 
-use super::budget::{Frequency, Ledger, certainty, one_in};
+use super::budget::{Ledger, certainty, one_in};
+use super::frequency::Frequency;
 use super::learned::BEYOND;
 use super::multivariate::{self, Standing};
 use super::settings::PeersSettings;

@@ -33,6 +33,6 @@ impl Scope {
             && self
                 .group
                 .as_ref()
-                .is_none_or(|group| entity.group.as_ref() == Some(group))
+                .is_none_or(|group| entity.group.as_deref() == Some(group.as_str()))
     }
 }

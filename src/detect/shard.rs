@@ -24,7 +24,7 @@ pub struct EntityMeta {
     /// What sort of thing it is.
     pub kind: EntityKind,
     /// Its peers.
-    pub group: Option<String>,
+    pub group: Option<Box<str>>,
     /// How often it promises to speak.
     pub period: Option<Span>,
 }
@@ -124,7 +124,7 @@ impl Shard {
         let known = topology.entity(name.as_str());
         let meta = EntityMeta {
             kind: known.map_or_else(EntityKind::default, |entity| entity.kind),
-            group: known.and_then(|entity| entity.group.clone()),
+            group: known.and_then(|entity| entity.group.as_deref().map(Into::into)),
             period: known.and_then(|entity| entity.period),
             name,
         };
@@ -139,7 +139,7 @@ impl Shard {
             if let Some(known) = topology.entity(meta.name.as_str()) {
                 meta.kind = known.kind;
                 meta.period = known.period;
-                meta.group.clone_from(&known.group);
+                meta.group = known.group.as_deref().map(Into::into);
             }
         }
     }

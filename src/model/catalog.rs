@@ -186,6 +186,15 @@ impl Catalog {
             .map_or(EntityId::REFUSED, EntityId)
     }
 
+    /// The name of an entity as it is held here, new if need be, so that its text stands in memory once. Where there is no room for it,
+    /// the caller's own.
+    pub fn held(&self, name: &str) -> EntityName {
+        match self.entity(name) {
+            EntityId::REFUSED => name.into(),
+            id => self.entity_name(id),
+        }
+    }
+
     /// The number of the signal of that name, new if need be; [`SignalId::REFUSED`] if there is no room for it.
     pub fn signal(&self, name: &str) -> SignalId {
         let known = self.read().signals.find(name);
@@ -318,6 +327,16 @@ mod tests {
         assert_eq!(catalog.entity_name(entity).as_str(), "pump-2");
         assert_eq!(catalog.signal_name(signal).as_str(), "pressure");
         assert_eq!((catalog.series_count(), catalog.entity_count()), (2, 2));
+    }
+
+    #[test]
+    fn the_text_of_a_name_is_held_once() {
+        let catalog = Catalog::with_room(1);
+        let (first, again) = (catalog.held("pump-1"), catalog.held("pump-1"));
+        assert!(std::ptr::eq(first.as_str(), again.as_str()));
+        let (beyond, again) = (catalog.held("pump-2"), catalog.held("pump-2"));
+        assert_eq!((beyond.as_str(), again.as_str()), ("pump-2", "pump-2"));
+        assert_eq!(catalog.entity_count(), 1);
     }
 
     #[test]

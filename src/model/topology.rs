@@ -3,59 +3,32 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
-use super::{EdgeKind, Entity, EntityKind, EntityName, Span};
+use super::{EdgeKind, Entity, EntityKind, EntityName, Paged, Span};
 
 /// Entities and typed edges. Each change counts the version up; an incident names the version that it was judged by.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Topology {
     version: u64,
-    /// Boxed: names that come in order leave half of a tree's room empty.
-    nodes: BTreeMap<EntityName, Box<Node>>,
+    /// Where the node of a name stands.
+    places: BTreeMap<EntityName, u32>,
+    /// In the order in which they became known, which is never observed. None is ever taken out.
+    nodes: Paged<Node>,
     /// Edges that are only known from traffic seen: they may be forgotten again.
     learned: BTreeSet<(EntityName, EdgeKind, EntityName)>,
 }
 
 /// An entity, and its edges.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 struct Node {
     entity: Entity,
     needs: Ends,
     needed_by: Ends,
 }
 
-impl From<Entity> for Box<Node> {
-    fn from(entity: Entity) -> Self {
-        Self::new(Node {
-            entity,
-            needs: Ends::new(),
-            needed_by: Ends::new(),
-        })
-    }
-}
-
-/// The other ends of the edges of one entity, in order. Most have one: a tree's node for each would be larger than all else that is
-/// known of a device.
-type Ends = Vec<(EdgeKind, EntityName)>;
-
-fn remove(ends: &mut Ends, end: &(EdgeKind, EntityName)) {
-    if let Ok(place) = ends.binary_search(end) {
-        ends.remove(place);
-    }
-}
-
-fn insert(ends: &mut Ends, end: (EdgeKind, EntityName)) -> bool {
-    match ends.binary_search(&end) {
-        Ok(_) => false,
-        Err(place) => {
-            if ends.is_empty() {
-                ends.reserve_exact(1);
-            }
-            ends.insert(place, end);
-            true
-        }
-    }
-}
+/// The other ends of the edges of one entity, by their places, in the order of kind and name. Most have one or two.
+type Ends = SmallVec<[(EdgeKind, u32); 2]>;
 
 /// Something learned about the graph: from the config, a birth message, a topic's captures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -144,40 +117,68 @@ impl Topology {
             }
             TopologyChange::Forgotten { from, edge, to } => self.forget(from, *edge, to),
             TopologyChange::Period { entity, period } => {
-                let entry = &mut self.ensure(entity).entity;
-                let changed = entry.period != Some(*period);
-                entry.period = Some(*period);
-                changed
+                let place = self.ensure(entity);
+                let known = &mut self.nodes[place as usize].entity;
+                known.period.replace(*period) != Some(*period)
             }
         };
         self.version += u64::from(changed);
         changed
     }
 
-    fn ensure(&mut self, name: &EntityName) -> &mut Node {
-        self.nodes.entry(name.clone()).or_insert_with(|| {
-            let entity = Entity {
-                name: name.clone(),
-                kind: EntityKind::default(),
-                period: None,
-                group: None,
-                attributes: BTreeMap::new(),
-            };
-            entity.into()
+    fn add(&mut self, entity: Entity) -> u32 {
+        let place = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+        self.places.insert(entity.name.clone(), place);
+        self.nodes.push(Node {
+            entity,
+            needs: Ends::new(),
+            needed_by: Ends::new(),
+        });
+        place
+    }
+
+    fn ensure(&mut self, name: &EntityName) -> u32 {
+        if let Some(place) = self.places.get(name) {
+            return *place;
+        }
+        self.add(Entity {
+            name: name.clone(),
+            kind: EntityKind::default(),
+            period: None,
+            group: None,
+            attributes: BTreeMap::new(),
         })
     }
 
+    fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.get(*self.places.get(name)? as usize)
+    }
+
+    fn node_mut(&mut self, name: &str) -> Option<&mut Node> {
+        self.nodes.get_mut(*self.places.get(name)? as usize)
+    }
+
+    fn named(&self, place: u32) -> &EntityName {
+        &self.nodes[place as usize].entity.name
+    }
+
+    fn search(&self, ends: &Ends, edge: EdgeKind, other: u32) -> Result<usize, usize> {
+        let wanted = (edge, self.named(other));
+        ends.binary_search_by(|(edge, place)| (*edge, self.named(*place)).cmp(&wanted))
+    }
+
     fn meet(&mut self, name: &EntityName, kind: EntityKind) -> bool {
-        let unknown = !self.nodes.contains_key(name);
+        let unknown = !self.places.contains_key(name);
         if unknown {
-            self.ensure(name).entity.kind = kind;
+            let place = self.ensure(name);
+            self.nodes[place as usize].entity.kind = kind;
         }
         unknown
     }
 
     fn merge(&mut self, news: &Entity) -> bool {
-        let Some(node) = self.nodes.get_mut(&news.name) else {
-            self.nodes.insert(news.name.clone(), news.clone().into());
+        let Some(node) = self.node_mut(news.name.as_str()) else {
+            self.add(news.clone());
             return true;
         };
         let known = &mut node.entity;
@@ -192,23 +193,23 @@ impl Topology {
     }
 
     fn connect(&mut self, from: &EntityName, edge: EdgeKind, to: &EntityName) -> bool {
-        // The text of each name is held once, whoever brought it.
-        let from = self.ensure(from).entity.name.clone();
-        let node = self.ensure(to);
-        insert(&mut node.needed_by, (edge, from.clone()));
-        let to = node.entity.name.clone();
-        insert(&mut self.ensure(&from).needs, (edge, to))
+        let (from, to) = (self.ensure(from), self.ensure(to));
+        if let Err(at) = self.search(&self.nodes[to as usize].needed_by, edge, from) {
+            self.nodes[to as usize].needed_by.insert(at, (edge, from));
+        }
+        let missing = self.search(&self.nodes[from as usize].needs, edge, to).err();
+        if let Some(at) = missing {
+            self.nodes[from as usize].needs.insert(at, (edge, to));
+        }
+        missing.is_some()
     }
 
     fn forget(&mut self, from: &EntityName, edge: EdgeKind, to: &EntityName) -> bool {
         let known = self.learned.remove(&(from.clone(), edge, to.clone()));
-        if known {
-            if let Some(node) = self.nodes.get_mut(from) {
-                remove(&mut node.needs, &(edge, to.clone()));
-            }
-            if let Some(node) = self.nodes.get_mut(to) {
-                remove(&mut node.needed_by, &(edge, from.clone()));
-            }
+        let places = self.places.get(from).copied().zip(self.places.get(to).copied());
+        if let Some((from, to)) = places.filter(|_| known) {
+            self.nodes[from as usize].needs.retain(|end| *end != (edge, to));
+            self.nodes[to as usize].needed_by.retain(|end| *end != (edge, from));
         }
         known
     }
@@ -227,7 +228,7 @@ impl Topology {
 
     /// The entity of that name.
     pub fn entity(&self, name: &str) -> Option<&Entity> {
-        self.nodes.get(name).map(|node| &node.entity)
+        self.node(name).map(|node| &node.entity)
     }
 
     /// Its kind; [`EntityKind::Device`] if it is unknown.
@@ -237,46 +238,50 @@ impl Topology {
 
     /// All entities, by name.
     pub fn entities(&self) -> impl ExactSizeIterator<Item = &Entity> {
-        self.nodes.values().map(|node| &node.entity)
+        self.places.values().map(|place| &self.nodes[*place as usize].entity)
     }
 
     /// All edges `(from, kind, to)`, by name.
     pub fn edges(&self) -> impl Iterator<Item = (&EntityName, EdgeKind, &EntityName)> {
-        self.nodes
-            .iter()
-            .flat_map(|(from, node)| node.needs.iter().map(move |(edge, to)| (from, *edge, to)))
+        self.places.iter().flat_map(move |(from, place)| {
+            let ends = &self.nodes[*place as usize].needs;
+            ends.iter().map(move |(edge, to)| (from, *edge, self.named(*to)))
+        })
     }
 
     /// What this one needs directly.
     pub fn needs(&self, name: &str) -> impl Iterator<Item = (EdgeKind, &EntityName)> {
-        let ends = self.nodes.get(name).map(|node| &node.needs);
-        ends.into_iter().flatten().map(|(edge, to)| (*edge, to))
+        let ends = self.node(name).map(|node| &node.needs);
+        ends.into_iter().flatten().map(|(edge, to)| (*edge, self.named(*to)))
     }
 
     /// Who needs this one directly.
     pub fn needed_by(&self, name: &str) -> impl Iterator<Item = (EdgeKind, &EntityName)> {
-        let ends = self.nodes.get(name).map(|node| &node.needed_by);
-        ends.into_iter().flatten().map(|(edge, from)| (*edge, from))
+        let ends = self.node(name).map(|node| &node.needed_by);
+        ends.into_iter()
+            .flatten()
+            .map(|(edge, from)| (*edge, self.named(*from)))
     }
 
     /// Everything that this one needs, directly or not, without itself; a fault of any of them can reach it.
     /// A replica does not suffer from its primary's fault, so [`EdgeKind::ReplicatesTo`] is not followed.
     pub fn upstream(&self, name: &str) -> BTreeSet<EntityName> {
-        Self::closure(name, |at| Some(&self.nodes.get(at)?.needs))
+        self.closure(name, |node| &node.needs)
     }
 
     /// Everything that needs this one, directly or not, without itself: whom its fault can reach.
     pub fn downstream(&self, name: &str) -> BTreeSet<EntityName> {
-        Self::closure(name, |at| Some(&self.nodes.get(at)?.needed_by))
+        self.closure(name, |node| &node.needed_by)
     }
 
-    fn closure<'a>(name: &str, next: impl Fn(&str) -> Option<&'a Ends>) -> BTreeSet<EntityName> {
+    fn closure(&self, name: &str, next: impl Fn(&Node) -> &Ends) -> BTreeSet<EntityName> {
         let mut found = BTreeSet::new();
-        let mut queue = VecDeque::from([EntityName::from(name)]);
+        let mut queue: VecDeque<u32> = self.places.get(name).copied().into_iter().collect();
         while let Some(at) = queue.pop_front() {
-            for (edge, other) in next(at.as_str()).into_iter().flatten() {
-                if *edge != EdgeKind::ReplicatesTo && other.as_str() != name && found.insert(other.clone()) {
-                    queue.push_back(other.clone());
+            for (edge, other) in next(&self.nodes[at as usize]) {
+                let reached = self.named(*other);
+                if *edge != EdgeKind::ReplicatesTo && reached.as_str() != name && found.insert(reached.clone()) {
+                    queue.push_back(*other);
                 }
             }
         }
@@ -285,34 +290,34 @@ impl Topology {
 
     /// Number of edges between two entities, whatever their direction or kind, up to `limit`; `None` beyond it.
     pub fn distance(&self, from: &str, to: &str, limit: usize) -> Option<usize> {
-        let mut seen = BTreeSet::from([EntityName::from(from)]);
-        let mut ring = vec![EntityName::from(from)];
+        if from == to {
+            return Some(0);
+        }
+        let to = *self.places.get(to)?;
+        let mut ring = vec![*self.places.get(from)?];
+        let mut seen: BTreeSet<u32> = ring.iter().copied().collect();
         for steps in 0..=limit {
-            if ring.iter().any(|at| at.as_str() == to) {
+            if ring.contains(&to) {
                 return Some(steps);
             }
-            let mut next = Vec::new();
-            for at in &ring {
-                for (_, other) in self.needs(at.as_str()).chain(self.needed_by(at.as_str())) {
-                    if seen.insert(other.clone()) {
-                        next.push(other.clone());
-                    }
-                }
-            }
-            ring = next;
+            let nodes = ring.iter().map(|at| &self.nodes[*at as usize]);
+            let ends = nodes.flat_map(|node| node.needs.iter().chain(&node.needed_by));
+            ring = ends
+                .filter_map(|(_, other)| seen.insert(*other).then_some(*other))
+                .collect();
         }
         None
     }
 
     /// The zone of an entity: its own, or that of the first thing it runs on or connects through that has one.
     pub fn zone(&self, name: &str) -> Option<EntityName> {
-        let mut seen = BTreeSet::from([EntityName::from(name)]);
-        let mut queue = VecDeque::from([EntityName::from(name)]);
+        let mut queue = VecDeque::from([*self.places.get(name)?]);
+        let mut seen: BTreeSet<u32> = queue.iter().copied().collect();
         while let Some(at) = queue.pop_front() {
-            for (edge, to) in self.needs(at.as_str()) {
+            for (edge, to) in &self.nodes[at as usize].needs {
                 match edge {
-                    EdgeKind::InZone => return Some(to.clone()),
-                    EdgeKind::RunsOn | EdgeKind::ConnectsVia if seen.insert(to.clone()) => queue.push_back(to.clone()),
+                    EdgeKind::InZone => return Some(self.named(*to).clone()),
+                    EdgeKind::RunsOn | EdgeKind::ConnectsVia if seen.insert(*to) => queue.push_back(*to),
                     _ => {}
                 }
             }

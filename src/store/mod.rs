@@ -6,12 +6,8 @@
 //! All that a sample asks of its series stands in one line of cache, because samples come in random order and pay for each line that
 //! they touch.
 
-mod paged;
-
-pub use paged::Paged;
-
 use crate::model::sample::is_stale;
-use crate::model::{Sample, SignalId, Timestamp};
+use crate::model::{Paged, Sample, SignalId, Timestamp};
 
 /// Values kept per series: as many as leave room in the line for the rest.
 pub const DEPTH: usize = 3;

@@ -17,7 +17,7 @@ use std::fmt::Write;
 use crate::model::{Evidence, Sample, SymptomKind, Timestamp};
 
 use super::budget::{certainty, one_in};
-use super::columns::{Attached, Slots};
+use super::columns::{Attached, Few};
 use super::gated::Gates;
 use super::learned::BEYOND;
 use super::scribe::{Draft, Scribe};
@@ -59,7 +59,7 @@ const SUM_STRANGEST: f32 = 0.5;
 pub struct Anomaly {
     settings: AnomalySettings,
     quick: Attached<Quick>,
-    deep: Slots<Box<Deep>>,
+    deep: Few<Box<Deep>>,
     /// As many as are granted.
     gates: Gates,
     asks: Vec<Ask>,
@@ -94,7 +94,7 @@ impl Anomaly {
         Self {
             settings: settings.clone(),
             quick: Attached::default(),
-            deep: Slots::default(),
+            deep: Few::default(),
             gates: Gates::new(usize::MAX),
             asks: Vec::new(),
             counts: Learned::default(),

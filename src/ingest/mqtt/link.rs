@@ -19,9 +19,9 @@ const ROOM: usize = 64 << 10;
 /// Written and not taken by the broker yet: acknowledgements and pings. One that takes none is not listening.
 const OUTPUT_MAX: usize = 1 << 20;
 
-/// A busy link is read this often. The clock of the runtime makes 7.5 to 8.5 ms of it, so that a message waits for 4 ms in the mean. Waking,
+/// A busy link is read this often. The clock of the runtime makes 11.5 to 12.5 ms of it, so that a message waits for 6 ms in the mean. Waking,
 /// with all that a tick of the engine does once, costs as much as reading fifty messages.
-const NAP: Duration = Duration::from_micros(7500);
+const NAP: Duration = Duration::from_micros(11_500);
 
 /// Where a broker is.
 pub struct Address {

@@ -16,6 +16,7 @@ mod session;
 mod settings;
 mod source;
 pub mod survey;
+mod topics;
 mod worker;
 
 pub use client::knock;

@@ -1,28 +1,22 @@
 //! From a message to samples: finds the subscription, the decoder and the numbers of what the topic names, each once per topic.
 
 use std::collections::BTreeMap;
-use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Instant;
 
-use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 use prometheus_client::metrics::counter::Counter;
 
 use super::pattern::Pattern;
 use super::payload::{self, Context, DecodeError, Decoder, Memo, Notes};
 use super::sampler::Sampler;
 use super::settings::{Settings, Subscription};
+use super::topics::{Known, Topics};
 use crate::ingest::Feed;
 use crate::metrics::{ByReason, BySource, Metrics};
 use crate::model::template;
 use crate::model::{
     Batch, Catalog, EdgeKind, Entity, EntityKind, EntityName, Event, EventKind, Timestamp, TopologyChange,
 };
-use crate::store::Paged;
-
-/// Topics remembered; beyond that all are forgotten and learned anew.
-const TOPICS_MAX: usize = 200_000;
 
 /// See the module.
 pub struct Worker {
@@ -49,75 +43,6 @@ struct Route {
     /// Of lines on payloads that cannot be read, and on those that did not come through whole.
     bad: Sampler,
     noted: Sampler,
-}
-
-/// What is known of all topics. The table holds places only, so that a group of topics is found in little memory before what is known of
-/// each is fetched, together.
-#[derive(Default)]
-struct Topics {
-    hasher: RandomState,
-    table: HashTable<u32>,
-    known: Paged<Topic>,
-    /// Places of a group of topics, in the order in which their messages will come, and how many of these have.
-    near: Vec<u32>,
-    come: usize,
-}
-
-struct Topic {
-    text: Box<str>,
-    known: Option<Known>,
-}
-
-/// What is known of a topic that a subscription fits.
-struct Known {
-    route: usize,
-    entity: EntityName,
-    signal: Arc<str>,
-    memo: Memo,
-}
-
-impl Topics {
-    fn find(&mut self, text: &str) -> Option<usize> {
-        if let Some(place) = self.near.get(self.come)
-            && *self.known[*place as usize].text == *text
-        {
-            self.come += 1;
-            return Some(*place as usize);
-        }
-        let same = |place: &u32| *self.known[*place as usize].text == *text;
-        self.table
-            .find(self.hasher.hash_one(text), same)
-            .map(|place| *place as usize)
-    }
-
-    fn insert(&mut self, text: &str, known: Option<Known>) -> usize {
-        let place = self.known.len();
-        self.known.push(Topic {
-            text: text.into(),
-            known,
-        });
-        let Self {
-            hasher, table, known, ..
-        } = self;
-        let rehash = |place: &u32| hasher.hash_one(&*known[*place as usize].text);
-        table.insert_unique(hasher.hash_one(text), u32::try_from(place).unwrap_or(u32::MAX), rehash);
-        place
-    }
-
-    /// Topics come in random order, and waiting for memory one topic at a time costs more than reading what they bring.
-    fn touch<'a>(&mut self, texts: impl Iterator<Item = &'a str>) -> u64 {
-        self.near.clear();
-        self.come = 0;
-        // The first that may be it, for nearly always it is.
-        let likely = texts.filter_map(|text| self.table.find(self.hasher.hash_one(text), |_| true));
-        self.near.extend(likely);
-        let read = |place: &u32| {
-            let topic = &self.known[*place as usize];
-            let memo = topic.known.as_ref().map_or(0, |known| known.memo.touch());
-            memo ^ u64::from(topic.text.as_bytes().first().copied().unwrap_or_default())
-        };
-        self.near.iter().map(read).fold(0, |sum, read| sum ^ read)
-    }
 }
 
 impl Worker {
@@ -198,10 +123,10 @@ impl Worker {
         if let Some(place) = self.topics.find(topic) {
             return place;
         }
-        if self.topics.known.len() >= TOPICS_MAX {
+        if self.topics.is_full() {
             self.forget();
         }
-        let mut known = learn(&self.routes, &self.broker, topic, now, batch);
+        let mut known = learn(&self.routes, &self.catalog, &self.broker, topic, now, batch);
         if let Some(known) = &mut known {
             if *known.signal == *self.signal {
                 known.signal = Arc::clone(&self.signal);
@@ -215,12 +140,12 @@ impl Worker {
     pub fn message(&mut self, topic: &str, payload: &[u8], retained: bool, now: Timestamp, batch: &mut Batch) {
         self.messages.inc();
         let place = self.place(topic, now, batch);
-        let known = self.topics.known.get_mut(place).and_then(|topic| topic.known.as_mut());
+        let known = self.topics.get_mut(place);
         let Some(known) = known else {
             self.count("no_route", 1);
             return;
         };
-        let Some(route) = self.routes.get_mut(known.route) else {
+        let Some(route) = self.routes.get_mut(known.route as usize) else {
             return;
         };
         let before = (batch.samples.len(), batch.events.len());
@@ -237,7 +162,7 @@ impl Worker {
             Ok(notes) if notes == Notes::default() => {}
             Ok(notes) => {
                 let entity = known.entity.clone();
-                let route = known.route;
+                let route = known.route as usize;
                 self.note(topic, route, &entity, notes, now, batch);
             }
             Err(error) => {
@@ -245,7 +170,7 @@ impl Worker {
                 batch.samples.truncate(before.0);
                 batch.events.truncate(before.1);
                 let entity = known.entity.clone();
-                let route = known.route;
+                let route = known.route as usize;
                 self.bad(topic, route, entity, &error, 1, now, batch);
             }
         }
@@ -256,16 +181,16 @@ impl Worker {
     pub fn too_long(&mut self, topic: &str, bytes: usize, now: Timestamp, batch: &mut Batch) {
         self.messages.inc();
         let place = self.place(topic, now, batch);
-        match self.topics.known.get(place) {
-            Some(Topic { known: Some(known), .. }) => {
-                let (route, entity) = (known.route, known.entity.clone());
+        match self.topics.get_mut(place) {
+            Some(known) => {
+                let (route, entity) = (known.route as usize, known.entity.clone());
                 let error = DecodeError::TooLong {
                     bytes,
                     limit: self.limit,
                 };
                 self.bad(topic, route, entity, &error, 1, now, batch);
             }
-            _ => self.count("no_route", 1),
+            None => self.count("no_route", 1),
         }
     }
 
@@ -352,7 +277,14 @@ impl Worker {
 }
 
 /// What a topic names by the first subscription that it fits.
-fn learn(routes: &[Route], broker: &EntityName, topic: &str, now: Timestamp, batch: &mut Batch) -> Option<Known> {
+fn learn(
+    routes: &[Route],
+    catalog: &Catalog,
+    broker: &EntityName,
+    topic: &str,
+    now: Timestamp,
+    batch: &mut Batch,
+) -> Option<Known> {
     let (route, captures) = routes
         .iter()
         .enumerate()
@@ -363,7 +295,7 @@ fn learn(routes: &[Route], broker: &EntityName, topic: &str, now: Timestamp, bat
     let last = topic.rsplit('/').next().unwrap_or(topic);
     let signal = subscription.signal.as_deref().map_or_else(|| last.to_owned(), fill);
     let entity: EntityName = match &subscription.entity {
-        Some(text) => fill(text).as_str().into(),
+        Some(text) => catalog.held(&fill(text)),
         None => routes[route].decoder.speaker(topic).unwrap_or_else(|| broker.clone()),
     };
     if subscription.entity.is_some() {
@@ -377,7 +309,7 @@ fn learn(routes: &[Route], broker: &EntityName, topic: &str, now: Timestamp, bat
         );
     }
     Some(Known {
-        route,
+        route: u32::try_from(route).ok()?,
         entity,
         signal: signal.into(),
         memo: Memo::default(),

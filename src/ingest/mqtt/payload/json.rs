@@ -242,7 +242,7 @@ impl Decoder for Json {
             return Ok(notes);
         }
         let flow = self.flow.as_mut().filter(|_| memo.varies());
-        let mut notes = match flow.and_then(|flow| flow.read(context, &mut memo.series, text, out)) {
+        let mut notes = match flow.and_then(|flow| flow.read(context, memo.series(), text, out)) {
             Some(notes) => notes,
             None => self.read_text(context, text, out)?,
         };

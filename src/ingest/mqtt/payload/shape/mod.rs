@@ -12,6 +12,7 @@ mod tree;
 use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
+use smallvec::SmallVec;
 
 use super::{Context, Notes, flow};
 use crate::model::{Batch, SeriesId};
@@ -32,22 +33,27 @@ const KEPT_MAX: usize = 4;
 const MISS: u8 = 4;
 const MISSES_MAX: u8 = 32 * MISS;
 
-/// What is remembered of one topic.
+/// What is remembered of one topic. Most have one shape: it stands here and not behind a pointer, because topics come in random order.
 #[derive(Default)]
 pub struct Memo {
-    kept: Vec<Kept>,
+    kept: SmallVec<[Kept; 1]>,
     misses: u8,
     /// For payloads that look like none before.
-    pub(super) series: flow::Known,
+    series: Option<Box<flow::Known>>,
 }
 
 impl Memo {
     /// Reads what the next payload will ask for, so that it is near when its turn comes.
     pub fn touch(&self) -> u64 {
         let kept = self.kept.first();
-        let series = kept.and_then(|kept| kept.series.first()).map_or(0, |series| series.0);
-        let word = kept.and_then(|kept| kept.words.first()).copied().unwrap_or_default();
-        u64::from(series) ^ word ^ self.series.touch()
+        let series = kept.and_then(|kept| kept.series.of(0)).map_or(0, |series| series.0);
+        let word = kept.and_then(|kept| kept.words().first()).copied().unwrap_or_default();
+        u64::from(series) ^ word ^ self.series.as_ref().map_or(0, |series| series.touch())
+    }
+
+    /// The series of a topic that has no shape.
+    pub(super) fn series(&mut self) -> &mut flow::Known {
+        self.series.get_or_insert_default()
     }
 
     /// A payload not long ago was like none before: of a topic whose members stay there is nothing else to remember.
@@ -57,11 +63,44 @@ impl Memo {
 }
 
 struct Kept {
-    shape: usize,
-    /// By slot.
-    series: Box<[SeriesId]>,
-    /// By slot, the hash of the word that was told last; 0 for none. Empty until there is one: most say numbers only.
-    words: Box<[u64]>,
+    shape: u32,
+    series: Numbers,
+    words: Option<Box<Words>>,
+}
+
+/// By slot, the hash of the word that was told last; 0 for none. Most topics say numbers only and have none.
+struct Words(Vec<u64>);
+
+impl Kept {
+    fn words(&self) -> &[u64] {
+        self.words.as_ref().map_or(&[], |words| &words.0)
+    }
+}
+
+/// The series of a shape's slots.
+enum Numbers {
+    /// One after the other from this one on: so they were handed out if nobody else asked while a device's first message was read.
+    From(u32),
+    Each(Box<[SeriesId]>),
+}
+
+impl Numbers {
+    fn of(&self, slot: usize) -> Option<SeriesId> {
+        match self {
+            Self::From(first) => Some(SeriesId(first.wrapping_add(u32::try_from(slot).ok()?))),
+            Self::Each(series) => series.get(slot).copied(),
+        }
+    }
+}
+
+impl FromIterator<SeriesId> for Numbers {
+    fn from_iter<I: IntoIterator<Item = SeriesId>>(series: I) -> Self {
+        let each: Vec<SeriesId> = series.into_iter().collect();
+        match each.first() {
+            Some(first) if each.iter().zip(first.0..).all(|(series, next)| series.0 == next) => Self::From(first.0),
+            _ => Self::Each(each.into()),
+        }
+    }
 }
 
 /// What one place of a payload held.
@@ -101,18 +140,18 @@ impl Shapes {
     pub fn read(&mut self, context: &Context<'_>, memo: &mut Memo, text: &str, out: &mut Batch) -> Option<Notes> {
         for place in 0..memo.kept.len() {
             let kept = &mut memo.kept[place];
-            let shape = self.known.get(kept.shape)?;
-            let outline = self.outlines.get(kept.shape).and_then(Option::as_ref);
-            if let Some(filled) = fill::read(shape, outline, &kept.words, text, &mut self.got) {
-                let found = self.got.iter_mut().zip(&kept.series).zip(&shape.names);
-                for (slot, ((got, series), name)) in found.enumerate() {
+            let shape = self.known.get(kept.shape as usize)?;
+            let outline = self.outlines.get(kept.shape as usize).and_then(Option::as_ref);
+            if let Some(filled) = fill::read(shape, outline, kept.words(), text, &mut self.got) {
+                for (slot, (got, name)) in self.got.iter_mut().zip(&shape.names).enumerate() {
                     match std::mem::replace(got, Got::Nothing) {
-                        Got::Number(value) => out.samples.push(context.sample_in(*series, value, filled.at)),
+                        Got::Number(value) => {
+                            let series = kept.series.of(slot).unwrap_or(SeriesId::REFUSED);
+                            out.samples.push(context.sample_in(series, value, filled.at));
+                        }
                         Got::Word(text) => {
-                            if kept.words.is_empty() {
-                                kept.words = vec![0; kept.series.len()].into();
-                            }
-                            if let Some(word) = kept.words.get_mut(slot) {
+                            let none = || Box::new(Words(vec![0; shape.names.len()]));
+                            if let Some(word) = kept.words.get_or_insert_with(none).0.get_mut(slot) {
                                 *word = hash(&text);
                             }
                             let signal = name.of(context);
@@ -137,7 +176,7 @@ impl Shapes {
         memo.misses += MISS;
         if memo.misses >= MISSES_MAX {
             // Nothing of it will be tried again.
-            memo.kept = Vec::new();
+            memo.kept = SmallVec::new();
             return false;
         }
         let Some(shape) = plan::shape(&self.target, text) else {
@@ -154,17 +193,17 @@ impl Shapes {
             }
         };
         let names = &self.known[place].names;
+        let place = place as u32;
         let kept = Kept {
             shape: place,
             series: names
                 .iter()
                 .map(|name| context.catalog.series(context.entity.as_str(), name.of(context)))
                 .collect(),
-            words: Box::default(),
+            words: None,
         };
         memo.kept.retain(|other| other.shape != place);
         memo.kept.truncate(KEPT_MAX - 1);
-        memo.kept.reserve_exact(1);
         memo.kept.insert(0, kept);
         false
     }

@@ -7,7 +7,7 @@ use std::ops::{Index, IndexMut};
 const PAGE: usize = 8192;
 
 /// A list that only grows.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Paged<T> {
     pages: Vec<Vec<T>>,
 }
