@@ -2,11 +2,12 @@
 
 mod harness;
 
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use harness::{free_port, skipped};
+use harness::{Server, free_port, skipped, wait};
 
 /// A page's text.
 fn text(name: &str) -> String {
@@ -101,28 +102,10 @@ impl Drop for Group {
     }
 }
 
-/// Types a page's commands into a shell, on ports that are free here.
-fn follow(name: &str) {
-    let text = text(name);
-    let run = Run::of(name, &text);
-    let programs = ["bash".to_owned()].into_iter().chain(run.programs);
-    if skipped(
-        name,
-        &programs
-            .collect::<Vec<_>>()
-            .iter()
-            .map(String::as_str)
-            .collect::<Vec<_>>(),
-    ) {
-        return;
-    }
-    let (commands, answers) = page(&text);
-    let mut commands = run.before + &commands;
-    for port in &run.ports {
-        commands = commands.replace(port, &free_port().to_string());
-    }
+/// What comes of commands that are typed into a shell, in a folder of their own.
+fn typed(name: &str, commands: &str) -> String {
     let api = free_port().to_string();
-    commands = commands.replace("9909", &api);
+    let commands = commands.replace("9909", &api);
     let dir = tempfile::tempdir().unwrap();
     // What a page finds in Jurymast's folder.
     for folder in ["datasets", "deploy", "rules"] {
@@ -153,11 +136,65 @@ fn follow(name: &str) {
     drop(group);
     let said = std::fs::read_to_string(&output).unwrap();
     assert!(status.success(), "{name}: {status}\n{said}");
+    said
+}
+
+/// Types a page's commands into a shell, on ports that are free here.
+fn follow(name: &str) {
+    let text = text(name);
+    let run = Run::of(name, &text);
+    let programs = ["bash".to_owned()].into_iter().chain(run.programs);
+    if skipped(
+        name,
+        &programs
+            .collect::<Vec<_>>()
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>(),
+    ) {
+        return;
+    }
+    let (commands, answers) = page(&text);
+    let mut commands = run.before + &commands;
+    for port in &run.ports {
+        commands = commands.replace(port, &free_port().to_string());
+    }
+    let said = typed(name, &commands);
     let mut lines = said.lines();
     for answer in answers {
         let comes = lines.any(|line| line.trim_end() == answer);
         assert!(comes, "{name} promises {answer:?}, and it does not come:\n{said}");
     }
+}
+
+/// What a new user types first, beside a broker and a Prometheus as their packages start them.
+#[test]
+fn the_quick_start_of_the_readme() {
+    if skipped("README.md", &["bash", "mosquitto", "mosquitto_pub", "prometheus"]) {
+        return;
+    }
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let (commands, _) = page(&readme);
+    let (_, commands) = commands.split_once("cargo install").unwrap();
+    let commands = &commands[commands.find('\n').unwrap()..];
+    let (commands, _) = commands.split_once("jurymast explain 1\n").unwrap();
+    let (broker, prometheus) = (free_port(), free_port());
+    let dir = tempfile::tempdir().unwrap();
+    let _broker = Server::mosquitto(dir.path(), broker, "allow_anonymous true");
+    let _prometheus = Server::prometheus(dir.path(), prometheus, "global: {scrape_interval: 15s}\n");
+    wait("prometheus listens", || {
+        TcpStream::connect(("127.0.0.1", prometheus)).is_ok()
+    });
+    let commands = commands
+        .replace("1883", &broker.to_string())
+        .replace("9090", &prometheus.to_string())
+        .replace("mosquitto_pub ", &format!("mosquitto_pub -p {broker} "))
+        .replace("\nsources:", "\napi: {listen: '127.0.0.1:9909'}\nsources:");
+    let said = typed("README.md", &format!("{commands}\njurymast explain 1\n"));
+    for words in ["incident 1: process-out-of-bounds at pump-1", "moving-helps"] {
+        assert!(said.contains(words), "no {words:?}:\n{said}");
+    }
+    assert!(!said.contains("FAIL"), "{said}");
 }
 
 /// A test for each page.
