@@ -139,7 +139,10 @@ impl Shard {
             if let Some(known) = topology.entity(meta.name.as_str()) {
                 meta.kind = known.kind;
                 meta.period = known.period;
-                meta.group = known.group.as_deref().map(Into::into);
+                // Mostly it is what it was, and a copy for each of thousands is dear.
+                if meta.group.as_deref() != known.group.as_deref() {
+                    meta.group = known.group.as_deref().map(Into::into);
+                }
             }
         }
     }

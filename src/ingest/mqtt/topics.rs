@@ -39,7 +39,7 @@ struct Topic {
 /// What is known of a topic that a subscription fits.
 pub struct Known {
     /// Which subscription that is.
-    pub route: u32,
+    pub route: usize,
     /// Whom the topic speaks for.
     pub entity: EntityName,
     /// The signal that it names.

@@ -145,7 +145,7 @@ impl Worker {
             self.count("no_route", 1);
             return;
         };
-        let Some(route) = self.routes.get_mut(known.route as usize) else {
+        let Some(route) = self.routes.get_mut(known.route) else {
             return;
         };
         let before = (batch.samples.len(), batch.events.len());
@@ -162,7 +162,7 @@ impl Worker {
             Ok(notes) if notes == Notes::default() => {}
             Ok(notes) => {
                 let entity = known.entity.clone();
-                let route = known.route as usize;
+                let route = known.route;
                 self.note(topic, route, &entity, notes, now, batch);
             }
             Err(error) => {
@@ -170,7 +170,7 @@ impl Worker {
                 batch.samples.truncate(before.0);
                 batch.events.truncate(before.1);
                 let entity = known.entity.clone();
-                let route = known.route as usize;
+                let route = known.route;
                 self.bad(topic, route, entity, &error, 1, now, batch);
             }
         }
@@ -183,7 +183,7 @@ impl Worker {
         let place = self.place(topic, now, batch);
         match self.topics.get_mut(place) {
             Some(known) => {
-                let (route, entity) = (known.route as usize, known.entity.clone());
+                let (route, entity) = (known.route, known.entity.clone());
                 let error = DecodeError::TooLong {
                     bytes,
                     limit: self.limit,
@@ -309,7 +309,7 @@ fn learn(
         );
     }
     Some(Known {
-        route: u32::try_from(route).ok()?,
+        route,
         entity,
         signal: signal.into(),
         memo: Memo::default(),
