@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::model::{EntityName, Hypothesis, Symptom, SymptomKind, Topology};
+use crate::model::{EntityName, FaultName, Hypothesis, Symptom, SymptomKind, Topology};
 
 use super::infer::{Ranking, causes, rank};
 use super::joint::{Candidate, Problem};
@@ -27,6 +27,12 @@ const FAULTS_MAX: usize = 32;
 
 /// How readily an unknown fault of its own shows what nothing else has to do with.
 const UNKNOWN_SHOWS: f64 = 0.2;
+
+/// Of faults that would explain several of those that were chosen, so many are compared with them, the most probable first.
+const RIVALS_MAX: usize = 8;
+
+/// By name and place of a fault: by how much the best explanation with it is worse than the best of all, in nats.
+type Rivals<'p> = BTreeMap<(&'p FaultName, EntityName), f64>;
 
 /// Symptoms of one incident and their causes.
 pub struct Group {
@@ -65,10 +71,11 @@ fn split<'a>(
     };
     let weigh = |symptoms: &[&'a Symptom]| rank(symptoms, scene, library, settings, memo);
     let mut parts: Vec<Part<'a>> = Vec::new();
+    let mut behind = BTreeMap::new();
     let mut whole = weigh(&rest);
     // Once more for what is left: of many that look alike not all were suspects.
     while !rest.is_empty() && parts.len() + 1 < FAULTS_MAX {
-        let together = explained_together(&rest, &whole, &parts, scene, settings);
+        let (together, rivals) = explained_together(&rest, &whole, &parts, scene, settings);
         if let [(place, numbers)] = together.as_slice()
             && parts.is_empty()
         {
@@ -78,6 +85,7 @@ fn split<'a>(
                 break;
             }
         }
+        behind.extend(rivals);
         let before = parts.len();
         let mut taken = BTreeSet::new();
         for (place, numbers) in together.into_iter().take(FAULTS_MAX - 1 - before) {
@@ -109,29 +117,51 @@ fn split<'a>(
         }
         whole = weigh(&rest);
     }
+    if !behind.is_empty() {
+        let behind = behind
+            .iter()
+            .map(|((fault, place), nats)| ((*fault, place), *nats))
+            .collect();
+        for part in &mut parts {
+            part.ranking.compare(&behind, library, settings);
+        }
+    }
     found.extend(parts.into_iter().map(|part| group(part.symptoms, part.ranking)));
     if !rest.is_empty() {
         found.push(group(rest, whole));
     }
 }
 
-/// What is left over stays with the last of the faults that it may have to do with. Did any?
+/// What is left over stays with the nearest of the faults that it may have to do with, but never with one of what stands on it: that would hide what may be the
+/// worst of all. Did any?
 fn take_in<'a>(rest: &mut Vec<&'a Symptom>, parts: &mut [Part<'a>], scene: &Scene<'a>) -> bool {
     let before = rest.len();
     rest.retain(|symptom| {
-        let home = parts.iter_mut().rev().find(|part| touches(&part.place, symptom, scene));
-        match home {
-            Some(part) => {
+        let near = parts.iter_mut().map(|part| (nearness(part, symptom, scene), part));
+        match near.max_by_key(|(near, _)| *near) {
+            Some((near, part)) if near > 0 => {
                 part.symptoms.push(symptom);
                 false
             }
-            None => true,
+            _ => true,
         }
     });
     for part in parts {
         part.symptoms.sort_by(|a, b| a.key.cmp(&b.key));
     }
     rest.len() < before
+}
+
+/// How near a symptom is to a fault: at the same place, where it can lead to, beside it, or, with 0, apart from it or above.
+fn nearness(part: &Part<'_>, symptom: &Symptom, scene: &Scene<'_>) -> u8 {
+    let entity = &symptom.key.entity;
+    let above = |one: &EntityName, other: &EntityName| scene.topology.upstream(one.as_str()).contains(other);
+    match () {
+        () if part.place == *entity || part.symptoms.iter().any(|own| own.key.entity == *entity) => 3,
+        () if above(entity, &part.place) => 2,
+        () if above(&part.place, entity) => 0,
+        () => u8::from(touches(&part.place, symptom, scene)),
+    }
 }
 
 /// May a symptom have to do with a fault at that place: does the one lead to the other, or do they stand on anything in common?
@@ -145,14 +175,15 @@ fn touches(place: &EntityName, symptom: &Symptom, scene: &Scene<'_>) -> bool {
 }
 
 /// The faults that together explain best what is seen: the place of each, and the numbers of the symptoms that it explains best. First the one that explains most for
-/// what it costs. What has to do with the faults `before` is a part of what they may lead to, and needs no fault of its own so much.
-fn explained_together(
+/// what it costs. What has to do with the faults `before` is a part of what they may lead to, and needs no fault of its own so much. Then the rivals: faults that explain
+/// something of several of the chosen, and by how much the best set with each is worse.
+fn explained_together<'p>(
     symptoms: &[&Symptom],
-    ranking: &Ranking<'_>,
+    ranking: &Ranking<'p>,
     before: &[Part<'_>],
     scene: &Scene<'_>,
     settings: &Settings,
-) -> Vec<(EntityName, Vec<usize>)> {
+) -> (Vec<(EntityName, Vec<usize>)>, Rivals<'p>) {
     let by_itself: Vec<f64> = symptoms.iter().map(|symptom| leak(symptom, settings).ln()).collect();
     let unknown = (settings.something_else * UNKNOWN_SHOWS).ln();
     let touched = |symptom: &Symptom| {
@@ -184,12 +215,27 @@ fn explained_together(
         faults: candidates.collect(),
         unexplained,
     };
-    let mut chosen: Vec<&Weighed<'_>> = problem
-        .solve()
-        .faults
-        .iter()
-        .filter_map(|place| faults.get(*place).copied())
-        .collect();
+    let choice = problem.solve().faults;
+    let worth = problem.worth(&choice);
+    let of_several = |place: &usize| {
+        let ours = faults.get(*place).map_or(&[] as &[_], |fault| &fault.ours);
+        let shares = |other: &&usize| {
+            let others = faults.get(**other).map_or(&[] as &[_], |fault| &fault.ours);
+            let mut numbers = others.iter().map(|(number, _)| number);
+            numbers.any(|number| ours.binary_search_by_key(number, |(ours, _)| *ours).is_ok())
+        };
+        !choice.contains(place) && choice.iter().filter(shares).take(2).count() == 2
+    };
+    let rivals = (0..faults.len())
+        .filter(of_several)
+        .take(RIVALS_MAX)
+        .filter_map(|place| {
+            let fit = &faults.get(place)?.fit;
+            let behind = (problem.with(&choice, place) - worth).min(0.0);
+            Some(((&fit.pattern.name, fit.entity.clone()), behind))
+        });
+    let rivals = rivals.collect();
+    let mut chosen: Vec<&Weighed<'_>> = choice.iter().filter_map(|place| faults.get(*place).copied()).collect();
     let each = |fault: &Weighed<'_>| -fault.fit.own / fault.ours.len().max(1) as f64;
     chosen.sort_by(|a, b| each(a).total_cmp(&each(b)));
     let mut best: BTreeMap<u32, (f64, usize)> = BTreeMap::new();
@@ -211,7 +257,7 @@ fn explained_together(
         }
     }
     found.retain(|(_, numbers)| !numbers.is_empty());
-    found
+    (found, rivals)
 }
 
 /// Those of one place that another one there betters in every respect are never chosen.

@@ -37,6 +37,8 @@ pub struct Ranking<'p> {
     probabilities: Vec<f64>,
     /// As they are told: corrected by how often such were right.
     calibrated: Vec<f64>,
+    /// The score of something else.
+    unknown: f64,
 }
 
 impl<'p> Ranking<'p> {
@@ -59,6 +61,26 @@ impl<'p> Ranking<'p> {
                 (cause.fault, cause.entity, unknown)
             }
         }
+    }
+
+    /// Lets faults be as much less probable than the best as they make the whole of which this is a part, by `behind` (of the fault's name and place, in nats), where
+    /// that is more than they are here: a fault that explains several parts is improbable in each of them alone, for what it leaves to the others.
+    pub fn compare(
+        &mut self,
+        behind: &BTreeMap<(&FaultName, &EntityName), f64>,
+        library: &Library,
+        settings: &Settings,
+    ) {
+        let Some(best) = self.weighed.first().map(|w| w.score) else {
+            return;
+        };
+        for w in self.weighed.iter_mut().skip(1) {
+            if let Some(behind) = behind.get(&(&w.fit.pattern.name, &w.fit.entity)) {
+                w.score = w.score.max(best + behind);
+            }
+        }
+        sort(&mut self.weighed);
+        (self.probabilities, self.calibrated) = probable(&self.weighed, self.unknown, library, settings);
     }
 
     /// Every known fault that could be meant, the most probable first.
@@ -99,26 +121,38 @@ pub fn rank<'a>(
             w
         }));
     }
-    weighed.sort_by(|a, b| {
-        b.score
-            .total_cmp(&a.score)
-            .then_with(|| (&a.fit.pattern.name, &a.fit.entity).cmp(&(&b.fit.pattern.name, &b.fit.entity)))
-    });
+    sort(&mut weighed);
     same_fault_once(&mut weighed, scene);
-    let unknown_score = settings.something_else.ln()
+    let unknown = settings.something_else.ln()
         + symptoms
             .iter()
             .map(|symptom| (leak(symptom, settings).max(ELSE_SHOWS)).ln())
             .sum::<f64>()
             .max(-2.0 * GROUP_WEIGHT_MAX);
-    let scores: Vec<f64> = weighed.iter().map(|w| w.score).chain([unknown_score]).collect();
-    let probabilities = probabilities(&scores, settings.temperature);
-    let calibrated = library.reliability().correct(&scores, &probabilities);
+    let (probabilities, calibrated) = probable(&weighed, unknown, library, settings);
     Ranking {
         weighed,
         probabilities,
         calibrated,
+        unknown,
     }
+}
+
+/// The most probable first.
+fn sort(weighed: &mut [Weighed<'_>]) {
+    weighed.sort_by(|a, b| {
+        b.score
+            .total_cmp(&a.score)
+            .then_with(|| (&a.fit.pattern.name, &a.fit.entity).cmp(&(&b.fit.pattern.name, &b.fit.entity)))
+    });
+}
+
+/// How probable each is, and as it is told.
+fn probable(weighed: &[Weighed<'_>], unknown: f64, library: &Library, settings: &Settings) -> (Vec<f64>, Vec<f64>) {
+    let scores: Vec<f64> = weighed.iter().map(|w| w.score).chain([unknown]).collect();
+    let probabilities = probabilities(&scores, settings.temperature);
+    let calibrated = library.reliability().correct(&scores, &probabilities);
+    (probabilities, calibrated)
 }
 
 /// A fault of a whole service can be seen from each of its instances, with the same evidence: that is one cause, not several.
