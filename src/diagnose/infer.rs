@@ -278,7 +278,7 @@ mod tests {
 
     use super::*;
     use crate::detect::{Vital, Vitals};
-    use crate::model::{EdgeKind, Evidence, Severity, SymptomKind, Topology, TopologyChange};
+    use crate::model::{EdgeKind, Evidence, Severity, SymptomKey, SymptomKind, Topology, TopologyChange};
 
     struct Nothing;
 
