@@ -71,7 +71,7 @@ impl<'p> Search<'p> {
         self.work = 0;
         let open = (0..self.problem.faults.len()).collect();
         let paid = self.problem.unexplained.clone();
-        let proven = self.branch(&mut Vec::new(), open, paid, 0.0);
+        let proven = self.branch(&mut Vec::new(), open, &paid, 0.0);
         (self.best, proven)
     }
 
@@ -170,7 +170,7 @@ impl<'p> Search<'p> {
     ///
     /// What a fault costs is shared out over what it could save; no set saves more than the sum, over the symptoms, of what is left of the
     /// best saving there.
-    fn branch(&mut self, chosen: &mut Vec<usize>, mut open: Vec<usize>, paid: Vec<f64>, cost: f64) -> bool {
+    fn branch(&mut self, chosen: &mut Vec<usize>, mut open: Vec<usize>, paid: &[f64], cost: f64) -> bool {
         let worth = cost + paid.iter().sum::<f64>();
         self.offer(chosen, worth);
         loop {
@@ -180,7 +180,7 @@ impl<'p> Search<'p> {
             for place in open {
                 let fault = &self.problem.faults[place];
                 self.work += fault.prices.len();
-                let saves = fault.saves(&paid);
+                let saves = fault.saves(paid);
                 let gain = fault.base + saves;
                 if gain <= BETTER {
                     continue;
@@ -208,11 +208,11 @@ impl<'p> Search<'p> {
                 return false;
             }
             open.retain(|other| *other != place);
-            let mut with = paid.clone();
+            let mut with = paid.to_vec();
             self.problem.faults[place].pay(&mut with);
             let cost = cost + self.problem.faults[place].base;
             chosen.push(place);
-            let done = self.branch(chosen, open.clone(), with, cost);
+            let done = self.branch(chosen, open.clone(), &with, cost);
             chosen.pop();
             if !done {
                 return false;
