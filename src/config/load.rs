@@ -10,7 +10,7 @@ use super::confd;
 use super::expand::expand;
 use super::schema::Config;
 use crate::detect::trained::{Model, Models};
-use crate::diagnose::Library;
+use crate::diagnose::{Learned, Library, PatternError};
 use crate::model::hint::meant;
 use crate::model::{Entity, EntityKind, Topology, TopologyChange};
 use crate::plan::Playbooks;
@@ -110,6 +110,33 @@ impl Config {
                 place: place.filter(|(line, column)| *line > 0 && *column > 0),
             }
         })
+    }
+
+    /// Takes in models from the texts of their files; the first that does not fit is told.
+    pub fn take_models(&mut self, files: &[(String, String)]) -> Result<(), String> {
+        let (mut trained, mut learned) = (Vec::new(), Vec::new());
+        for (name, text) in files {
+            let place = |error: &dyn fmt::Display| format!("{name}: {error}");
+            if Learned::is_one(text) {
+                learned.push(Learned::read(text).map_err(|error| place(&error))?);
+            } else {
+                trained.push(Model::read(text).map_err(|error| place(&error))?);
+            }
+        }
+        Learned::check_all(&learned).map_err(|error| error.to_string())?;
+        self.detect.models = Arc::new(Models::of(trained).map_err(|error| error.to_string())?);
+        self.rules.learned = learned;
+        Ok(())
+    }
+
+    /// The patterns in these files, or those of the binary where there are none, with what was learned.
+    pub fn library(&self, patterns: &[(String, String)]) -> Result<Library, PatternError> {
+        let written = if patterns.is_empty() {
+            Library::builtin()
+        } else {
+            Library::parse(pairs(patterns))?
+        };
+        Ok(written.with_learned(&self.rules.learned))
     }
 
     /// What the topology states, as changes of an empty one.
@@ -222,9 +249,8 @@ impl Loaded {
         let pattern_files = read_files(&config.rules.patterns, RULES, &mut errors);
         let playbook_files = read_files(&config.rules.playbooks, RULES, &mut errors);
         let model_files = read_files(&config.models, MODELS, &mut errors);
-        match models(&model_files) {
-            Ok(models) => config.detect.models = Arc::new(models),
-            Err(error) => errors.push(format!("models: {error}")),
+        if let Err(error) = config.take_models(&model_files) {
+            errors.push(format!("models: {error}"));
         }
         config.rules.alert_files = read_files(&config.rules.alerts, RULES, &mut errors);
         // Unit tests may lie beside the rules that they test.
@@ -241,14 +267,10 @@ impl Loaded {
                 Err(error) => errors.push(format!("sources.prometheus_files: {error}")),
             }
         }
-        let library = if config.rules.patterns.is_empty() {
-            Library::builtin()
-        } else {
-            Library::parse(pairs(&pattern_files)).unwrap_or_else(|error| {
-                errors.push(error.to_string());
-                Library::default()
-            })
-        };
+        let library = config.library(&pattern_files).unwrap_or_else(|error| {
+            errors.push(error.to_string());
+            Library::default()
+        });
         let mut playbooks = Playbooks::builtin();
         match Playbooks::parse(pairs(&playbook_files)) {
             Ok(own) => playbooks.extend(own),
@@ -269,7 +291,13 @@ impl Loaded {
                 None
             }
         });
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<String> = config
+            .rules
+            .learned
+            .iter()
+            .flat_map(|learned| learned.unused(&library))
+            .map(|unused| format!("models: {unused}"))
+            .collect();
         check::check(&config, &playbooks, &mut errors, &mut warnings);
         if !errors.is_empty() {
             let errors = errors
@@ -394,13 +422,6 @@ fn http_paths(http: &mut crate::ingest::prometheus::HttpSettings) -> Vec<&mut Pa
 /// How files of rules end, and those of models.
 const RULES: &[&str] = &["yml", "yaml"];
 const MODELS: &[&str] = &["json"];
-
-/// Trained models from the texts of their files; the first that does not fit is told.
-pub fn models(files: &[(String, String)]) -> Result<Models, String> {
-    let read = |(name, text): &(String, String)| Model::read(text).map_err(|error| format!("{name}: {error}"));
-    let models: Result<Vec<Model>, String> = files.iter().map(read).collect();
-    Models::of(models?).map_err(|error| error.to_string())
-}
 
 fn read_files(paths: &[PathBuf], endings: &[&str], errors: &mut Vec<String>) -> Vec<(String, String)> {
     let mut files = Vec::new();
