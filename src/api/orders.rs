@@ -150,7 +150,10 @@ fn unknown(entity: &EntityName, incident: &Incident, picture: &Snapshot) -> Opti
     let mut places: Vec<&str> = causes.filter(|place| !place.is_empty()).collect();
     places.dedup();
     let places = places.join(", ");
-    Some(format!("nothing is called '{entity}'{near}; the causes of incident {} sit at {places}", incident.id))
+    Some(format!(
+        "nothing is called '{entity}'{near}; the causes of incident {} sit at {places}",
+        incident.id
+    ))
 }
 
 async fn abort(State(hooks): Shared, headers: HeaderMap, Path(id): Path<String>) -> Answer {

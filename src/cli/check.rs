@@ -222,9 +222,12 @@ fn rules(path: &Path) -> Finding {
             Err(errors) => (errors.iter().map(ToString::to_string).collect(), Vec::new()),
         },
         Ok(text) => match Library::parse([(name.as_str(), text.as_str())]) {
-            Ok(library) if library.patterns().len() == 0 => {
-                (vec![format!("{name}: there is nothing in it: neither patterns nor a playbook, cases or Prometheus rules")], Vec::new())
-            }
+            Ok(library) if library.patterns().len() == 0 => (
+                vec![format!(
+                    "{name}: there is nothing in it: neither patterns nor a playbook, cases or Prometheus rules"
+                )],
+                Vec::new(),
+            ),
             Ok(library) => (
                 Vec::new(),
                 vec![format!("{name}: {} patterns", library.patterns().len())],
@@ -268,8 +271,15 @@ fn learned(path: &Path, text: &str) -> Finding {
         Err(error) => (vec![format!("{name}: {error}")], Vec::new()),
         Ok(learned) => {
             let unused = learned.unused(&Library::builtin());
-            let unused = unused.iter().map(|unused| format!("{name}: of the patterns in the binary: {unused}"));
-            (Vec::new(), std::iter::once(format!("{name}: {}", learned.about())).chain(unused).collect())
+            let unused = unused
+                .iter()
+                .map(|unused| format!("{name}: of the patterns in the binary: {unused}"));
+            (
+                Vec::new(),
+                std::iter::once(format!("{name}: {}", learned.about()))
+                    .chain(unused)
+                    .collect(),
+            )
         }
     };
     Finding {
@@ -346,12 +356,20 @@ fn strangers(capsule: &Capsule) -> Vec<String> {
         Err(error) => return vec![format!("{}: {error}", capsule.dir.join("patterns").display())],
     };
     let names = || library.patterns().map(|pattern| pattern.name.as_str());
-    let stated = capsule.manifest.truth.iter().map(|truth| &truth.fault).chain(&capsule.manifest.never);
+    let stated = capsule
+        .manifest
+        .truth
+        .iter()
+        .map(|truth| &truth.fault)
+        .chain(&capsule.manifest.never);
     stated
         .filter(|fault| !names().any(|name| name == fault.as_str()))
         .map(|fault| {
             let near = did_you_mean(fault.as_str(), names());
-            format!("{}: no pattern is called '{fault}'{near}", capsule.dir.join("manifest.yml").display())
+            format!(
+                "{}: no pattern is called '{fault}'{near}",
+                capsule.dir.join("manifest.yml").display()
+            )
         })
         .collect()
 }

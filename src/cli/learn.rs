@@ -228,7 +228,10 @@ mod tests {
             assert!(rollback(dir.path(), name, Output::Text).is_err());
         }
         // No config that names the folder reads earlier versions.
-        let files = std::fs::read_dir(dir.path()).unwrap().flatten().filter(|entry| entry.path().is_file());
+        let files = std::fs::read_dir(dir.path())
+            .unwrap()
+            .flatten()
+            .filter(|entry| entry.path().is_file());
         assert_eq!(files.count(), 2);
     }
 }

@@ -91,7 +91,9 @@ impl Reliability {
 
     pub(super) fn sound(&self) -> bool {
         let within = |share: f64| (0.0..=1.0).contains(&share);
-        self.points.iter().all(|point| within(point.said) && within(point.right))
+        self.points
+            .iter()
+            .all(|point| within(point.said) && within(point.right))
             && self.points.is_sorted_by(|a, b| a.said <= b.said && a.right <= b.right)
     }
 

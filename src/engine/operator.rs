@@ -28,7 +28,9 @@ impl Engine {
                 entity,
                 by,
             } => {
-                let known = entity.as_ref().is_none_or(|entity| self.topology.entity(entity.as_str()).is_some());
+                let known = entity
+                    .as_ref()
+                    .is_none_or(|entity| self.topology.entity(entity.as_str()).is_some());
                 if let Some(testimony) = self.testimony(incident, fault, entity).filter(|_| known) {
                     effects.log.push(Record::Confirmed {
                         at: self.now,

@@ -69,12 +69,22 @@ fn what_an_operator_confirms_is_learned_from() {
     let (good, told) = use_it("models: [models]\n");
     assert!(good, "{told}");
     let checked = jurymast(dir.path(), &["check", "model", "models"]);
-    assert!(checked.status.success() && said(&checked).contains("1 incidents"), "{}", said(&checked));
+    assert!(
+        checked.status.success() && said(&checked).contains("1 incidents"),
+        "{}",
+        said(&checked)
+    );
 
     // More incidents teach what faults look like as well, and all of it is taken back together.
     assert!(learned["classifier"].is_null(), "one incident of a fault is too few");
     let other = |line: &str, n: usize| line.replace("\"incident\":1", &format!("\"incident\":{}", n + 10));
-    let many: Vec<String> = lines.lines().cycle().take(6).enumerate().map(|(n, line)| other(line, n)).collect();
+    let many: Vec<String> = lines
+        .lines()
+        .cycle()
+        .take(6)
+        .enumerate()
+        .map(|(n, line)| other(line, n))
+        .collect();
     std::fs::write(dir.path().join("many.jsonl"), many.join("\n")).unwrap();
     let lessons = || std::fs::read_to_string(dir.path().join("models/lessons.json")).unwrap();
     assert!(!lessons().contains("\"looks\""));
@@ -88,10 +98,18 @@ fn what_an_operator_confirms_is_learned_from() {
     let (good, told) = use_it("models: [models]\n");
     assert!(good, "{told}");
     let back = jurymast(dir.path(), &["learn", "--rollback", "--into", "models"]);
-    assert!(back.status.success() && !lessons().contains("\"looks\""), "{}", said(&back));
+    assert!(
+        back.status.success() && !lessons().contains("\"looks\""),
+        "{}",
+        said(&back)
+    );
 
     // What was changed by hand is refused with the reason.
-    std::fs::write(dir.path().join("models/lessons.json"), lessons().replace("\"happened\": 1", "\"happened\": 50")).unwrap();
+    std::fs::write(
+        dir.path().join("models/lessons.json"),
+        lessons().replace("\"happened\": 1", "\"happened\": 50"),
+    )
+    .unwrap();
     let (good, told) = use_it("models: [models]\n");
     assert!(!good && told.contains("changed by hand"), "{told}");
 }
@@ -105,16 +123,40 @@ fn lessons_teach_the_patterns_of_the_house() {
     let line = r#"{"record":"confirmed","at":"2026-01-05T23:46:24Z","incident":1,"by":"cli","testimony":{"fault":"pump-dry","entity":"pump-1","shown":{}}}"#;
     std::fs::write(dir.path().join("confirmed.jsonl"), line).unwrap();
     let learn = |patterns: &str| {
-        let learned = jurymast(dir.path(), &["learn", "confirmed.jsonl", "--patterns", patterns, "--into", "models", "-o", "json"]);
+        let learned = jurymast(
+            dir.path(),
+            &[
+                "learn",
+                "confirmed.jsonl",
+                "--patterns",
+                patterns,
+                "--into",
+                "models",
+                "-o",
+                "json",
+            ],
+        );
         assert!(learned.status.success(), "{}", said(&learned));
         serde_json::from_slice::<Value>(&learned.stdout).unwrap()
     };
     assert_eq!(learn("own.yml")["unused"], serde_json::json!([]));
-    std::fs::write(dir.path().join("jurymast.yml"), "rules: {patterns: [own.yml]}\nmodels: [models]\n").unwrap();
+    std::fs::write(
+        dir.path().join("jurymast.yml"),
+        "rules: {patterns: [own.yml]}\nmodels: [models]\n",
+    )
+    .unwrap();
     let checked = jurymast(dir.path(), &["check", "config", "jurymast.yml"]);
-    assert!(checked.status.success() && !said(&checked).contains("note:"), "{}", said(&checked));
+    assert!(
+        checked.status.success() && !said(&checked).contains("note:"),
+        "{}",
+        said(&checked)
+    );
     // Without them it is said that nothing can use what was learned.
     std::fs::write(dir.path().join("other.yml"), "models: [models]\n").unwrap();
     let checked = jurymast(dir.path(), &["check", "config", "other.yml"]);
-    assert!(said(&checked).contains("no pattern in use is called 'pump-dry'"), "{}", said(&checked));
+    assert!(
+        said(&checked).contains("no pattern in use is called 'pump-dry'"),
+        "{}",
+        said(&checked)
+    );
 }

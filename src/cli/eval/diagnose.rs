@@ -179,7 +179,10 @@ fn people(report: &Report, args: &Args) {
     table(HEADER, &rows);
     println!("read in {:.1} s", report.seconds_reading);
     if report.unscored > 0 {
-        println!("{} of {} cases could not be scored and count as wrong:", report.unscored, report.all.cases);
+        println!(
+            "{} of {} cases could not be scored and count as wrong:",
+            report.unscored, report.all.cases
+        );
         for case in &report.per_case {
             if let Some(why) = &case.unscored {
                 println!("  {}: {why}", case.name);

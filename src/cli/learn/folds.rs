@@ -93,7 +93,10 @@ pub fn end(
             Learned::Suspects(model) => json!(model),
             Learned::Lessons(taught) => json!(taught),
         };
-        println!("{:#}", json!({"model": content, "worse": worse, "kept": (!refused).then_some(&path)}));
+        println!(
+            "{:#}",
+            json!({"model": content, "worse": worse, "kept": (!refused).then_some(&path)})
+        );
     } else {
         println!(
             "{what}; on parts that were not fitted to: calibration error {:.3} before, {:.3} after; Brier {:.4}, {:.4}",

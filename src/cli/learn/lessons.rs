@@ -107,24 +107,38 @@ pub fn run(args: &Args, output: Output) -> Outcome {
         return Err("no confirmed incident is there: 'jurymast confirm ID' confirms one".into());
     }
     let mut taught = heard.teach()?;
-    taught.metrics = worth(&recorded, &written)?;
+    let mut looks_left_out = false;
+    if let Some((plain, with_looks)) = worth(&recorded, &written)? {
+        // What faults look like is kept only where it does not take away from what their patterns say.
+        looks_left_out = !taught.looks.is_empty() && is_below(&with_looks, &plain);
+        if looks_left_out {
+            taught.looks.clear();
+        }
+        taught.metrics = Some(if looks_left_out { plain } else { with_looks });
+    }
     let learned = Learned::Lessons(Box::new(taught.clone()));
     let unused = learned.unused(&written(Library::builtin()));
-    let worse = taught.metrics.and_then(|metrics| worse(&metrics));
+    let worse = taught.metrics.as_ref().and_then(worse);
     if output == Output::Json {
         let kept = (worse.is_none() || args.force).then(|| args.into.join(FILE));
         println!(
             "{:#}",
             json!({"incidents": taught.incidents, "faults": taught.lessons.faults.len(), "digest": taught.digest, "metrics": taught.metrics,
-                   "classifier": taught.classifier, "unused": unused, "worse": worse, "kept": kept})
+                   "classifier": taught.classifier, "looks": taught.looks.len(), "unused": unused, "worse": worse, "kept": kept})
         );
     } else {
         let faults = taught.lessons.faults.len();
-        println!("learned from {} confirmed incidents of {faults} faults", taught.incidents);
+        println!(
+            "learned from {} confirmed incidents of {faults} faults",
+            taught.incidents
+        );
         for line in &unused {
             println!("left out: {line}");
         }
         tell(&taught);
+        if looks_left_out {
+            println!("left out: what faults look like; with it, others were taken for them");
+        }
     }
     keep(args, FILE, learned, worse.as_deref(), output)
 }
@@ -190,33 +204,49 @@ fn read(file: &Path) -> Result<Vec<Testimony>, String> {
     Ok(capsules::confirmed(&found))
 }
 
-/// Each part of the recorded incidents under what the other parts taught. Recordings of one case, and those made to look like it, are in one part.
-fn worth(recorded: &[Recorded], written: &dyn Fn(Library) -> Library) -> Result<Option<Worth>, String> {
+/// One names the right cause less often than the other, or as often and with worse probabilities.
+fn is_below(one: &Worth, other: &Worth) -> bool {
+    one.ac1_after < other.ac1_after - SAME
+        || (one.ac1_after <= other.ac1_after + SAME && one.brier_after > other.brier_after + SAME)
+}
+
+/// Each part of the recorded incidents under what the other parts taught: without what faults look like, and with it. Recordings of one case are in one part.
+fn worth(recorded: &[Recorded], written: &dyn Fn(Library) -> Library) -> Result<Option<(Worth, Worth)>, String> {
     if recorded.len() < FOLDS {
         return Ok(None);
     }
-    let (mut before, mut after): (Vec<Judged>, Vec<Judged>) = (Vec::new(), Vec::new());
+    let (mut before, mut plain, mut with_looks): (Vec<Judged>, Vec<Judged>, Vec<Judged>) = Default::default();
     let part = |recorded: &Recorded| fold(&recorded.path.file_name().unwrap_or_default().to_string_lossy());
     for number in 0..FOLDS {
         let mut others = Heard::default();
         for other in recorded.iter().filter(|other| part(other) != number) {
             others.add(&other.heard);
         }
-        let lessons = [Learned::Lessons(Box::new(others.teach()?))];
-        let taught = |own: Library| written(own).with_learned(&lessons);
+        let taught = others.teach()?;
+        let bare = Taught {
+            looks: BTreeMap::new(),
+            ..taught.clone()
+        };
+        let (bare, whole) = ([Learned::Lessons(Box::new(bare))], [Learned::Lessons(Box::new(taught))]);
+        let under = |lessons: &[Learned], own: Library| written(own).with_learned(lessons);
         for held in recorded.iter().filter(|held| part(held) == number) {
             let judge = |with: With<'_>| capsules::judge(&held.path, with).map_err(|error| error.to_string());
             before.push(judge(With::Made(written))?);
-            after.push(judge(With::Made(&taught))?);
+            plain.push(judge(With::Made(&|own| under(&bare, own)))?);
+            with_looks.push(judge(With::Made(&|own| under(&whole, own)))?);
         }
     }
     let causes = |judged: &[Judged]| -> Figures { capsules::report(judged).causes };
-    let (before, after) = (causes(&before), causes(&after));
-    Ok(Some(Worth {
-        capsules: recorded.len(),
-        ac1_before: before.ac1,
-        ac1_after: after.ac1,
-        brier_before: before.brier,
-        brier_after: after.brier,
-    }))
+    let before = causes(&before);
+    let worth = |after: &[Judged]| {
+        let after = causes(after);
+        Worth {
+            capsules: recorded.len(),
+            ac1_before: before.ac1,
+            ac1_after: after.ac1,
+            brier_before: before.brier,
+            brier_after: after.brier,
+        }
+    };
+    Ok(Some((worth(&plain), worth(&with_looks))))
 }

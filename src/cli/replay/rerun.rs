@@ -63,9 +63,7 @@ impl Under {
             .map(|(name, text)| (name.as_str(), text.as_str()))
             .partition(|(_, text)| super::super::check::is_playbook(text));
         let library = (!patterns.is_empty())
-            .then(|| {
-                Library::parse(patterns).map_err(|error| error.to_string())
-            })
+            .then(|| Library::parse(patterns).map_err(|error| error.to_string()))
             .transpose()?;
         Learned::check_all(&learned).map_err(|error| error.to_string())?;
         let playbooks = Playbooks::parse(books).map_err(|error| error.to_string())?;

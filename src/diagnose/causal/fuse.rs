@@ -127,12 +127,16 @@ fn kind(own: &[&Finding], behaviours: &[&Behaviour]) -> Kind {
     }
     let best = |of: &dyn Fn(&Kind) -> bool| {
         let sums = sums.iter().filter(|(kind, _)| of(kind));
-        sums.max_by(|a, b| a.1.total_cmp(b.1)).map(|(kind, weight)| (*kind, *weight))
+        sums.max_by(|a, b| a.1.total_cmp(b.1))
+            .map(|(kind, weight)| (*kind, *weight))
     };
     let named = best(&|kind| !matches!(kind, Kind::Other | Kind::Slow | Kind::Failing));
     let vague = best(&|kind| matches!(kind, Kind::Slow | Kind::Failing));
     let least = vague.map_or(0.0, |(_, weight)| FAIR * weight);
-    named.filter(|(_, weight)| *weight >= least).or(vague).map_or(Kind::Other, |(kind, _)| kind)
+    named
+        .filter(|(_, weight)| *weight >= least)
+        .or(vague)
+        .map_or(Kind::Other, |(kind, _)| kind)
 }
 
 /// One kind of work is slower by far more than the others: it is the code of this work, and not what stands beside it.

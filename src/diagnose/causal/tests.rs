@@ -335,10 +335,7 @@ fn what_only_began_with_others_is_never_called_with_certainty() {
                 let ranking = diagnose(&unlinked(culprit, rise, share, 0));
                 let first = &ranking.nodes[0];
                 let wrong = first.node != format!("service-{culprit}");
-                assert!(
-                    !wrong || first.probability < 0.6,
-                    "{share} {rise} {culprit}: {first:?}"
-                );
+                assert!(!wrong || first.probability < 0.6, "{share} {rise} {culprit}: {first:?}");
             }
         }
     }
@@ -368,11 +365,17 @@ fn a_breath_of_memory_does_not_make_a_delay_one_of_memory() {
     for culprit in 0..5 {
         let ranking = diagnose(&unlinked(culprit, 0.3, 0.5, 2));
         let first = &ranking.nodes[0];
-        assert_eq!((first.node.as_str(), first.kind), (format!("service-{culprit}").as_str(), Kind::Slow));
+        assert_eq!(
+            (first.node.as_str(), first.kind),
+            (format!("service-{culprit}").as_str(), Kind::Slow)
+        );
     }
     let grown = chain()
         .with(CART, Measure::Memory, 2e8, 6e8)
         .with(CART, Measure::Latency, 0.1, 0.15);
     let ranking = diagnose(&grown);
-    assert_eq!((ranking.nodes[0].node.as_str(), ranking.nodes[0].kind), ("cart", Kind::Memory));
+    assert_eq!(
+        (ranking.nodes[0].node.as_str(), ranking.nodes[0].kind),
+        ("cart", Kind::Memory)
+    );
 }

@@ -215,7 +215,10 @@ mod tests {
             (good.replace("name: x", "name: something-else"), "stands for"),
             (format!("{good}\n{good}"), "exists already"),
             (good.replace("summary", "sumary"), "sumary"),
-            (good.replace("remedy: notify", "remedy: failover"), "'moving_helps: true'"),
+            (
+                good.replace("remedy: notify", "remedy: failover"),
+                "'moving_helps: true'",
+            ),
         ] {
             let error = Library::parse([("a.yml", text.as_str())]).unwrap_err().to_string();
             assert!(error.starts_with("a.yml") && error.contains(word), "{error}");

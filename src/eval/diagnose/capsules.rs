@@ -291,7 +291,10 @@ pub(super) fn replay(capsule: &Capsule, with: With<'_>) -> Result<(Engine, Vec<R
         With::Recorded => library,
         With::Made(made) => made(library),
     };
-    let books = capsule.playbooks.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    let books = capsule
+        .playbooks
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()));
     let mut playbooks = Playbooks::builtin();
     playbooks.extend(Playbooks::parse(books).map_err(|error| error.to_string())?);
     let catalog = Catalog::new();

@@ -35,7 +35,9 @@ impl Wide {
         walk(path, MAX_DEPTH, &mut found);
         found.sort();
         if found.is_empty() {
-            return Err(layout("no SERVICE_FAULT/N with inject_time.txt and data.csv in it".into()));
+            return Err(layout(
+                "no SERVICE_FAULT/N with inject_time.txt and data.csv in it".into(),
+            ));
         }
         let (mut cases, mut evidence) = (Vec::new(), Vec::new());
         for dir in found {
@@ -132,8 +134,13 @@ fn label(root: &Path, dir: &Path) -> Option<Case> {
         Some((label, run)) if is_number(run) => label,
         _ => &name,
     };
-    let labelled = name.rsplit_once('_').filter(|(service, kind)| !service.is_empty() && !kind.is_empty());
-    let below = dir.strip_prefix(root).ok().filter(|below| !below.as_os_str().is_empty());
+    let labelled = name
+        .rsplit_once('_')
+        .filter(|(service, kind)| !service.is_empty() && !kind.is_empty());
+    let below = dir
+        .strip_prefix(root)
+        .ok()
+        .filter(|below| !below.as_os_str().is_empty());
     labelled.map(|(service, kind)| Case {
         name: below.map_or_else(|| format!("{name}/{own}"), |below| below.display().to_string()),
         group: None,

@@ -42,8 +42,8 @@ pub fn run(path: &Path) -> Result<UnknownReport, CapsuleProblem> {
     for path in capsules::find(path) {
         let capsule = Capsule::open(&path).map_err(|error| CapsuleProblem::of(&path, error.to_string()))?;
         let begun = Instant::now();
-        let (engine, _) =
-            capsules::replay(&capsule, With::Made(&Library::without_patterns)).map_err(|error| CapsuleProblem::of(&path, error))?;
+        let (engine, _) = capsules::replay(&capsule, With::Made(&Library::without_patterns))
+            .map_err(|error| CapsuleProblem::of(&path, error))?;
         let seconds = begun.elapsed().as_secs_f64();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         for truth in &capsule.manifest.truth {

@@ -53,7 +53,11 @@ impl Scorer for Onset {
             .filter_map(|(node, begun)| {
                 let begun = begun.as_ref()?;
                 let lag = (begun - earliest) as f64 * evidence.period_s;
-                let together = first.iter().flatten().filter(|other| **other <= begun + TOGETHER).count();
+                let together = first
+                    .iter()
+                    .flatten()
+                    .filter(|other| **other <= begun + TOGETHER)
+                    .count();
                 // One of so many: each of them may be the one.
                 let weight = most * (-lag / 10.0).exp() - (together as f64).ln();
                 (weight > 0.05).then(|| Finding {
