@@ -38,6 +38,7 @@ pub struct Confirm {
 
 /// Arguments of `learn`.
 #[derive(clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag on the command line")]
 pub struct Args {
     /// Confirmed incidents: an agent's `data_dir`, its `confirmed.jsonl`, capsules with their truth, or folders of capsules.
     #[arg(required_unless_present = "rollback")]

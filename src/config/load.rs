@@ -9,8 +9,7 @@ use super::check;
 use super::confd;
 use super::expand::expand;
 use super::schema::Config;
-use crate::detect::trained::{Model, Models};
-use crate::diagnose::{Learned, Library, PatternError};
+use crate::diagnose::Library;
 use crate::model::hint::meant;
 use crate::model::{Entity, EntityKind, Topology, TopologyChange};
 use crate::plan::Playbooks;
@@ -110,33 +109,6 @@ impl Config {
                 place: place.filter(|(line, column)| *line > 0 && *column > 0),
             }
         })
-    }
-
-    /// Takes in models from the texts of their files; the first that does not fit is told.
-    pub fn take_models(&mut self, files: &[(String, String)]) -> Result<(), String> {
-        let (mut trained, mut learned) = (Vec::new(), Vec::new());
-        for (name, text) in files {
-            let place = |error: &dyn fmt::Display| format!("{name}: {error}");
-            if Learned::is_one(text) {
-                learned.push(Learned::read(text).map_err(|error| place(&error))?);
-            } else {
-                trained.push(Model::read(text).map_err(|error| place(&error))?);
-            }
-        }
-        Learned::check_all(&learned).map_err(|error| error.to_string())?;
-        self.detect.models = Arc::new(Models::of(trained).map_err(|error| error.to_string())?);
-        self.rules.learned = learned;
-        Ok(())
-    }
-
-    /// The patterns in these files, or those of the binary where there are none, with what was learned.
-    pub fn library(&self, patterns: &[(String, String)]) -> Result<Library, PatternError> {
-        let written = if patterns.is_empty() {
-            Library::builtin()
-        } else {
-            Library::parse(pairs(patterns))?
-        };
-        Ok(written.with_learned(&self.rules.learned))
     }
 
     /// What the topology states, as changes of an empty one.
@@ -346,7 +318,7 @@ fn redacted(files: Vec<(String, String)>, secrets: &mut super::redact::Replaced)
     files.into_iter().map(redact).collect()
 }
 
-fn pairs(files: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
+pub(super) fn pairs(files: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
     files.iter().map(|(name, text)| (name.as_str(), text.as_str()))
 }
 

@@ -8,6 +8,7 @@ mod confd;
 mod expand;
 mod fences;
 mod load;
+mod models;
 mod pages;
 mod redact;
 mod reference;

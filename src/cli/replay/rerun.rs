@@ -27,7 +27,7 @@ pub enum Under {
     /// The recorded config under other rules.
     Rules {
         /// Instead of all others; those that would be used anyway if `None`.
-        library: Option<Library>,
+        library: Option<Box<Library>>,
         /// What was learned, instead of what was known then; that if empty.
         learned: Vec<Learned>,
         /// Instead of those of the same name.
@@ -63,7 +63,11 @@ impl Under {
             .map(|(name, text)| (name.as_str(), text.as_str()))
             .partition(|(_, text)| super::super::check::is_playbook(text));
         let library = (!patterns.is_empty())
-            .then(|| Library::parse(patterns).map_err(|error| error.to_string()))
+            .then(|| {
+                Library::parse(patterns)
+                    .map(Box::new)
+                    .map_err(|error| error.to_string())
+            })
             .transpose()?;
         Learned::check_all(&learned).map_err(|error| error.to_string())?;
         let playbooks = Playbooks::parse(books).map_err(|error| error.to_string())?;
@@ -104,7 +108,7 @@ impl Under {
                 ..
             } => {
                 playbooks.extend(others.clone());
-                let given = library.clone();
+                let given = library.as_deref().cloned();
                 given.map_or_else(own_library, |given| Ok(given.with_learned(&config.rules.learned)))?
             }
             _ => own_library()?,

@@ -246,7 +246,8 @@ fn wide(file: &Path, inject: f64, malformed: &mut Malformed) -> Result<Evidence,
             }
             return;
         }
-        let Some(at) = time.and_then(|time| fields.get(time)).and_then(|field| seconds(field)) else {
+        let Some(time) = time else { return };
+        let Some(at) = fields.get(time).and_then(|field| seconds(field)) else {
             malformed.add(file, line, "no time in seconds");
             return;
         };
