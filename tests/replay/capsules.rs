@@ -86,11 +86,10 @@ fn what_is_learned_is_kept_with_its_origin_and_can_be_taken_back() {
     // Recordings can be replayed under it, and it is a model like any other.
     let told = jurymast(&["check", "model", models]);
     assert_eq!(told.0, Some(0), "{}", told.1);
-    let under = [
-        &["replay", "--rules", lessons.to_str().unwrap()],
-        &capsules.iter().map(|path| path.to_str().unwrap()).collect::<Vec<_>>()[..],
-    ];
-    let (code, told) = jurymast(&under.concat());
+    let mut under: Vec<&str> = vec!["replay"];
+    under.extend(capsules.iter().map(|path| path.to_str().unwrap()));
+    under.extend(["--rules", lessons.to_str().unwrap()]);
+    let (code, told) = jurymast(&under);
     assert_eq!(code, Some(0), "{told}");
     let (code, told) = jurymast(&["learn", "--rollback", "--into", models]);
     assert_eq!(code, Some(0), "{told}");
