@@ -13,10 +13,12 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::acting::may_act;
+use super::picture::Snapshot;
 use super::routes::{Answer, Hooks, Shared};
 use crate::clock::wall_clock;
 use crate::engine::OperatorCommand;
-use crate::model::{EntityName, FaultName, IncidentId, PlanId, ServiceName, Span, Timestamp, Verdict};
+use crate::model::hint::did_you_mean;
+use crate::model::{EntityName, FaultName, Incident, IncidentId, PlanId, ServiceName, Span, Timestamp, Verdict};
 
 /// The routes.
 pub fn routes() -> Router<Arc<Hooks>> {
@@ -107,8 +109,9 @@ async fn confirm(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, 
     match fault {
         Some(fault) if picture.faults.contains(fault) => {}
         Some(fault) => {
+            let near = did_you_mean(fault.as_str(), picture.faults.iter().map(FaultName::as_str));
             let text = format!(
-                "no pattern is called '{fault}': say which it was (--cause FAULT@ENTITY; docs/reference/patterns.md lists them)"
+                "no pattern is called '{fault}'{near}; say which it was (--cause FAULT@ENTITY; docs/reference/patterns.md lists them)"
             );
             return Err(wrong(text));
         }
@@ -117,6 +120,11 @@ async fn confirm(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, 
                 "incident {incident} has no cause: say which it was (--cause FAULT@ENTITY)"
             )));
         }
+    }
+    if let Some(entity) = body.entity.as_ref()
+        && let Some(problem) = unknown(entity, known, &picture)
+    {
+        return Err(wrong(problem));
     }
     command(
         &hooks,
@@ -127,6 +135,25 @@ async fn confirm(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, 
             by,
         },
     )
+}
+
+/// What is wrong with an entity that nobody knows. Of a fleet too large to be shown whole only what is shown is looked at, and the engine keeps nothing of what it
+/// does not know.
+fn unknown(entity: &EntityName, incident: &Incident, picture: &Snapshot) -> Option<String> {
+    let shown = || picture.entities.iter().map(|shown| &shown.name);
+    let whole = picture.entities.len() >= picture.entities_total;
+    if !whole || shown().any(|name| name == entity) {
+        return None;
+    }
+    let near = did_you_mean(entity.as_str(), shown().map(EntityName::as_str));
+    let causes = incident.hypotheses.iter().map(|cause| cause.entity.as_str());
+    let mut places: Vec<&str> = causes.filter(|place| !place.is_empty()).collect();
+    places.dedup();
+    let places = places.join(", ");
+    Some(format!(
+        "nothing is called '{entity}'{near}; the causes of incident {} sit at {places}",
+        incident.id
+    ))
 }
 
 async fn abort(State(hooks): Shared, headers: HeaderMap, Path(id): Path<String>) -> Answer {

@@ -20,7 +20,7 @@ pub struct Args {
     /// The config to try, with its rules.
     #[arg(short, long, required_unless_present = "rules")]
     config: Option<PathBuf>,
-    /// Fault patterns and playbooks to try, files or folders.
+    /// Fault patterns and playbooks to try, files or folders, and what was learned (`.json` files of `jurymast learn`).
     #[arg(long, num_args = 1.., conflicts_with = "config")]
     rules: Vec<PathBuf>,
     /// What to hold it against, if not what was decided then: the config of today. For files, which hold no decisions, the built-in one if left out.

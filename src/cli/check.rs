@@ -9,8 +9,9 @@ use super::{Ended, Outcome, Output};
 use crate::capsule::Capsule;
 use crate::config::{Config, Loaded, fences};
 use crate::detect::trained::{Model, Recording};
-use crate::diagnose::Library;
+use crate::diagnose::{Learned, Library};
 use crate::model::Catalog;
+use crate::model::hint::did_you_mean;
 use crate::plan::Playbooks;
 use crate::promql::rules::{RuleFile, UnitFile, holds_unit_tests};
 
@@ -35,7 +36,7 @@ pub enum What {
         #[arg(required = true)]
         paths: Vec<PathBuf>,
     },
-    /// Trained models.
+    /// Trained models, and what was learned from incidents.
     Model {
         /// Files, or folders of them.
         #[arg(required = true)]
@@ -221,6 +222,12 @@ fn rules(path: &Path) -> Finding {
             Err(errors) => (errors.iter().map(ToString::to_string).collect(), Vec::new()),
         },
         Ok(text) => match Library::parse([(name.as_str(), text.as_str())]) {
+            Ok(library) if library.patterns().len() == 0 => (
+                vec![format!(
+                    "{name}: there is nothing in it: neither patterns nor a playbook, cases or Prometheus rules"
+                )],
+                Vec::new(),
+            ),
             Ok(library) => (
                 Vec::new(),
                 vec![format!("{name}: {} patterns", library.patterns().len())],
@@ -257,12 +264,42 @@ fn models(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     Ok(found)
 }
 
+/// What `jurymast learn` wrote.
+fn learned(path: &Path, text: &str) -> Finding {
+    let name = path.display();
+    let (problems, notes) = match Learned::read(text) {
+        Err(error) => (vec![format!("{name}: {error}")], Vec::new()),
+        Ok(learned) => {
+            let unused = learned.unused(&Library::builtin());
+            let unused = unused
+                .iter()
+                .map(|unused| format!("{name}: of the patterns in the binary: {unused}"));
+            (
+                Vec::new(),
+                std::iter::once(format!("{name}: {}", learned.about()))
+                    .chain(unused)
+                    .collect(),
+            )
+        }
+    };
+    Finding {
+        path: path.to_owned(),
+        problems,
+        notes,
+    }
+}
+
 /// Recordings that a model is to be used on, and that it is said to be trained on.
 type Held = (Vec<Recording>, Vec<Recording>);
 
 fn model(path: &Path, class: Option<&str>, held: impl Fn(&str) -> Held) -> Finding {
     let place = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let text = std::fs::read_to_string(path).map_err(|error| place(&error));
+    if let Ok(text) = &text
+        && Learned::is_one(text)
+    {
+        return learned(path, text);
+    }
     let (mut problems, mut notes) = (Vec::new(), Vec::new());
     match text.and_then(|text| Model::read(&text).map_err(|error| place(&error))) {
         Err(problem) => problems.push(problem),
@@ -312,6 +349,31 @@ fn model(path: &Path, class: Option<&str>, held: impl Fn(&str) -> Held) -> Findi
     }
 }
 
+/// Faults in the truth that no pattern is called by.
+fn strangers(capsule: &Capsule) -> Vec<String> {
+    let library = match Config::default().library(&capsule.patterns) {
+        Ok(library) => library,
+        Err(error) => return vec![format!("{}: {error}", capsule.dir.join("patterns").display())],
+    };
+    let names = || library.patterns().map(|pattern| pattern.name.as_str());
+    let stated = capsule
+        .manifest
+        .truth
+        .iter()
+        .map(|truth| &truth.fault)
+        .chain(&capsule.manifest.never);
+    stated
+        .filter(|fault| !names().any(|name| name == fault.as_str()))
+        .map(|fault| {
+            let near = did_you_mean(fault.as_str(), names());
+            format!(
+                "{}: no pattern is called '{fault}'{near}",
+                capsule.dir.join("manifest.yml").display()
+            )
+        })
+        .collect()
+}
+
 /// All of it is read; every file that is wrong is told, each with its lines.
 fn dataset(path: &Path) -> Finding {
     let mut problems = Vec::new();
@@ -326,6 +388,7 @@ fn dataset(path: &Path) -> Finding {
                     .map_or_else(String::new, |(line, _)| format!(", line {line}"));
                 format!("{}{line}: {}", path.join("jurymast.yml").display(), error.message)
             }));
+            problems.extend(strangers(&capsule));
             let inputs = capsule.inputs(&Catalog::new(), |_| {});
             let log = capsule.log();
             if let (Ok(lines), Ok(log)) = (&inputs, &log) {

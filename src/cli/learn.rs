@@ -1,28 +1,28 @@
 //! `jurymast confirm` and `jurymast learn`: what people say that incidents were, and what patterns learn from it.
 
 mod folds;
+mod lessons;
 mod reliability;
 mod suspects;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 
 use super::{Ended, Outcome, Output, client};
-use crate::agent::confirmed;
-use crate::diagnose::{Lessons, Library, Pattern, Resemblance, Testimony};
-use crate::engine::Record;
-use crate::eval::diagnose::capsules::{self, Judged, With};
+use crate::config::Loaded;
+use crate::diagnose::{Learned, Library};
 use crate::model::hash::{FNV, fnv1a};
 
-/// The file that a config names under `rules.patterns`, and its twin that says where it is from.
-const PATTERNS: &str = "patterns.yml";
-const ABOUT: &str = "patterns.json";
+/// Where earlier versions are kept, below the folder of the models: no config that names the folder reads them.
+const EARLIER: &str = "earlier";
 
 /// Earlier versions that are looked through.
 const VERSIONS_MAX: u32 = 100_000;
+
+/// A difference in a share or in a mean square that is no difference.
+const SAME: f64 = 1e-6;
 
 /// Arguments of `confirm`.
 #[derive(clap::Args)]
@@ -38,6 +38,7 @@ pub struct Confirm {
 
 /// Arguments of `learn`.
 #[derive(clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag on the command line")]
 pub struct Args {
     /// Confirmed incidents: an agent's `data_dir`, its `confirmed.jsonl`, capsules with their truth, or folders of capsules.
     #[arg(required_unless_present = "rollback")]
@@ -45,49 +46,58 @@ pub struct Args {
     /// Where models are kept.
     #[arg(long, default_value = "models")]
     into: PathBuf,
-    /// Bring back what was there before the last time.
-    #[arg(long, conflicts_with_all = ["paths", "reliability", "suspects"])]
+    /// Bring back what was there before the last time; with --reliability or --suspects of those.
+    #[arg(long, conflicts_with_all = ["paths", "config", "patterns", "force"])]
     rollback: bool,
-    /// Instead of patterns, measure on these capsules how often causes called so probable were right, and keep the correction.
+    /// Instead of lessons about patterns, measure on these capsules how often causes called so probable were right, and keep the correction.
     #[arg(long)]
     reliability: bool,
     /// The same for the statistical ranking of suspects, run without any pattern.
     #[arg(long, conflicts_with = "reliability")]
     suspects: bool,
+    /// Judge capsules by the patterns of this config, instead of by those that they were recorded with.
+    #[arg(short, long, conflicts_with = "patterns")]
+    config: Option<PathBuf>,
+    /// Judge capsules by these patterns, files or folders.
+    #[arg(long, num_args = 1.., value_name = "PATH")]
+    patterns: Vec<PathBuf>,
+    /// Keep what was learned though it makes things worse.
+    #[arg(long)]
+    force: bool,
 }
 
-/// Where a learned library is from.
-#[derive(Debug, Serialize, Deserialize)]
-struct About {
-    format: u32,
-    /// Of what it learned from.
-    digest: String,
-    incidents: usize,
-    lessons: Lessons,
-    /// On recorded incidents that the half under test was not learned from; none without any.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metrics: Option<Metrics>,
-    /// Of the classifier, whose weights stand in the patterns; none of too few incidents.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    classifier: Option<Classifier>,
-}
+impl Args {
+    /// The file that is written.
+    fn file(&self) -> &'static str {
+        if self.reliability {
+            reliability::FILE
+        } else if self.suspects {
+            suspects::FILE
+        } else {
+            lessons::FILE
+        }
+    }
 
-/// How a classifier of what incidents look like did on incidents that it was not fitted to.
-#[derive(Debug, Serialize, Deserialize)]
-struct Classifier {
-    incidents: usize,
-    faults: usize,
-    accuracy: f64,
-    recall: f64,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Metrics {
-    capsules: usize,
-    ac1_before: f64,
-    ac1_after: f64,
-    brier_before: f64,
-    brier_after: f64,
+    /// The patterns that capsules are judged by, as they are written; `None` for those that each was recorded with.
+    fn patterns_in_use(&self) -> Result<Option<Library>, String> {
+        if let Some(config) = &self.config {
+            let mut loaded = Loaded::read(config).map_err(|errors| errors.to_string())?;
+            loaded.config.rules.learned.clear();
+            let library = loaded.config.library(&loaded.pattern_files);
+            return library.map(Some).map_err(|error| error.to_string());
+        }
+        let mut files = Vec::new();
+        for path in super::check::files(&self.patterns)? {
+            let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            // Cases lie beside the patterns that they test.
+            if !super::test::holds_cases(&text) {
+                files.push((path.display().to_string(), text));
+            }
+        }
+        let texts = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+        let library = Library::parse(texts).map_err(|error| error.to_string())?;
+        Ok((!self.patterns.is_empty()).then_some(library))
+    }
 }
 
 /// `jurymast confirm`.
@@ -113,7 +123,7 @@ pub fn confirm(args: &Confirm, output: Output) -> Outcome {
 /// `jurymast learn`.
 pub fn learn(args: &Args, output: Output) -> Outcome {
     if args.rollback {
-        return rollback(&args.into, output);
+        return rollback(&args.into, args.file(), output);
     }
     if args.reliability {
         return reliability::run(args, output);
@@ -121,115 +131,7 @@ pub fn learn(args: &Args, output: Output) -> Outcome {
     if args.suspects {
         return suspects::run(args, output);
     }
-    let (mut testimonies, mut recorded) = (Vec::new(), Vec::new());
-    for path in &args.paths {
-        let file = if path.is_dir() {
-            path.join(confirmed::FILE)
-        } else {
-            path.clone()
-        };
-        if file.is_file() {
-            testimonies.extend(read(&file)?);
-            continue;
-        }
-        let found = capsules::find(path);
-        if found.is_empty() {
-            return Err(format!(
-                "{}: neither {} nor a capsule is there",
-                path.display(),
-                confirmed::FILE
-            ));
-        }
-        for capsule in found {
-            let shown = capsules::testimonies(&capsule).map_err(|error| error.to_string())?;
-            testimonies.extend(shown.iter().cloned());
-            recorded.push((capsule, shown));
-        }
-    }
-    if testimonies.is_empty() {
-        return Err("no confirmed incident is there: 'jurymast confirm ID' confirms one".into());
-    }
-    let lessons = lessons(&testimonies);
-    let (looks, classifier) = looks(&testimonies);
-    let library = Library::builtin().taught(&lessons).with_resemblances(&looks);
-    let patterns: Vec<&Pattern> = library.patterns().collect();
-    let text = serde_saphyr::to_string(&patterns).map_err(|error| error.to_string())?;
-    let about = About {
-        format: 1,
-        digest: digest(&testimonies)?,
-        incidents: testimonies.len(),
-        metrics: metrics(&recorded)?,
-        lessons,
-        classifier,
-    };
-    let story = serde_json::to_string_pretty(&about).map_err(|error| error.to_string())?;
-    keep(&args.into, &[(PATTERNS, text), (ABOUT, story + "\n")])?;
-    if output == Output::Json {
-        println!(
-            "{:#}",
-            json!({"incidents": about.incidents, "digest": about.digest, "metrics": about.metrics, "classifier": about.classifier})
-        );
-    } else {
-        let path = args.into.join(PATTERNS);
-        println!(
-            "learned from {} confirmed incidents of {} faults; use it by 'rules: {{patterns: [{}]}}'",
-            about.incidents,
-            about.lessons.faults.len(),
-            path.display()
-        );
-        if let Some(classifier) = &about.classifier {
-            println!(
-                "what {} incidents of {} faults looked like: {:.3} called by their fault when not fitted to ({:.3} as the mean over faults)",
-                classifier.incidents, classifier.faults, classifier.accuracy, classifier.recall
-            );
-        }
-        if let Some(metrics) = &about.metrics {
-            println!(
-                "on {} recorded incidents, each half judged by what the other taught: right cause {:.3} before, {:.3} after; Brier {:.3}, {:.3}",
-                metrics.capsules, metrics.ac1_before, metrics.ac1_after, metrics.brier_before, metrics.brier_after
-            );
-        }
-    }
-    Ok(Ended::Good)
-}
-
-/// What faults look like, and how well that tells them apart.
-#[cfg(feature = "train")]
-fn looks(testimonies: &[Testimony]) -> (BTreeMap<String, Resemblance>, Option<Classifier>) {
-    let Some(fitted) = crate::train::resemblance::fit(testimonies) else {
-        return (BTreeMap::new(), None);
-    };
-    let classifier = Classifier {
-        incidents: fitted.incidents,
-        faults: fitted.rows.len(),
-        accuracy: fitted.accuracy,
-        recall: fitted.recall,
-    };
-    (fitted.rows, Some(classifier))
-}
-
-#[cfg(not(feature = "train"))]
-fn looks(_: &[Testimony]) -> (BTreeMap<String, Resemblance>, Option<Classifier>) {
-    (BTreeMap::new(), None)
-}
-
-fn lessons<'a>(testimonies: impl IntoIterator<Item = &'a Testimony>) -> Lessons {
-    let mut lessons = Lessons::default();
-    for testimony in testimonies {
-        lessons.add(testimony);
-    }
-    lessons
-}
-
-fn read(file: &Path) -> Result<Vec<Testimony>, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let mut found = Vec::new();
-    for (line, number) in text.lines().zip(1..) {
-        let record: Record =
-            serde_json::from_str(line).map_err(|error| format!("{}:{number}: {error}", file.display()))?;
-        found.extend(capsules::confirmed(&record).cloned());
-    }
-    Ok(found)
+    lessons::run(args, output)
 }
 
 fn digest(of: &impl Serialize) -> Result<String, String> {
@@ -237,82 +139,72 @@ fn digest(of: &impl Serialize) -> Result<String, String> {
     Ok(format!("{:016x}", fnv1a(FNV, &text)))
 }
 
-/// Each half of the recorded incidents under what the other half taught.
-fn metrics(recorded: &[(PathBuf, Vec<Testimony>)]) -> Result<Option<Metrics>, String> {
-    if recorded.len() < 2 {
-        return Ok(None);
-    }
-    let (mut before, mut after): (Vec<Judged>, Vec<Judged>) = (Vec::new(), Vec::new());
-    for half in 0..2 {
-        let of_half = |wanted: usize| recorded.iter().enumerate().filter(move |(at, _)| at % 2 == wanted);
-        let shown: Vec<Testimony> = of_half(1 - half)
-            .flat_map(|(_, (_, shown))| shown.iter().cloned())
-            .collect();
-        let (taught, (looks, _)) = (lessons(&shown), looks(&shown));
-        for (_, (path, _)) in of_half(half) {
-            let judge = |with: With<'_>| capsules::judge(path, with).map_err(|error| error.to_string());
-            before.push(judge(With::Shipped)?);
-            after.push(judge(With::Lessons(&taught, &looks))?);
-        }
-    }
-    let (before, after) = (capsules::report(&before).causes, capsules::report(&after).causes);
-    Ok(Some(Metrics {
-        capsules: recorded.len(),
-        ac1_before: before.ac1,
-        ac1_after: after.ac1,
-        brier_before: before.brier,
-        brier_after: after.brier,
-    }))
-}
-
-/// The name of an earlier version: `patterns.3.yml`.
-fn version(name: &str, number: u32) -> String {
-    name.rsplit_once('.').map_or_else(
-        || format!("{name}.{number}"),
-        |(stem, ext)| format!("{stem}.{number}.{ext}"),
-    )
+/// Where an earlier version lies: `earlier/lessons.3.json`.
+fn version(dir: &Path, name: &str, number: u32) -> PathBuf {
+    let (stem, ending) = name.rsplit_once('.').unwrap_or((name, "json"));
+    dir.join(EARLIER).join(format!("{stem}.{number}.{ending}"))
 }
 
 /// The number of the latest earlier version.
 fn latest(dir: &Path, name: &str) -> Option<u32> {
     (1..VERSIONS_MAX)
-        .take_while(|number| dir.join(version(name, *number)).exists())
+        .take_while(|number| version(dir, name, *number).exists())
         .last()
 }
 
-/// Writes files whole; what was there before is kept under a number.
-fn keep(dir: &Path, files: &[(&str, String)]) -> Result<(), String> {
+/// Keeps what was learned, and says so; unless it makes things worse in the way that is told.
+fn keep(args: &Args, file: &str, learned: Learned, worse: Option<&str>, output: Output) -> Outcome {
+    let path = args.into.join(file);
+    let refused = worse.is_some() && !args.force;
+    if !refused {
+        write(&args.into, file, &learned.text())?;
+    }
+    if output == Output::Text {
+        let path = path.display();
+        match worse {
+            None => println!("kept; use it by 'models: [{path}]' in the config"),
+            Some(worse) if refused => {
+                println!("NOT kept: {worse}. What is in use stays; --force keeps it all the same");
+            }
+            Some(worse) => println!("kept by --force though {worse}: {path}"),
+        }
+    }
+    Ok(if refused { Ended::Bad } else { Ended::Good })
+}
+
+/// Writes a file whole; what was there before is kept under a number.
+fn write(dir: &Path, name: &str, text: &str) -> Result<(), String> {
     let wrong = |path: &Path| {
         let path = path.display().to_string();
         move |error: std::io::Error| format!("{path}: {error}")
     };
+    let path = dir.join(name);
+    let earlier = dir.join(EARLIER);
     std::fs::create_dir_all(dir).map_err(wrong(dir))?;
-    for (name, text) in files {
-        let path = dir.join(name);
-        if path.exists() {
-            let older = dir.join(version(name, latest(dir, name).unwrap_or(0) + 1));
-            std::fs::rename(&path, &older).map_err(wrong(&older))?;
-        }
-        let part = dir.join(format!("{name}.part"));
-        std::fs::write(&part, text).map_err(wrong(&part))?;
-        std::fs::rename(&part, &path).map_err(wrong(&path))?;
+    if path.exists() {
+        std::fs::create_dir_all(&earlier).map_err(wrong(&earlier))?;
+        let older = version(dir, name, latest(dir, name).unwrap_or(0) + 1);
+        std::fs::rename(&path, &older).map_err(wrong(&older))?;
     }
-    Ok(())
+    let part = dir.join(format!("{name}.part"));
+    std::fs::write(&part, text).map_err(wrong(&part))?;
+    std::fs::rename(&part, &path).map_err(wrong(&path))
 }
 
-fn rollback(dir: &Path, output: Output) -> Outcome {
-    let number =
-        latest(dir, PATTERNS).ok_or_else(|| format!("{}: there is no earlier version to bring back", dir.display()))?;
-    for name in [PATTERNS, ABOUT] {
-        let (older, path) = (dir.join(version(name, number)), dir.join(name));
-        if older.exists() {
-            std::fs::rename(&older, &path).map_err(|error| format!("{}: {error}", path.display()))?;
-        }
-    }
+fn rollback(dir: &Path, name: &str, output: Output) -> Outcome {
+    let path = dir.join(name);
+    let number = latest(dir, name).ok_or_else(|| {
+        format!(
+            "{}: there is no earlier version to bring back; to do without it take it out of 'models' in the config",
+            path.display()
+        )
+    })?;
+    let older = version(dir, name, number);
+    std::fs::rename(&older, &path).map_err(|error| format!("{}: {error}", path.display()))?;
     if output == Output::Json {
-        println!("{:#}", json!({"restored": number}));
+        println!("{:#}", json!({"restored": number, "path": path}));
     } else {
-        println!("version {number} is back in {}", dir.join(PATTERNS).display());
+        println!("version {number} is back in {}", path.display());
     }
     Ok(Ended::Good)
 }
@@ -324,15 +216,23 @@ mod tests {
     #[test]
     fn what_was_there_before_is_kept_and_can_be_brought_back() {
         let dir = tempfile::tempdir().unwrap();
-        let is = |text: &str| assert_eq!(std::fs::read_to_string(dir.path().join(PATTERNS)).unwrap(), text);
-        for text in ["one", "two", "three"] {
-            keep(dir.path(), &[(PATTERNS, text.to_owned())]).unwrap();
+        for name in [lessons::FILE, reliability::FILE] {
+            let is = |text: &str| assert_eq!(std::fs::read_to_string(dir.path().join(name)).unwrap(), text);
+            for text in ["one", "two", "three"] {
+                write(dir.path(), name, text).unwrap();
+            }
+            is("three");
+            rollback(dir.path(), name, Output::Text).unwrap();
+            is("two");
+            rollback(dir.path(), name, Output::Text).unwrap();
+            is("one");
+            assert!(rollback(dir.path(), name, Output::Text).is_err());
         }
-        is("three");
-        rollback(dir.path(), Output::Text).unwrap();
-        is("two");
-        rollback(dir.path(), Output::Text).unwrap();
-        is("one");
-        assert!(rollback(dir.path(), Output::Text).is_err());
+        // No config that names the folder reads earlier versions.
+        let files = std::fs::read_dir(dir.path())
+            .unwrap()
+            .flatten()
+            .filter(|entry| entry.path().is_file());
+        assert_eq!(files.count(), 2);
     }
 }

@@ -106,7 +106,7 @@ enum Command {
     Deny(operate::Deny),
     /// Say that an incident was what it was taken for, or what else it was, to be learned from.
     Confirm(learn::Confirm),
-    /// Learn from confirmed incidents how faults really show.
+    /// Learn from confirmed incidents how faults really show, as a file that `models` in the config names.
     Learn(learn::Args),
     /// Take back a running plan.
     Abort(operate::Abort),

@@ -9,7 +9,6 @@ use super::check;
 use super::confd;
 use super::expand::expand;
 use super::schema::Config;
-use crate::detect::trained::{Model, Models};
 use crate::diagnose::Library;
 use crate::model::hint::meant;
 use crate::model::{Entity, EntityKind, Topology, TopologyChange};
@@ -222,9 +221,8 @@ impl Loaded {
         let pattern_files = read_files(&config.rules.patterns, RULES, &mut errors);
         let playbook_files = read_files(&config.rules.playbooks, RULES, &mut errors);
         let model_files = read_files(&config.models, MODELS, &mut errors);
-        match models(&model_files) {
-            Ok(models) => config.detect.models = Arc::new(models),
-            Err(error) => errors.push(format!("models: {error}")),
+        if let Err(error) = config.take_models(&model_files) {
+            errors.push(format!("models: {error}"));
         }
         config.rules.alert_files = read_files(&config.rules.alerts, RULES, &mut errors);
         // Unit tests may lie beside the rules that they test.
@@ -241,14 +239,10 @@ impl Loaded {
                 Err(error) => errors.push(format!("sources.prometheus_files: {error}")),
             }
         }
-        let library = if config.rules.patterns.is_empty() {
-            Library::builtin()
-        } else {
-            Library::parse(pairs(&pattern_files)).unwrap_or_else(|error| {
-                errors.push(error.to_string());
-                Library::default()
-            })
-        };
+        let library = config.library(&pattern_files).unwrap_or_else(|error| {
+            errors.push(error.to_string());
+            Library::default()
+        });
         let mut playbooks = Playbooks::builtin();
         match Playbooks::parse(pairs(&playbook_files)) {
             Ok(own) => playbooks.extend(own),
@@ -269,7 +263,13 @@ impl Loaded {
                 None
             }
         });
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<String> = config
+            .rules
+            .learned
+            .iter()
+            .flat_map(|learned| learned.unused(&library))
+            .map(|unused| format!("models: {unused}"))
+            .collect();
         check::check(&config, &playbooks, &mut errors, &mut warnings);
         if !errors.is_empty() {
             let errors = errors
@@ -318,7 +318,7 @@ fn redacted(files: Vec<(String, String)>, secrets: &mut super::redact::Replaced)
     files.into_iter().map(redact).collect()
 }
 
-fn pairs(files: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
+pub(super) fn pairs(files: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
     files.iter().map(|(name, text)| (name.as_str(), text.as_str()))
 }
 
@@ -394,13 +394,6 @@ fn http_paths(http: &mut crate::ingest::prometheus::HttpSettings) -> Vec<&mut Pa
 /// How files of rules end, and those of models.
 const RULES: &[&str] = &["yml", "yaml"];
 const MODELS: &[&str] = &["json"];
-
-/// Trained models from the texts of their files; the first that does not fit is told.
-pub fn models(files: &[(String, String)]) -> Result<Models, String> {
-    let read = |(name, text): &(String, String)| Model::read(text).map_err(|error| format!("{name}: {error}"));
-    let models: Result<Vec<Model>, String> = files.iter().map(read).collect();
-    Models::of(models?).map_err(|error| error.to_string())
-}
 
 fn read_files(paths: &[PathBuf], endings: &[&str], errors: &mut Vec<String>) -> Vec<(String, String)> {
     let mut files = Vec::new();

@@ -8,13 +8,14 @@ mod confd;
 mod expand;
 mod fences;
 mod load;
+mod models;
 mod pages;
 mod redact;
 mod reference;
 mod schema;
 
 pub use fences::fences;
-pub use load::{ConfigError, ConfigErrors, Loaded, models};
+pub use load::{ConfigError, ConfigErrors, Loaded};
 pub use pages::{metrics_reference, patterns_reference};
 pub use reference::reference;
 pub use schema::{Agent, Api, Config, EdgeSpec, Record, Rules, Sources, TopologySpec};

@@ -32,7 +32,8 @@ pub struct Config {
     pub services: Vec<Service>,
     /// What detectors look for.
     pub detect: detect::Settings,
-    /// Trained models (`jurymast train`): files, or folders of them. What does not fit is refused with the reason.
+    /// Trained models (`jurymast train`) and what was learned from incidents (`jurymast learn`: lessons about patterns, corrections of probabilities): files, or
+    /// folders of them. What does not fit is refused with the reason.
     pub models: Vec<PathBuf>,
     /// How causes are weighed.
     pub diagnose: diagnose::Settings,
@@ -222,6 +223,9 @@ pub struct Rules {
     /// The files of `alerts`: name and text.
     #[serde(skip)]
     pub alert_files: Vec<(String, String)>,
+    /// What was learned, of the files of `models`.
+    #[serde(skip)]
+    pub learned: Vec<crate::diagnose::Learned>,
 }
 
 impl Default for Rules {
@@ -238,6 +242,7 @@ impl Default for Rules {
             for_outage_tolerance: Span::secs(3600),
             for_grace_period: Span::secs(600),
             alert_files: Vec::new(),
+            learned: Vec::new(),
         }
     }
 }

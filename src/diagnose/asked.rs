@@ -7,7 +7,7 @@ use crate::model::{Hypothesis, Incident, IncidentId, Symptom, Timestamp, Topolog
 
 use super::explain::{Explanation, Observation, explain, settle, without};
 use super::incidents::Diagnosis;
-use super::suspects::{Matter, Suspects, Weights, suspects};
+use super::suspects::{Matter, Suspects, Trust, Weights, suspects};
 
 /// A pattern that is less probable than this does not explain an incident.
 const WEAK: f64 = 0.5;
@@ -83,7 +83,8 @@ impl Diagnosis {
             {
                 continue;
             }
-            let found = weigh_suspects(incident, now, topology, vitals, &Weights::default());
+            let trust = self.library().trust();
+            let found = weigh_suspects(incident, now, topology, vitals, trust);
             fresh.push((incident.id, Some(found)));
         }
         for (id, found) in fresh {
@@ -107,7 +108,7 @@ fn weigh_suspects(
     now: Timestamp,
     topology: &Topology,
     vitals: &dyn Vitals,
-    weights: &Weights,
+    trust: &Trust,
 ) -> Suspects {
     let symptoms: Vec<&Symptom> = incident.symptoms.iter().collect();
     let matter = Matter {
@@ -117,5 +118,5 @@ fn weigh_suspects(
         vitals,
         now,
     };
-    suspects(&matter, weights)
+    suspects(&matter, &Weights::default(), trust)
 }

@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::learned::Learned;
+
 /// No list of faults is complete and no evidence is beyond doubt: nothing is more certain than this.
 pub(super) const CERTAIN: f64 = 0.99;
 
@@ -31,8 +33,6 @@ pub fn probabilities(log_scores: &[f64], temperature: f64) -> Vec<f64> {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reliability {
-    /// Version of the format.
-    pub format: u32,
     /// Of the incidents that it was measured on.
     pub digest: String,
     /// How many incidents, and how many judgements of them: an incident is judged anew whenever it changes.
@@ -77,16 +77,24 @@ pub struct Metrics {
 
 static BUILTIN: LazyLock<Reliability> = LazyLock::new(|| {
     // Part of the program; a test reads it.
-    serde_json::from_str(include_str!("../../models/reliability.json")).unwrap_or_default()
+    match Learned::read(include_str!("../../models/reliability.json")) {
+        Ok(Learned::Reliability(model)) => model,
+        _ => Reliability::default(),
+    }
 });
 
 impl Reliability {
-    /// The version of the format that is written.
-    pub const FORMAT: u32 = 1;
-
     /// That which comes with the binary.
     pub fn builtin() -> Self {
         BUILTIN.clone()
+    }
+
+    pub(super) fn sound(&self) -> bool {
+        let within = |share: f64| (0.0..=1.0).contains(&share);
+        self.points
+            .iter()
+            .all(|point| within(point.said) && within(point.right))
+            && self.points.is_sorted_by(|a, b| a.said <= b.said && a.right <= b.right)
     }
 
     /// What a probability means. Beyond the points what is impossible stays so, and so does what is certain, up to what nothing is.
@@ -184,9 +192,9 @@ mod tests {
 
     #[test]
     fn the_model_in_the_binary_reads() {
-        let model: Reliability = serde_json::from_str(include_str!("../../models/reliability.json")).unwrap();
-        assert_eq!(model.format, Reliability::FORMAT);
-        assert!(model.points.is_sorted_by(|a, b| a.said <= b.said && a.right <= b.right));
+        Learned::read(include_str!("../../models/reliability.json")).unwrap();
+        let model = Reliability::builtin();
+        assert!(!model.points.is_empty() && model.sound());
     }
 
     #[test]

@@ -50,17 +50,22 @@ pub struct Lessons {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lesson {
-    /// Confirmed incidents.
-    pub incidents: f64,
+    /// Incidents that it happened in by itself: what was acted out or chosen says nothing of how often faults happen.
+    pub happened: f64,
     /// For each expectation, by its key: how often it was shown, and how often not.
     pub shown: BTreeMap<String, (f64, f64)>,
 }
 
 impl Lessons {
-    /// Adds what one incident showed.
+    /// Adds what one incident showed that happened by itself.
     pub fn add(&mut self, testimony: &Testimony) {
+        self.add_chosen(testimony);
+        self.faults.entry(testimony.fault.clone()).or_default().happened += 1.0;
+    }
+
+    /// Adds what one incident showed that was acted out, or chosen from many.
+    pub fn add_chosen(&mut self, testimony: &Testimony) {
         let lesson = self.faults.entry(testimony.fault.clone()).or_default();
-        lesson.incidents += 1.0;
         for (key, share) in &testimony.shown {
             let share = share.clamp(0.0, 1.0);
             let counts = lesson.shown.entry(key.clone()).or_default();
@@ -69,9 +74,8 @@ impl Lessons {
         }
     }
 
-    /// Confirmed incidents of all faults.
-    pub fn incidents(&self) -> f64 {
-        self.faults.values().map(|lesson| lesson.incidents).sum()
+    fn happened(&self) -> f64 {
+        self.faults.values().map(|lesson| lesson.happened).sum()
     }
 }
 
@@ -79,10 +83,10 @@ impl Library {
     /// The same faults, with likelihoods and frequencies as lessons have them.
     #[must_use]
     pub fn taught(&self, lessons: &Lessons) -> Self {
-        let all = lessons.incidents();
+        let all = lessons.happened();
         self.map(|pattern| {
             let lesson = lessons.faults.get(&pattern.name);
-            let seen = lesson.map_or(0.0, |lesson| lesson.incidents);
+            let seen = lesson.map_or(0.0, |lesson| lesson.happened);
             if all > 0.0 {
                 pattern.prior = (PRIOR_FREQUENCY * pattern.prior + seen) / (PRIOR_FREQUENCY + all);
             }
@@ -104,6 +108,12 @@ impl Library {
             }
         })
     }
+}
+
+/// The keys of all that a pattern expects.
+pub(super) fn keys(pattern: &Pattern) -> impl Iterator<Item = String> {
+    let all = pattern.must.iter().chain(&pattern.may).chain(&pattern.must_not);
+    all.map(key)
 }
 
 /// What makes an expectation the same one, whatever its likelihood is.

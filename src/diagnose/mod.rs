@@ -19,6 +19,7 @@ mod incidents;
 mod infer;
 mod joint;
 mod learn;
+mod learned;
 mod links;
 mod pattern;
 mod rank;
@@ -36,6 +37,7 @@ pub use cases::{CaseError, CaseResult, Expected, PatternCase, Shown, reach_of, r
 pub use explain::{Cause, Explanation, Look, Observation, Without, explain};
 pub use incidents::Diagnosis;
 pub use learn::{Lesson, Lessons, Testimony};
+pub use learned::{Classifier, Learned, LearnedError, Taught, Worth};
 pub use pattern::{Expectation, Library, Pattern, PatternError};
 pub use resemblance::Resemblance;
 pub use settings::Settings;

@@ -14,7 +14,8 @@ use crate::model::{EntityKind, EntityName, Severity, Symptom, SymptomKind, Topol
 use super::pattern::{Library, Pattern};
 use super::scene::Siblings;
 
-/// So many incidents of all faults make the classifier worth half of what it says.
+/// So many incidents of a fault make what is said of its looks worth half of itself. It is by the fault: otherwise those that were met twice would beat those that
+/// were never met, of which nothing can be said.
 const WORTH_HALF: f64 = 20.0;
 
 /// It never says more than this, in nats.
@@ -24,7 +25,7 @@ const MOST: f64 = 2.0;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resemblance {
-    /// Confirmed incidents of all faults that were learned from.
+    /// Incidents of this fault that were learned from.
     pub incidents: u32,
     /// What holds without any feature.
     pub bias: f64,

@@ -97,6 +97,9 @@ pub enum Record {
         at: Timestamp,
         /// Which.
         incident: IncidentId,
+        /// When that was opened; numbers begin anew with each life of an agent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        opened: Option<Timestamp>,
         /// Who says so.
         by: String,
         /// What it showed.

@@ -28,10 +28,14 @@ impl Engine {
                 entity,
                 by,
             } => {
-                if let Some(testimony) = self.testimony(incident, fault, entity) {
+                let known = entity
+                    .as_ref()
+                    .is_none_or(|entity| self.topology.entity(entity.as_str()).is_some());
+                if let Some(testimony) = self.testimony(incident, fault, entity).filter(|_| known) {
                     effects.log.push(Record::Confirmed {
                         at: self.now,
                         incident,
+                        opened: self.incident(incident).map(|known| known.opened),
                         by,
                         testimony,
                     });

@@ -87,6 +87,7 @@ fn solve(known: &[(usize, &BTreeMap<String, f64>)], faults: &[&str]) -> Option<B
         .fit(&Dataset::new(records, targets))
         .ok()?;
     let (params, bias) = (fitted.params(), fitted.intercept());
+    let of_fault = |fault: usize| known.iter().filter(|(own, _)| *own == fault).count();
     let mut rows = BTreeMap::new();
     // Columns follow the order in which linfa names the classes; one may be missing from a part.
     for (column, fault) in fitted.classes().iter().enumerate() {
@@ -94,9 +95,11 @@ fn solve(known: &[(usize, &BTreeMap<String, f64>)], faults: &[&str]) -> Option<B
             .iter()
             .enumerate()
             .map(|(feature, name)| ((*name).clone(), params[(feature, column)]));
+        // How often a fault was met is no part of how it looks (King and Zeng 2001): the prior of its pattern says that.
+        let met = of_fault(*fault);
         let row = Resemblance {
-            incidents: u32::try_from(known.len()).unwrap_or(u32::MAX),
-            bias: bias[column],
+            incidents: u32::try_from(met).unwrap_or(u32::MAX),
+            bias: bias[column] - (met.max(1) as f64).ln(),
             weights: weights.filter(|(_, weight)| weight.abs() > 1e-6).collect(),
         };
         if !row.bias.is_finite() || row.weights.values().any(|weight| !weight.is_finite()) {
@@ -141,6 +144,20 @@ mod tests {
         assert!(fitted.rows["crashed"].weights["own refused"] > 0.0);
         all.reverse();
         assert_eq!(fit(&all).unwrap(), fitted);
+    }
+
+    #[test]
+    fn a_fault_that_was_met_often_does_not_look_more_like_everything() {
+        let mut all: Vec<Testimony> = (0..24).map(|_| incident("crashed", &[("own refused", 1.0)])).collect();
+        all.extend((0..3).map(|_| incident("slow", &[("own bounds", 1.0)])));
+        let rows = fit(&all).unwrap().rows;
+        assert_eq!((rows["crashed"].incidents, rows["slow"].incidents), (24, 3));
+        // Of what shows nothing known neither is much more probable than the other, and what shows is.
+        let apart = rows["crashed"].bias - rows["slow"].bias;
+        assert!(apart.abs() < 8.0_f64.ln(), "{apart}");
+        let slow =
+            apart + rows["crashed"].weights.get("own bounds").unwrap_or(&0.0) - rows["slow"].weights["own bounds"];
+        assert!(slow < 0.0, "{slow}");
     }
 
     #[test]

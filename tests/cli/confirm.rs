@@ -37,6 +37,9 @@ fn what_an_operator_confirms_is_learned_from() {
     assert!(said(&strange).contains("gremlins"), "{}", said(&strange));
     let unknown = ask(&["confirm", "77", "--token-file", "token"]);
     assert!(said(&unknown).contains("no incident 77"), "{}", said(&unknown));
+    let nowhere = say(&["--cause", "service-hung@ap-a"]);
+    assert_eq!(nowhere.status.code(), Some(2));
+    assert!(said(&nowhere).contains("did you mean 'app-a'"), "{}", said(&nowhere));
     for cause in [&[][..], &["--cause", "service-hung@app-a"][..]] {
         let told = say(cause);
         assert!(told.status.success(), "{}", said(&told));
@@ -55,34 +58,105 @@ fn what_an_operator_confirms_is_learned_from() {
     let learned = jurymast(dir.path(), &["learn", "data", "--into", "models", "-o", "json"]);
     assert!(learned.status.success(), "{}", said(&learned));
     let learned: Value = serde_json::from_slice(&learned.stdout).unwrap();
-    assert_eq!(learned["incidents"], 2);
+    // The second answer corrects the first.
+    assert_eq!((&learned["incidents"], &learned["faults"]), (&1.into(), &1.into()));
     // The agent can use it.
-    std::fs::write(
-        dir.path().join("learned.yml"),
-        "rules: {patterns: [models/patterns.yml]}\n",
-    )
-    .unwrap();
-    let checked = jurymast(dir.path(), &["check", "config", "learned.yml"]);
-    assert!(checked.status.success(), "{}", said(&checked));
+    let use_it = |config: &str| {
+        std::fs::write(dir.path().join("learned.yml"), config).unwrap();
+        let checked = jurymast(dir.path(), &["check", "config", "learned.yml"]);
+        (checked.status.success(), said(&checked))
+    };
+    let (good, told) = use_it("models: [models]\n");
+    assert!(good, "{told}");
+    let checked = jurymast(dir.path(), &["check", "model", "models"]);
+    assert!(
+        checked.status.success() && said(&checked).contains("1 incidents"),
+        "{}",
+        said(&checked)
+    );
 
-    // More incidents teach what faults look like; that stands in the patterns, and is taken back with them.
+    // More incidents teach what faults look like as well, and all of it is taken back together.
     assert!(learned["classifier"].is_null(), "one incident of a fault is too few");
-    std::fs::write(dir.path().join("twice.jsonl"), lines.repeat(3)).unwrap();
-    let patterns = || std::fs::read_to_string(dir.path().join("models/patterns.yml")).unwrap();
-    assert!(!patterns().contains("resembles:"));
-    let taught = jurymast(dir.path(), &["learn", "twice.jsonl", "--into", "models", "-o", "json"]);
+    let other = |line: &str, n: usize| line.replace("\"incident\":1", &format!("\"incident\":{}", n + 10));
+    let many: Vec<String> = lines
+        .lines()
+        .cycle()
+        .take(6)
+        .enumerate()
+        .map(|(n, line)| other(line, n))
+        .collect();
+    std::fs::write(dir.path().join("many.jsonl"), many.join("\n")).unwrap();
+    let lessons = || std::fs::read_to_string(dir.path().join("models/lessons.json")).unwrap();
+    assert!(!lessons().contains("\"looks\""));
+    let taught = jurymast(dir.path(), &["learn", "many.jsonl", "--into", "models", "-o", "json"]);
     let taught: Value = serde_json::from_slice(&taught.stdout).unwrap();
     assert_eq!(
         (&taught["classifier"]["incidents"], &taught["classifier"]["faults"]),
         (&6.into(), &2.into())
     );
-    assert!(patterns().contains("resembles:"));
-    let checked = jurymast(dir.path(), &["check", "config", "learned.yml"]);
-    assert!(checked.status.success(), "{}", said(&checked));
+    assert!(lessons().contains("\"looks\""));
+    let (good, told) = use_it("models: [models]\n");
+    assert!(good, "{told}");
     let back = jurymast(dir.path(), &["learn", "--rollback", "--into", "models"]);
     assert!(
-        back.status.success() && !patterns().contains("resembles:"),
+        back.status.success() && !lessons().contains("\"looks\""),
         "{}",
         said(&back)
+    );
+
+    // What was changed by hand is refused with the reason.
+    std::fs::write(
+        dir.path().join("models/lessons.json"),
+        lessons().replace("\"happened\": 1", "\"happened\": 50"),
+    )
+    .unwrap();
+    let (good, told) = use_it("models: [models]\n");
+    assert!(!good && told.contains("changed by hand"), "{told}");
+}
+
+/// What is confirmed of a fault of the house teaches its own pattern, which stands beside what was learned.
+#[test]
+fn lessons_teach_the_patterns_of_the_house() {
+    let dir = tempfile::tempdir().unwrap();
+    let own = "- {name: pump-dry, summary: s, at: [device], prior: 0.1, remedy: notify, must: [{kinds: [low], likelihood: 0.6}], source: s}\n";
+    std::fs::write(dir.path().join("own.yml"), own).unwrap();
+    let line = r#"{"record":"confirmed","at":"2026-01-05T23:46:24Z","incident":1,"by":"cli","testimony":{"fault":"pump-dry","entity":"pump-1","shown":{}}}"#;
+    std::fs::write(dir.path().join("confirmed.jsonl"), line).unwrap();
+    let learn = |patterns: &str| {
+        let learned = jurymast(
+            dir.path(),
+            &[
+                "learn",
+                "confirmed.jsonl",
+                "--patterns",
+                patterns,
+                "--into",
+                "models",
+                "-o",
+                "json",
+            ],
+        );
+        assert!(learned.status.success(), "{}", said(&learned));
+        serde_json::from_slice::<Value>(&learned.stdout).unwrap()
+    };
+    assert_eq!(learn("own.yml")["unused"], serde_json::json!([]));
+    std::fs::write(
+        dir.path().join("jurymast.yml"),
+        "rules: {patterns: [own.yml]}\nmodels: [models]\n",
+    )
+    .unwrap();
+    let checked = jurymast(dir.path(), &["check", "config", "jurymast.yml"]);
+    assert!(
+        checked.status.success() && !said(&checked).contains("note:"),
+        "{}",
+        said(&checked)
+    );
+    // Without them it is said that nothing can use what was learned.
+    std::fs::write(dir.path().join("other.yml"), "models: [models]\n").unwrap();
+    let checked = jurymast(dir.path(), &["check", "config", "other.yml"]);
+    assert!(
+        said(&checked).contains("no pattern in use is called 'pump-dry'"),
+        "{}",
+        said(&checked)
     );
 }

@@ -55,10 +55,16 @@ pub fn run(args: &Args, output: Output) -> Outcome {
         Layout::Rcaeval => Format::Rcaeval,
     };
     let report = score(format, &args.path).map_err(|error| error.to_string())?;
-    told(&report, output, || people(&report, args))
+    told(&report, output, || people(&report, args))?;
+    // A figure over nothing is no figure.
+    Ok(if report.unscored < report.all.cases {
+        Ended::Good
+    } else {
+        Ended::Bad
+    })
 }
 
-/// Tells what came of it; 1 never: the figures are the answer.
+/// Tells what came of it: the figures are the answer, whatever they are.
 fn told(report: &impl Serialize, output: Output, people: impl FnOnce()) -> Outcome {
     match output {
         Output::Json => print_json(report)?,
@@ -172,6 +178,17 @@ fn people(report: &Report, args: &Args) {
     rows.extend(report.groups.iter().map(|(group, figures)| row(group, figures)));
     table(HEADER, &rows);
     println!("read in {:.1} s", report.seconds_reading);
+    if report.unscored > 0 {
+        println!(
+            "{} of {} cases could not be scored and count as wrong:",
+            report.unscored, report.all.cases
+        );
+        for case in &report.per_case {
+            if let Some(why) = &case.unscored {
+                println!("  {}: {why}", case.name);
+            }
+        }
+    }
     if report.malformed_rows > 0 {
         println!("{} rows could not be read:", report.malformed_rows);
         for place in &report.malformed {

@@ -3,20 +3,22 @@
 //!
 //! Cases of one name are in one part: the same case acted out with another noise is no new case.
 
-use std::path::Path;
-
-use serde::Serialize;
 use serde_json::json;
 
-use super::keep;
-use crate::cli::{Ended, Outcome, Output};
-use crate::diagnose::ReliabilityMetrics;
+use super::{Args, SAME, keep};
+use crate::cli::{Outcome, Output};
+use crate::diagnose::{Learned, ReliabilityMetrics};
 use crate::eval::diagnose::capsules::Judgement;
 use crate::eval::diagnose::score::{brier_of, calibration_error_of};
 use crate::model::hash::{FNV, fnv1a};
 
 /// Parts of a cross-validation.
-const FOLDS: usize = 5;
+pub const FOLDS: usize = 5;
+
+/// The part of the case of that name.
+pub fn fold(name: &str) -> usize {
+    (fnv1a(FNV, name) % FOLDS as u64) as usize
+}
 
 /// What was judged, part by part.
 pub struct Folds<C> {
@@ -33,8 +35,7 @@ impl<C: Copy> Folds<C> {
 
     /// What came of the case of that name.
     pub fn add(&mut self, name: &str, cases: impl IntoIterator<Item = C>) {
-        let part = (fnv1a(FNV, name) % FOLDS as u64) as usize;
-        self.parts[part].extend(cases);
+        self.parts[fold(name)].extend(cases);
     }
 
     /// All of it.
@@ -70,31 +71,45 @@ impl<C: Copy> Folds<C> {
     }
 }
 
-/// Keeps a model and says what it is worth. `what` is what it was fitted to.
-pub fn end<M: Serialize>(
-    (into, file): (&Path, &str),
-    model: &M,
+/// Keeps a model, unless it makes things worse, and says what it is worth. `what` is what it was fitted to.
+pub fn end(
+    args: &Args,
+    (file, learned): (&str, Learned),
     metrics: &ReliabilityMetrics,
     what: &str,
     output: Output,
 ) -> Outcome {
-    let text = serde_json::to_string_pretty(model).map_err(|error| error.to_string())?;
-    keep(into, &[(file, text + "\n")])?;
+    let worse = (metrics.brier_after > metrics.brier_before + SAME).then(|| {
+        format!(
+            "probabilities that it corrects are further from the truth (Brier {:.4} instead of {:.4})",
+            metrics.brier_after, metrics.brier_before
+        )
+    });
+    let refused = worse.is_some() && !args.force;
+    let path = args.into.join(file);
     if output == Output::Json {
-        println!("{:#}", json!(model));
+        let content = match &learned {
+            Learned::Reliability(model) => json!(model),
+            Learned::Suspects(model) => json!(model),
+            Learned::Lessons(taught) => json!(taught),
+        };
+        println!(
+            "{:#}",
+            json!({"model": content, "worse": worse, "kept": (!refused).then_some(&path)})
+        );
     } else {
         println!(
-            "{what}; on parts that were not fitted to: calibration error {:.3} before, {:.3} after; Brier {:.3}, {:.3}",
+            "{what}; on parts that were not fitted to: calibration error {:.3} before, {:.3} after; Brier {:.4}, {:.4}",
             metrics.calibration_error_before,
             metrics.calibration_error_after,
             metrics.brier_before,
             metrics.brier_after,
         );
         if let (Some(error), Some(brier)) = (metrics.calibration_error_fitted, metrics.brier_fitted) {
-            println!("on what was fitted to: calibration error {error:.3}, Brier {brier:.3}");
+            println!("on what was fitted to: calibration error {error:.3}, Brier {brier:.4}");
         }
     }
-    Ok(Ended::Good)
+    keep(args, file, learned, worse.as_deref(), output)
 }
 
 #[cfg(test)]

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use super::folds::{self, Folds};
 use super::{Args, digest};
 use crate::cli::{Outcome, Output};
-use crate::diagnose::Reliability;
+use crate::diagnose::{Learned, Library, Reliability};
 use crate::eval::diagnose::capsules::{self, Judgement, With};
 
-const FILE: &str = "reliability.json";
+/// See [`super::lessons::FILE`].
+pub const FILE: &str = "reliability.json";
 
 /// Pools of judgements are drawn towards what was said by so many incidents' weight: incidents that were acted out are kinder than real ones.
 const DRAWN_BY: f64 = 20.0;
@@ -16,11 +17,13 @@ const DRAWN_BY: f64 = 20.0;
 /// Judges each capsule without any correction, and keeps the correction that would have been right.
 pub fn run(args: &Args, output: Output) -> Outcome {
     let paths: Vec<PathBuf> = args.paths.iter().flat_map(|path| capsules::find(path)).collect();
+    let patterns = args.patterns_in_use()?;
     let raw = Reliability::default();
+    let uncorrected = |own: Library| patterns.clone().unwrap_or(own).with_reliability(raw.clone());
     let mut folds: Folds<Judgement> = Folds::new();
     let mut incidents = 0;
     for path in &paths {
-        let judged = capsules::judge(path, With::Reliability(&raw)).map_err(|error| error.to_string())?;
+        let judged = capsules::judge(path, With::Made(&uncorrected)).map_err(|error| error.to_string())?;
         incidents += judged.scored.len();
         folds.add(&judged.name, judged.judgements);
     }
@@ -30,7 +33,6 @@ pub fn run(args: &Args, output: Output) -> Outcome {
     }
     let said = |model: &Reliability, (weight, said, right): &Judgement| (*weight, model.of(*said), *right);
     let model = Reliability {
-        format: Reliability::FORMAT,
         digest: digest(&all)?,
         incidents,
         judgements: all.len(),
@@ -38,7 +40,8 @@ pub fn run(args: &Args, output: Output) -> Outcome {
         ..fitted(&all)
     };
     let what = format!("{} judgements of {incidents} incidents", model.judgements);
-    folds::end((&args.into, FILE), &model, &model.metrics, &what, output)
+    let metrics = model.metrics;
+    folds::end(args, (FILE, Learned::Reliability(model)), &metrics, &what, output)
 }
 
 fn fitted(judgements: &[Judgement]) -> Reliability {

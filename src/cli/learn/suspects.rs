@@ -3,10 +3,11 @@
 use super::folds::{self, Folds};
 use super::{Args, digest};
 use crate::cli::{Outcome, Output};
-use crate::diagnose::{RankingLook, SuspectWeights, Trust};
+use crate::diagnose::{Learned, RankingLook, SuspectWeights, Trust};
 use crate::eval::diagnose::unknown;
 
-const FILE: &str = "suspects.json";
+/// See [`super::lessons::FILE`].
+pub const FILE: &str = "suspects.json";
 
 /// One ranking: what it looked like, and whether its first was right.
 type Case = (RankingLook, bool);
@@ -29,14 +30,14 @@ pub fn run(args: &Args, output: Output) -> Outcome {
     }
     let said = |model: &Trust, (look, right): &Case| (1.0, model.of(look), *right);
     let model = Trust {
-        format: Trust::FORMAT,
         digest: digest(&all)?,
         cases: all.len(),
         metrics: folds.measure(&trust(&[]), trust, said),
         ..trust(&all)
     };
     let what = format!("{} rankings without any pattern", model.cases);
-    folds::end((&args.into, FILE), &model, &model.metrics, &what, output)
+    let metrics = model.metrics;
+    folds::end(args, (FILE, Learned::Suspects(model)), &metrics, &what, output)
 }
 
 fn trust(cases: &[Case]) -> Trust {

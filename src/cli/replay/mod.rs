@@ -37,7 +37,7 @@ pub struct Args {
     #[arg(short, long, conflicts_with = "new_rules")]
     config: Option<PathBuf>,
     /// Replay under these fault patterns and playbooks, files or folders, and show what would have been decided otherwise. Patterns replace all
-    /// others; playbooks those of the same name.
+    /// others; playbooks those of the same name; `.json` files of `jurymast learn` all that was learned.
     #[arg(long, num_args = 1.., conflicts_with_all = ["new_rules", "config"])]
     rules: Vec<PathBuf>,
     /// Write a page with the timeline, the evidence and the verdicts of each: one file that needs nothing else.

@@ -7,7 +7,7 @@ use crate::agent::engine_setup;
 use crate::capsule::{Because, Capsule, RulesDigest};
 use crate::config::{Config, Loaded};
 use crate::detect::Sequential;
-use crate::diagnose::Library;
+use crate::diagnose::{Learned, Library};
 use crate::engine::{Effects, Engine, Record, Setup};
 use crate::eval::diagnose::capsules;
 use crate::model::Catalog;
@@ -27,7 +27,9 @@ pub enum Under {
     /// The recorded config under other rules.
     Rules {
         /// Instead of all others; those that would be used anyway if `None`.
-        library: Option<Arc<Library>>,
+        library: Option<Box<Library>>,
+        /// What was learned, instead of what was known then; that if empty.
+        learned: Vec<Learned>,
         /// Instead of those of the same name.
         playbooks: Playbooks,
     },
@@ -43,9 +45,14 @@ impl Under {
         if rules.is_empty() {
             return Ok(if builtin { Self::Builtin } else { Self::Recorded });
         }
-        let mut files = Vec::new();
+        let (mut files, mut learned) = (Vec::new(), Vec::new());
         for path in super::super::check::files(rules)? {
-            let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            let place = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+            let text = std::fs::read_to_string(&path).map_err(|error| place(&error))?;
+            if path.extension().is_some_and(|ending| ending == "json") {
+                learned.push(Learned::read(&text).map_err(|error| place(&error))?);
+                continue;
+            }
             // Cases lie beside the patterns that they test.
             if !super::super::test::holds_cases(&text) {
                 files.push((path.display().to_string(), text));
@@ -58,12 +65,17 @@ impl Under {
         let library = (!patterns.is_empty())
             .then(|| {
                 Library::parse(patterns)
-                    .map(Arc::new)
+                    .map(Box::new)
                     .map_err(|error| error.to_string())
             })
             .transpose()?;
+        Learned::check_all(&learned).map_err(|error| error.to_string())?;
         let playbooks = Playbooks::parse(books).map_err(|error| error.to_string())?;
-        Ok(Self::Rules { library, playbooks })
+        Ok(Self::Rules {
+            library,
+            learned,
+            playbooks,
+        })
     }
 
     /// True for anything but what was recorded.
@@ -76,26 +88,32 @@ impl Under {
             return Ok((loaded.config.clone(), loaded.library.clone(), loaded.playbooks.clone()));
         }
         let place = |error: String| format!("{}: {error}", capsule.dir.display());
-        let config = capsules::config(capsule).map_err(place)?;
-        let own_library = || {
-            if capsule.patterns.is_empty() || matches!(self, Self::Builtin) {
-                return Ok(Library::builtin());
-            }
-            Library::parse(pairs(&capsule.patterns)).map_err(|error| place(error.to_string()))
+        let mut config = capsules::config(capsule).map_err(place)?;
+        if let Self::Rules { learned, .. } = self
+            && !learned.is_empty()
+        {
+            config.rules.learned.clone_from(learned);
+        }
+        let own: &[(String, String)] = match self {
+            Self::Builtin => &[],
+            _ => &capsule.patterns,
         };
+        let own_library = || config.library(own).map_err(|error| place(error.to_string()));
         let mut playbooks = Playbooks::builtin();
         playbooks.extend(Playbooks::parse(pairs(&capsule.playbooks)).map_err(|error| place(error.to_string()))?);
         let library = match self {
             Self::Rules {
                 library,
                 playbooks: others,
+                ..
             } => {
                 playbooks.extend(others.clone());
-                library.clone().map_or_else(|| own_library().map(Arc::new), Ok)?
+                let given = library.as_deref().cloned();
+                given.map_or_else(own_library, |given| Ok(given.with_learned(&config.rules.learned)))?
             }
-            _ => Arc::new(own_library()?),
+            _ => own_library()?,
         };
-        Ok((config, library, Arc::new(playbooks)))
+        Ok((config, Arc::new(library), Arc::new(playbooks)))
     }
 }
 

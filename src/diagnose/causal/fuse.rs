@@ -8,6 +8,8 @@ use super::{Behaviour, Change, Evidence, Finding, Kind, SCORERS};
 const TEMPERATURE: f64 = 0.9;
 /// What a cause that nothing here looks at weighs, as much as a node with little for it.
 const SOMETHING_ELSE: f64 = 1.0;
+/// What names no way to fail (who began, where blame gathers) bears out what does. By itself it says no more than this.
+const ALONE_NATS: f64 = 0.3;
 /// More nats than this say nothing more.
 const MOST: f64 = 100.0;
 /// Evidence from one window misleads about once in twenty times, however clear it looks.
@@ -15,6 +17,8 @@ const CERTAIN: f64 = 0.95;
 
 /// Nats for a rise of the processor's use from which on it explains the rest.
 const STARVED: f64 = 1.0;
+/// A kind that says more needs this share of what one that says less has for it.
+const FAIR: f64 = 0.25;
 /// One kind of work is slower by so many times more than the next.
 const CONCENTRATED: f64 = 8.0;
 /// The only kind of work that is slower is so by so many times: sharing a processor slows less.
@@ -68,10 +72,13 @@ pub fn diagnose(evidence: &Evidence) -> Ranking {
                 .map(|(_, finding)| finding)
                 .filter(|finding| finding.node == node)
                 .collect();
-            let weight = own
-                .iter()
-                .map(|finding| finding.weight)
-                .fold(0.0, |sum, weight| sum + weight);
+            let sum = |circumstance: bool| {
+                own.iter()
+                    .filter(|finding| (finding.kind == Kind::Other) == circumstance)
+                    .fold(0.0, |sum, finding| sum + finding.weight)
+            };
+            let direct = sum(false);
+            let weight = direct + sum(true).min(direct.max(0.0) + ALONE_NATS);
             let most = own.iter().max_by(|a, b| a.weight.total_cmp(&b.weight));
             Ranked {
                 node: known.name.clone(),
@@ -103,7 +110,8 @@ pub fn diagnose(evidence: &Evidence) -> Ranking {
     }
 }
 
-/// The kind that most speaks for; what only says that something is wrong does not name one. A processor at its limit explains what
+/// The kind that most speaks for. What only says that something is wrong names one where what says more says little: a breath of memory does not make
+/// a delay one of memory. A processor at its limit explains what
 /// else is slow, late or grown at the same node, and not the other way round.
 fn kind(own: &[&Finding], behaviours: &[&Behaviour]) -> Kind {
     let mut sums: BTreeMap<Kind, f64> = BTreeMap::new();
@@ -117,14 +125,18 @@ fn kind(own: &[&Finding], behaviours: &[&Behaviour]) -> Kind {
             Kind::CpuContention
         };
     }
-    let vague = |kind: &Kind| matches!(kind, Kind::Other | Kind::Slow | Kind::Failing);
-    let best = |named: bool| {
-        sums.iter()
-            .filter(|(kind, _)| vague(kind) != named)
-            .max_by(|a, b| a.1.total_cmp(b.1))
-            .map(|(kind, _)| *kind)
+    let best = |of: &dyn Fn(&Kind) -> bool| {
+        let sums = sums.iter().filter(|(kind, _)| of(kind));
+        sums.max_by(|a, b| a.1.total_cmp(b.1))
+            .map(|(kind, weight)| (*kind, *weight))
     };
-    best(true).or_else(|| best(false)).unwrap_or(Kind::Other)
+    let named = best(&|kind| !matches!(kind, Kind::Other | Kind::Slow | Kind::Failing));
+    let vague = best(&|kind| matches!(kind, Kind::Slow | Kind::Failing));
+    let least = vague.map_or(0.0, |(_, weight)| FAIR * weight);
+    named
+        .filter(|(_, weight)| *weight >= least)
+        .or(vague)
+        .map_or(Kind::Other, |(kind, _)| kind)
 }
 
 /// One kind of work is slower by far more than the others: it is the code of this work, and not what stands beside it.

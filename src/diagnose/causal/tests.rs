@@ -283,3 +283,99 @@ fn probabilities_are_shares_of_the_whole() {
     assert!(ranking.nodes[0].probability > ranking.nodes[1].probability);
     assert!(ranking.nodes[0].probability <= 0.95);
 }
+
+/// A second a row: restless values, from `begins` rows after the moment on at another level.
+fn each_second(level: f64, faulty: f64, begins: usize, salt: usize) -> Series {
+    let restless = |at: usize| 1.0 + 0.04 * (((at * 13 + salt * 7) % 11) as f64 / 5.0 - 1.0);
+    let after = |at: usize| if at >= begins { faulty } else { level };
+    Series {
+        before: (0..300).map(|at| level * restless(at)).collect(),
+        after: (0..120).map(|at| after(at) * restless(at + 3)).collect(),
+    }
+}
+
+/// Five services of which nobody knows who calls whom. The culprit's latency rises by so many seconds, that of two callers by a share of it, a row or none later.
+fn unlinked(culprit: usize, rise: f64, share: f64, lag: usize) -> Evidence {
+    let mut evidence = Evidence {
+        period_s: 1.0,
+        ..Evidence::default()
+    };
+    for node in 0..5 {
+        let name = format!("service-{node}");
+        evidence.nodes.push(Node { name, view_only: false });
+        let apart = (node + 5 - culprit) % 5;
+        let (rise, lag) = match apart {
+            0 => (rise, 0),
+            1 | 2 => (rise * share, lag),
+            _ => (0.0, 0),
+        };
+        let mut add = |measure: Measure, series: Series| {
+            let name = format!("{measure:?}");
+            evidence.signals.push(Signal {
+                node,
+                measure,
+                name,
+                series,
+            });
+        };
+        let level = 0.02 + 0.01 * node as f64;
+        add(Measure::Latency, each_second(level, level + rise, lag, node));
+        // Neither moves, and neither ever rests.
+        add(Measure::Memory, each_second(2e8, 2.02e8, 0, node + 5));
+        add(Measure::Cpu, each_second(0.4, 0.41, 0, node + 9));
+    }
+    evidence
+}
+
+#[test]
+fn what_only_began_with_others_is_never_called_with_certainty() {
+    for share in [0.3, 0.6, 0.8, 1.0, 1.1] {
+        for rise in [0.02, 0.06, 0.12, 0.3] {
+            for culprit in 0..5 {
+                let ranking = diagnose(&unlinked(culprit, rise, share, 0));
+                let first = &ranking.nodes[0];
+                let wrong = first.node != format!("service-{culprit}");
+                assert!(!wrong || first.probability < 0.6, "{share} {rise} {culprit}: {first:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn probabilities_mean_what_they_say_over_cases_of_several_shapes() {
+    let (mut said, mut right, mut cases) = (0.0, 0.0, 0.0);
+    for share in [0.2, 0.5, 0.8, 1.0] {
+        for rise in [0.03, 0.08, 0.3] {
+            for (culprit, lag) in [(0, 0), (1, 0), (2, 3), (3, 0), (4, 6)] {
+                let ranking = diagnose(&unlinked(culprit, rise, share, lag));
+                let first = &ranking.nodes[0];
+                said += first.probability;
+                right += f64::from(u8::from(first.node == format!("service-{culprit}")));
+                cases += 1.0;
+            }
+        }
+    }
+    // It may be wary, and must not be sure of more than comes.
+    let (said, right): (f64, f64) = (said / cases, right / cases);
+    assert!(said <= right + 0.05 && right > 0.7, "said {said}, right {right}");
+}
+
+#[test]
+fn a_breath_of_memory_does_not_make_a_delay_one_of_memory() {
+    for culprit in 0..5 {
+        let ranking = diagnose(&unlinked(culprit, 0.3, 0.5, 2));
+        let first = &ranking.nodes[0];
+        assert_eq!(
+            (first.node.as_str(), first.kind),
+            (format!("service-{culprit}").as_str(), Kind::Slow)
+        );
+    }
+    let grown = chain()
+        .with(CART, Measure::Memory, 2e8, 6e8)
+        .with(CART, Measure::Latency, 0.1, 0.15);
+    let ranking = diagnose(&grown);
+    assert_eq!(
+        (ranking.nodes[0].node.as_str(), ranking.nodes[0].kind),
+        ("cart", Kind::Memory)
+    );
+}

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use serde_saphyr::Spanned;
 
 use crate::model::hint::meant;
-use crate::model::{FaultName, Hypothesis};
+use crate::model::{FaultName, Hypothesis, Remedy};
 
 use super::super::calibrate::Reliability;
+use super::super::suspects::Trust;
 use super::{Expectation, Pattern};
 
 /// All known faults, by name.
@@ -15,6 +16,7 @@ use super::{Expectation, Pattern};
 pub struct Library {
     patterns: Vec<Pattern>,
     reliability: Reliability,
+    trust: Trust,
 }
 
 /// A pattern file that cannot be used.
@@ -105,6 +107,7 @@ impl Library {
         Ok(Self {
             patterns,
             reliability: Reliability::builtin(),
+            trust: Trust::builtin(),
         })
     }
 
@@ -120,6 +123,25 @@ impl Library {
     pub fn with_reliability(mut self, reliability: Reliability) -> Self {
         self.reliability = reliability;
         self
+    }
+
+    /// With another measure of what rankings without a pattern are worth.
+    #[must_use]
+    pub fn with_trust(mut self, trust: Trust) -> Self {
+        self.trust = trust;
+        self
+    }
+
+    /// As if no fault were known.
+    #[must_use]
+    pub fn without_patterns(mut self) -> Self {
+        self.patterns.clear();
+        self
+    }
+
+    /// What rankings without a pattern are worth.
+    pub const fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// How often causes are right, by how probable they are called.
@@ -142,6 +164,11 @@ fn check(pattern: &Pattern) -> Result<(), String> {
     }
     if pattern.at.is_empty() {
         return Err("'at' must name the kinds of entity that it can sit at".into());
+    }
+    if pattern.remedy == Remedy::Failover && !pattern.moving_helps {
+        return Err("its remedy is to run the service elsewhere, and 'moving_helps' does not say that this helps: add 'moving_helps: true', or name \
+                    another remedy"
+            .into());
     }
     if pattern.must.is_empty() {
         return Err("'must' needs at least one expectation; without it nothing would speak for the fault".into());
@@ -188,6 +215,10 @@ mod tests {
             (good.replace("name: x", "name: something-else"), "stands for"),
             (format!("{good}\n{good}"), "exists already"),
             (good.replace("summary", "sumary"), "sumary"),
+            (
+                good.replace("remedy: notify", "remedy: failover"),
+                "'moving_helps: true'",
+            ),
         ] {
             let error = Library::parse([("a.yml", text.as_str())]).unwrap_err().to_string();
             assert!(error.starts_with("a.yml") && error.contains(word), "{error}");

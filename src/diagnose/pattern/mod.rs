@@ -40,8 +40,9 @@ pub struct Pattern {
     pub must_not: Vec<Expectation>,
     /// Where this knowledge is from.
     pub source: String,
-    /// What it looked like in confirmed incidents; `jurymast learn` writes it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// What it looked like in confirmed incidents, where that was learned.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub resembles: Option<Resemblance>,
 }
 

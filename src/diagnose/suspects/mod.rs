@@ -98,8 +98,8 @@ impl Case {
 }
 
 /// Weighs all entities that could be at the root.
-pub fn suspects(matter: &Matter<'_>, weights: &Weights) -> Suspects {
-    told(cases(matter), weights, matter.now)
+pub fn suspects(matter: &Matter<'_>, weights: &Weights, trust: &Trust) -> Suspects {
+    told(cases(matter), weights, trust, matter.now)
 }
 
 /// What speaks for each.
@@ -221,7 +221,7 @@ fn by_symptoms(
 }
 
 /// From what speaks for each to probabilities.
-fn told(cases: BTreeMap<EntityName, Case>, weights: &Weights, at: Timestamp) -> Suspects {
+fn told(cases: BTreeMap<EntityName, Case>, weights: &Weights, trust: &Trust, at: Timestamp) -> Suspects {
     let nats: Vec<f64> = cases.values().map(|case| weights.sum(case)).collect();
     let (probabilities, mut elsewhere) = weights.probabilities(&nats);
     let mut suspects: Vec<Suspect> = cases
@@ -245,7 +245,7 @@ fn told(cases: BTreeMap<EntityName, Case>, weights: &Weights, at: Timestamp) -> 
             .then_with(|| a.entity.cmp(&b.entity))
     });
     suspects.truncate(TOLD);
-    Trust::builtin().correct(&mut suspects, &mut elsewhere, weights);
+    trust.correct(&mut suspects, &mut elsewhere, weights);
     for suspect in &mut suspects {
         suspect.probability = suspect.probability.min(CERTAIN);
     }
@@ -355,7 +355,7 @@ mod tests {
             vitals: signals,
             now: Timestamp::from_secs(ONSET + 19),
         };
-        suspects(&matter, &Weights::default())
+        suspects(&matter, &Weights::default(), &Trust::builtin())
     }
 
     #[test]

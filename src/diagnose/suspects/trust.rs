@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 
 use super::super::calibrate::Metrics;
+use super::super::learned::Learned;
 use super::{CERTAIN, Suspect, Weights, weights};
 
 /// Weights are drawn towards taking what is said at its word, as if by so many undecided cases for each.
@@ -25,8 +26,6 @@ pub type Look = [f64; Trust::FEATURES];
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trust {
-    /// Version of the format.
-    pub format: u32,
     /// Of the cases that it was fitted to.
     pub digest: String,
     /// How many.
@@ -39,13 +38,13 @@ pub struct Trust {
 
 static BUILTIN: LazyLock<Trust> = LazyLock::new(|| {
     // Part of the program; a test reads it.
-    serde_json::from_str(include_str!("../../../models/suspects.json")).unwrap_or_default()
+    match Learned::read(include_str!("../../../models/suspects.json")) {
+        Ok(Learned::Suspects(model)) => model,
+        _ => Trust::default(),
+    }
 });
 
 impl Trust {
-    /// The version of the format that is written.
-    pub const FORMAT: u32 = 1;
-
     /// Of a ranking: see [`Trust::look`].
     pub const FEATURES: usize = 6;
 
@@ -53,8 +52,12 @@ impl Trust {
     const AT_ITS_WORD: Look = [0.0, 1.0, 0.0, 0.0, 0.0, 0.0];
 
     /// That which comes with the binary.
-    pub fn builtin() -> &'static Self {
-        &BUILTIN
+    pub fn builtin() -> Self {
+        BUILTIN.clone()
+    }
+
+    pub(in crate::diagnose) fn sound(&self) -> bool {
+        self.weights.len() == Self::FEATURES && self.weights.iter().all(|weight| weight.is_finite())
     }
 
     /// What a ranking looks like: one; the log odds of the first; its lead over the second; how many are suspected; the share of the others that stand on the
@@ -146,9 +149,8 @@ mod tests {
 
     #[test]
     fn the_model_in_the_binary_reads() {
-        let model: Trust = serde_json::from_str(include_str!("../../../models/suspects.json")).unwrap();
-        assert_eq!(model.format, Trust::FORMAT);
-        assert_eq!(model.weights.len(), Trust::FEATURES);
+        Learned::read(include_str!("../../../models/suspects.json")).unwrap();
+        assert!(Trust::builtin().sound());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::agent::engine_setup;
 use crate::capsule::{Capsule, Truth};
 use crate::config::Config;
 use crate::detect::Sequential;
-use crate::diagnose::{Lessons, Library, Reliability, Resemblance, Testimony};
+use crate::diagnose::{Library, Testimony};
 use crate::engine::{Effects, Engine, Record};
 use crate::model::{Catalog, FaultName, Incident, Timestamp};
 use crate::plan::Playbooks;
@@ -121,7 +121,7 @@ pub fn run(path: &Path) -> Result<CapsuleReport, CapsuleProblem> {
     }
     let mut judged = Vec::new();
     for path in &paths {
-        judged.push(judge(path, With::Shipped)?);
+        judged.push(judge(path, With::Recorded)?);
     }
     Ok(report(&judged))
 }
@@ -165,14 +165,10 @@ pub fn report(judged: &[Judged]) -> CapsuleReport {
 /// Under which diagnosis.
 #[derive(Clone, Copy)]
 pub enum With<'a> {
-    /// That which ships.
-    Shipped,
-    /// Without any pattern.
-    Nothing,
-    /// With another correction of probabilities.
-    Reliability(&'a Reliability),
-    /// With what confirmed incidents have taught.
-    Lessons(&'a Lessons, &'a BTreeMap<String, Resemblance>),
+    /// The patterns that were recorded, or those that ship, with what was learned then.
+    Recorded,
+    /// Made of the same patterns, as they are written.
+    Made(&'a dyn Fn(Library) -> Library),
 }
 
 /// Runs one capsule.
@@ -227,32 +223,50 @@ pub fn judge(path: &Path, with: With<'_>) -> Result<Judged, CapsuleProblem> {
     Ok(judged)
 }
 
-/// What each labelled fault of a capsule showed of itself; its own confirmations, where somebody gave them, instead.
-pub fn testimonies(path: &Path) -> Result<Vec<Testimony>, CapsuleProblem> {
+/// What a capsule can teach.
+pub enum Lived {
+    /// People said what its incidents were.
+    Confirmed(Vec<Testimony>),
+    /// What each labelled fault showed of itself.
+    Labelled(Vec<Testimony>),
+}
+
+/// What the incidents of a capsule showed of themselves.
+pub fn testimonies(path: &Path, with: With<'_>) -> Result<Lived, CapsuleProblem> {
     let wrong = |problem: String| CapsuleProblem {
         path: path.to_owned(),
         problem,
     };
     let capsule = Capsule::open(path).map_err(|error| wrong(error.to_string()))?;
-    let (engine, log) = replay(&capsule, With::Shipped).map_err(wrong)?;
-    let confirmed: Vec<Testimony> = log.iter().filter_map(confirmed).cloned().collect();
+    let (engine, log) = replay(&capsule, with).map_err(wrong)?;
+    let confirmed = confirmed(&log);
     if !confirmed.is_empty() {
-        return Ok(confirmed);
+        return Ok(Lived::Confirmed(confirmed));
     }
     let outcome = right::outcome(&capsule, &log);
     let found = outcome.faults.iter().filter_map(|fault| {
         let (truth, incident) = (fault.truth, fault.incident?);
         engine.testimony(incident.id, Some(truth.fault.clone()), Some(truth.entity.clone()))
     });
-    Ok(found.collect())
+    Ok(Lived::Labelled(found.collect()))
 }
 
-/// What a line of the decision log says of a confirmed incident.
-pub const fn confirmed(record: &Record) -> Option<&Testimony> {
-    match record {
-        Record::Confirmed { testimony, .. } => Some(testimony),
-        _ => None,
+/// What people said of incidents: of each, what was said last.
+pub fn confirmed(log: &[Record]) -> Vec<Testimony> {
+    let mut last = BTreeMap::new();
+    for record in log {
+        if let Record::Confirmed {
+            incident,
+            opened,
+            testimony,
+            ..
+        } = record
+        {
+            // Incidents are numbered anew in each life of an agent.
+            last.insert((*opened, *incident), testimony);
+        }
     }
+    last.into_values().cloned().collect()
 }
 
 /// The config that a capsule was recorded under, with the models and the alerting rules that it names.
@@ -261,32 +275,28 @@ pub fn config(capsule: &Capsule) -> Result<Config, String> {
         let line = error.place.map_or_else(String::new, |(line, _)| format!(":{line}"));
         format!("jurymast.yml{line}: {}", error.message)
     })?;
-    config.detect.models = Arc::new(crate::config::models(&capsule.models)?);
+    config.take_models(&capsule.models)?;
     config.rules.alert_files.clone_from(&capsule.alerts);
     Ok(config)
 }
 
 /// Runs a capsule through the whole engine.
 pub(super) fn replay(capsule: &Capsule, with: With<'_>) -> Result<(Engine, Vec<Record>), String> {
-    let config = config(capsule)?;
-    let pairs = |files: &'static str| match files {
-        "patterns" => capsule.patterns.iter(),
-        _ => capsule.playbooks.iter(),
+    let mut config = config(capsule)?;
+    if matches!(with, With::Made(_)) {
+        config.rules.learned.clear();
+    }
+    let library = config.library(&capsule.patterns).map_err(|error| error.to_string())?;
+    let library = match with {
+        With::Recorded => library,
+        With::Made(made) => made(library),
     };
-    let texts = |files| pairs(files).map(|(name, text)| (name.as_str(), text.as_str()));
-    let mut library = if capsule.patterns.is_empty() {
-        Library::builtin()
-    } else {
-        Library::parse(texts("patterns")).map_err(|error| error.to_string())?
-    };
-    library = match with {
-        With::Shipped => library,
-        With::Nothing => Library::default(),
-        With::Reliability(reliability) => library.with_reliability(reliability.clone()),
-        With::Lessons(lessons, looks) => library.taught(lessons).with_resemblances(looks),
-    };
+    let books = capsule
+        .playbooks
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()));
     let mut playbooks = Playbooks::builtin();
-    playbooks.extend(Playbooks::parse(texts("playbooks")).map_err(|error| error.to_string())?);
+    playbooks.extend(Playbooks::parse(books).map_err(|error| error.to_string())?);
     let catalog = Catalog::new();
     let setup = engine_setup(
         &config,
@@ -332,6 +342,7 @@ fn scored(name: &str, found: &right::Fault<'_>, seconds: f64) -> Scored {
             .collect(),
         group: None,
         seconds,
+        unscored: None,
     }
 }
 

@@ -25,7 +25,7 @@ pub use case::{Case, Cases, Truth};
 pub use score::{Figures, Scored};
 pub use table::{Malformed, ReadError};
 
-use crate::diagnose::causal;
+use crate::diagnose::causal::{self, Evidence, Ranking};
 
 /// How the files are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct Report {
     pub groups: BTreeMap<&'static str, Figures>,
     /// Seconds to read all files.
     pub seconds_reading: f64,
+    /// Cases of which nothing could be said: nothing was measured on both sides of their time. They count as wrong.
+    pub unscored: usize,
     /// Rows that could not be read.
     pub malformed_rows: u64,
     /// The first of them.
@@ -67,6 +69,27 @@ pub fn open(format: Format, path: &Path, malformed: &mut Malformed) -> Result<Bo
     })
 }
 
+/// Why nothing can be said of a case.
+fn blind(evidence: &Evidence) -> Option<&'static str> {
+    if !evidence.behaviours.is_empty() {
+        return None;
+    }
+    let known = |values: &[f64]| values.iter().any(|value| value.is_finite());
+    let series = || {
+        let gaps = evidence.gaps.iter().map(|gap| &gap.series);
+        evidence.signals.iter().map(|signal| &signal.series).chain(gaps)
+    };
+    let before = series().any(|series| known(&series.before));
+    let after = series().any(|series| known(&series.after));
+    match (before, after) {
+        _ if series().any(|series| known(&series.before) && known(&series.after)) => None,
+        (false, false) => Some("nothing was measured"),
+        (true, false) => Some("nothing was measured after the time of the fault"),
+        (false, true) => Some("nothing was measured before the time of the fault"),
+        (true, true) => Some("nothing was measured both before and after the time of the fault"),
+    }
+}
+
 /// Ranks every case of a set and compares with its label.
 pub fn run(format: Format, path: &Path) -> Result<Report, ReadError> {
     let begun = Instant::now();
@@ -79,14 +102,18 @@ pub fn run(format: Format, path: &Path) -> Result<Report, ReadError> {
         .enumerate()
         .map(|(at, case)| {
             let begun = Instant::now();
-            let ranking = causal::diagnose(&set.evidence(at));
-            Scored::new(
-                &case.name,
-                case.group,
-                &case.truth,
-                &ranking,
-                begun.elapsed().as_secs_f64(),
-            )
+            let evidence = set.evidence(at);
+            let unscored = blind(&evidence).map(ToOwned::to_owned);
+            let ranking = if unscored.is_some() {
+                Ranking::default()
+            } else {
+                causal::diagnose(&evidence)
+            };
+            let seconds = begun.elapsed().as_secs_f64();
+            Scored {
+                unscored,
+                ..Scored::new(&case.name, case.group, &case.truth, &ranking, seconds)
+            }
         })
         .collect();
     let mut groups: BTreeMap<&'static str, Vec<&Scored>> = BTreeMap::new();
@@ -102,6 +129,7 @@ pub fn run(format: Format, path: &Path) -> Result<Report, ReadError> {
             .map(|(group, cases)| (group, Figures::of(&cases)))
             .collect(),
         seconds_reading,
+        unscored: scored.iter().filter(|case| case.unscored.is_some()).count(),
         malformed_rows: malformed.count,
         malformed: malformed.places,
         per_case: scored,

@@ -59,6 +59,17 @@ pub struct Traffic {
 impl Traffic {
     /// Reads it.
     pub fn read(path: &Path, malformed: &mut Malformed) -> Result<Self, ReadError> {
+        let missing = ["graph.csv", "noissue/metrics.csv"].into_iter().find(|file| {
+            let packed = path.join(format!("{file}.gz"));
+            !path.join(file).exists() && !packed.exists()
+        });
+        if let Some(missing) = missing {
+            return Err(ReadError::Layout {
+                path: path.to_owned(),
+                format: "petshop",
+                what: format!("no {missing} in it; give one traffic folder, such as low_traffic"),
+            });
+        }
         let (nodes, links) = graph(&path.join("graph.csv"), malformed)?;
         let normal = table(&path.join("noissue").join("metrics.csv"), malformed)?;
         let (mut issues, mut cases) = (Vec::new(), Vec::new());

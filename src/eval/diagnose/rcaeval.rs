@@ -24,27 +24,42 @@ pub struct Wide {
 impl Wide {
     /// Reads them.
     pub fn read(path: &Path, malformed: &mut Malformed) -> Result<Self, ReadError> {
+        // The label of a single case stands in the names of the folders above it.
+        let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let layout = |what: String| ReadError::Layout {
+            path: path.clone(),
+            format: "rcaeval",
+            what,
+        };
         let mut found = Vec::new();
         walk(path, MAX_DEPTH, &mut found);
         found.sort();
         if found.is_empty() {
-            return Err(ReadError::Layout {
-                path: path.to_owned(),
-                format: "rcaeval",
-                what: "no SERVICE_FAULT/N with inject_time.txt and data.csv in it".into(),
-            });
+            return Err(layout(
+                "no SERVICE_FAULT/N with inject_time.txt and data.csv in it".into(),
+            ));
         }
         let (mut cases, mut evidence) = (Vec::new(), Vec::new());
         for dir in found {
-            let Some((case, inject)) = label(path, &dir)? else {
+            let Some(case) = label(path, &dir) else {
                 malformed.add(&dir, 0, "the folder is not called SERVICE_FAULT");
                 continue;
             };
             let Some(file) = FILES.iter().map(|name| dir.join(name)).find(|file| exists(file)) else {
                 continue;
             };
-            evidence.push(wide(&file, inject, malformed)?);
             cases.push(case);
+            // A case that cannot be read is one that cannot be scored, and no reason to leave out the others.
+            let read = inject_time(&dir).and_then(|inject| wide(&file, inject, malformed));
+            evidence.push(read.unwrap_or_else(|error| {
+                malformed.add(&dir, 0, error);
+                Evidence::default()
+            }));
+        }
+        if cases.is_empty() {
+            return Err(layout(
+                "its cases are in folders whose names do not say which: SERVICE_FAULT, or SERVICE_FAULT/N, such as cartservice_cpu/1".into(),
+            ));
         }
         Ok(Self { cases, evidence })
     }
@@ -92,15 +107,18 @@ fn is_number(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// The label is in the folder's name, or in that of the one above if this is a number. A number behind it counts runs.
-fn label(root: &Path, dir: &Path) -> Result<Option<(Case, f64)>, ReadError> {
+fn inject_time(dir: &Path) -> Result<f64, ReadError> {
     let file = dir.join("inject_time.txt");
     let inject = text(&file)?;
     let first = inject.lines().map(str::trim).find(|line| !line.is_empty());
-    let inject = first.and_then(seconds).ok_or_else(|| ReadError::Content {
+    first.and_then(seconds).ok_or_else(|| ReadError::Content {
         path: file,
         what: "no time in seconds".into(),
-    })?;
+    })
+}
+
+/// The label is in the folder's name, or in that of the one above if this is a number. A number behind it counts runs.
+fn label(root: &Path, dir: &Path) -> Option<Case> {
     let named = |path: &Path| {
         path.file_name()
             .map(|name| name.to_string_lossy().into_owned())
@@ -110,23 +128,27 @@ fn label(root: &Path, dir: &Path) -> Result<Option<(Case, f64)>, ReadError> {
     let name = if is_number(&own) {
         dir.parent().map(named).unwrap_or_default()
     } else {
-        own
+        own.clone()
     };
     let name = match name.rsplit_once('_') {
         Some((label, run)) if is_number(run) => label,
         _ => &name,
     };
-    Ok(name.rsplit_once('_').map(|(service, kind)| {
-        let case = Case {
-            name: dir.strip_prefix(root).unwrap_or(dir).display().to_string(),
-            group: None,
-            truth: Truth {
-                node: service.to_owned(),
-                kind: kind_of(kind),
-            },
-        };
-        (case, inject)
-    }))
+    let labelled = name
+        .rsplit_once('_')
+        .filter(|(service, kind)| !service.is_empty() && !kind.is_empty());
+    let below = dir
+        .strip_prefix(root)
+        .ok()
+        .filter(|below| !below.as_os_str().is_empty());
+    labelled.map(|(service, kind)| Case {
+        name: below.map_or_else(|| format!("{name}/{own}"), |below| below.display().to_string()),
+        group: None,
+        truth: Truth {
+            node: service.to_owned(),
+            kind: kind_of(kind),
+        },
+    })
 }
 
 /// The set's words for what the ranking calls by a longer name. Its bugs in code (`f1` to `f5`) have numbers and no kind.
@@ -167,6 +189,9 @@ const QUANTILE: &str = "90";
 
 fn wide(file: &Path, inject: f64, malformed: &mut Malformed) -> Result<Evidence, ReadError> {
     let content = text(file)?;
+    if content.trim().is_empty() {
+        malformed.add(file, 1, "it is empty");
+    }
     let mut evidence = Evidence {
         period_s: 1.0,
         ..Evidence::default()
@@ -221,7 +246,8 @@ fn wide(file: &Path, inject: f64, malformed: &mut Malformed) -> Result<Evidence,
             }
             return;
         }
-        let Some(at) = time.and_then(|time| fields.get(time)).and_then(|field| seconds(field)) else {
+        let Some(time) = time else { return };
+        let Some(at) = fields.get(time).and_then(|field| seconds(field)) else {
             malformed.add(file, line, "no time in seconds");
             return;
         };

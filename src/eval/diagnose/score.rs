@@ -37,18 +37,22 @@ pub struct Scored {
     pub group: Option<&'static str>,
     /// Seconds that it took.
     pub seconds: f64,
+    /// Why nothing could be said of it; it counts as wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unscored: Option<String>,
 }
 
 impl Scored {
-    /// Compares a ranking with the truth.
+    /// Compares a ranking with the truth. Who has nothing for it is not ranked: its place would be by its name alone.
     pub fn new(name: &str, group: Option<&'static str>, truth: &Truth, ranking: &Ranking, seconds: f64) -> Self {
-        let rank = ranking.nodes.iter().position(|ranked| ranked.node == truth.node);
-        let first = ranking.nodes.first();
+        let ranked = ranking.nodes.iter().take_while(|ranked| ranked.weight > 0.0);
+        let rank = ranked.clone().position(|ranked| ranked.node == truth.node);
+        let first = ranked.clone().next();
         Self {
             name: name.to_owned(),
             truth: truth.node.clone(),
             rank: rank.map(|at| at + 1),
-            first: first.map(|ranked| ranked.node.clone()).unwrap_or_default(),
+            first: first.map_or_else(|| "nothing".to_owned(), |ranked| ranked.node.clone()),
             probability: first.map_or(0.0, |ranked| ranked.probability),
             why: first.map(|ranked| ranked.why.clone()).unwrap_or_default(),
             kind: truth.kind.clone(),
@@ -64,6 +68,7 @@ impl Scored {
                 .collect(),
             group,
             seconds,
+            unscored: None,
         }
     }
 }
@@ -119,13 +124,13 @@ impl Figures {
             ac1: within(1),
             ac3: within(3),
             ac5: within(5),
-            avg5: (1..=5).map(within).sum::<f64>() / 5.0,
+            avg5: (1..=5).map(within).fold(0.0, |sum, share| sum + share) / 5.0,
             fault_type_accuracy: (!typed.is_empty())
                 .then(|| typed.iter().filter(|right| **right).count() as f64 / typed.len() as f64),
             brier: brier(&first),
             calibration_error: calibration_error(&first),
             calibration_error_all: calibration_error(&all),
-            seconds_per_case: cases.iter().map(|case| case.seconds).sum::<f64>() / n,
+            seconds_per_case: cases.iter().fold(0.0, |sum, case| sum + case.seconds) / n,
         }
     }
 }

@@ -41,6 +41,13 @@ pub struct TepReport {
 
 /// Scores every fault that has both runs in the folder.
 pub fn run(path: &Path) -> Result<TepReport, EvalError> {
+    let empty = || EvalError::Empty {
+        path: path.to_owned(),
+        expected: "d00.train.csv, and dNN.train.csv and dNN.test.csv of at least two faults",
+    };
+    if !rows::find(path, "d00", "train").exists() {
+        return Err(empty());
+    }
     let normal = rows::read(&rows::find(path, "d00", "train"))?;
     let mut runs = Vec::new();
     for fault in (1..=FAULTS).filter(|fault| !UNSEEN.contains(fault)) {
@@ -55,10 +62,7 @@ pub fn run(path: &Path) -> Result<TepReport, EvalError> {
         .map(|(name, rows, _)| (name.clone(), rows.iter().skip(SETTLES).cloned().collect()))
         .collect();
     let Some(learned) = Signatures::learn(&normal, &training, LENGTH) else {
-        return Err(EvalError::Empty {
-            path: path.to_owned(),
-            expected: "d00.train.csv, and dNN.train.csv and dNN.test.csv of at least two faults",
-        });
+        return Err(empty());
     };
     let (mut scored, mut stretches, mut shares) = (Vec::new(), 0, Vec::new());
     for (name, _, test) in &runs {
@@ -94,6 +98,7 @@ pub fn run(path: &Path) -> Result<TepReport, EvalError> {
                 .collect(),
             group: None,
             seconds,
+            unscored: None,
         });
     }
     Ok(TepReport {

@@ -233,6 +233,70 @@ fn wide_cases_name_the_service_that_moved() {
 }
 
 #[test]
+fn a_case_of_which_nothing_is_known_counts_as_wrong_and_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    // The labelled service comes first by its name: that must earn nothing.
+    for (service, file, inject, why) in [
+        ("cart-service", "", "1120", "nothing was measured"),
+        (
+            "db",
+            "cart-service_cpu,db_cpu\n1,2\n3,4\n",
+            "1120",
+            "nothing was measured",
+        ),
+        (
+            "front",
+            "time,cart-service_cpu,front_cpu\n1000,1,2\n1001,3,4\n",
+            "9999",
+            "after the time",
+        ),
+    ] {
+        let folder = root.join(format!("{service}_cpu/1"));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("data.csv"), file).unwrap();
+        std::fs::write(folder.join("inject_time.txt"), inject).unwrap();
+        let report = run(Format::Rcaeval, &folder).unwrap();
+        assert_eq!((report.all.cases, report.unscored), (1, 1), "{service}");
+        let case = &report.per_case[0];
+        assert!(
+            case.unscored.as_ref().is_some_and(|told| told.contains(why)),
+            "{case:?}"
+        );
+        assert_eq!((case.rank, case.first.as_str()), (None, "nothing"));
+        assert!(report.all.ac5.abs() < 1e-12);
+    }
+    // A time that is none, and a good case beside them.
+    wide(root, "db", "mem", "mem", 3.0);
+    std::fs::create_dir_all(root.join("db_disk/1")).unwrap();
+    std::fs::write(root.join("db_disk/1/data.csv"), "time,db_cpu\n1,1\n").unwrap();
+    std::fs::write(root.join("db_disk/1/inject_time.txt"), "noon").unwrap();
+    let report = run(Format::Rcaeval, root).unwrap();
+    assert_eq!((report.all.cases, report.unscored), (5, 4));
+    assert!((report.all.ac1 - 0.2).abs() < 1e-12 && report.malformed_rows > 0);
+    assert!(
+        report
+            .malformed
+            .iter()
+            .any(|place| place.contains("no time in seconds"))
+    );
+}
+
+#[test]
+fn folders_that_do_not_say_what_they_are_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    wide(dir.path(), "db", "mem", "mem", 3.0);
+    std::fs::rename(dir.path().join("db_mem"), dir.path().join("case")).unwrap();
+    let error = run(Format::Rcaeval, &dir.path().join("case"))
+        .err()
+        .map(|error| error.to_string());
+    assert!(
+        error.as_ref().is_some_and(|error| error.contains("cartservice_cpu/1")),
+        "{error:?}"
+    );
+}
+
+#[test]
 fn a_wrong_label_changes_the_score_and_not_the_ranking() {
     let dir = tempfile::tempdir().unwrap();
     wide(dir.path(), "cart-service", "cpu", "cpu", 4.0);
@@ -256,5 +320,8 @@ fn a_folder_of_another_format_is_refused_with_what_is_missing() {
         .err()
         .map(|error| error.to_string())
         .unwrap_or_default();
-    assert!(error.contains("graph.csv"), "{error}");
+    assert!(
+        error.contains("graph.csv") && error.contains("one traffic folder"),
+        "{error}"
+    );
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::capsules::{self, CapsuleProblem, With};
 use super::score::{Figures, Scored};
 use crate::capsule::{Capsule, Truth};
-use crate::diagnose::{Suspect, Suspects};
+use crate::diagnose::{Library, Suspect, Suspects};
 use crate::engine::Engine;
 
 /// What came of it.
@@ -42,8 +42,8 @@ pub fn run(path: &Path) -> Result<UnknownReport, CapsuleProblem> {
     for path in capsules::find(path) {
         let capsule = Capsule::open(&path).map_err(|error| CapsuleProblem::of(&path, error.to_string()))?;
         let begun = Instant::now();
-        let (engine, _) =
-            capsules::replay(&capsule, With::Nothing).map_err(|error| CapsuleProblem::of(&path, error))?;
+        let (engine, _) = capsules::replay(&capsule, With::Made(&Library::without_patterns))
+            .map_err(|error| CapsuleProblem::of(&path, error))?;
         let seconds = begun.elapsed().as_secs_f64();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         for truth in &capsule.manifest.truth {
@@ -100,6 +100,7 @@ fn score(name: &str, truth: &Truth, engine: &Engine, seconds: f64) -> UnknownCas
             .collect(),
         group: None,
         seconds,
+        unscored: None,
     };
     let suspects = all.to_vec();
     UnknownCase { scored, suspects }

@@ -1,4 +1,4 @@
-//! Who began first. Counts the less the coarser the sampling, because a fault spreads faster than most systems are sampled.
+//! Who began first. Counts the less the coarser the sampling, because a fault spreads faster than most systems are sampled; and the less the more began with it.
 
 use crate::diagnose::causal::stats::{Floor, usual};
 use crate::diagnose::causal::{Evidence, Finding, Kind, Scorer};
@@ -7,6 +7,8 @@ use crate::diagnose::causal::{Evidence, Finding, Kind, Scorer};
 const MOST: f64 = 1.5;
 /// So many deviations begin it.
 const BEGINS: f64 = 5.0;
+/// So many rows apart is together: values of one moment are measured one after the other.
+const TOGETHER: usize = 1;
 /// Rows in a row, so that one outlier is no beginning.
 const HOLDS: usize = 3;
 
@@ -49,8 +51,15 @@ impl Scorer for Onset {
             .iter()
             .enumerate()
             .filter_map(|(node, begun)| {
-                let lag = (begun.as_ref()? - earliest) as f64 * evidence.period_s;
-                let weight = most * (-lag / 10.0).exp();
+                let begun = begun.as_ref()?;
+                let lag = (begun - earliest) as f64 * evidence.period_s;
+                let together = first
+                    .iter()
+                    .flatten()
+                    .filter(|other| **other <= begun + TOGETHER)
+                    .count();
+                // One of so many: each of them may be the one.
+                let weight = most * (-lag / 10.0).exp() - (together as f64).ln();
                 (weight > 0.05).then(|| Finding {
                     node,
                     kind: Kind::Other,

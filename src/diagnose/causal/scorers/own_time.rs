@@ -32,6 +32,8 @@ impl Scorer for OwnTime {
                 Some((shift.delta, shift.scale))
             })
             .collect();
+        // Who calls whom is not known: a caller waits for part of what the one at fault is late by, seldom for all of it.
+        let most = deltas.iter().flatten().map(|(delta, _)| *delta).fold(0.0, f64::max);
         let mut findings = Vec::new();
         for (node, delta) in deltas.iter().enumerate() {
             if let Some((delta, scale)) = delta {
@@ -41,7 +43,12 @@ impl Scorer for OwnTime {
                     .map(|(delta, _)| delta.max(0.0))
                     .sum::<f64>();
                 let own = delta - below;
-                let weight = nats(own / scale, MOST) * (own / FULL_S).clamp(0.0, 1.0);
+                let share = if evidence.links.is_empty() && *delta > 0.0 {
+                    (delta / most).powi(2)
+                } else {
+                    1.0
+                };
+                let weight = nats(own / scale, MOST) * (own / FULL_S).clamp(0.0, 1.0) * share;
                 if weight > 0.0 {
                     findings.push(Finding {
                         node,

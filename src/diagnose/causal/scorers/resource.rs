@@ -10,6 +10,8 @@ const MOST: f64 = 7.0;
 const BEYOND: f64 = 1.0;
 /// A rise of so many points of the processor limit is a full one.
 const FULL_POINTS: f64 = 25.0;
+/// Less than this is what noise says.
+const LEAST: f64 = 0.1;
 /// Without a limit to compare with: a rise by so many times the level is a full one.
 const FULL_TIMES: f64 = 1.0;
 
@@ -62,7 +64,7 @@ impl Scorer for Resource {
             // Where it has never been is strange even of a restless series.
             let beyond = quantile(&series.before, 0.95).is_some_and(|high| shift.level + shift.delta > high);
             let weight = (nats(shift.z(), MOST) + if beyond { BEYOND } else { 0.0 }) * size.clamp(0.0, 1.0);
-            if weight > 0.0 {
+            if weight > LEAST {
                 findings.push(Finding {
                     node: signal.node,
                     kind,
