@@ -39,8 +39,8 @@ pub struct Case<'a> {
     pub lease: Lease,
     /// Where to.
     pub target: &'a Target,
-    /// The playbook takes the old active's power first.
-    pub fenced: bool,
+    /// Why the playbook would leave two writers where only one may be, if it would.
+    pub unfenced: Option<String>,
     /// A person said yes to this very incident and service.
     pub approved: bool,
     /// Who said no to it, if anybody did.
@@ -172,7 +172,7 @@ pub(super) mod fixture {
         pub ledger: Ledger,
         pub lease: Lease,
         pub target: Target,
-        pub fenced: bool,
+        pub unfenced: Option<String>,
         pub approved: bool,
         pub denied: Option<String>,
         pub undrilled: Option<String>,
@@ -220,7 +220,7 @@ pub(super) mod fixture {
                     until: now + Span::secs(5).0,
                 },
                 target: Target::Found("ingest-b".into()),
-                fenced: true,
+                unfenced: None,
                 approved: false,
                 denied: None,
                 undrilled: None,
@@ -243,7 +243,7 @@ pub(super) mod fixture {
                 ledger: &self.ledger,
                 lease: self.lease,
                 target: &self.target,
-                fenced: self.fenced,
+                unfenced: self.unfenced.clone(),
                 approved: self.approved,
                 denied: self.denied.as_deref(),
                 undrilled: self.undrilled.as_deref(),

@@ -117,7 +117,7 @@ impl Engine {
             ledger: &self.ledger,
             lease: self.lease_of(&service.name),
             target,
-            fenced: self.playbooks.is_fenced(&service.playbook),
+            unfenced: self.playbooks.unfenced(service),
             approved: self.approved.contains(&(incident.id, service.name.clone())),
             denied: self
                 .denied

@@ -12,3 +12,4 @@ mod rules_engine;
 mod says_ill;
 mod storm;
 mod unanswered;
+mod unsealed;
