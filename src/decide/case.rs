@@ -52,6 +52,8 @@ pub struct Case<'a> {
     /// Since when the active says by a signal of its own that it is ill, if the target has said since by the same signal that it is well. A health endpoint
     /// that answers well in spite of that is not believed.
     pub says_ill: Option<Timestamp>,
+    /// When this agent has begun to look.
+    pub begun: Timestamp,
     /// After a stall of our own nothing is acted upon until then, and why.
     pub unready: Option<(Timestamp, &'a str)>,
 }
@@ -178,6 +180,7 @@ pub(super) mod fixture {
         pub undrilled: Option<String>,
         pub held: bool,
         pub says_ill: Option<Timestamp>,
+        pub begun: Timestamp,
         pub unready: Option<(Timestamp, String)>,
     }
 
@@ -226,6 +229,7 @@ pub(super) mod fixture {
                 undrilled: None,
                 held: false,
                 says_ill: None,
+                begun: Timestamp::EPOCH,
                 unready: None,
             }
         }
@@ -249,6 +253,7 @@ pub(super) mod fixture {
                 undrilled: self.undrilled.as_deref(),
                 held: self.held,
                 says_ill: self.says_ill,
+                begun: self.begun,
                 unready: self.unready.as_ref().map(|(until, reason)| (*until, reason.as_str())),
             }
         }

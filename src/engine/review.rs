@@ -126,6 +126,7 @@ impl Engine {
             undrilled: self.drills.asks(&service.name),
             held: self.held,
             says_ill: self.says_ill(incident, &state.active, target),
+            begun: self.begun.unwrap_or(self.now),
             unready: self.unready.as_ref().map(|(until, reason)| (*until, reason.as_str())),
         }
     }

@@ -52,6 +52,7 @@ policy:
   zone_budget: {moves: 100, window: 1h}
   service_budget: {moves: 100, window: 1h}
   retry_after: 3s
+  settle: 0s
   canaries:
     - {name: router, probe: {uses: tcp}}
     - {name: names, probe: {uses: tcp}}
