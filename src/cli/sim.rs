@@ -36,7 +36,7 @@ pub struct Args {
     #[arg(long, num_args = 1.., default_value = "rules/patterns/tests", requires = "stage")]
     cases: Vec<PathBuf>,
     /// Break a rule on purpose, to see that it is noticed.
-    #[arg(long, value_enum, hide = true)]
+    #[arg(long, value_enum)]
     mutant: Option<Mutant>,
 }
 

@@ -229,10 +229,9 @@ fn check_service(
 
 fn warn(service: &Service, topology: &Topology, playbooks: &Playbooks, warnings: &mut Vec<String>) {
     let mut doubtful = |text: String| warnings.push(format!("service '{}': {text}", service.name));
-    if service.single_writer && !playbooks.is_fenced(&service.playbook) {
+    if let Some(why) = playbooks.unfenced(service) {
         doubtful(format!(
-            "it must have a single writer and '{}' has no fence step that holds: it will only ask",
-            service.playbook
+            "it must have a single writer, and is never moved without a person: {why}"
         ));
     }
     if service.confirm == 0 {

@@ -43,13 +43,6 @@ fn of_service(loaded: &Loaded, service: &Service, executors: &Executors) -> Vec<
             lines.push(line);
         }
     }
-    if service.single_writer && !loaded.playbooks.is_fenced(&service.playbook) {
-        lines.push(format!(
-            "service '{}': single_writer, and its playbook {} has no fence step that holds (`unreachable: ok` alone lets a host pass that nobody \
-             reaches): it is never moved without a person's yes",
-            service.name, service.playbook
-        ));
-    }
     lines
 }
 

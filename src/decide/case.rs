@@ -39,8 +39,8 @@ pub struct Case<'a> {
     pub lease: Lease,
     /// Where to.
     pub target: &'a Target,
-    /// The playbook takes the old active's power first.
-    pub fenced: bool,
+    /// Why the playbook would leave two writers where only one may be, if it would.
+    pub unfenced: Option<String>,
     /// A person said yes to this very incident and service.
     pub approved: bool,
     /// Who said no to it, if anybody did.
@@ -52,6 +52,8 @@ pub struct Case<'a> {
     /// Since when the active says by a signal of its own that it is ill, if the target has said since by the same signal that it is well. A health endpoint
     /// that answers well in spite of that is not believed.
     pub says_ill: Option<Timestamp>,
+    /// When this agent has begun to look.
+    pub begun: Timestamp,
     /// After a stall of our own nothing is acted upon until then, and why.
     pub unready: Option<(Timestamp, &'a str)>,
 }
@@ -172,12 +174,13 @@ pub(super) mod fixture {
         pub ledger: Ledger,
         pub lease: Lease,
         pub target: Target,
-        pub fenced: bool,
+        pub unfenced: Option<String>,
         pub approved: bool,
         pub denied: Option<String>,
         pub undrilled: Option<String>,
         pub held: bool,
         pub says_ill: Option<Timestamp>,
+        pub begun: Timestamp,
         pub unready: Option<(Timestamp, String)>,
     }
 
@@ -220,12 +223,13 @@ pub(super) mod fixture {
                     until: now + Span::secs(5).0,
                 },
                 target: Target::Found("ingest-b".into()),
-                fenced: true,
+                unfenced: None,
                 approved: false,
                 denied: None,
                 undrilled: None,
                 held: false,
                 says_ill: None,
+                begun: Timestamp::EPOCH,
                 unready: None,
             }
         }
@@ -243,12 +247,13 @@ pub(super) mod fixture {
                 ledger: &self.ledger,
                 lease: self.lease,
                 target: &self.target,
-                fenced: self.fenced,
+                unfenced: self.unfenced.clone(),
                 approved: self.approved,
                 denied: self.denied.as_deref(),
                 undrilled: self.undrilled.as_deref(),
                 held: self.held,
                 says_ill: self.says_ill,
+                begun: self.begun,
                 unready: self.unready.as_ref().map(|(until, reason)| (*until, reason.as_str())),
             }
         }

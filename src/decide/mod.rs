@@ -62,6 +62,7 @@ pub const GATES: &[&dyn Gate] = &[
     &gates::maintenance::Maintenance,
     &gates::silenced::Silenced,
     &gates::ready::Ready,
+    &gates::settled::Settled,
     &gates::lease::HasLease,
     &gates::evidence::FreshEvidence,
     &gates::target::HasTarget,

@@ -24,6 +24,9 @@ pub struct Policy {
     pub dependency_wait: Span,
     /// How long after a plan that was taken back the service is not tried again.
     pub retry_after: Span,
+    /// An active that was never seen well since this agent started may still be starting, as after a power cut: so long it is left alone, or for the service's
+    /// `rto` or `hold_off` if that is longer. Zero: not at all.
+    pub settle: Span,
     /// How long a question that only a person's yes can settle (the gates `approval` and `drilled`) stands. Then the service's `unanswered` decides, and
     /// people are told. Zero: for ever.
     pub ask_timeout: Span,
@@ -50,6 +53,7 @@ impl Default for Policy {
             confirm_max_age: Span::secs(2),
             dependency_wait: Span::secs(2),
             retry_after: Span::secs(60),
+            settle: Span::secs(60),
             ask_timeout: Span::secs(3600),
             max_red_share: 0.5,
             costs: super::Costs::default(),

@@ -64,6 +64,8 @@ pub enum SetupError {
 pub struct Engine {
     pub(super) agent: EntityName,
     pub(super) now: Timestamp,
+    /// Its first tick.
+    pub(super) begun: Option<Timestamp>,
     pub(super) topology: Topology,
     /// What the config states of it.
     stated: Vec<TopologyChange>,
@@ -135,6 +137,7 @@ impl Engine {
             ),
             agent: setup.agent,
             now: Timestamp::EPOCH,
+            begun: None,
             topology,
             stated: setup.topology,
             policy: setup.policy,
@@ -208,6 +211,7 @@ impl Engine {
         }
         next.rules = next.rules.succeed(&self.rules);
         next.now = self.now;
+        next.begun = self.begun;
         next.topology.recall(&self.topology);
         next.lease = self.lease;
         std::mem::swap(&mut next.shares, &mut self.shares);
@@ -274,6 +278,7 @@ impl Engine {
     fn tick(&mut self, now: Timestamp, effects: &mut Effects) {
         // A clock that was set back must not make the past happen again.
         self.now = self.now.max(now);
+        self.begun.get_or_insert(self.now);
         self.take_in_pending();
         let ordered = effects.start.len() + effects.permits.len();
         let mut alarms = Vec::new();

@@ -105,6 +105,20 @@ impl Engine {
                     reason: error.to_string(),
                 })
         };
+        let tries_again = self.playbooks.tries_again(service);
+        let unsealed = |node: &&EntityName| **node != state.active && *node != to;
+        if let Some(node) = named.iter().find(unsealed).filter(|_| !tries_again) {
+            let (name, playbook) = (&service.name, &service.playbook);
+            let reason = format!(
+                "an earlier plan has named {node}, which may be writing, and playbook {playbook} has no step with `phase: seal, on: each_named` that \
+                 holds: add one, or move {name} to {node} first"
+            );
+            return Err(Refusal {
+                gate: "fence".into(),
+                decision: Decision::Ask,
+                reason,
+            });
+        }
         let own_steps = steps(&state.active, to, &named)?;
         let choice = plan::choose(service, &state.active, &self.topology, self);
         let expected_rto_s = choice.expected_rto_s(to);
@@ -113,7 +127,7 @@ impl Engine {
         named.push(to.clone());
         match kind {
             PlanKind::Failover => {
-                for (other, _) in choice.ranked.iter().filter(|(other, _)| other != to) {
+                for (other, _) in choice.ranked.iter().filter(|(other, _)| tries_again && other != to) {
                     alternatives.push(Alternative {
                         to: other.clone(),
                         steps: steps(&state.active, other, &named)?,

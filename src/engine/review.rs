@@ -117,7 +117,7 @@ impl Engine {
             ledger: &self.ledger,
             lease: self.lease_of(&service.name),
             target,
-            fenced: self.playbooks.is_fenced(&service.playbook),
+            unfenced: self.playbooks.unfenced(service),
             approved: self.approved.contains(&(incident.id, service.name.clone())),
             denied: self
                 .denied
@@ -126,6 +126,7 @@ impl Engine {
             undrilled: self.drills.asks(&service.name),
             held: self.held,
             says_ill: self.says_ill(incident, &state.active, target),
+            begun: self.begun.unwrap_or(self.now),
             unready: self.unready.as_ref().map(|(until, reason)| (*until, reason.as_str())),
         }
     }

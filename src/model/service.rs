@@ -37,8 +37,8 @@ pub struct Service {
     /// How long after a move no second one is made without asking.
     #[serde(default = "default_cool_down")]
     pub cool_down: Span,
-    /// Vantage points whose fresh probes must agree that the active is down. This agent is one, and the only one so far; 0 acts
-    /// on the telemetry alone.
+    /// Vantage points whose fresh probes must agree that the active is down. This agent is one; with `coordinate` each other agent is one as well. 0 acts on
+    /// the telemetry alone.
     #[serde(default = "default_confirm")]
     pub confirm: u8,
     /// Moves are proposed and wait for a person.
@@ -50,7 +50,7 @@ pub struct Service {
     /// How long a question stands, if not for `policy.ask_timeout`. Zero: for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ask_timeout: Option<Span>,
-    /// Two actives would corrupt data: no fence, no automatic move.
+    /// Two actives would corrupt data: without a fence that holds, and a seal that holds where there is more than one standby, it is never moved by itself.
     #[serde(default)]
     pub single_writer: bool,
     /// The name of the step template in `rules/playbooks/`.

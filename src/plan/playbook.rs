@@ -3,6 +3,7 @@
 //! service's `vars`; in a step for each named node also `{node}` and `{node.ATTRIBUTE}`. `{a|b}` takes the first that there is, and `{a|'text'}` that text
 //! where there is no `a`.
 
+mod fence;
 mod fill;
 
 use std::collections::BTreeMap;
@@ -63,11 +64,6 @@ pub struct Template {
 }
 
 impl Template {
-    /// One that lets pass whom nobody reaches leaves it to another fence to keep clients away.
-    fn is_fence(&self) -> bool {
-        self.phase == Phase::Fence && self.with.get("unreachable").and_then(Value::as_str) != Some("ok")
-    }
-
     /// Other executors carry the token by themselves; of a message only whoever wrote it knows where it belongs.
     fn carries_token(&self) -> bool {
         let carries = |uses: &str, with: &Map<String, Value>| {
@@ -293,12 +289,6 @@ impl Playbooks {
         })
     }
 
-    /// Does it take the old active's power first, itself or by a manager?
-    pub fn is_fenced(&self, name: &str) -> bool {
-        self.get(name)
-            .is_ok_and(|playbook| playbook.manager.is_some() || playbook.steps.iter().any(Template::is_fence))
-    }
-
     /// The steps that move `service` from `from` to `to`.
     pub fn build(
         &self,
@@ -354,7 +344,6 @@ mod tests {
     fn the_playbooks_in_the_binary_read() {
         let playbooks = Playbooks::parse(BUILTIN.iter().copied()).unwrap();
         assert_eq!(playbooks.iter().count(), BUILTIN.len());
-        assert!(playbooks.iter().all(|playbook| playbooks.is_fenced(&playbook.name)));
     }
 
     #[test]

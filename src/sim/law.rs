@@ -138,7 +138,9 @@ impl World {
         let made = self.memory.made.get(&plan.id).copied().unwrap_or(self.now);
         let service = plan.service.clone();
         self.memory.begun.insert(plan.id.clone(), (service.clone(), made));
-        let Ok(told) = plant::told(self.kind) else { return };
+        let Ok(told) = plant::told(self.kind, self.book) else {
+            return;
+        };
         let policy = &told.config.policy;
         for (budget, only) in [(policy.service_budget, Some(&service)), (policy.fleet_budget, None)] {
             let begun = self.memory.begun.values();

@@ -11,7 +11,7 @@ use super::agent::Agent;
 use super::disk::Disk;
 use super::law::{Broken, ENDS, Memory};
 use super::pace::{Kind, Pace};
-use super::plant::{self, Service};
+use super::plant::{self, Book, Service};
 use super::seat::Seat;
 use super::store::{Ask, Store, Told};
 use super::storm::{Fault, Ill};
@@ -195,6 +195,7 @@ pub struct World {
     pub now: Timestamp,
     pub ends: Timestamp,
     pub kind: Kind,
+    pub book: Book,
     pub pace: &'static Pace,
     pub rng: Rng,
     pub mutant: Option<Mutant>,
@@ -253,6 +254,7 @@ pub fn run(kind: Kind, seed: u64, mutant: Option<Mutant>) -> Result<Stats, Box<B
         now: BEGIN,
         ends: BEGIN + pace.whole,
         kind,
+        book: Book::of(seed),
         pace,
         rng: Rng::with_seed(seed),
         mutant,

@@ -10,5 +10,7 @@ mod hold;
 mod look_back;
 mod rules_engine;
 mod says_ill;
+mod settling;
 mod storm;
 mod unanswered;
+mod unsealed;

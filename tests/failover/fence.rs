@@ -120,6 +120,14 @@ fn it_is_told_where_a_stale_token_is_refused_and_who_has_no_fence() {
             "own",
             "  - {name: fence, phase: fence, on: from, uses: exec, with: {argv: [/stop, '{from}']}}\n".to_owned(),
         ),
+        (
+            "seen",
+            "  - {name: fence, phase: fence, on: from, uses: exec, with: {argv: [/stop, '{from}'], observe: [/stopped, '{from}']}}\n".to_owned(),
+        ),
+        (
+            "message",
+            "  - {name: fence, phase: fence, on: from, uses: mqtt, with: {broker: 'mqtt://127.0.0.1:1883', topic: role, payload: '{token}', retain: true}}\n".to_owned(),
+        ),
     ];
     std::fs::create_dir(dir.path().join("playbooks")).unwrap();
     let mut services = String::new();
@@ -130,9 +138,10 @@ fn it_is_told_where_a_stale_token_is_refused_and_who_has_no_fence() {
             "  - {{name: s-{name}, active: a, standbys: [{{entity: b}}], playbook: {name}, single_writer: true, probe: {{uses: tcp}}}}\n"
         );
     }
+    services += "  - {name: two-holds, active: a, standbys: [{entity: b}, {entity: c}], playbook: holds, single_writer: true, probe: {uses: tcp}}\n";
     let config = format!(
         "agent: {{name: here}}\nrules: {{playbooks: [playbooks]}}\ntopology:\n  entities:\n    - {{name: a, kind: service, attributes: {{address: '127.0.0.1:1'}}}}\n    \
-         - {{name: b, kind: service, attributes: {{address: '127.0.0.1:2'}}}}\nservices:\n{services}"
+         - {{name: b, kind: service, attributes: {{address: '127.0.0.1:2'}}}}\n    - {{name: c, kind: service, attributes: {{address: '127.0.0.1:3'}}}}\nservices:\n{services}"
     );
     std::fs::write(dir.path().join("jurymast.yml"), config).unwrap();
     let output = Command::new(BINARY)
@@ -145,10 +154,16 @@ fn it_is_told_where_a_stale_token_is_refused_and_who_has_no_fence() {
         said.lines()
             .any(|line| line.contains(&format!("'{service}'")) && line.contains(words))
     };
-    for service in ["s-bare", "s-passes"] {
-        assert!(told(service, "never moved without a person's yes"), "{service}: {said}");
+    for service in ["s-bare", "s-passes", "s-own", "s-message", "two-holds"] {
+        assert!(told(service, "never moved without a person"), "{service}: {said}");
+        let lines = said.lines().filter(|line| line.contains(&format!("'{service}'")));
+        let times = lines.filter(|line| line.contains("never moved")).count();
+        assert_eq!(times, 1, "{service}: {said}");
     }
-    for service in ["s-holds", "s-local", "s-own"] {
+    assert!(told("s-own", "an exit code is no proof"), "{said}");
+    assert!(told("s-message", "whether it was obeyed"), "{said}");
+    assert!(told("two-holds", "each_named"), "{said}");
+    for service in ["s-holds", "s-local", "s-seen"] {
         assert!(!told(service, "never moved"), "{service}: {said}");
     }
     assert!(told("s-passes", "refused by redis: compared"), "{said}");

@@ -14,7 +14,7 @@ const PLAYBOOK: &str = "
 name: p
 summary: One command.
 steps:
-  - {name: fence, phase: fence, on: from, uses: exec, with: {argv: ['true'], observe: ['false']}}
+  - {name: fence, phase: fence, on: from, uses: exec, with: {argv: ['true'], observe: ['true']}}
   - {name: switch, phase: switch, uses: exec, with: {argv: [sh, -c, 'echo moved >> done'], observe: ['false']}}
   - {name: look, phase: verify, uses: probe, with: {times: 1}}
 ";

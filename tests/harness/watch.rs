@@ -18,7 +18,8 @@ const PLAYBOOK: &str = "
 name: p
 summary: One command.
 steps:
-  - {name: fence, phase: fence, on: from, uses: exec, with: {argv: ['true']}}
+  - {name: fence, phase: fence, on: from, uses: exec, with: {argv: ['true'], observe: ['true']}}
+  - {name: seal, phase: seal, on: each_named, uses: exec, with: {argv: ['true'], observe: ['true']}}
   - {name: switch, phase: switch, uses: exec, with: {argv: ['true']}}
   - {name: look, phase: verify, uses: probe}
 ";
@@ -48,11 +49,16 @@ pub struct World {
 impl World {
     /// One that looks at everything once a second, and refuses to speak of what is gone.
     pub fn at(now: Timestamp, config: &str, instances: &[&'static str]) -> Self {
+        Self::by(PLAYBOOK, now, config, instances)
+    }
+
+    /// The same with another playbook `p`.
+    pub fn by(playbook: &str, now: Timestamp, config: &str, instances: &[&'static str]) -> Self {
         let catalog = Catalog::new();
         let setup = engine_setup(
             &Config::parse(config).unwrap_or_else(|error| panic!("{}", error.message)),
             Arc::new(Library::builtin()),
-            Arc::new(Playbooks::parse([("p.yml", PLAYBOOK)]).unwrap()),
+            Arc::new(Playbooks::parse([("p.yml", playbook)]).unwrap()),
             catalog.clone(),
             Box::new(Sequential),
         );

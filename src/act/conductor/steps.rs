@@ -4,15 +4,20 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::super::executor::{Call, Executor, parameters};
 use super::super::runner::{Applied, Effect, Runner};
 use super::{Conductor, Shared};
-use crate::model::plan::Action;
+use crate::model::plan::{Action, Phase};
+use crate::model::service::ProbeSpec;
 use crate::model::{Entity, EntityName, Plan, PlanId, Step, Token};
 
 /// Between two good answers that verify a target, unless the step says otherwise.
 const VERIFY_PAUSE: Duration = Duration::from_millis(50);
+
+/// Between two looks at whether a node has lost its power.
+const LOOKS_AGAIN: Duration = Duration::from_millis(100);
 
 /// A look back that takes longer tells nothing.
 const LOOK_BACK: Duration = Duration::from_secs(5);
@@ -78,9 +83,47 @@ pub(super) async fn apply(shared: &Shared, runner: &Runner, candidate: usize, in
     if step.action.uses == "probe" {
         return verify(shared, plan, step).await;
     }
-    match Deed::new(shared, plan, (candidate, step), &step.action, "") {
-        Ok(deed) => deed.apply().await,
-        Err(error) => Applied::NoEffect(error),
+    let deed = match Deed::new(shared, plan, (candidate, step), &step.action, "") {
+        Ok(deed) => deed,
+        Err(error) => return Applied::NoEffect(error),
+    };
+    let until = Instant::now() + deed.timeout;
+    match deed.apply().await {
+        Applied::Done if is_to_be_seen(step) => powerless(shared, &deed, step, until).await,
+        applied => applied,
+    }
+}
+
+/// Where another may write as soon as this is done, whoever says that it is done is not believed by their word.
+fn is_to_be_seen(step: &Step) -> bool {
+    let action = &step.action;
+    matches!(step.phase, Phase::Fence | Phase::Seal)
+        && (action.observe.is_some() || action.with.contains_key("observe"))
+}
+
+/// Looks until the effect is seen, or the step's time is over.
+async fn powerless(shared: &Shared, deed: &Deed<'_>, step: &Step, until: Instant) -> Applied {
+    let unseen = || format!("'{}' is said to be done, and is not seen to be", step.name);
+    loop {
+        let seen = match &step.action.observe {
+            Some(spec) => probed(shared, spec, step).await,
+            None => deed.executor.observe(&deed.call()).await,
+        };
+        match seen {
+            Effect::There => return Applied::Done,
+            Effect::NotThere if Instant::now() >= until => return Applied::NoEffect(unseen()),
+            Effect::Unknown if Instant::now() >= until => return Applied::Unknown(unseen()),
+            _ => tokio::time::sleep(LOOKS_AGAIN).await,
+        }
+    }
+}
+
+/// The effect, as a probe of the step's target shows it.
+async fn probed(shared: &Shared, spec: &ProbeSpec, step: &Step) -> Effect {
+    match shared.prober.probe(spec, &entity_of(shared, &step.target)).await {
+        reach if reach.is_good() => Effect::There,
+        reach if reach.shows_network() => Effect::NotThere,
+        _ => Effect::Unknown,
     }
 }
 
@@ -102,11 +145,7 @@ pub(super) async fn observe(shared: &Shared, runner: &Runner, candidate: usize, 
     if deed.executor.settle(&deed.call()).await.is_err() {
         return Effect::Unknown;
     }
-    match shared.prober.probe(spec, &entity_of(shared, &step.target)).await {
-        reach if reach.is_good() => Effect::There,
-        reach if reach.shows_network() => Effect::NotThere,
-        _ => Effect::Unknown,
-    }
+    probed(shared, spec, step).await
 }
 
 impl Conductor {

@@ -1,4 +1,4 @@
-//! Where two actives would corrupt data, the plan can take the old active's power.
+//! Where two actives would corrupt data, the plan can take the power of the old active, and of whoever was tried in vain.
 
 use crate::decide::{Case, Gate, Recheck};
 use crate::model::{Decision, Refusal};
@@ -16,11 +16,8 @@ impl Gate for Fenced {
     }
 
     fn check(&self, case: &Case<'_>) -> Result<(), Refusal> {
-        if case.service.single_writer && !case.fenced {
-            let reason = format!(
-                "{} must have a single writer, but its playbook {} has no fence step that holds",
-                case.service.name, case.service.playbook
-            );
+        if let Some(why) = &case.unfenced {
+            let reason = format!("{} must have a single writer: {why}", case.service.name);
             return case.refuse(self, Decision::Ask, reason);
         }
         Ok(())
@@ -35,9 +32,9 @@ mod tests {
     #[test]
     fn no_fence_no_move_of_a_single_writer() {
         let mut fixture = Fixture::new();
-        fixture.fenced = false;
+        fixture.unfenced = Some("its playbook has no fence".into());
         assert_eq!(fixture.refused_by(), Some(("fence".into(), Decision::Ask)));
-        fixture.service.single_writer = false;
+        fixture.unfenced = None;
         assert_eq!(fixture.refused_by(), None);
     }
 }

@@ -19,5 +19,6 @@ pub mod maintenance;
 pub mod own_senses;
 pub mod probability;
 pub mod ready;
+pub mod settled;
 pub mod silenced;
 pub mod target;

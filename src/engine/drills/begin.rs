@@ -129,11 +129,8 @@ impl Engine {
         {
             return Err(format!("incident {id} is open and touches {other}"));
         }
-        if service.single_writer && !self.playbooks.is_fenced(&service.playbook) {
-            return Err(format!(
-                "{name} must have a single writer, and its playbook {} has no fence step",
-                service.playbook
-            ));
+        if let Some(why) = self.playbooks.unfenced(service) {
+            return Err(format!("{name} must have a single writer: {why}"));
         }
         self.serves(&state.active)
             .map_err(|why| format!("{} does not serve as it is: {why}", state.active))

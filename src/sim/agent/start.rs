@@ -14,7 +14,7 @@ use crate::model::{Catalog, PlanId, Timestamp};
 use crate::sim::Mutant;
 use crate::sim::law::RECORD;
 use crate::sim::pace::Kind;
-use crate::sim::plant::{self, OTHERS, Told};
+use crate::sim::plant::{self, Book, OTHERS, Told};
 use crate::sim::world::{Ev, World};
 
 impl World {
@@ -50,7 +50,7 @@ impl World {
                 state.open.len()
             )
         });
-        match engine(self.kind, epoch) {
+        match engine(self.kind, self.book, epoch) {
             Ok(agent) => self.agent = Some(agent),
             Err(error) => return self.memory.notice(RECORD, error),
         }
@@ -95,12 +95,12 @@ impl World {
     }
 }
 
-fn engine(kind: Kind, epoch: u64) -> Result<Agent, String> {
+fn engine(kind: Kind, book: Book, epoch: u64) -> Result<Agent, String> {
     let Told {
         config,
         library,
         playbooks,
-    } = plant::told(kind)?;
+    } = plant::told(kind, book)?;
     let (library, playbooks) = (Arc::clone(library), Arc::clone(playbooks));
     let setup = engine_setup(config, library, playbooks, Catalog::new(), Box::new(Sequential));
     Ok(Agent {

@@ -129,6 +129,8 @@ topology:
     - {{name: b, kind: service, attributes: {{address: '127.0.0.1:{b}'}}}}
 services:
   - {{name: svc, active: a, standbys: [{{entity: b}}], single_writer: true, hold_off: 100ms, rto: 10m, playbook: steps, vars: {{script: '{}'}}, probe: {{uses: http, with: {{url: 'http://{{address}}/'}}, interval: 100ms}}}}
+# An agent that is killed before its first record begins anew while the service is ill.
+policy: {{settle: 0s}}
 ",
             script.display()
         );
