@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::acting::{Shell, restored_one};
 use super::sights::Sights;
-use crate::act::journal::{Record, ServiceRecord, State};
+use crate::act::journal::{About, Record, ServiceRecord, State};
 use crate::act::{BoxFuture, Conductor, Intent, Intents, NotWritten};
 use crate::config::Config;
 use crate::coordinate::{Coordinator, Folder, News, NotPut, Part, Store, parts};
@@ -125,6 +125,15 @@ pub fn remember(conductor: &Conductor, sharing: Option<&Handle>, word: &Operator
             tokio::time::sleep(AGAIN).await;
         }
     });
+}
+
+/// Puts down what a person has said. `Err` says why it could not be; what does not begin anything is written as soon as it can.
+pub fn keep(conductor: &Conductor, word: &OperatorCommand, about: Option<About>) -> Result<(), String> {
+    let kept = match word {
+        OperatorCommand::Hold { .. } | OperatorCommand::Maintenance { .. } => conductor.remember(word).map(|_| ()),
+        _ => conductor.say(word, about, !word.begins_something()),
+    };
+    kept.map_err(|error| error.to_string())
 }
 
 /// See the module.

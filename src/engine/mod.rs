@@ -24,6 +24,7 @@ mod whose;
 
 pub use ahead::Uncovered;
 pub use alarms::{RuleBook, RuleDesk, RuleSettings};
+pub use asking::TIME_LIMIT;
 pub use core::{Engine, Setup, SetupError};
 pub use drills::{DrillGate, Schedule};
 pub use effects::{Effects, Notification, NotificationKind, Permit, ProbeRequest, Record};
