@@ -6,8 +6,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{AgentError, keeping};
 use super::sharing::{Sharing, Shelf};
+use super::{AgentError, keeping};
 use crate::act::journal::{Record, ServiceRecord, State};
 use crate::act::{Conductor, Intents, Prober};
 use crate::clock::wall_clock;

@@ -89,7 +89,10 @@ fn over(conductor: &Conductor, incidents: Vec<IncidentId>) {
     });
 }
 
-fn later<E: std::fmt::Display>(conductor: &Conductor, write: impl FnOnce(&Conductor) -> Result<(), E> + Send + 'static) {
+fn later<E: std::fmt::Display>(
+    conductor: &Conductor,
+    write: impl FnOnce(&Conductor) -> Result<(), E> + Send + 'static,
+) {
     let conductor = conductor.clone();
     tokio::task::spawn_blocking(move || {
         if let Err(error) = write(&conductor) {
@@ -126,8 +129,11 @@ impl Keeping {
             Record::Operator { operator, .. } => {
                 // What people say now is kept by whoever takes it in, before it counts.
                 let (incident, service, about) = match operator {
-                    OperatorCommand::Deny { incident, service, by } if by.ends_with(BEFORE) => (*incident, service, true),
-                    OperatorCommand::Deny { incident, service, by } | OperatorCommand::Approve { incident, service, by }
+                    OperatorCommand::Deny { incident, service, by } if by.ends_with(BEFORE) => {
+                        (*incident, service, true)
+                    }
+                    OperatorCommand::Deny { incident, service, by }
+                    | OperatorCommand::Approve { incident, service, by }
                         if by.starts_with(TIME_LIMIT) =>
                     {
                         (*incident, service, false)
@@ -149,13 +155,18 @@ impl Keeping {
 
     /// What keeps the journal from being written, if anything; and what people are to be told, if that is news.
     pub fn look(&mut self) -> (Option<String>, Option<Notification>) {
-        let trouble = self.conductor.as_ref().and_then(|conductor| conductor.health().trouble());
+        let trouble = self
+            .conductor
+            .as_ref()
+            .and_then(|conductor| conductor.health().trouble());
         let news = match (&trouble, self.ill) {
             (Some(why), None) => {
                 let now = wall_clock();
                 self.ill = Some(now);
                 Some(notification(
-                    format!("the journal cannot be written, so nothing is acted upon, and what is said to this agent does not survive a restart: {why}"),
+                    format!(
+                        "the journal cannot be written, so nothing is acted upon, and what is said to this agent does not survive a restart: {why}"
+                    ),
                     now,
                     true,
                 ))

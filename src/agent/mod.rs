@@ -193,6 +193,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         picture.clone(),
         engine.rules().clone(),
         acting.conductor.clone(),
+        acting.sharing.clone(),
     );
     let port = api::serve(&config.api.listen, hooks, stop.child_token())
         .await
@@ -322,6 +323,7 @@ fn hooks(
     picture: Picture,
     rules: RuleDesk,
     conductor: Option<Conductor>,
+    sharing: Option<sharing::Handle>,
 ) -> Hooks {
     let turned = |turned: alertmanager::Turned| match turned {
         alertmanager::Turned::Bad(why) => api::TurnedAway::Bad(why),
@@ -349,7 +351,7 @@ fn hooks(
             conductor.remember(word).map_err(|error| error.to_string())
         }),
         keep: Box::new(move |word, about| match &keeper {
-            Some(conductor) => sharing::keep(conductor, word, about),
+            Some(conductor) => sharing::keep(conductor, sharing.as_ref(), word, about),
             // It has no journal, and nothing that it could do.
             None => Ok(()),
         }),

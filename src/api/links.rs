@@ -211,7 +211,9 @@ pub async fn act(State(hooks): Shared, Path(token): Path<String>) -> Response {
     let known = picture.incidents.iter().find(|known| known.id == claim.incident);
     let about = About {
         onset: claim.onset,
-        entity: known.and_then(crate::model::Incident::top).map(|top| top.entity.clone()),
+        entity: known
+            .and_then(crate::model::Incident::top)
+            .map(|top| top.entity.clone()),
         services: vec![claim.service.clone()],
     };
     match super::orders::order(&hooks, command, Some(about)).await {

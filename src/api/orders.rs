@@ -63,7 +63,12 @@ pub(super) async fn order(
     word: OperatorCommand,
     about: Option<About>,
 ) -> Result<(), (StatusCode, String)> {
-    let ending = || (StatusCode::SERVICE_UNAVAILABLE, "the agent is ending; nothing was done".into());
+    let ending = || {
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the agent is ending; nothing was done".into(),
+        )
+    };
     let begins = word.begins_something();
     if !begins && !(hooks.command)(word.clone()) {
         return Err(ending());
@@ -77,7 +82,9 @@ pub(super) async fn order(
         (Ok(()), true) => Err(ending()),
         (Err(why), false) => Err((
             StatusCode::INSUFFICIENT_STORAGE,
-            format!("it counts now, and will not survive a restart of this agent as long as the journal cannot be written: {why}"),
+            format!(
+                "it counts now, and will not survive a restart of this agent as long as the journal cannot be written: {why}"
+            ),
         )),
         (Err(why), true) => Err((
             StatusCode::INSUFFICIENT_STORAGE,
@@ -107,12 +114,7 @@ struct Asked {
 }
 
 /// The incident that a yes or a no is about, with the service if one was named, and who says so.
-fn asked(
-    hooks: &Hooks,
-    headers: &HeaderMap,
-    id: u64,
-    bytes: &Bytes,
-) -> Result<Asked, (StatusCode, String)> {
+fn asked(hooks: &Hooks, headers: &HeaderMap, id: u64, bytes: &Bytes) -> Result<Asked, (StatusCode, String)> {
     let by = may_act(headers, hooks.token.as_ref())?;
     let service = body(bytes)?.service;
     let picture = hooks.picture.latest();
@@ -124,7 +126,12 @@ fn asked(
         let named = service.is_none() || service == verdict.service;
         verdict.incident == incident && verdict.is_up_to_a_person() && named
     };
-    let waiting: Vec<ServiceName> = picture.verdicts.iter().filter(open).filter_map(|v| v.service.clone()).collect();
+    let waiting: Vec<ServiceName> = picture
+        .verdicts
+        .iter()
+        .filter(open)
+        .filter_map(|v| v.service.clone())
+        .collect();
     if waiting.is_empty() {
         return Err((
             StatusCode::CONFLICT,

@@ -76,7 +76,10 @@ fn verified(dir: &Path, contains: Option<&str>, output: Output) -> Outcome {
                     println!("a last line of {} bytes was cut off by a crash", told.torn);
                 }
                 if told.recovered > 0 {
-                    println!("{} of them had been lost by a crash and were taken from the journal at the next start", told.recovered);
+                    println!(
+                        "{} of them had been lost by a crash and were taken from the journal at the next start",
+                        told.recovered
+                    );
                 }
                 for what in told.missing.iter().take(SHOWN) {
                     println!("WRONG: the journal beside it holds what the log does not: {what}");

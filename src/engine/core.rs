@@ -13,8 +13,8 @@ use crate::model::{
 };
 use crate::plan::Playbooks;
 
-use super::asking::DeniedBefore;
 use super::ahead::Ahead;
+use super::asking::DeniedBefore;
 use super::drills::{Drills, Schedule};
 use super::exposure::Exposure;
 use super::look_back::Turn;

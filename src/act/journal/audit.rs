@@ -27,7 +27,9 @@ pub(super) const NOTHING: &str = "0000000000000000000000000000000000000000000000
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Line {
-    Begins { follows: String },
+    Begins {
+        follows: String,
+    },
     Record {
         written: Timestamp,
         record: Box<Record>,
@@ -38,6 +40,7 @@ pub(super) enum Line {
 }
 
 /// Where the log ended at some moment.
+#[derive(Debug)]
 pub(super) struct Mark {
     length: u64,
     last: String,

@@ -29,7 +29,9 @@ fn known_by(record: &Record) -> Option<String> {
             word: OperatorCommand::Deny { incident, by, .. },
             ..
         } => format!("no of {by} to incident {incident} at {at}"),
-        Record::Word { .. } | Record::Said { .. } | Record::Left { .. } | Record::Over { .. } => json!(record).to_string(),
+        Record::Word { .. } | Record::Said { .. } | Record::Left { .. } | Record::Over { .. } => {
+            json!(record).to_string()
+        }
     })
 }
 
@@ -91,7 +93,10 @@ pub(super) fn missing(dir: &Path, records: &[Record]) -> Result<Vec<(String, Rec
 pub(super) fn mend(dir: &Path, audit: &mut Audit, records: &[Record]) -> io::Result<()> {
     let missing = missing(dir, records).map_err(io::Error::other)?;
     if !missing.is_empty() {
-        tracing::warn!(records = missing.len(), "the audit log had lost records that the journal holds: they are written into it again");
+        tracing::warn!(
+            records = missing.len(),
+            "the audit log had lost records that the journal holds: they are written into it again"
+        );
     }
     for (_, record) in missing {
         audit.recover(wall_clock(), &record)?;

@@ -114,12 +114,16 @@ mod tests {
 
     #[test]
     fn a_no_stands_until_a_yes_or_the_end_of_its_incident() {
-        let of = |list: &[(u64, &str)]| -> Vec<(u64, String)> { list.iter().map(|(n, s)| (*n, (*s).to_owned())).collect() };
+        let of =
+            |list: &[(u64, &str)]| -> Vec<(u64, String)> { list.iter().map(|(n, s)| (*n, (*s).to_owned())).collect() };
         let no = said(5, true, 4, &["web", "api"]);
         assert_eq!(left(std::slice::from_ref(&no)), of(&[(4, "web"), (4, "api")]));
         assert_eq!(left(&[no.clone(), said(6, false, 4, &["web"])]), of(&[(4, "api")]));
         // After a restart the same question has another number.
-        assert_eq!(left(&[no.clone(), said(6, true, 9, &["web", "api"])]), of(&[(9, "web"), (9, "api")]));
+        assert_eq!(
+            left(&[no.clone(), said(6, true, 9, &["web", "api"])]),
+            of(&[(9, "web"), (9, "api")])
+        );
         let over = |incident| Record::Over {
             at: Timestamp::from_secs(7),
             incident: IncidentId(incident),
