@@ -2,7 +2,8 @@
 //!
 //! A row is what a device says between two values of the same signal. After some hundred rows the ways in which they hang together are
 //! learned ([`crate::detect::multivariate`]); from then on each row is as surprising as its residual, its shift and its furthest channel say,
-//! and never more than the rows before it allow. A correlation that breaks names its channel.
+//! and never more than the rows before it allow. Beside it each signal is judged by what the others do not account for (its [`Company`]):
+//! one that moves alone, or no longer with them, is named.
 //!
 //! A device with fewer than two signals has no rows. How many signals are judged this way is bounded, and so is how many devices are
 //! learned within one tick.
@@ -13,7 +14,7 @@ use super::budget::{certainty, one_in};
 use super::columns::Slots;
 use super::learned::BEYOND;
 use super::members::Members;
-use super::multivariate::{self, CHANNELS_MAX, Correlations, Learner};
+use super::multivariate::{self, CHANNELS_MAX, Company, Learner};
 use super::news::LEAST;
 use super::scribe::{Draft, Scribe};
 use super::sequence::numbers;
@@ -33,9 +34,9 @@ const RUN: usize = 3;
 /// A row whose surprises add up to this is odd.
 const ODD: f64 = 9.0;
 
-/// Odd rows in which the same channel must have broken away, less those in which it had not, and rows in a row without any that end it.
-const BROKEN_ROWS: u32 = 30;
-const MENDED_ROWS: u32 = 60;
+/// A signal that stands alone by less than this is back among the others, after so many rows in a row.
+const BACK: f32 = 0.6;
+const BACK_ROWS: u32 = 60;
 
 /// See the module.
 pub struct Joint {
@@ -75,23 +76,24 @@ struct Body {
     /// Since when its rows are odd without a break.
     odd_since: Option<Timestamp>,
     told: Option<SignalName>,
-    broken: Broken,
+    company: Company,
+    alone: Alone,
 }
 
 enum Stage {
-    Learning(Learner, Correlations),
-    Watching(Box<multivariate::Watch>, Correlations),
+    Learning(Learner),
+    Watching(Box<multivariate::Watch>),
 }
 
-/// How long a channel has moved alone.
+/// The signal that stands alone, if one does.
 #[derive(Default)]
-struct Broken {
+struct Alone {
     channel: usize,
-    rows: u32,
-    whole: u32,
-    least: f32,
-    since: Timestamp,
-    told: Option<SignalName>,
+    /// Since when it is the one that does so most, and by more than [`BACK`].
+    since: Option<Timestamp>,
+    /// Rows since the one that was told came back.
+    back: u32,
+    told: Option<(usize, SignalName)>,
 }
 
 impl Joint {
@@ -146,20 +148,21 @@ impl Body {
             ..multivariate::Settings::default()
         };
         let learner = Learner::new(channels, &rules).ok()?;
-        let correlations = Correlations::new(channels).ok()?;
+        let company = Company::new(channels).ok()?;
         Some(Self {
             members,
             row: vec![f64::NAN; channels],
             filled: 0,
             begun: 0,
             gap_s: 0.0,
-            stage: Stage::Learning(learner, correlations),
+            stage: Stage::Learning(learner),
             latest: [0.0; RUN],
             rows: 0,
             tail: Tail::default(),
             odd_since: None,
             told: None,
-            broken: Broken::default(),
+            company,
+            alone: Alone::default(),
         })
     }
 
@@ -185,34 +188,38 @@ impl Body {
 
     /// Enough rows to learn from are there.
     fn ready(&self, settings: &JointSettings) -> bool {
-        matches!(&self.stage, Stage::Learning(learner, _) if learner.rows() >= settings.learn_rows as usize)
+        matches!(&self.stage, Stage::Learning(learner) if learner.rows() >= settings.learn_rows as usize)
     }
 
     /// Out of the learning rows comes a watch, if they are good for anything.
     fn fit(self) -> Option<Self> {
-        let Stage::Learning(learner, correlations) = self.stage else {
+        let Stage::Learning(learner) = self.stage else {
             return Some(self);
         };
         let watch = learner.finish().ok()?;
         Some(Self {
-            stage: Stage::Watching(Box::new(watch), correlations),
+            stage: Stage::Watching(Box::new(watch)),
             ..self
         })
     }
 
     fn judge(&mut self, entity: usize, row: &[f64], at: Timestamp, settings: &JointSettings, out: &mut Scribe<'_>) {
+        let bar = out.ledger.bar_beyond(entity, self.gap_s, out.now);
+        let strengths = self.company.observe(row, self.gap_s);
+        let most = strengths.and_then(|all| (0..all.len()).max_by(|a, b| all[*a].total_cmp(&all[*b])));
         match &mut self.stage {
-            Stage::Learning(learner, correlations) => {
+            Stage::Learning(learner) => {
                 // A row of another length cannot come: its length is that of the members.
                 let _ = learner.push(row);
-                correlations.observe(row);
             }
-            Stage::Watching(watch, correlations) => {
+            Stage::Watching(watch) => {
                 self.rows = self.rows.saturating_add(1);
-                let bar = out.ledger.bar_beyond(entity, self.gap_s, out.now);
-                let mut odd = false;
+                if let Some(most) = most {
+                    self.alone
+                        .follow(most, &self.company, &self.members, entity, at, bar, settings, out);
+                }
                 if let Some(reading) = watch.observe(row) {
-                    odd = reading.score >= ODD;
+                    let odd = reading.score >= ODD;
                     self.odd_since = odd.then(|| self.odd_since.unwrap_or(at));
                     let score = reading.score as f32;
                     let surprise = self.tail.push(score).min(score);
@@ -254,9 +261,6 @@ impl Body {
                         out.clear_entity(entity, SymptomKind::Joint, signal.as_str(), at);
                     }
                 }
-                // Two signals that share a slow swing hardly move together while it turns. Their relation holds, and the row is not odd.
-                let found = correlations.observe(row).filter(|_| odd);
-                self.broken.follow(found, &self.members, entity, at, bar, settings, out);
             }
         }
     }
@@ -284,10 +288,12 @@ fn draft(
     }
 }
 
-impl Broken {
+impl Alone {
+    /// `most` stands alone most.
     fn follow(
         &mut self,
-        found: Option<multivariate::Break>,
+        most: usize,
+        company: &Company,
         members: &[(u32, SignalName)],
         entity: usize,
         at: Timestamp,
@@ -295,46 +301,49 @@ impl Broken {
         settings: &JointSettings,
         out: &mut Scribe<'_>,
     ) {
-        let Some(found) = found else {
-            self.rows = self.rows.saturating_sub(1);
-            self.whole = self.whole.saturating_add(1);
-            if self.whole >= MENDED_ROWS
-                && let Some(signal) = self.told.take()
+        let strength = company.strength(most);
+        if strength < BACK {
+            self.since = None;
+        } else if self.since.is_none() || most != self.channel {
+            self.channel = most;
+            self.since = Some(at);
+        }
+        if let Some((channel, _)) = &self.told {
+            self.back = if company.strength(*channel) < BACK {
+                self.back.saturating_add(1)
+            } else {
+                0
+            };
+            if self.back >= BACK_ROWS
+                && let Some((_, signal)) = self.told.take()
             {
                 out.clear_entity(entity, SymptomKind::Decoupled, signal.as_str(), at);
             }
             return;
-        };
-        self.whole = 0;
-        // A number of standard errors, as the surprise of a normal variable.
-        let surprise = (0.5 * found.strength * found.strength) as f32;
-        if self.rows == 0 || found.channel != self.channel {
-            self.channel = found.channel;
-            self.rows = 0;
-            self.least = surprise;
-            self.since = at;
         }
-        self.rows = self.rows.saturating_add(1);
-        self.least = self.least.min(surprise);
-        if self.rows >= BROKEN_ROWS && self.least >= LEAST {
-            out.ledger.hear(entity, self.least, out.now);
+        let surprise = company.surprise(strength);
+        if surprise >= LEAST {
+            out.ledger.hear(entity, surprise, out.now);
         }
-        let Some((_, signal)) = members.get(found.channel) else {
+        if surprise < bar {
+            return;
+        }
+        let Some((_, signal)) = members.get(most) else {
             return;
         };
-        if self.told.is_none() && self.rows >= BROKEN_ROWS && self.least >= bar {
-            let text = format!(
-                "no longer moves with {} of the {} signals that it used to move with; {} by its own past, told from {} on",
-                found.pairs,
-                members.len() - 1,
-                one_in(self.least),
-                one_in(bar)
-            );
-            let draft = draft(SymptomKind::Decoupled, text, self.since, self.least, bar, settings);
-            out.ledger.spend(entity, out.now);
-            out.raise_entity(entity, signal.as_str(), draft);
-            self.told = Some(signal.clone());
-        }
+        let text = format!(
+            "{}, by what its {} other signals say of it; {} by its own past, told from {} on",
+            company.words(most),
+            members.len() - 1,
+            one_in(surprise),
+            one_in(bar)
+        );
+        let onset = self.since.unwrap_or(at);
+        let draft = draft(SymptomKind::Decoupled, text, onset, surprise, bar, settings);
+        out.ledger.spend(entity, out.now);
+        out.raise_entity(entity, signal.as_str(), draft);
+        self.told = Some((most, signal.clone()));
+        self.back = 0;
     }
 }
 
@@ -382,7 +391,7 @@ impl Detector for Joint {
                 continue;
             };
             body.judge(*entity as usize, &row, Timestamp::from_nanos(*at), &self.settings, out);
-            if body.ready(&self.settings) {
+            if body.ready(&self.settings) || body.company.due() {
                 self.asks.push(Ask::Fit(*entity));
             }
         }
@@ -418,6 +427,11 @@ impl Detector for Joint {
                 }
                 None => Team::Never,
             },
+            // One of the two a tick: either takes a moment.
+            (Team::Judged(mut body), Ask::Fit(_)) if body.company.due() => {
+                body.company.learn();
+                Team::Judged(body)
+            }
             (Team::Judged(body), Ask::Fit(_)) => {
                 self.counts.entities_learning = self.counts.entities_learning.saturating_sub(1);
                 match body.fit() {

@@ -225,8 +225,8 @@ pub struct JointSettings {
     pub kinds: Vec<EntityKind>,
     /// Rows to learn from before a word is said. `100..=10000`.
     pub learn_rows: u32,
-    /// Entities are judged this way until they have so many signals together; the others are counted in `status` and `/metrics`. While it
-    /// is learned, a signal costs 5 kB with the default `learn_rows`.
+    /// Entities are judged this way until they have so many signals together; the others are counted in `status` and `/metrics`. A signal
+    /// costs up to 20 kB, most of it the 4096 rows from which it is learned how they hang together.
     pub max_signals: u64,
     /// How bad.
     pub severity: Severity,

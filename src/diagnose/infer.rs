@@ -1,9 +1,10 @@
 //! Weighs all faults against one another: each pattern at each entity where it could sit, by [`weigh`], and "something else". Several
-//! faults at once are found by the caller, by explaining away.
+//! faults at once are found by the caller, by [`super::joint`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
-use crate::model::{EntityKind, EntityName, FaultName, Hypothesis, Remedy, Symptom, SymptomKey, Timestamp};
+use crate::model::{EntityKind, EntityName, FaultName, Hypothesis, Remedy, Symptom, Timestamp};
 
 use super::calibrate::probabilities;
 use super::pattern::Library;
@@ -36,11 +37,11 @@ pub struct Ranking<'p> {
     probabilities: Vec<f64>,
     /// As they are told: corrected by how often such were right.
     calibrated: Vec<f64>,
-    /// The one that explains most for what it costs.
-    cheapest: Option<usize>,
+    /// The score of something else.
+    unknown: f64,
 }
 
-impl Ranking<'_> {
+impl<'p> Ranking<'p> {
     /// A known fault is the most probable cause, with at least that probability.
     pub fn explained(&self, at_least: f64) -> bool {
         let known = self.probabilities.first().copied().unwrap_or(0.0);
@@ -62,30 +63,29 @@ impl Ranking<'_> {
         }
     }
 
-    /// How well the best known fault fits: the logarithm of its joint probability with all that is seen.
-    pub fn fit(&self) -> f64 {
-        self.weighed.first().map_or(f64::NEG_INFINITY, |best| best.score)
-    }
-
-    /// The same of the known fault that fits best if what it neither explains nor could have anything to do with were a coincidence: a leak is what a fault may lead
-    /// to beyond its pattern, and nothing leads to what stands beside it and not above or below it.
-    pub fn fit_alone(&self, symptoms: &[&Symptom], scene: &Scene<'_>, settings: &Settings) -> f64 {
-        let alone = |fault: &Weighed<'_>| {
-            let unexplained = symptoms.iter().filter(|s| !fault.fit.explains.contains(&s.key));
-            let beside = unexplained.filter(|s| !scene.may_touch(&fault.fit.entity, &s.key.entity));
-            let dearer = |s: &&Symptom| (settings.something_else / leak(s, settings)).ln().min(0.0);
-            fault.score + beside.map(dearer).sum::<f64>()
+    /// Lets faults be as much less probable than the best as they make the whole of which this is a part, by `behind` (of the fault's name and place, in nats), where
+    /// that is more than they are here: a fault that explains several parts is improbable in each of them alone, for what it leaves to the others.
+    pub fn compare(
+        &mut self,
+        behind: &BTreeMap<(&FaultName, &EntityName), f64>,
+        library: &Library,
+        settings: &Settings,
+    ) {
+        let Some(best) = self.weighed.first().map(|w| w.score) else {
+            return;
         };
-        let best = self.weighed.iter().take(KEPT).map(alone);
-        best.fold(f64::NEG_INFINITY, f64::max)
+        for w in self.weighed.iter_mut().skip(1) {
+            if let Some(behind) = behind.get(&(&w.fit.pattern.name, &w.fit.entity)) {
+                w.score = w.score.max(best + behind);
+            }
+        }
+        sort(&mut self.weighed);
+        (self.probabilities, self.calibrated) = probable(&self.weighed, self.unknown, library, settings);
     }
 
-    /// Is that symptom among those of the fault that explains most for what it costs? The improbability of a fault and of what
-    /// it should show and does not, per symptom that it explains: the greedy choice of weighted set cover (Chvátal 1979), so that
-    /// several small faults are not taken for one large one that explains all of them badly.
-    pub fn cheapest_explains(&self, key: &SymptomKey) -> bool {
-        let cheapest = self.cheapest.and_then(|place| self.weighed.get(place));
-        cheapest.is_some_and(|fault| fault.fit.explains.contains(key))
+    /// Every known fault that could be meant, the most probable first.
+    pub fn weighed(&self) -> &[Weighed<'p>] {
+        &self.weighed
     }
 }
 
@@ -112,39 +112,47 @@ pub fn rank<'a>(
         } else {
             scene.topology.kind(entity.as_str())
         };
-        let Some(seen) = &seen else { continue };
         let patterns = library.patterns().filter(|pattern| pattern.at.contains(&kind));
-        let fits = memo.fits(patterns, &entity, seen, scene, settings);
-        let found = fits.into_iter().map(|fit| Weighed::new(fit, seen));
-        weighed.extend(found.filter(|w| w.ours > 0).map(|mut w| {
+        let fits = memo.fits(patterns, &entity, scene, settings);
+        let found = fits.iter().map(|fit| Weighed::new(Rc::clone(fit), &seen));
+        weighed.extend(found.filter(|w| !w.ours.is_empty()).map(|mut w| {
             w.looks = looks.get(w.fit.pattern.name.as_str()).copied().unwrap_or(0.0);
             w.score += w.looks;
             w
         }));
     }
-    weighed.sort_by(|a, b| {
-        b.score
-            .total_cmp(&a.score)
-            .then_with(|| (&a.fit.pattern.name, &a.fit.entity).cmp(&(&b.fit.pattern.name, &b.fit.entity)))
-    });
+    sort(&mut weighed);
     same_fault_once(&mut weighed, scene);
-    let unknown_score = settings.something_else.ln()
+    let unknown = settings.something_else.ln()
         + symptoms
             .iter()
             .map(|symptom| (leak(symptom, settings).max(ELSE_SHOWS)).ln())
             .sum::<f64>()
             .max(-2.0 * GROUP_WEIGHT_MAX);
-    let scores: Vec<f64> = weighed.iter().map(|w| w.score).chain([unknown_score]).collect();
-    let probabilities = probabilities(&scores, settings.temperature);
-    let calibrated = library.reliability().correct(&scores, &probabilities);
-    let cost = |w: &Weighed<'_>| -w.fit.own / w.ours as f64;
-    let cheapest = (0..weighed.len()).min_by(|a, b| cost(&weighed[*a]).total_cmp(&cost(&weighed[*b])));
+    let (probabilities, calibrated) = probable(&weighed, unknown, library, settings);
     Ranking {
         weighed,
         probabilities,
         calibrated,
-        cheapest,
+        unknown,
     }
+}
+
+/// The most probable first.
+fn sort(weighed: &mut [Weighed<'_>]) {
+    weighed.sort_by(|a, b| {
+        b.score
+            .total_cmp(&a.score)
+            .then_with(|| (&a.fit.pattern.name, &a.fit.entity).cmp(&(&b.fit.pattern.name, &b.fit.entity)))
+    });
+}
+
+/// How probable each is, and as it is told.
+fn probable(weighed: &[Weighed<'_>], unknown: f64, library: &Library, settings: &Settings) -> (Vec<f64>, Vec<f64>) {
+    let scores: Vec<f64> = weighed.iter().map(|w| w.score).chain([unknown]).collect();
+    let probabilities = probabilities(&scores, settings.temperature);
+    let calibrated = library.reliability().correct(&scores, &probabilities);
+    (probabilities, calibrated)
 }
 
 /// A fault of a whole service can be seen from each of its instances, with the same evidence: that is one cause, not several.
@@ -158,7 +166,7 @@ fn same_fault_once(weighed: &mut Vec<Weighed<'_>>, scene: &Scene<'_>) {
                 before.iter().any(|other| {
                     other.fit.pattern.name == one.fit.pattern.name
                         && siblings.contains(&other.fit.entity)
-                        && other.fit.explains == one.fit.explains
+                        && other.fit.explains.keys().eq(one.fit.explains.keys())
                 })
             })
         });
@@ -188,7 +196,7 @@ pub fn causes<'a>(
         // The best known fault is kept however improbable: it may explain its part of several faults.
         .filter(|(place, (_, probability))| *place == 0 || **probability >= WORTH_A_LINE)
         .filter_map(|(_, (w, probability))| {
-            let told = told(w.fit.pattern, &w.fit.entity, seen.as_ref()?, scene, settings)?;
+            let told = told(w.fit.pattern, &w.fit.entity, &seen, scene, settings)?;
             let mut cause = told.into_hypothesis(*probability);
             let incidents = w.fit.pattern.resembles.as_ref().map_or(0, |learned| learned.incidents);
             let said = |how: &str| {
@@ -270,7 +278,7 @@ mod tests {
 
     use super::*;
     use crate::detect::{Vital, Vitals};
-    use crate::model::{EdgeKind, Evidence, Severity, SymptomKind, Topology, TopologyChange};
+    use crate::model::{EdgeKind, Evidence, Severity, SymptomKey, SymptomKind, Topology, TopologyChange};
 
     struct Nothing;
 

@@ -17,6 +17,7 @@ mod explain;
 mod group;
 mod incidents;
 mod infer;
+mod joint;
 mod learn;
 mod links;
 mod pattern;
@@ -26,6 +27,7 @@ mod scene;
 mod settings;
 mod signature;
 mod suspects;
+mod timing;
 pub mod traces;
 mod weigh;
 

@@ -74,14 +74,22 @@ impl<'a> Scene<'a> {
     /// Can a fault at the one lead to anything at the other? It reaches what needs it, and by that what those stand on; it may come from what it needs itself, and
     /// the load of an instance goes to those beside it. And all is seen through us.
     pub fn may_touch(&self, one: &EntityName, other: &EntityName) -> bool {
+        let beside = self.siblings.get(other).into_iter().flatten();
+        if one == self.agent {
+            return true;
+        }
+        let touches = self.touches(one);
+        [other].into_iter().chain(beside).any(|entity| touches.contains(entity))
+    }
+
+    /// What a fault there can lead to anything at, but for those beside it.
+    pub fn touches(&self, one: &EntityName) -> Rc<BTreeSet<EntityName>> {
         let known = self.touches.borrow().get(one).map(Rc::clone);
-        let touches = known.unwrap_or_else(|| {
+        known.unwrap_or_else(|| {
             let found = Rc::new(self.touches_of(one));
             self.touches.borrow_mut().insert(one.clone(), Rc::clone(&found));
             found
-        });
-        let beside = self.siblings.get(other).into_iter().flatten();
-        one == self.agent || [other].into_iter().chain(beside).any(|entity| touches.contains(entity))
+        })
     }
 
     fn touches_of(&self, one: &EntityName) -> BTreeSet<EntityName> {

@@ -2,17 +2,18 @@
 //!
 //! The score is the logarithm of its prior, plus for each symptom that it explains the likelihood that it shows it, plus for each
 //! expected symptom that is absent the likelihood that it does not, plus for each symptom that it leaves unexplained the leak
-//! (noisy-OR with a leak, for one fault at a time; Pearl 1988).
+//! (noisy-OR with a leak, for one fault; Pearl 1988). Several faults at once are weighed by [`super::joint`].
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use crate::model::{EntityName, Hypothesis, Severity, SignalName, Symptom, SymptomKey, SymptomKind, Timestamp};
+use crate::model::{EntityName, Hypothesis, Severity, SignalName, Symptom, SymptomKey, SymptomKind};
 
 use super::pattern::{Expectation, Pattern, Whose};
 use super::scene::{Members, Scene, Sight};
 use super::settings::Settings;
+use super::timing::{Began, began};
 
 /// Notes come about by themselves more readily than warnings.
 const NOTE_LEAK: f64 = 0.15;
@@ -31,8 +32,8 @@ pub const GROUP_WEIGHT_MAX: f64 = 12.0;
 pub struct Weighed<'p> {
     pub fit: Rc<Fit<'p>>,
     pub score: f64,
-    /// How many of the symptoms looked at it explains.
-    pub ours: usize,
+    /// Which of the symptoms looked at it explains, by number, with the likelihood that it shows each, in nats.
+    pub ours: Vec<(u32, f64)>,
     /// What confirmed incidents add to the score, in nats.
     pub looks: f64,
 }
@@ -40,14 +41,33 @@ pub struct Weighed<'p> {
 impl<'p> Weighed<'p> {
     /// By what it leaves unexplained of what is looked at.
     pub fn new(fit: Rc<Fit<'p>>, seen: &Seen<'_>) -> Self {
-        let ours = fit.explains.iter().filter_map(|key| seen.leaks.get(*key));
-        let (count, leaks) = ours.fold((0, 0.0), |(count, sum), leak| (count + 1, sum + leak));
+        let mut leaks = 0.0;
+        let ours = fit.explains.iter().filter_map(|(key, shows)| {
+            let (number, leak) = seen.leaks.get(*key)?;
+            leaks += leak;
+            Some((*number, *shows))
+        });
         Self {
+            ours: ours.collect(),
             score: fit.own + (seen.all - leaks),
-            ours: count,
             looks: 0.0,
             fit,
         }
+    }
+
+    /// What it costs by itself, without what it says of the symptoms looked at.
+    pub fn cost(&self) -> f64 {
+        let says: f64 = self.ours.iter().map(|(_, shows)| shows).sum();
+        (self.fit.own + self.looks - says).min(0.0)
+    }
+
+    /// Does it explain all that the other one does, at least as well, and costs no more?
+    pub fn betters(&self, other: &Self) -> bool {
+        let as_well = |(number, shows): &(u32, f64)| {
+            let ours = self.ours.binary_search_by_key(number, |(ours, _)| *ours);
+            ours.is_ok_and(|place| self.ours[place].1 >= *shows)
+        };
+        self.cost() >= other.cost() && other.ours.iter().all(as_well)
     }
 }
 
@@ -57,7 +77,8 @@ pub struct Fit<'p> {
     pub entity: EntityName,
     /// The score without what it leaves unexplained.
     pub own: f64,
-    pub explains: BTreeSet<&'p SymptomKey>,
+    /// What it explains, with the likelihood that it shows it, in nats; that is part of `own`.
+    pub explains: BTreeMap<&'p SymptomKey, f64>,
     /// Signals that it explains without having named them.
     unnamed: BTreeSet<&'p SignalName>,
     /// In words; only written for the few that are kept.
@@ -71,25 +92,22 @@ pub struct Notes {
     speaks_against: Vec<String>,
 }
 
-/// Symptoms that are looked at together, with what it costs to leave each unexplained.
+/// Symptoms that are looked at together, numbered, with what it costs to leave each unexplained.
 pub struct Seen<'a> {
-    leaks: BTreeMap<&'a SymptomKey, f64>,
+    leaks: BTreeMap<&'a SymptomKey, (u32, f64)>,
     all: f64,
-    onset: Timestamp,
 }
 
 impl<'a> Seen<'a> {
-    /// `None` of nothing.
-    pub fn new(symptoms: &[&'a Symptom], settings: &Settings) -> Option<Self> {
-        let leaks: BTreeMap<_, _> = symptoms
-            .iter()
-            .map(|symptom| (&symptom.key, leak(symptom, settings).ln()))
+    pub fn new(symptoms: &[&'a Symptom], settings: &Settings) -> Self {
+        let leaks: BTreeMap<_, _> = (0..)
+            .zip(symptoms)
+            .map(|(number, symptom)| (&symptom.key, (number, leak(symptom, settings).ln())))
             .collect();
-        Some(Self {
-            all: leaks.values().sum(),
-            onset: symptoms.iter().map(|symptom| symptom.onset).min()?,
+        Self {
+            all: leaks.values().map(|(_, leak)| leak).sum(),
             leaks,
-        })
+        }
     }
 }
 
@@ -107,20 +125,14 @@ fn ill<'m>(members: Option<&'m Rc<Members>>, entity: &'m EntityName) -> &'m [Ent
     members.map_or(std::slice::from_ref(entity), |members| &members.ill)
 }
 
-/// Faults at places that have been weighed of one scene: parts of what is seen are looked at many times, and most of what a fault fits does not
-/// depend on the part.
+/// Faults at places that have been weighed of one scene: parts of what is seen are looked at many times, and what a fault fits does not depend on the
+/// part.
 #[derive(Default)]
 pub struct Memo<'a> {
-    by_entity: RefCell<BTreeMap<EntityName, Vec<Entry<'a>>>>,
+    by_entity: RefCell<BTreeMap<EntityName, Fits<'a>>>,
 }
 
-struct Entry<'a> {
-    pattern: &'a Pattern,
-    /// When it began, where it shows that by itself.
-    own: Option<Timestamp>,
-    /// For what beginning it was weighed last, and how it fits then.
-    last: Option<(Timestamp, Option<Rc<Fit<'a>>>)>,
-}
+type Fits<'a> = Rc<[Rc<Fit<'a>>]>;
 
 impl<'a> Memo<'a> {
     /// Every fault of `patterns`, the same for one entity each time, that could sit at `entity` and explains anything.
@@ -128,45 +140,23 @@ impl<'a> Memo<'a> {
         &self,
         patterns: impl Iterator<Item = &'a Pattern>,
         entity: &EntityName,
-        seen: &Seen<'_>,
         scene: &Scene<'a>,
         settings: &Settings,
-    ) -> Vec<Rc<Fit<'a>>> {
-        let entry = |pattern: &'a Pattern| {
-            let own = own_onset(pattern, entity, scene);
-            // What shows at its own entity only, and does not, explains nothing.
-            let may_show = own.is_some() || pattern.must.iter().any(|e| e.on != Whose::Itself);
-            may_show.then_some(Entry {
-                pattern,
-                own,
-                last: None,
-            })
-        };
-        let mut by_entity = self.by_entity.borrow_mut();
-        let entries = by_entity
-            .entry(entity.clone())
-            .or_insert_with(|| patterns.filter_map(entry).collect());
-        let weighed = entries.iter_mut().filter_map(|entry| {
-            let onset = entry.own.unwrap_or(seen.onset);
-            match &entry.last {
-                Some((known, fit)) if *known == onset => fit.clone(),
-                _ => {
-                    let fit = fit(entry.pattern, entity, onset, scene, settings, None).map(Rc::new);
-                    entry.last = Some((onset, fit.clone()));
-                    fit
-                }
-            }
+    ) -> Fits<'a> {
+        if let Some(known) = self.by_entity.borrow().get(entity) {
+            return Rc::clone(known);
+        }
+        let shows = scene.all.contains_key(entity);
+        // What shows at its own entity only, and does not, explains nothing.
+        let may_show = |pattern: &&Pattern| shows || pattern.must.iter().any(|e| e.on != Whose::Itself);
+        let fits = patterns.filter(may_show).filter_map(|pattern| {
+            let began = began(pattern, entity, scene)?;
+            fit(pattern, entity, began, scene, settings, None).map(Rc::new)
         });
-        weighed.collect()
+        let fits: Fits<'a> = fits.collect();
+        self.by_entity.borrow_mut().insert(entity.clone(), Rc::clone(&fits));
+        fits
     }
-}
-
-/// A fault began with the first thing that it explains at its own entity, else with the first of all.
-fn own_onset(pattern: &Pattern, entity: &EntityName, scene: &Scene<'_>) -> Option<Timestamp> {
-    let own = pattern.must.iter().filter(|e| e.on == Whose::Itself);
-    own.flat_map(|e| scene.fitting(e, entity, None))
-        .map(|symptom| symptom.onset)
-        .min()
 }
 
 /// One fault at one place in words.
@@ -177,21 +167,21 @@ pub fn told<'a>(
     scene: &Scene<'a>,
     settings: &Settings,
 ) -> Option<Fit<'a>> {
-    let onset = own_onset(pattern, entity, scene).unwrap_or(seen.onset);
-    let mut fit = fit(pattern, entity, onset, scene, settings, Some(Notes::default()))?;
+    let began = began(pattern, entity, scene)?;
+    let mut fit = fit(pattern, entity, began, scene, settings, Some(Notes::default()))?;
     for key in seen.leaks.keys() {
-        if !fit.explains.contains(key) {
+        if !fit.explains.contains_key(key) {
             fit.speaks_against(|| format!("leaves {key} unexplained"));
         }
     }
     Some(fit)
 }
 
-/// Weighs one fault at one place that began at `onset`; `None` if it cannot sit there or explains nothing. With `notes`, in words too.
+/// Weighs one fault at one place that began then; `None` if it cannot sit there or explains nothing. With `notes`, in words too.
 fn fit<'a>(
     pattern: &'a Pattern,
     entity: &EntityName,
-    onset: Timestamp,
+    began: Began,
     scene: &Scene<'a>,
     settings: &Settings,
     notes: Option<Notes>,
@@ -209,7 +199,7 @@ fn fit<'a>(
         pattern,
         entity: entity.clone(),
         own: pattern.prior.ln(),
-        explains: BTreeSet::new(),
+        explains: BTreeMap::new(),
         unnamed: BTreeSet::new(),
         notes,
     };
@@ -220,7 +210,7 @@ fn fit<'a>(
         return None;
     }
     for expectation in &pattern.must {
-        weighed.expect(expectation, scene, onset, settings.leak);
+        weighed.expect(expectation, scene, began, settings.leak);
     }
     if weighed.explains.is_empty() {
         return None;
@@ -228,9 +218,13 @@ fn fit<'a>(
     for expectation in &pattern.may {
         let members = scene.whose(expectation, entity);
         for other in ill(members.as_ref(), entity) {
-            for symptom in scene.fitting(expectation, other, Some(onset)) {
-                if weighed.explains.insert(&symptom.key) {
-                    weighed.own += expectation.likelihood.ln();
+            for symptom in scene.fitting(expectation, other, Some(began.onset)) {
+                let shows = expectation.likelihood.ln() + began.lag_of(expectation, symptom);
+                // Far out of time it is no effect of this.
+                let ours = shows >= settings.leak.ln().min(expectation.likelihood.ln());
+                if ours && !weighed.explains.contains_key(&symptom.key) {
+                    weighed.own += shows;
+                    weighed.explains.insert(&symptom.key, shows);
                     weighed.names_or_not(expectation, symptom);
                     weighed.speaks_for(|| format!("explains {}: {}", symptom.key, symptom.evidence.text));
                 }
@@ -240,7 +234,7 @@ fn fit<'a>(
     for expectation in &pattern.must_not {
         let members = scene.whose(expectation, entity);
         for other in ill(members.as_ref(), entity) {
-            if let Some(symptom) = scene.fitting(expectation, other, Some(onset)).next() {
+            if let Some(symptom) = scene.fitting(expectation, other, Some(began.onset)).next() {
                 weighed.own += (1.0 - expectation.likelihood).ln();
                 weighed.speaks_against(|| format!("does not show {}, which stands", symptom.key));
             }
@@ -277,7 +271,7 @@ impl<'a> Fit<'a> {
         }
     }
 
-    fn expect(&mut self, expectation: &'a Expectation, scene: &Scene<'a>, onset: Timestamp, leak: f64) {
+    fn expect(&mut self, expectation: &'a Expectation, scene: &Scene<'a>, began: Began, leak: f64) {
         let group = scene.whose(expectation, &self.entity);
         let entity = self.entity.clone();
         let ill = ill(group.as_ref(), &entity);
@@ -286,6 +280,8 @@ impl<'a> Fit<'a> {
         let (mut shown, mut absent, mut pending) = (Vec::new(), Vec::new(), 0_usize);
         let mut another = 0;
         let (yes, no) = (expectation.likelihood.ln(), (1.0 - expectation.likelihood).ln());
+        // Further out of time, a symptom is better taken for one that is not there and another one that came by itself.
+        let too_far = (no + leak.ln() - yes).min(0.0);
         // Those that show nothing may outweigh whatever is gained by explaining those that do: a broker behind which most go
         // on speaking is not down, however many are silent.
         let most = |shown: usize| GROUP_WEIGHT_MAX + shown as f64 * -leak.ln();
@@ -299,24 +295,44 @@ impl<'a> Fit<'a> {
             if decided && self.notes.is_none() && place >= ill.len() {
                 break;
             }
-            match scene.sight(expectation, member, onset) {
-                Sight::Shown(symptom) => {
-                    shown.push(symptom);
-                    let mut more = 0_i32;
-                    for symptom in scene.fitting(expectation, member, Some(onset)) {
-                        more += i32::from(self.explains.insert(&symptom.key));
-                        self.names_or_not(expectation, symptom);
-                    }
-                    another = another.max(more - 1);
+            let (mut first, mut more, mut too_early) = (None, 0_i32, false);
+            for symptom in scene.fitting(expectation, member, Some(began.onset)) {
+                let lag = began.lag_of(expectation, symptom);
+                if lag < too_far {
+                    too_early |= began.is_after(symptom);
+                    continue;
                 }
-                Sight::Absent => absent.push(member),
+                let known = self.explains.contains_key(&symptom.key);
+                more += i32::from(!known);
+                if first.is_none() {
+                    first = Some((symptom, lag, known));
+                } else if !known {
+                    self.explains.insert(&symptom.key, 0.0);
+                }
+                self.names_or_not(expectation, symptom);
+            }
+            if let Some(sign) = first {
+                shown.push(sign);
+                another = another.max(more - 1);
+                continue;
+            }
+            match scene.sight(expectation, member, began.onset) {
+                // Whoever was silent before cannot fall silent; whoever did only long after was well when it counted.
+                Sight::Shown(_) if too_early => pending += 1,
+                Sight::Shown(_) | Sight::Absent => absent.push(member),
                 Sight::Pending => pending += 1,
             }
         }
         self.own += f64::from(another) * ANOTHER_KIND.ln();
         if expectation.any {
-            if let Some(symptom) = shown.first() {
-                self.own += yes;
+            if let Some((symptom, lag, known)) = shown.first() {
+                self.own += yes + lag;
+                if !known {
+                    self.explains.insert(&symptom.key, yes + lag);
+                }
+                for (symptom, ..) in &shown {
+                    self.explains.entry(&symptom.key).or_insert(0.0);
+                }
                 self.speaks_for(|| format!("{}: {}", symptom.key, symptom.evidence.text));
             } else if pending == 0 {
                 self.own += no;
@@ -324,12 +340,18 @@ impl<'a> Fit<'a> {
             }
             return;
         }
-        self.own +=
-            (shown.len() as f64 * yes).max(-GROUP_WEIGHT_MAX) + (absent.len() as f64 * no).max(-most(shown.len()));
+        let each = (shown.len() as f64 * yes).max(-GROUP_WEIGHT_MAX) / shown.len().max(1) as f64;
+        for (symptom, lag, known) in &shown {
+            self.own += each + lag;
+            if !known {
+                self.explains.insert(&symptom.key, each + lag);
+            }
+        }
+        self.own += (absent.len() as f64 * no).max(-most(shown.len()));
         match shown.as_slice() {
             [] => {}
-            [only] => self.speaks_for(|| format!("{}: {}", only.key, only.evidence.text)),
-            [first, ..] => self.speaks_for(|| {
+            [(only, ..)] => self.speaks_for(|| format!("{}: {}", only.key, only.evidence.text)),
+            [(first, ..), ..] => self.speaks_for(|| {
                 format!(
                     "{} of {} show {}, first {}",
                     shown.len(),
@@ -337,8 +359,8 @@ impl<'a> Fit<'a> {
                     words(expectation),
                     shown
                         .iter()
-                        .min_by_key(|s| s.onset)
-                        .map_or(&first.key.entity, |s| &s.key.entity)
+                        .min_by_key(|(s, ..)| s.onset)
+                        .map_or(&first.key.entity, |(s, ..)| &s.key.entity)
                 )
             }),
         }
@@ -367,7 +389,7 @@ impl<'a> Fit<'a> {
             probability,
             remedy: self.pattern.remedy,
             moving_helps: self.pattern.moving_helps,
-            explains: self.explains.into_iter().cloned().collect(),
+            explains: self.explains.into_keys().cloned().collect(),
             evidence_for: notes.speaks_for,
             evidence_against: notes.speaks_against,
         }

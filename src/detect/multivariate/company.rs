@@ -6,8 +6,8 @@
 //! noise and for a channel that follows the others no more: a burst makes a few rows large, a fault makes most of them larger.
 //! What is left of most others at the same time is taken into account too: when nothing fits any more, no single channel is to blame.
 //!
-//! Learns by itself: from its first rows, and again whenever twice as many are known. A row is only ever judged by what was learned
-//! before it.
+//! Learns from its first rows, and again whenever twice as many are known: whoever holds it does so when it is [`Company::due`], because that
+//! takes a moment. A row is only ever judged by what was learned before it.
 
 mod pace;
 #[cfg(test)]
@@ -17,9 +17,10 @@ use super::peaks::Peaks;
 use super::{CHANNELS_MAX, LearnError};
 use pace::{Pace, Span};
 
-/// Rows after which it first learns, and the most that are kept to learn from; then the older half goes.
+/// Rows after which it first learns, and the most that are kept to learn from; then the older half goes. When so many were seen, it has learned.
 const LEARN_MIN: usize = 192;
 const KEPT_MAX: usize = 4096;
+const LEARNED_ROWS: usize = 1 << 16;
 
 /// The paces: what is compared with what, as the rows of two moving averages. The first compares the row itself.
 const PACES: usize = 4;
@@ -44,13 +45,13 @@ pub const VIEWS: usize = PACES + LOOSE.len();
 /// Of each view: false alarms a day of one channel by an exponential tail, rows of a stretch of which the peak counts, and rows before it
 /// says anything. Jumps have the heaviest tail and are given least; what moves slowly has few independent peaks.
 const VIEW: [View; VIEWS] = [
-    View::of(0.03, 64, 0),
-    View::of(0.09, 64, 0),
-    View::of(0.15, 64, 128),
-    View::of(0.005, 512, 512),
-    View::of(0.02, 64, 32),
-    View::of(0.02, 128, 128),
-    View::of(0.02, 256, 128),
+    View::of(0.03, 64, 0, "jumps alone"),
+    View::of(0.09, 64, 0, "moves alone"),
+    View::of(0.15, 64, 128, "moves alone and stays there"),
+    View::of(0.005, 512, 512, "creeps alone"),
+    View::of(0.02, 64, 32, "no longer moves with the others"),
+    View::of(0.02, 128, 128, "no longer moves with the others"),
+    View::of(0.02, 256, 128, "no longer moves with the others"),
 ];
 
 /// Parts into which the first rows are cut, so that each is judged by what the others teach.
@@ -67,14 +68,16 @@ struct View {
     false_per_day: f32,
     stretch: u16,
     from: usize,
+    words: &'static str,
 }
 
 impl View {
-    const fn of(false_per_day: f32, stretch: u16, from: usize) -> Self {
+    const fn of(false_per_day: f32, stretch: u16, from: usize, words: &'static str) -> Self {
         Self {
             false_per_day,
             stretch,
             from,
+            words,
         }
     }
 }
@@ -101,7 +104,8 @@ struct Averages {
 #[derive(Debug, Clone)]
 pub struct Company {
     width: usize,
-    rows: Vec<f64>,
+    /// What is learned from, in no more digits than that needs.
+    rows: Vec<f32>,
     seen: usize,
     judged: usize,
     next_fit: usize,
@@ -136,7 +140,7 @@ impl Company {
     }
 
     /// Takes in the next row, `secs` after the one before. Values that are missing are not finite. The answer is, of each
-    /// channel, how far it stands alone: from 1 on that is worth an alarm. Nothing while learning, and of a row of another length.
+    /// channel, how far it stands alone: from 1 on that is worth an alarm. Nothing until it has learned once, and of a row of another length.
     pub fn observe(&mut self, row: &[f64], secs: f32) -> Option<&[f32]> {
         if row.len() != self.width || !row.iter().any(|value| value.is_finite()) {
             return None;
@@ -151,23 +155,43 @@ impl Company {
             self.judge(row);
         }
         self.keep(row);
-        if self.seen >= self.next_fit {
-            self.next_fit *= 2;
-            self.learn();
-        }
         judged.then_some(&self.strengths)
     }
 
-    /// True until it judges.
-    pub fn learning(&self) -> bool {
-        self.paces.is_empty()
+    /// There is more to learn from: [`Self::learn`] is due.
+    pub fn due(&self) -> bool {
+        self.seen >= self.next_fit && !self.rows.is_empty()
+    }
+
+    /// How far a channel stood alone at the latest row.
+    pub fn strength(&self, channel: usize) -> f32 {
+        self.strengths.get(channel).copied().unwrap_or(0.0)
+    }
+
+    /// What a strength is as a surprise, minus the logarithm of a probability: with 1, a row that comes about by chance as often as all views
+    /// together are allowed to raise false alarms.
+    pub fn surprise(&self, strength: f32) -> f32 {
+        let rows_per_day = 86_400.0 / self.row_secs.max(1e-3);
+        let allowed: f32 = VIEW.iter().map(|view| view.false_per_day).sum();
+        strength * (rows_per_day / allowed).ln().max(2.0)
+    }
+
+    /// What the channel does when it stands alone most as it does now.
+    pub fn words(&self, channel: usize) -> &'static str {
+        let strengths = self
+            .channels
+            .get(channel)
+            .map_or([0.0; VIEWS], |channel| channel.strengths);
+        let most = (0..VIEWS).max_by(|a, b| strengths[*a].total_cmp(&strengths[*b]));
+        most.map_or("", |view| VIEW[view].words)
     }
 
     fn keep(&mut self, row: &[f64]) {
-        if self.next_fit > KEPT_MAX * 16 {
+        if self.next_fit > LEARNED_ROWS {
+            self.rows = Vec::new();
             return;
         }
-        self.rows.extend_from_slice(row);
+        self.rows.extend(row.iter().map(|value| *value as f32));
         if self.rows.len() > KEPT_MAX * self.width {
             // The newest half: moves need rows that follow one another.
             self.rows.drain(..KEPT_MAX / 2 * self.width);
@@ -226,20 +250,32 @@ impl Company {
         }
     }
 
-    fn learn(&mut self) {
+    /// Learns from the rows that are kept: what takes a moment, the longer the more channels there are.
+    pub fn learn(&mut self) {
+        while self.next_fit <= self.seen {
+            self.next_fit *= 2;
+        }
         let width = self.width;
         let count = self.rows.len() / width;
         if count <= WARM_UP {
             return;
         }
         self.spans = (0..width)
-            .map(|channel| Span::of(self.rows.iter().skip(channel).step_by(width)))
+            .map(|channel| {
+                Span::of(
+                    self.rows
+                        .iter()
+                        .skip(channel)
+                        .step_by(width)
+                        .map(|value| f64::from(*value)),
+                )
+            })
             .collect();
         let mut steps: [Vec<f64>; LEARNED] = std::array::from_fn(|_| Vec::with_capacity((count - WARM_UP) * width));
         let mut averages = vec![Averages::default(); width];
         for (n, row) in self.rows.chunks_exact(width).enumerate() {
             for (channel, value) in row.iter().enumerate() {
-                let here = self.spans[channel].place(*value);
+                let here = self.spans[channel].place(f64::from(*value));
                 if n == 0 {
                     averages[channel] = Averages::begun(here);
                 }
@@ -271,7 +307,7 @@ impl Company {
         let rows = std::mem::take(&mut self.rows);
         let (width, learned) = (self.width, count - WARM_UP);
         for ((channel, value), span) in self.channels.iter_mut().zip(&rows).zip(&self.spans) {
-            channel.averages = Averages::begun(span.place(*value));
+            channel.averages = Averages::begun(span.place(f64::from(*value)));
         }
         for fold in 0..FOLDS {
             let part = learned * fold / FOLDS..learned * (fold + 1) / FOLDS;
@@ -279,8 +315,10 @@ impl Company {
                 self.paces = paces;
             }
             let first = if fold == 0 { 0 } else { WARM_UP + part.start };
-            let judged = rows.chunks_exact(width).take(WARM_UP + part.end).skip(first);
-            judged.for_each(|row| self.judge(row));
+            for row in rows.chunks_exact(width).take(WARM_UP + part.end).skip(first) {
+                let row: Vec<f64> = row.iter().map(|value| f64::from(*value)).collect();
+                self.judge(&row);
+            }
         }
         self.rows = rows;
         self.pool();

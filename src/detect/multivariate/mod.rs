@@ -5,12 +5,10 @@
 //!
 //! * [`Learner`] takes the learning rows and makes a [`Watch`] of them.
 //! * [`Watch`] scores row by row: residual (PCA), shift (MEWMA) and the channel furthest off, each as the surprise that it is.
-//! * [`Correlations`] names the channel that no longer moves with the others.
-//! * [`Company`] judges each channel by what the others do not account for.
+//! * [`Company`] judges each channel by what the others do not account for, and names the one that moves alone or no longer with them.
 //! * [`Peers`] parts the fault of one device from what all of its group show.
 
 mod company;
-mod correlation;
 mod learner;
 mod linalg;
 mod model;
@@ -26,7 +24,6 @@ mod testing;
 mod tests;
 
 pub use company::Company;
-pub use correlation::{Break, Correlations};
 pub use learner::{LearnError, Learner};
 pub use linalg::{Eigen, Symmetric};
 pub use peaks::Peaks;

@@ -27,10 +27,14 @@ const RHYTHM_SECS: f32 = 2.0 * LEARN_SECS;
 const BEYOND_DOUBT: f32 = 1.5;
 const WHEN_YOUNG: f32 = 6.0;
 
-/// What a series' own past finds strange has to be confirmed by those beside it, if they are known: at least so far has it to
-/// stand alone, in alarms, within about so many samples.
-const CONFIRMED: f32 = 0.8;
-const CONFIRMED_SAMPLES: f32 = 64.0;
+/// Who has company is judged by both together: how far it stands alone, and a share of how strange its own past finds it, each the most of
+/// about so many samples. What is worth an alarm is a little more than either would need, because there are two of them.
+const OWN: f32 = 0.2;
+const TOGETHER: f32 = 1.05;
+const TOGETHER_SAMPLES: f32 = 64.0;
+
+/// Where others vouch for what is usual, youth matters less.
+const WHEN_YOUNG_AMONG: f32 = 3.0;
 
 /// Samples without any finding that end an alarm.
 const QUIET: u8 = 12;
@@ -86,8 +90,9 @@ pub struct Watch {
     learned_secs: f32,
     seen: u32,
     quiet: u8,
-    /// How far it stood alone lately.
+    /// How far it stood alone lately, and how strange its own past found it.
     alone: Option<f32>,
+    own: f32,
 }
 
 impl Default for Watch {
@@ -108,6 +113,7 @@ impl Default for Watch {
             seen: 0,
             quiet: QUIET,
             alone: None,
+            own: 0.0,
         }
     }
 }
@@ -122,10 +128,10 @@ impl Watch {
     /// (see [`crate::detect::multivariate::Company`]), if that is known.
     pub fn observe_among(&mut self, at: Timestamp, value: f64, alone: Option<f32>) -> Option<Finding> {
         self.look = PLAIN;
-        let held = self.alone.map(|held| held * (1.0 - 1.0 / CONFIRMED_SAMPLES));
+        let held = self.alone.map(|held| held * (1.0 - 1.0 / TOGETHER_SAMPLES));
         self.alone = alone.map_or(held, |alone| Some(held.map_or(alone, |held| held.max(alone))));
+        self.own *= 1.0 - 1.0 / TOGETHER_SAMPLES;
         let found = self.find(at, value);
-        let found = found.or((alone >= Some(1.0)).then_some(Finding::Alone));
         let raised = found.filter(|_| self.quiet >= QUIET);
         self.quiet = if found.is_some() {
             0
@@ -191,16 +197,22 @@ impl Watch {
         });
         let noise = place.map_or(0.0, |place| self.roughness.push(place, secs, learning));
         let first = silence.or(stuck);
-        if learning || self.alone.is_some_and(|alone| alone < CONFIRMED) {
+        if learning && self.alone.is_none() {
             return first;
         }
+        let young = if self.alone.is_some() {
+            WHEN_YOUNG_AMONG
+        } else {
+            WHEN_YOUNG
+        };
+        let settled = |score: f32| if learning { 0.0 } else { score };
         let looks = [
             (
-                judgement.score / (BEYOND_DOUBT + WHEN_YOUNG / self.age()),
+                judgement.score / (BEYOND_DOUBT + young / self.age()),
                 Finding::Value(judgement.term),
             ),
-            (shift.max(rhythmic_shift), Finding::Shift),
-            (noise, Finding::Noise),
+            (settled(shift.max(rhythmic_shift)), Finding::Shift),
+            (settled(noise), Finding::Noise),
         ];
         for (score, finding) in looks {
             let strength = score / Portfolio::threshold();
@@ -208,12 +220,19 @@ impl Watch {
                 self.look = Look { strength, finding };
             }
         }
-        let enough = |score: f32, times: f32| score >= times * Portfolio::threshold();
-        first
-            .or(enough(judgement.score, BEYOND_DOUBT + WHEN_YOUNG / self.age())
-                .then_some(Finding::Value(judgement.term)))
-            .or(enough(shift.max(rhythmic_shift), 1.0).then_some(Finding::Shift))
-            .or(enough(noise, 1.0).then_some(Finding::Noise))
+        first.or_else(|| self.told())
+    }
+
+    /// Whether what stands against the value is worth an alarm.
+    fn told(&mut self) -> Option<Finding> {
+        let Look { strength, finding } = self.look;
+        let Some(alone) = self.alone else {
+            return (strength >= 1.0).then_some(finding);
+        };
+        self.own = self.own.max(strength);
+        let enough = alone + OWN * self.own >= TOGETHER;
+        let named = if strength >= 1.0 { finding } else { Finding::Alone };
+        enough.then_some(named)
     }
 }
 

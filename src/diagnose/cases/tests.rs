@@ -50,6 +50,20 @@ fn every_fault_is_found_in_its_case_and_not_in_its_look_alike() {
     assert!(untested.is_empty(), "no case expects {untested:?}");
 }
 
+/// Kept out of the pairs: they are several faults already.
+#[test]
+fn several_faults_are_told_from_one_and_what_is_out_of_time_from_an_effect() {
+    let text = include_str!("../../../rules/patterns/tests/together.yml");
+    let results = run_cases(text, &Arc::new(Library::builtin()), &Settings::default()).unwrap();
+    let wrong: Vec<String> = results
+        .iter()
+        .filter(|result| !result.problems.is_empty())
+        .map(|result| format!("{}: {}", result.case, result.problems.join("; ")))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(results.len() > 10);
+}
+
 #[test]
 fn every_fault_has_a_look_alike_in_which_it_must_not_be_named() {
     let mut never = BTreeSet::new();

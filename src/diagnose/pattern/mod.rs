@@ -65,7 +65,10 @@ pub struct Expectation {
     pub signals: Vec<Glob>,
     /// How likely it is that the fault shows this, at each of the entities. `0..1`.
     pub likelihood: f64,
-    /// By when it must have shown after the fault began.
+    /// By when it must have shown after the fault began. What shows at others (`downstream`, `consumers`, `reached`) later than this, or before the fault's own first sign,
+    /// counts less: by a factor of e for each such span, or each minute if that is more, until it is no effect of it at all. Left out: only the order counts. A symptom may have begun
+    /// at any time from its onset, less what its detector is late with (a last will 3 minutes, a probe 30 seconds, a bound 2 minutes, another monitor's alert 15), until it was raised; what
+    /// is learned over hours (`drift`, `anomaly`, `stuck` and their like) is held to no time.
     #[serde(default)]
     pub within: Span,
     /// Only symptoms that began no earlier than this before and no later than this after the fault's own symptom.

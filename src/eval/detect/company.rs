@@ -86,8 +86,12 @@ impl Seat<'_> {
         if let Some(own) = self.row.first_mut() {
             *own = value;
         }
-        let strengths = self.company.observe(&self.row, if first { 0.0 } else { secs })?;
-        strengths.first().copied()
+        let strengths = self.company.observe(&self.row, if first { 0.0 } else { secs });
+        let alone = strengths.and_then(|strengths| strengths.first().copied());
+        if self.company.due() {
+            self.company.learn();
+        }
+        alone
     }
 }
 

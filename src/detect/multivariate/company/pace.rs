@@ -44,8 +44,8 @@ pub struct Span {
 
 impl Span {
     /// Of a channel's values.
-    pub fn of<'a>(values: impl Iterator<Item = &'a f64>) -> Self {
-        let mut sorted: Vec<f64> = values.copied().filter(|value| value.is_finite()).collect();
+    pub fn of(values: impl Iterator<Item = f64>) -> Self {
+        let mut sorted: Vec<f64> = values.filter(|value| value.is_finite()).collect();
         sorted.sort_by(f64::total_cmp);
         let centre = quantile(&sorted, 0.5);
         let most = sorted.last().copied().unwrap_or(0.0) - sorted.first().copied().unwrap_or(0.0);
