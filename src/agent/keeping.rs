@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::act::Conductor;
-use crate::act::journal::{About, Record as Kept, State};
+use crate::act::journal::{Record as Kept, State};
 use crate::clock::wall_clock;
-use crate::engine::{Engine, Input, Notification, NotificationKind, OperatorCommand, Record, TIME_LIMIT};
+use crate::engine::{About, Engine, Input, Notification, NotificationKind, OperatorCommand, Record, TIME_LIMIT};
 use crate::model::{IncidentId, Severity, Span, Timestamp};
 
 /// Numbers are put on disk for so many incidents ahead: those that were told of are never told of again, whenever the disk or this process fails.

@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::acting::{Shell, restored_one};
 use super::sights::Sights;
-use crate::act::journal::{About, Record, ServiceRecord, State};
+use crate::act::journal::{Record, ServiceRecord, State};
 use crate::act::{BoxFuture, Conductor, Intent, Intents, NotWritten};
 use crate::config::Config;
 use crate::coordinate::{Coordinator, Folder, News, NotPut, Part, Store, parts};
-use crate::engine::{Input, OperatorCommand};
+use crate::engine::{About, Input, OperatorCommand};
 use crate::model::{Lease, PlanId, Service, ServiceName, Share, Timestamp};
 
 /// What could not be written, or told, is tried again after so long.

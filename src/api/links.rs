@@ -15,9 +15,8 @@ use serde::{Deserialize, Serialize};
 use super::markup::escape;
 use super::picture::Snapshot;
 use super::routes::{Hooks, Shared};
-use crate::act::journal::About;
 use crate::clock::wall_clock;
-use crate::engine::OperatorCommand;
+use crate::engine::{About, OperatorCommand};
 use crate::model::{EntityName, IncidentId, Lease, ServiceName, Span, Timestamp, Verdict};
 use crate::secret::Secret;
 

@@ -15,9 +15,8 @@ use serde_json::json;
 use super::acting::may_act;
 use super::picture::Snapshot;
 use super::routes::{Answer, Hooks, Shared};
-use crate::act::journal::About;
 use crate::clock::wall_clock;
-use crate::engine::OperatorCommand;
+use crate::engine::{About, OperatorCommand};
 use crate::model::{EntityName, FaultName, IncidentId, PlanId, ServiceName, Span, Timestamp, Verdict};
 
 /// The routes.

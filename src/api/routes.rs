@@ -18,9 +18,8 @@ use tokio_util::sync::CancellationToken;
 use super::acting::{may_act, may_tell};
 use super::duty::{AuditPages, Drills};
 use super::picture::Picture;
-use crate::act::journal::About;
 use crate::clock::wall_clock;
-use crate::engine::{OperatorCommand, RuleDesk};
+use crate::engine::{About, OperatorCommand, RuleDesk};
 use crate::model::{IncidentId, Span};
 use crate::secret::Secret;
 

@@ -240,3 +240,16 @@ impl OperatorCommand {
         )
     }
 }
+
+/// What a word was about, as whoever said it saw it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct About {
+    /// The incident's onset.
+    pub onset: Timestamp,
+    /// Where its most probable cause sat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity: Option<EntityName>,
+    /// The services that it was said of.
+    #[serde(default)]
+    pub services: Vec<ServiceName>,
+}

@@ -3,9 +3,9 @@
 use std::sync::{MutexGuard, PoisonError};
 
 use super::Conductor;
-use crate::act::journal::{About, Health, Journal, JournalError, Record};
+use crate::act::journal::{Health, Journal, JournalError, Record};
 use crate::clock::wall_clock;
-use crate::engine::OperatorCommand;
+use crate::engine::{About, OperatorCommand};
 use crate::model::IncidentId;
 
 /// Words that wait for a disk that can be written again; a person does not say more.

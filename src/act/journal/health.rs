@@ -47,7 +47,7 @@ impl Health {
             .truncate(true)
             .write(true)
             .open(&path)
-            .and_then(|mut file| file.write_all(&[b'-'; TRIAL_BYTES]).and_then(|()| file.sync_data()));
+            .and_then(|mut file| file.write_all(&vec![b'-'; TRIAL_BYTES]).and_then(|()| file.sync_data()));
         // What is left of it would take the room that it looked for.
         let removed = std::fs::remove_file(&path);
         let tried = written.and(removed);

@@ -23,5 +23,5 @@ pub use file::{Journal, JournalError, Opened};
 pub use health::Health;
 pub use lock::Lock;
 pub use pages::{Page, Place, Written, page};
-pub use said::{About, Denial};
+pub use said::Denial;
 pub use state::{Record, ServiceRecord, State};

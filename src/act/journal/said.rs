@@ -1,26 +1,11 @@
 //! What people have said of incidents and plans: all of it stays in the audit log; a no also outlives the agent, as long as its incident is not over.
 
-use serde::{Deserialize, Serialize};
-
 use super::Record;
-use crate::engine::OperatorCommand;
+use crate::engine::{About, OperatorCommand};
 use crate::model::{EntityName, IncidentId, ServiceName, Timestamp};
 
 /// More than a person can have said no to at once; the oldest is forgotten first.
 const DENIALS_MAX: usize = 256;
-
-/// What a word was about, as whoever said it saw it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct About {
-    /// The incident's onset.
-    pub onset: Timestamp,
-    /// Where its most probable cause sat.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub entity: Option<EntityName>,
-    /// The services that it was said of.
-    #[serde(default)]
-    pub services: Vec<ServiceName>,
-}
 
 /// A no that still stands.
 #[derive(Debug, Clone, PartialEq)]

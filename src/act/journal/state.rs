@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::said::{self, About, Denial};
+use super::said::{self, Denial};
 use crate::act::runner::Entry;
-use crate::engine::OperatorCommand;
+use crate::engine::{About, OperatorCommand};
 use crate::model::plan::Outcome;
 use crate::model::{EntityName, IncidentId, Plan, PlanId, PlanKind, ServiceName, Timestamp};
 
