@@ -106,6 +106,8 @@ pub struct Metrics {
     pub held: Gauge,
     /// 1 if this agent may act at all, 0 if it only watches.
     pub acting: Gauge,
+    /// 0 while the journal cannot be written, as on a full disk: nothing is acted upon then. To be alerted upon.
+    pub journal_writable: Gauge,
     /// The epoch of the lease that is held; 0 without one.
     pub epoch: Gauge,
     /// 1 while the service runs elsewhere than where the config puts it.
@@ -162,6 +164,11 @@ impl Metrics {
         registry.register("plans_running", "Plans that run", self.plans_running.clone());
         registry.register("held", "1 while all acting is on hold", self.held.clone());
         registry.register("acting", "1 if this agent may act", self.acting.clone());
+        registry.register(
+            "journal_writable",
+            "0 while the journal cannot be written",
+            self.journal_writable.clone(),
+        );
         registry.register("epoch", "The epoch of the lease that is held", self.epoch.clone());
         registry.register(
             "service_away",

@@ -6,8 +6,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::AgentError;
 use super::sharing::{Sharing, Shelf};
+use super::{AgentError, keeping};
 use crate::act::journal::{Record, ServiceRecord, State};
 use crate::act::{Conductor, Intents, Prober};
 use crate::clock::wall_clock;
@@ -25,6 +25,8 @@ pub struct Acting {
     pub sharing: Option<super::sharing::Handle>,
     /// Ends once everything was given back.
     pub sharing_task: Option<JoinHandle<()>>,
+    /// Incidents up to this number were told of by earlier runs.
+    pub numbered: u64,
 }
 
 /// What it is made with.
@@ -79,6 +81,7 @@ async fn alone(config: &Config, topology: &Topology, shell: Shell) -> Result<Act
         super::send(&shell.inbox, Input::Plan(event)).await;
     }
     words(&recovered.state, &shell.inbox).await;
+    keeping::watch(&conductor, &recovered.state, shell.held.clone());
     let lock = conductor.lock();
     let holder = solo::Holder {
         epoch,
@@ -91,6 +94,7 @@ async fn alone(config: &Config, topology: &Topology, shell: Shell) -> Result<Act
     conductor.resume(&recovered.state);
     Ok(Acting {
         conductor: Some(conductor),
+        numbered: recovered.state.incidents,
         ..Acting::default()
     })
 }
@@ -134,6 +138,8 @@ async fn among_others(config: &Config, topology: &Topology, shell: Shell) -> Res
         super::send(&shell.inbox, Input::Plan(without_plan(event))).await;
     }
     words(&recovered.state, &shell.inbox).await;
+    keeping::watch(&conductor, &recovered.state, shell.held.clone());
+    let numbered = recovered.state.incidents;
     let sharing = Sharing::new(member, conductor.clone(), recovered.state, config, &shell);
     let handle = sharing.handle();
     let task = tokio::spawn(sharing.run(shell.held));
@@ -141,12 +147,16 @@ async fn among_others(config: &Config, topology: &Topology, shell: Shell) -> Res
         conductor: Some(conductor),
         sharing: Some(handle),
         sharing_task: Some(task),
+        numbered,
     })
 }
 
 async fn words(state: &State, inbox: &mpsc::Sender<Input>) {
     for (_, word) in &state.words {
         super::send(inbox, Input::Operator(word.clone())).await;
+    }
+    for input in keeping::inputs(state) {
+        super::send(inbox, input).await;
     }
 }
 

@@ -82,6 +82,9 @@ pub fn show(metrics: &Metrics, picture: &Snapshot) {
     metrics.plans_running.set(number(picture.plans.len()));
     metrics.held.set(i64::from(picture.held));
     metrics.acting.set(i64::from(picture.acting));
+    metrics
+        .journal_writable
+        .set(i64::from(picture.journal_trouble.is_none()));
     let shared = picture.leases.iter().map(|share| share.lease.epoch);
     let epoch = shared.clone().max().unwrap_or(picture.lease.epoch);
     metrics.epoch.set(i64::try_from(epoch).unwrap_or(i64::MAX));

@@ -20,6 +20,7 @@ use super::confirmed::Confirmations;
 use super::drilling::Drilling;
 use super::explaining::Explained;
 use super::full::Full;
+use super::keeping::Keeping;
 use super::looking_back::LookingBack;
 use super::moves::Moves;
 use super::snapshot::snapshot;
@@ -54,6 +55,7 @@ pub struct Dispatcher {
     pub links: Option<api::Links>,
     pub standing: Standing,
     pub looking_back: LookingBack,
+    pub keeping: Keeping,
 }
 
 impl Dispatcher {
@@ -131,6 +133,8 @@ impl Dispatcher {
                 self.looking_back.look(request, conductor, &self.inbox);
             }
         }
+        let (journal_trouble, news_of_it) = self.keeping.look();
+        effects.notify.extend(news_of_it);
         for mut notification in effects.notify.drain(..) {
             if let Some(links) = &self.links {
                 answers(links, engine, &mut notification);
@@ -149,6 +153,7 @@ impl Dispatcher {
             self.drilling
                 .keep(&record, self.conductor.as_ref(), self.sharing.as_ref());
             self.moves.take(&record);
+            self.keeping.keep(&record, engine);
             let record = Arc::new(record);
             if let Some(watch) = &self.watch {
                 // Nobody has to watch.
@@ -170,6 +175,7 @@ impl Dispatcher {
             let acting = self.conductor.is_some();
             let mut picture = snapshot(engine, &mut self.explained, &self.recent, &self.moves, acting, trouble);
             picture.drills = self.drilling.view(engine);
+            picture.journal_trouble = journal_trouble;
             counting::show(&self.metrics, &picture);
             self.picture.publish(picture);
         }

@@ -14,6 +14,7 @@ mod effects;
 mod engine_loop;
 mod explaining;
 mod full;
+mod keeping;
 mod looking_back;
 mod moves;
 mod parallel;
@@ -192,6 +193,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         picture.clone(),
         engine.rules().clone(),
         acting.conductor.clone(),
+        acting.sharing.clone(),
     );
     let port = api::serve(&config.api.listen, hooks, stop.child_token())
         .await
@@ -202,6 +204,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let mut dispatcher = Dispatcher {
+        keeping: keeping::Keeping::new(acting.conductor.clone(), acting.numbered),
         conductor: acting.conductor,
         sharing: acting.sharing,
         prober: Arc::clone(&prober),
@@ -320,6 +323,7 @@ fn hooks(
     picture: Picture,
     rules: RuleDesk,
     conductor: Option<Conductor>,
+    sharing: Option<sharing::Handle>,
 ) -> Hooks {
     let turned = |turned: alertmanager::Turned| match turned {
         alertmanager::Turned::Bad(why) => api::TurnedAway::Bad(why),
@@ -327,6 +331,7 @@ fn hooks(
     };
     let webhooks = desk.clone();
     let loaded = duty.config.load_full();
+    let keeper = conductor.clone();
     Hooks {
         command: Box::new(move |command| inbox.try_send(Input::Operator(command)).is_ok()),
         webhook: Box::new(move |body| webhooks.webhook(body).map_err(turned)),
@@ -344,6 +349,11 @@ fn hooks(
         remember: Box::new(move |word| {
             let conductor = conductor.as_ref().ok_or("this agent only watches")?;
             conductor.remember(word).map_err(|error| error.to_string())
+        }),
+        keep: Box::new(move |word, about| match &keeper {
+            Some(conductor) => sharing::keep(conductor, sharing.as_ref(), word, about),
+            // It has no journal, and nothing that it could do.
+            None => Ok(()),
         }),
         links: signed(&loaded),
         registry,

@@ -14,7 +14,7 @@ use crate::act::journal::{Record, ServiceRecord, State};
 use crate::act::{BoxFuture, Conductor, Intent, Intents, NotWritten};
 use crate::config::Config;
 use crate::coordinate::{Coordinator, Folder, News, NotPut, Part, Store, parts};
-use crate::engine::{Input, OperatorCommand};
+use crate::engine::{About, Input, OperatorCommand};
 use crate::model::{Lease, PlanId, Service, ServiceName, Share, Timestamp};
 
 /// What could not be written, or told, is tried again after so long.
@@ -88,9 +88,9 @@ impl Handle {
     }
 }
 
-/// Keeps a word that outlives the agent, and tells the others of it.
-pub fn remember(conductor: &Conductor, sharing: Option<&Handle>, word: &OperatorCommand) {
-    let name = match word {
+/// Under which name a word that outlives the agent stands in the store.
+fn name(word: &OperatorCommand) -> Option<String> {
+    Some(match word {
         OperatorCommand::Hold { .. } => "word/hold".to_owned(),
         OperatorCommand::Maintenance { service, .. } => {
             let service = service.as_ref().map_or("", ServiceName::as_str);
@@ -100,8 +100,13 @@ pub fn remember(conductor: &Conductor, sharing: Option<&Handle>, word: &Operator
             let service = drill.service.as_str().replace('/', "%2F");
             format!("word/drill/{}/{service}", drill.kind.word())
         }
-        _ => return,
-    };
+        _ => return None,
+    })
+}
+
+/// Keeps a word that outlives the agent, and tells the others of it.
+pub fn remember(conductor: &Conductor, sharing: Option<&Handle>, word: &OperatorCommand) {
+    let Some(name) = name(word) else { return };
     let (conductor, sharing, word) = (conductor.clone(), sharing.cloned(), word.clone());
     tokio::spawn(async move {
         let kept = {
@@ -110,21 +115,51 @@ pub fn remember(conductor: &Conductor, sharing: Option<&Handle>, word: &Operator
         };
         match kept {
             Ok(Ok(true)) => {}
-            Ok(Err(error)) => tracing::error!(%error, "an operator's word counts, but it will not outlive this agent"),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "an operator's word counts, but it does not outlive this agent until it can be written");
+            }
             Ok(Ok(false)) | Err(_) => return,
         }
-        let Some(sharing) = sharing else { return };
-        let Ok(value) = serde_json::to_vec(&Word { word }) else {
-            return;
-        };
-        for _ in 0..WORD_TRIES {
-            match sharing.store.tell(&name, &value, false).await {
-                Ok(()) => return,
-                Err(error) => tracing::warn!(%error, "the other agents do not know yet of an operator's word"),
-            }
-            tokio::time::sleep(AGAIN).await;
+        if let Some(sharing) = sharing {
+            spread(sharing, name, word).await;
         }
     });
+}
+
+/// Tells the others of a word.
+async fn spread(sharing: Handle, name: String, word: OperatorCommand) {
+    let Ok(value) = serde_json::to_vec(&Word { word }) else {
+        return;
+    };
+    for _ in 0..WORD_TRIES {
+        match sharing.store.tell(&name, &value, false).await {
+            Ok(()) => return,
+            Err(error) => tracing::warn!(%error, "the other agents do not know yet of an operator's word"),
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// Puts down what a person has said. `Err` says why it could not be; what does not begin anything is written as soon as it can. Waits for the disk.
+pub fn keep(
+    conductor: &Conductor,
+    sharing: Option<&Handle>,
+    word: &OperatorCommand,
+    about: Option<About>,
+) -> Result<(), String> {
+    let kept = match (word, name(word)) {
+        (OperatorCommand::Hold { .. } | OperatorCommand::Maintenance { .. }, Some(name)) => {
+            let kept = conductor.remember(word);
+            if !matches!(kept, Ok(false))
+                && let Some(sharing) = sharing
+            {
+                tokio::spawn(spread(sharing.clone(), name, word.clone()));
+            }
+            kept.map(|_| ())
+        }
+        _ => conductor.say(word, about, !word.begins_something()),
+    };
+    kept.map_err(|error| error.to_string())
 }
 
 /// See the module.

@@ -92,6 +92,8 @@ pub fn snapshot(
         lease: engine.lease(),
         leases: engine.shares().cloned().collect(),
         cannot_lead: trouble,
+        journal_trouble: None,
+        first_incident: engine.first_number(),
         coverage: engine.planned_ahead().then(|| engine.contingencies().coverage()),
         uncovered: engine.uncovered(),
         contingencies: engine.contingencies(),

@@ -74,9 +74,6 @@ pub async fn begin(State(hooks): Shared, headers: HeaderMap, Path(name): Path<St
         asked: asked.clone(),
         by,
     };
-    if (hooks.command)(command) {
-        Ok(Json(json!({"asked": asked})))
-    } else {
-        Err((StatusCode::SERVICE_UNAVAILABLE, "the agent is ending".into()))
-    }
+    super::orders::order(&hooks, command, None).await?;
+    Ok(Json(json!({"asked": asked})))
 }

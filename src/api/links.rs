@@ -16,7 +16,7 @@ use super::markup::escape;
 use super::picture::Snapshot;
 use super::routes::{Hooks, Shared};
 use crate::clock::wall_clock;
-use crate::engine::OperatorCommand;
+use crate::engine::{About, OperatorCommand};
 use crate::model::{EntityName, IncidentId, Lease, ServiceName, Span, Timestamp, Verdict};
 use crate::secret::Secret;
 
@@ -40,7 +40,7 @@ pub struct Claim {
     pub agent: EntityName,
     /// Which incident.
     pub incident: IncidentId,
-    /// Its onset: numbers begin anew with each start of an agent.
+    /// Its onset.
     pub onset: Timestamp,
     /// Which service.
     pub service: ServiceName,
@@ -206,18 +206,22 @@ pub async fn act(State(hooks): Shared, Path(token): Path<String>) -> Response {
         LinkAction::Approve => (OperatorCommand::Approve { incident, service, by }, "is approved"),
         LinkAction::Deny => (OperatorCommand::Deny { incident, service, by }, "is denied"),
     };
-    if (hooks.command)(command) {
-        page(
+    let picture = hooks.picture.latest();
+    let known = picture.incidents.iter().find(|known| known.id == claim.incident);
+    let about = About {
+        onset: claim.onset,
+        entity: known
+            .and_then(crate::model::Incident::top)
+            .map(|top| top.entity.clone()),
+        services: vec![claim.service.clone()],
+    };
+    match super::orders::order(&hooks, command, Some(about)).await {
+        Ok(()) => page(
             StatusCode::OK,
             &format!("Moving {} for incident {incident} {said}.", claim.service),
             None,
-        )
-    } else {
-        page(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "The agent is ending; nothing was done.",
-            None,
-        )
+        ),
+        Err((status, why)) => page(status, &why, None),
     }
 }
 

@@ -16,7 +16,7 @@ use super::acting::may_act;
 use super::picture::Snapshot;
 use super::routes::{Answer, Hooks, Shared};
 use crate::clock::wall_clock;
-use crate::engine::OperatorCommand;
+use crate::engine::{About, OperatorCommand};
 use crate::model::hint::did_you_mean;
 use crate::model::{EntityName, FaultName, Incident, IncidentId, PlanId, ServiceName, Span, Timestamp, Verdict};
 
@@ -52,31 +52,87 @@ fn body(bytes: &Bytes) -> Result<Body, (StatusCode, String)> {
     serde_json::from_slice(bytes).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
 }
 
-fn command(hooks: &Hooks, command: OperatorCommand) -> Answer {
-    let said = json!({"accepted": command});
-    if (hooks.command)(command) {
-        Ok(Json(said))
-    } else {
-        Err((StatusCode::SERVICE_UNAVAILABLE, "the agent is ending".into()))
+async fn command(hooks: &Arc<Hooks>, command: OperatorCommand) -> Answer {
+    order(hooks, command.clone(), None).await?;
+    Ok(Json(json!({"accepted": command})))
+}
+
+/// Puts an order on disk and hands it to the engine: one that begins something only once it is on disk, any other at once.
+pub(super) async fn order(
+    hooks: &Arc<Hooks>,
+    word: OperatorCommand,
+    about: Option<About>,
+) -> Result<(), (StatusCode, String)> {
+    let ending = || {
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the agent is ending; nothing was done".into(),
+        )
+    };
+    let begins = word.begins_something();
+    if !begins && !(hooks.command)(word.clone()) {
+        return Err(ending());
+    }
+    let (keeper, kept) = (Arc::clone(hooks), word.clone());
+    let kept = tokio::task::spawn_blocking(move || (keeper.keep)(&kept, about)).await;
+    let kept = kept.unwrap_or_else(|error| Err(error.to_string()));
+    match (kept, begins) {
+        (Ok(()), false) => Ok(()),
+        (Ok(()), true) if (hooks.command)(word) => Ok(()),
+        (Ok(()), true) => Err(ending()),
+        (Err(why), false) => Err((
+            StatusCode::INSUFFICIENT_STORAGE,
+            format!(
+                "it counts now, and will not survive a restart of this agent as long as the journal cannot be written: {why}"
+            ),
+        )),
+        (Err(why), true) => Err((
+            StatusCode::INSUFFICIENT_STORAGE,
+            format!("nothing was done, for it could not be written down: {why}"),
+        )),
     }
 }
 
+/// Why an incident's number means nothing here.
+fn unknown(picture: &Snapshot, incident: IncidentId) -> (StatusCode, String) {
+    if incident.0 < picture.first_incident {
+        let text = format!(
+            "incident {incident} is not of this run: the agent was started anew since, and counts from {} on. 'jurymast incidents' shows what it asks now",
+            picture.first_incident
+        );
+        return (StatusCode::GONE, text);
+    }
+    (StatusCode::NOT_FOUND, format!("no incident {incident} is known"))
+}
+
+/// What a yes or a no is about, and who says so.
+struct Asked {
+    incident: IncidentId,
+    service: Option<ServiceName>,
+    by: String,
+    about: About,
+}
+
 /// The incident that a yes or a no is about, with the service if one was named, and who says so.
-fn asked(
-    hooks: &Hooks,
-    headers: &HeaderMap,
-    id: u64,
-    bytes: &Bytes,
-) -> Result<(IncidentId, Option<ServiceName>, String), (StatusCode, String)> {
+fn asked(hooks: &Hooks, headers: &HeaderMap, id: u64, bytes: &Bytes) -> Result<Asked, (StatusCode, String)> {
     let by = may_act(headers, hooks.token.as_ref())?;
     let service = body(bytes)?.service;
     let picture = hooks.picture.latest();
     let incident = IncidentId(id);
-    if !picture.incidents.iter().any(|known| known.id == incident) {
-        return Err((StatusCode::NOT_FOUND, format!("no incident {incident} is known")));
-    }
-    let open = |verdict: &Verdict| verdict.incident == incident && verdict.is_up_to_a_person();
-    if !picture.verdicts.iter().any(open) {
+    let Some(known) = picture.incidents.iter().find(|known| known.id == incident) else {
+        return Err(unknown(&picture, incident));
+    };
+    let open = |verdict: &&Verdict| {
+        let named = service.is_none() || service == verdict.service;
+        verdict.incident == incident && verdict.is_up_to_a_person() && named
+    };
+    let waiting: Vec<ServiceName> = picture
+        .verdicts
+        .iter()
+        .filter(open)
+        .filter_map(|v| v.service.clone())
+        .collect();
+    if waiting.is_empty() {
         return Err((
             StatusCode::CONFLICT,
             format!(
@@ -84,17 +140,33 @@ fn asked(
             ),
         ));
     }
-    Ok((incident, service, by))
+    let about = About {
+        onset: known.onset,
+        entity: known.top().map(|top| top.entity.clone()),
+        services: waiting,
+    };
+    Ok(Asked {
+        incident,
+        service,
+        by,
+        about,
+    })
 }
 
 async fn approve(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, bytes: Bytes) -> Answer {
-    let (incident, service, by) = asked(&hooks, &headers, id, &bytes)?;
-    command(&hooks, OperatorCommand::Approve { incident, service, by })
+    let asked = asked(&hooks, &headers, id, &bytes)?;
+    let (incident, service, by) = (asked.incident, asked.service, asked.by);
+    let word = OperatorCommand::Approve { incident, service, by };
+    order(&hooks, word.clone(), Some(asked.about)).await?;
+    Ok(Json(json!({"accepted": word})))
 }
 
 async fn deny(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, bytes: Bytes) -> Answer {
-    let (incident, service, by) = asked(&hooks, &headers, id, &bytes)?;
-    command(&hooks, OperatorCommand::Deny { incident, service, by })
+    let asked = asked(&hooks, &headers, id, &bytes)?;
+    let (incident, service, by) = (asked.incident, asked.service, asked.by);
+    let word = OperatorCommand::Deny { incident, service, by };
+    order(&hooks, word.clone(), Some(asked.about)).await?;
+    Ok(Json(json!({"accepted": word})))
 }
 
 async fn confirm(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, bytes: Bytes) -> Answer {
@@ -104,7 +176,7 @@ async fn confirm(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, 
     let incident = IncidentId(id);
     let wrong = |text: String| (StatusCode::UNPROCESSABLE_ENTITY, text);
     let known = picture.incidents.iter().find(|known| known.id == incident);
-    let known = known.ok_or_else(|| (StatusCode::NOT_FOUND, format!("no incident {incident} is known")))?;
+    let known = known.ok_or_else(|| unknown(&picture, incident))?;
     let fault = body.fault.as_ref().or(known.top().map(|top| &top.fault));
     match fault {
         Some(fault) if picture.faults.contains(fault) => {}
@@ -122,7 +194,7 @@ async fn confirm(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, 
         }
     }
     if let Some(entity) = body.entity.as_ref()
-        && let Some(problem) = unknown(entity, known, &picture)
+        && let Some(problem) = unknown_entity(entity, known, &picture)
     {
         return Err(wrong(problem));
     }
@@ -135,11 +207,12 @@ async fn confirm(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, 
             by,
         },
     )
+    .await
 }
 
 /// What is wrong with an entity that nobody knows. Of a fleet too large to be shown whole only what is shown is looked at, and the engine keeps nothing of what it
 /// does not know.
-fn unknown(entity: &EntityName, incident: &Incident, picture: &Snapshot) -> Option<String> {
+fn unknown_entity(entity: &EntityName, incident: &Incident, picture: &Snapshot) -> Option<String> {
     let shown = || picture.entities.iter().map(|shown| &shown.name);
     let whole = picture.entities.len() >= picture.entities_total;
     if !whole || shown().any(|name| name == entity) {
@@ -162,7 +235,7 @@ async fn abort(State(hooks): Shared, headers: HeaderMap, Path(id): Path<String>)
     if !hooks.picture.latest().plans.iter().any(|running| running.id == plan) {
         return Err((StatusCode::NOT_FOUND, format!("no plan {plan} is running")));
     }
-    command(&hooks, OperatorCommand::Abort { plan, by })
+    command(&hooks, OperatorCommand::Abort { plan, by }).await
 }
 
 async fn failback(State(hooks): Shared, headers: HeaderMap, Path(name): Path<String>, bytes: Bytes) -> Answer {
@@ -179,6 +252,7 @@ async fn failback(State(hooks): Shared, headers: HeaderMap, Path(name): Path<Str
             by,
         },
     )
+    .await
 }
 
 pub(super) fn known(hooks: &Hooks, service: ServiceName) -> Result<ServiceName, (StatusCode, String)> {
@@ -194,7 +268,7 @@ async fn maintenance(State(hooks): Shared, headers: HeaderMap, bytes: Bytes) -> 
     let service = body.service.map(|service| known(&hooks, service)).transpose()?;
     // No span ends it.
     let until = body.span.map_or(Timestamp::EPOCH, |span| wall_clock() + span.0);
-    command(&hooks, OperatorCommand::Maintenance { service, until, by })
+    command(&hooks, OperatorCommand::Maintenance { service, until, by }).await
 }
 
 async fn hold(State(hooks): Shared, headers: HeaderMap, bytes: Bytes) -> Answer {
@@ -206,4 +280,5 @@ async fn hold(State(hooks): Shared, headers: HeaderMap, bytes: Bytes) -> Answer 
             by,
         },
     )
+    .await
 }

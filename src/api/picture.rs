@@ -33,6 +33,10 @@ pub struct Snapshot {
     pub leases: Vec<Share>,
     /// What keeps it from leading any part, if anything.
     pub cannot_lead: Option<String>,
+    /// What keeps the journal from being written, if anything: nothing is acted upon then.
+    pub journal_trouble: Option<String>,
+    /// The number of this run's first incident; lower ones were told of by an earlier run.
+    pub first_incident: u64,
     /// How many single failures are covered by a plan; nothing while plans are being made.
     pub coverage: Option<Coverage>,
     /// Those that are not, and why.

@@ -19,7 +19,7 @@ use super::acting::{may_act, may_tell};
 use super::duty::{AuditPages, Drills};
 use super::picture::Picture;
 use crate::clock::wall_clock;
-use crate::engine::{OperatorCommand, RuleDesk};
+use crate::engine::{About, OperatorCommand, RuleDesk};
 use crate::model::{IncidentId, Span};
 use crate::secret::Secret;
 
@@ -43,6 +43,8 @@ pub struct Hooks {
     pub reload: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// Puts a word on disk; false if it is known already. `Err` says why it cannot be kept.
     pub remember: Box<dyn Fn(&OperatorCommand) -> Result<bool, String> + Send + Sync>,
+    /// Puts on disk what a person has said, and what of. `Err` says why it cannot be kept.
+    pub keep: Box<dyn Fn(&OperatorCommand, Option<About>) -> Result<(), String> + Send + Sync>,
     /// Reads signed links, if there are any.
     pub links: Option<super::links::Links>,
     /// What `/metrics` shows.
@@ -140,7 +142,12 @@ fn routes(hooks: Arc<Hooks>) -> Router {
 }
 
 async fn ready(State(hooks): Shared) -> Response {
-    let age = wall_clock().since(hooks.picture.latest().now);
+    let picture = hooks.picture.latest();
+    let age = wall_clock().since(picture.now);
+    if let Some(why) = &picture.journal_trouble {
+        let text = format!("the journal cannot be written, so nothing is acted upon: {why}\n");
+        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    }
     if age <= FRESH {
         return "ready\n".into_response();
     }

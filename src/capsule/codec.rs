@@ -64,6 +64,7 @@ impl Encoder {
             Input::Lease(lease) => line(out, &json!({"l": lease})),
             Input::Share(share) => line(out, &json!({"h": share})),
             Input::Stood(stood) => line(out, &json!({"r": stood})),
+            Input::Numbers(next) => line(out, &json!({"i": next})),
             Input::Tick(now) => {
                 let _ = writeln!(out, "{{\"t\":{}}}", now.nanos());
             }
@@ -156,6 +157,7 @@ impl Decoder {
             "l" => whole(&value).map(|lease| Some(Input::Lease(lease))),
             "h" => whole(&value).map(|share| Some(Input::Share(share))),
             "r" => whole(&value).map(|stood| Some(Input::Stood(stood))),
+            "i" => whole(&value).map(|next| Some(Input::Numbers(next))),
             "s" => {
                 let Value::Array(samples) = value else {
                     return Err(LineError::Shape("'s' is a list".into()));

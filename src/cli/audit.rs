@@ -8,6 +8,9 @@ use super::{Ended, Outcome, Output};
 use crate::act::journal::{AuditError, Place, page, verify};
 use crate::config::Loaded;
 
+/// Records that are missing are named one by one up to so many.
+const SHOWN: usize = 20;
+
 /// Whose log it is.
 #[derive(clap::Args)]
 pub struct Whose {
@@ -32,7 +35,7 @@ impl Whose {
 /// What is asked.
 #[derive(clap::Subcommand)]
 pub enum What {
-    /// Follow the chain of hashes from its beginning; exit code 1 if it is broken.
+    /// Follow the chain of hashes from its beginning, and compare with the journal beside it; exit code 1 if it is broken or a record is missing.
     Verify {
         #[command(flatten)]
         whose: Whose,
@@ -72,11 +75,24 @@ fn verified(dir: &Path, contains: Option<&str>, output: Output) -> Outcome {
                 if told.torn > 0 {
                     println!("a last line of {} bytes was cut off by a crash", told.torn);
                 }
+                if told.recovered > 0 {
+                    println!(
+                        "{} of them had been lost by a crash and were taken from the journal at the next start",
+                        told.recovered
+                    );
+                }
+                for what in told.missing.iter().take(SHOWN) {
+                    println!("WRONG: the journal beside it holds what the log does not: {what}");
+                }
+                if let more @ 1.. = told.missing.len().saturating_sub(SHOWN) {
+                    println!("WRONG: and {more} more");
+                }
                 if !told.met {
                     println!("WRONG: the wanted hash is not there: the end was cut off, or it is another log");
                 }
             }
-            Ok(if told.met { Ended::Good } else { Ended::Bad })
+            let good = told.met && told.missing.is_empty();
+            Ok(if good { Ended::Good } else { Ended::Bad })
         }
         Err(error @ AuditError::Broken { .. }) => {
             if output == Output::Json {

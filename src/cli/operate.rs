@@ -134,6 +134,11 @@ pub fn status(agent: &client::Args, output: Output) -> Outcome {
         list(&status, "plans").count(),
         if status["held"] == json!(true) { ", ON HOLD" } else { "" },
     );
+    if let Some(why) = status["journal_trouble"].as_str() {
+        println!(
+            "NOT READY: the journal cannot be written, so nothing is acted upon, and what is said to it does not survive a restart: {why}"
+        );
+    }
     println!("{}", learned(&status["learned"]));
     let rows: Vec<Vec<String>> = list(&status, "services")
         .map(|service| {

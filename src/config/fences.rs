@@ -73,7 +73,12 @@ fn refuses(step: &Step, executors: &Executors) -> String {
     }
     match executors.get(uses).map(crate::act::executor::Executor::token_class) {
         Ok(TokenClass::Server) => {
-            format!("a stale token is refused by the server itself ({uses}), in one go with the change")
+            let until = if uses == "haproxy" {
+                ", until HAProxy restarts: it forgets the token and begins with what its file says, unless it loads its server state"
+            } else {
+                ""
+            };
+            format!("a stale token is refused by the server itself ({uses}), in one go with the change{until}")
         }
         Ok(TokenClass::Target) => {
             format!("{uses} carries the token; a stale one is refused only if whoever gets it compares it")

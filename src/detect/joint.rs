@@ -331,12 +331,10 @@ impl Alone {
         let Some((_, signal)) = members.get(most) else {
             return;
         };
+        let (does, others) = (company.words(most), members.len() - 1);
+        let (rare, bar_in) = (one_in(surprise), one_in(bar));
         let text = format!(
-            "{}, by what its {} other signals say of it; {} by its own past, told from {} on",
-            company.words(most),
-            members.len() - 1,
-            one_in(surprise),
-            one_in(bar)
+            "{does}, by what its {others} other signals say of it; {rare} by its own past, told from {bar_in} on"
         );
         let onset = self.since.unwrap_or(at);
         let draft = draft(SymptomKind::Decoupled, text, onset, surprise, bar, settings);

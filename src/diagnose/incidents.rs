@@ -55,6 +55,8 @@ pub struct Diagnosis {
     /// Of incidents that no pattern explains well.
     pub(super) suspects: BTreeMap<IncidentId, Suspects>,
     next: u64,
+    /// The number of the first one of this run.
+    first: u64,
     inferred: Timestamp,
     /// Something was found since.
     news: bool,
@@ -79,6 +81,7 @@ impl Diagnosis {
             incidents: BTreeMap::new(),
             suspects: BTreeMap::new(),
             next: 1,
+            first: 1,
             inferred: Timestamp::EPOCH,
             news: false,
             relinked: Timestamp::EPOCH,
@@ -94,6 +97,23 @@ impl Diagnosis {
     /// The faults that it knows.
     pub fn library(&self) -> &Library {
         &self.library
+    }
+
+    /// The number that the next incident gets.
+    pub const fn next_number(&self) -> u64 {
+        self.next
+    }
+
+    /// The number of the first incident of this run.
+    pub const fn first_number(&self) -> u64 {
+        self.first
+    }
+
+    /// Incidents are numbered from here on, unless there are some already: numbers are told to people and mean one incident only.
+    pub fn number_from(&mut self, next: u64) {
+        if self.next == self.first && next > self.next {
+            (self.first, self.next) = (next, next);
+        }
     }
 
     /// Notes that this agent looks at that entity directly.
@@ -285,7 +305,7 @@ impl Diagnosis {
     /// What began together and what ran ahead, of the incidents that are open. Told again only where that has changed.
     fn relink(&mut self, now: Timestamp, vitals: &dyn Vitals, touched: &mut BTreeSet<IncidentId>) {
         let secs = self.began.map_or(0.0, |began| now.since(began).as_secs_f64());
-        let rate = self.next as f64 / secs.max(RATE_OVER_S);
+        let rate = (self.next - self.first + 1) as f64 / secs.max(RATE_OVER_S);
         let mut fresh = Vec::new();
         let mut standing: Vec<&Symptom> = self.standing.values().flatten().collect();
         standing.sort_by_key(|symptom| symptom.onset);

@@ -1,15 +1,48 @@
-//! How long a question stands: what nobody answers in time is taken for a no, or for a yes where the service says so.
+//! How long a question stands, and an answer: what nobody answers in time is taken for a no, or for a yes where the service says so.
 
 use crate::decide;
 use crate::model::service::Unanswered;
-use crate::model::{IncidentId, Refusal, Service, Span, Timestamp};
+use crate::model::{EntityName, Incident, IncidentId, Refusal, Service, ServiceName, Span, Timestamp};
 
 use super::{Effects, Engine, OperatorCommand, Record};
 
 /// Whose word it is that nobody has given.
-const TIME_LIMIT: &str = "the time limit";
+pub const TIME_LIMIT: &str = "the time limit";
+
+/// A no to an incident of an earlier run.
+pub(super) struct DeniedBefore {
+    pub(super) service: ServiceName,
+    /// Where the most probable cause sat; anywhere, if it had none.
+    pub(super) entity: Option<EntityName>,
+    pub(super) until: Timestamp,
+    pub(super) by: String,
+}
 
 impl Engine {
+    /// A no does not end with the agent that heard it: what shows itself again in the same place soon after a restart is the same question.
+    pub(super) fn heed_earlier_no(&mut self, incident: &Incident, service: &ServiceName, effects: &mut Effects) {
+        let now = self.now;
+        self.denied_before.retain(|no| now < no.until);
+        let shows = |entity: &EntityName| {
+            incident.symptoms.iter().any(|symptom| symptom.key.entity == *entity)
+                || incident.hypotheses.iter().any(|cause| cause.entity == *entity)
+        };
+        let same = |no: &DeniedBefore| no.service == *service && no.entity.as_ref().is_none_or(shows);
+        let Some(place) = self.denied_before.iter().position(same) else {
+            return;
+        };
+        let by = self.denied_before.remove(place).by;
+        self.denied.insert((incident.id, service.clone()), by.clone());
+        effects.log.push(Record::Operator {
+            at: now,
+            operator: OperatorCommand::Deny {
+                incident: incident.id,
+                service: Some(service.clone()),
+                by,
+            },
+        });
+    }
+
     /// When the question that a verdict puts is answered by the clock, or was; `None` where nothing but the gates is waited for. A question that is put
     /// anew has all of its time again.
     pub(super) fn answer_by(
@@ -45,7 +78,7 @@ impl Engine {
                 }
             }
             Unanswered::Approve => {
-                self.approved.insert(key);
+                self.approved.insert(key, by.clone());
                 self.tell_unanswered(incident, service, limit, effects);
                 OperatorCommand::Approve {
                     incident,

@@ -14,6 +14,7 @@ use crate::model::{
 use crate::plan::Playbooks;
 
 use super::ahead::Ahead;
+use super::asking::DeniedBefore;
 use super::drills::{Drills, Schedule};
 use super::exposure::Exposure;
 use super::look_back::Turn;
@@ -88,11 +89,14 @@ pub struct Engine {
     pub(super) drills: Drills,
     pub(super) held: bool,
     pub(super) unready: Option<(Timestamp, String)>,
-    pub(super) approved: BTreeSet<(IncidentId, ServiceName)>,
+    /// With whoever said yes.
+    pub(super) approved: BTreeMap<(IncidentId, ServiceName), String>,
     /// Since when a question stands that only a person's word, or its time limit, can answer.
     pub(super) asked: BTreeMap<(IncidentId, ServiceName), Timestamp>,
     /// With whoever said no.
     pub(super) denied: BTreeMap<(IncidentId, ServiceName), String>,
+    /// What an earlier run was told no to, and has not shown itself again.
+    pub(super) denied_before: Vec<DeniedBefore>,
     pub(super) verdicts: BTreeMap<(IncidentId, Option<ServiceName>), Verdict>,
     /// Those of them that the last review has reached.
     pub(super) standing: BTreeSet<(IncidentId, Option<ServiceName>)>,
@@ -162,9 +166,10 @@ impl Engine {
             drills: Drills::new(setup.drills),
             held: false,
             unready: None,
-            approved: BTreeSet::new(),
+            approved: BTreeMap::new(),
             asked: BTreeMap::new(),
             denied: BTreeMap::new(),
+            denied_before: Vec::new(),
             verdicts: BTreeMap::new(),
             standing: BTreeSet::new(),
             plans: BTreeMap::new(),
@@ -194,7 +199,14 @@ impl Engine {
         }
         if same_detectors && same_diagnosis {
             std::mem::swap(&mut next.diagnosis, &mut self.diagnosis);
+            // What people have said of incidents that go on.
+            std::mem::swap(&mut next.approved, &mut self.approved);
+            std::mem::swap(&mut next.denied, &mut self.denied);
+            std::mem::swap(&mut next.asked, &mut self.asked);
+        } else {
+            next.diagnosis.number_from(self.diagnosis.next_number());
         }
+        std::mem::swap(&mut next.denied_before, &mut self.denied_before);
         for (name, state) in &mut next.states {
             let service = next.services.get(name);
             let known = self.states.remove(name);
@@ -251,6 +263,7 @@ impl Engine {
             Input::Lease(lease) => self.renew(lease),
             Input::Share(share) => self.share(share, effects),
             Input::Stood(stood) => self.rules.stood(stood),
+            Input::Numbers(next) => self.diagnosis.number_from(next),
             Input::Tick(now) => self.tick(now, effects),
         }
     }

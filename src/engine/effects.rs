@@ -190,4 +190,6 @@ pub enum NotificationKind {
     Drill,
     /// What was done for a service does not stand any more.
     Undone,
+    /// The journal cannot be written: nothing is acted upon.
+    Journal,
 }

@@ -26,6 +26,8 @@ pub enum Input {
     Share(Share),
     /// The alerts of Prometheus rules that stood when an earlier run ended: they go on where they were.
     Stood(Stood),
+    /// The next incident's number: an earlier run has told of those before it.
+    Numbers(u64),
     /// Time has come this far: detect, diagnose, decide.
     Tick(Timestamp),
 }
@@ -130,6 +132,17 @@ pub enum OperatorCommand {
         /// Who says so.
         by: String,
     },
+    /// A no of an earlier run of this agent: it holds for an incident that shows the same place again before then.
+    Denied {
+        /// Of which service.
+        service: ServiceName,
+        /// Where the most probable cause of its incident sat.
+        entity: Option<EntityName>,
+        /// What shows itself later is something else.
+        until: Timestamp,
+        /// Who said so.
+        by: String,
+    },
     /// A signed link was used: it does nothing a second time.
     LinkUsed {
         /// Its digest.
@@ -216,4 +229,27 @@ pub enum OperatorCommand {
         /// Why.
         reason: String,
     },
+}
+
+impl OperatorCommand {
+    /// Does something begin with it? Such a word is carried out only once it is on disk; any other counts at once.
+    pub const fn begins_something(&self) -> bool {
+        matches!(
+            self,
+            Self::Approve { .. } | Self::Confirm { .. } | Self::Failback { .. } | Self::Drill { .. }
+        )
+    }
+}
+
+/// What a word was about, as whoever said it saw it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct About {
+    /// The incident's onset.
+    pub onset: Timestamp,
+    /// Where its most probable cause sat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity: Option<EntityName>,
+    /// The services that it was said of.
+    #[serde(default)]
+    pub services: Vec<ServiceName>,
 }

@@ -24,8 +24,9 @@ mod whose;
 
 pub use ahead::Uncovered;
 pub use alarms::{RuleBook, RuleDesk, RuleSettings};
+pub use asking::TIME_LIMIT;
 pub use core::{Engine, Setup, SetupError};
 pub use drills::{DrillGate, Schedule};
 pub use effects::{Effects, Notification, NotificationKind, Permit, ProbeRequest, Record};
-pub use input::{Input, OperatorCommand, PlanEvent};
+pub use input::{About, Input, OperatorCommand, PlanEvent};
 pub use look_back::LookBack;

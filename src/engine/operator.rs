@@ -2,16 +2,17 @@
 
 use crate::model::{IncidentId, ServiceName, Severity, Timestamp};
 
+use super::asking::DeniedBefore;
 use super::drills::Wish;
 use super::{Effects, Engine, Notification, NotificationKind, OperatorCommand, Record};
 
 impl Engine {
     pub(super) fn operator(&mut self, command: OperatorCommand, effects: &mut Effects) {
         match command {
-            OperatorCommand::Approve { incident, service, .. } => {
+            OperatorCommand::Approve { incident, service, by } => {
                 for name in self.open_to_a_word(incident, service.as_ref()) {
                     self.denied.remove(&(incident, name.clone()));
-                    self.approved.insert((incident, name));
+                    self.approved.insert((incident, name), by.clone());
                 }
             }
             OperatorCommand::Deny { incident, service, by } => {
@@ -20,6 +21,17 @@ impl Engine {
                     self.denied.insert((incident, name), by.clone());
                 }
             }
+            OperatorCommand::Denied {
+                service,
+                entity,
+                until,
+                by,
+            } => self.denied_before.push(DeniedBefore {
+                service,
+                entity,
+                until,
+                by,
+            }),
             // Kept by the shell.
             OperatorCommand::LinkUsed { .. } => {}
             OperatorCommand::Confirm {

@@ -25,7 +25,9 @@ impl Engine {
         let cause = incident.top().map_or_else(String::new, |top| {
             format!(": {} at {} (p = {:.2})", top.fault, top.entity, top.probability)
         });
-        let plan = self.make(PlanKind::Failover, Some(incident), service, state, to, &cause)?;
+        let by = self.approved.get(&(incident.id, service.name.clone()));
+        let why = cause + &by.map_or_else(String::new, |by| format!(", approved by {by}"));
+        let plan = self.make(PlanKind::Failover, Some(incident), service, state, to, &why)?;
         let zone = self.topology.zone(state.active.as_str());
         self.ledger.record(Move {
             service: service.name.clone(),
@@ -193,7 +195,7 @@ impl Engine {
         if let Some(plan) = plan {
             Self::tell_plan(&plan, Some(&outcome), effects);
             self.approved
-                .retain(|(incident, name)| Some(*incident) != plan.incident || name != service);
+                .retain(|(incident, name), _| Some(*incident) != plan.incident || name != service);
         }
         let Some(state) = self.states.get_mut(service) else {
             return;

@@ -34,7 +34,7 @@ impl Engine {
             );
         }
         self.verdicts.retain(|(id, _), _| is_open(id));
-        self.approved.retain(|(id, _)| is_open(id));
+        self.approved.retain(|(id, _), _| is_open(id));
         self.denied.retain(|(id, _), _| is_open(id));
         self.asked.retain(|(id, _), _| is_open(id));
         let at = self.at_fault(&open);
@@ -70,6 +70,7 @@ impl Engine {
         let Some(state) = self.states.get(&service.name).cloned() else {
             return;
         };
+        self.heed_earlier_no(incident, &service.name, effects);
         let target = self.target(service, &state, self.planned(incident, service, at));
         let mut refusal = decide::judge(&self.case(incident, service, &state, &target)).err();
         let answer_by = self.answer_by(incident.id, service, refusal.as_ref());
@@ -118,7 +119,7 @@ impl Engine {
             lease: self.lease_of(&service.name),
             target,
             unfenced: self.playbooks.unfenced(service),
-            approved: self.approved.contains(&(incident.id, service.name.clone())),
+            approved: self.approved.contains_key(&(incident.id, service.name.clone())),
             denied: self
                 .denied
                 .get(&(incident.id, service.name.clone()))

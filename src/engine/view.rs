@@ -94,4 +94,9 @@ impl Engine {
     pub fn find_incident(&self, id: IncidentId) -> Option<&Incident> {
         self.incident(id)
     }
+
+    /// The number of this run's first incident; lower ones were told of by an earlier run.
+    pub const fn first_number(&self) -> u64 {
+        self.diagnosis.first_number()
+    }
 }

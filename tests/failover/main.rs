@@ -13,3 +13,4 @@ mod journal_crash;
 mod journal_right;
 mod kubernetes;
 mod links;
+mod said;

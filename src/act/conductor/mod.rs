@@ -1,5 +1,6 @@
 //! The conductor: does what runners command. One task for each plan; one journal for all.
 
+mod keeping;
 mod steps;
 mod written;
 
@@ -14,11 +15,11 @@ use tokio_util::task::TaskTracker;
 
 use super::executor::Executors;
 use super::intents::Intents;
-use super::journal::{Journal, JournalError, Lock, Record, State};
+use super::journal::{Health, Journal, JournalError, Lock, Record, State};
 use super::probe::Prober;
 use super::runner::{Applied, Command, Event, Runner, Told};
 use crate::clock::wall_clock;
-use crate::engine::{Input, OperatorCommand, Permit, PlanEvent};
+use crate::engine::{Input, Permit, PlanEvent};
 use crate::model::service::ProbeSpec;
 use crate::model::{Entity, EntityName, Plan, PlanId, Service, ServiceName, Timestamp, Topology};
 
@@ -51,6 +52,9 @@ pub struct Conductor {
 
 struct Shared {
     journal: Mutex<Journal>,
+    health: Health,
+    /// Words that count and could not be written yet.
+    unkept: Mutex<Vec<Record>>,
     executors: Executors,
     prober: Arc<Prober>,
     right: Right,
@@ -110,6 +114,8 @@ impl Conductor {
     ) -> Result<(Self, Recovered), StartError> {
         let opened = Journal::open(dir, wall_clock())?;
         let shared = Arc::new(Shared {
+            health: opened.journal.health(),
+            unkept: Mutex::default(),
             journal: Mutex::new(opened.journal),
             executors: Executors::in_dir(dir),
             prober,
@@ -152,16 +158,6 @@ impl Conductor {
     pub fn lock(&self) -> Arc<Lock> {
         let journal = self.shared.journal.lock();
         journal.unwrap_or_else(PoisonError::into_inner).lock()
-    }
-
-    /// Puts an operator's word on disk that outlives the agent. False if it says what is known already.
-    pub fn remember(&self, word: &OperatorCommand) -> Result<bool, JournalError> {
-        let mut journal = self.shared.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        if journal.state().knows(word) {
-            return Ok(false);
-        }
-        let (at, word) = (wall_clock(), word.clone());
-        journal.append(&Record::Word { at, word }).map(|()| true)
     }
 
     /// Carries out a new plan.

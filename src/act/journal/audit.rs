@@ -27,8 +27,23 @@ pub(super) const NOTHING: &str = "0000000000000000000000000000000000000000000000
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Line {
-    Begins { follows: String },
-    Record { written: Timestamp, record: Box<Record> },
+    Begins {
+        follows: String,
+    },
+    Record {
+        written: Timestamp,
+        record: Box<Record>,
+        /// A crash had cost the log this record; the journal still had it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        recovered: bool,
+    },
+}
+
+/// Where the log ended at some moment.
+#[derive(Debug)]
+pub(super) struct Mark {
+    length: u64,
+    last: String,
 }
 
 /// See the module.
@@ -38,6 +53,8 @@ pub struct Audit {
     file: File,
     length: u64,
     last: String,
+    /// What stands behind `length` is to be cut off before anything is written.
+    torn: bool,
 }
 
 /// The chain is broken, or cannot be read.
@@ -60,6 +77,14 @@ pub enum AuditError {
         line: usize,
         /// What is wrong.
         problem: &'static str,
+    },
+    /// The journal beside it cannot be read.
+    #[error("{path}: {problem}")]
+    Journal {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
     },
     /// Nothing begins at the place that was asked for.
     #[error("the audit log has no record at '{0}': a place is what `before` of an earlier page says, such as 1:4096")]
@@ -94,65 +119,141 @@ impl Audit {
             .read(true)
             .append(true)
             .open(&path)?;
-        let (mut whole, mut last) = (0, None);
-        let mut reader = BufReader::new(&mut file);
-        let mut line = Vec::new();
-        while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
-            whole += line.len() as u64;
-            last = line
-                .split(|byte| *byte == b' ')
-                .next()
-                .map(|hash| String::from_utf8_lossy(hash).into_owned());
-            line.clear();
-        }
-        drop(reader);
+        let (whole, last) = end(&mut file)?;
         file.set_len(whole)?;
+        let last = match (last, files(dir).iter().rev().nth(1)) {
+            (Some(last), _) => last,
+            // A crash came right behind the putting aside.
+            (None, Some(before)) => end(&mut File::open(before)?)?.1.unwrap_or_else(|| NOTHING.to_owned()),
+            (None, None) => NOTHING.to_owned(),
+        };
         let mut audit = Self {
             dir: dir.to_owned(),
             file,
             length: whole,
-            last: last.unwrap_or_default(),
+            last,
+            torn: false,
         };
-        if audit.last.is_empty() {
-            audit.begin(NOTHING.to_owned())?;
+        if whole == 0 {
+            audit.begin()?;
         }
         Ok(audit)
     }
 
-    fn begin(&mut self, follows: String) -> io::Result<()> {
-        self.last.clone_from(&follows);
+    fn begin(&mut self) -> io::Result<()> {
+        let follows = self.last.clone();
         self.line(&Line::Begins { follows })
     }
 
     fn line(&mut self, line: &Line) -> io::Result<()> {
+        self.cut()?;
         let json = serde_json::to_string(line)?;
         let hash = hash(&self.last, &json);
         let text = format!("{hash} {json}\n");
-        self.file.write_all(text.as_bytes())?;
+        if let Err(error) = self.file.write_all(text.as_bytes()) {
+            self.torn = true;
+            // If not even this can be done now, it is before the next line.
+            let _ = self.cut();
+            return Err(error);
+        }
         self.length += text.len() as u64;
         self.last = hash;
         Ok(())
     }
 
-    /// Adds a record. It is not waited for the disk: the journal is.
-    pub fn add(&mut self, written: Timestamp, record: &Record) -> io::Result<()> {
-        if self.length > FILE_MAX {
-            self.put_aside()?;
+    /// A line behind the remains of another would break the chain.
+    fn cut(&mut self) -> io::Result<()> {
+        if self.torn {
+            self.file.set_len(self.length)?;
+            self.torn = false;
         }
+        Ok(())
+    }
+
+    /// Adds a record. It is not waited for the disk: the journal is. Where the log ended before is told, to be gone back to by [`Audit::back`].
+    pub fn add(&mut self, written: Timestamp, record: &Record) -> io::Result<Mark> {
+        self.put(written, record, false)
+    }
+
+    /// Adds a record that the journal has and a crash has cost the log.
+    pub(super) fn recover(&mut self, written: Timestamp, record: &Record) -> io::Result<()> {
+        self.put(written, record, true).map(|_| ())
+    }
+
+    fn put(&mut self, written: Timestamp, record: &Record, recovered: bool) -> io::Result<Mark> {
+        if self.length > FILE_MAX
+            && let Err(error) = self.put_aside()
+        {
+            tracing::warn!(%error, "the audit log's file grows on: it cannot be put aside");
+        }
+        if self.length == 0 {
+            self.begin()?;
+        }
+        let mark = Mark {
+            length: self.length,
+            last: self.last.clone(),
+        };
         let record = Box::new(record.clone());
-        self.line(&Line::Record { written, record })
+        self.line(&Line::Record {
+            written,
+            record,
+            recovered,
+        })?;
+        Ok(mark)
+    }
+
+    /// Takes the latest record out again: the journal could not take it, so it was never done.
+    pub(super) fn back(&mut self, mark: Mark) {
+        self.length = mark.length;
+        self.last = mark.last;
+        self.torn = true;
+        let _ = self.cut();
+    }
+
+    /// Nothing can be written any more; what could is given, for [`Audit::mend`].
+    #[cfg(test)]
+    pub(super) fn spoil(&mut self) -> File {
+        let spoilt = File::open(self.dir.join(NAME)).unwrap();
+        std::mem::replace(&mut self.file, spoilt)
+    }
+
+    #[cfg(test)]
+    pub(super) fn mend(&mut self, file: File) {
+        self.file = file;
     }
 
     pub(super) fn put_aside(&mut self) -> io::Result<()> {
+        self.cut()?;
         let path = self.dir.join(NAME);
-        let number = files(&self.dir).len();
+        let aside = numbered(&self.dir, files(&self.dir).len());
         self.file.sync_data()?;
-        std::fs::rename(&path, numbered(&self.dir, number))?;
-        self.file = OpenOptions::new().create(true).append(true).open(&path)?;
+        std::fs::rename(&path, &aside)?;
+        match OpenOptions::new().create(true).append(true).open(&path) {
+            Ok(file) => self.file = file,
+            Err(error) => {
+                std::fs::rename(&aside, &path)?;
+                return Err(error);
+            }
+        }
         self.length = 0;
-        let last = self.last.clone();
-        self.begin(last)
+        Ok(())
     }
+}
+
+/// The last whole line's hash, and where that line ends.
+fn end(file: &mut File) -> io::Result<(u64, Option<String>)> {
+    let (mut whole, mut last) = (0, None);
+    let mut reader = BufReader::new(file);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
+        whole += line.len() as u64;
+        last = line
+            .split(|byte| *byte == b' ')
+            .next()
+            .map(|hash| String::from_utf8_lossy(hash).into_owned());
+        line.clear();
+    }
+    Ok((whole, last))
 }
 
 #[cfg(test)]
@@ -209,5 +310,44 @@ mod tests {
         filled(dir.path(), 1);
         let told = verify(dir.path(), None).unwrap();
         assert_eq!((told.records, told.torn), (2, 0));
+    }
+
+    #[test]
+    fn a_line_that_could_not_be_written_leaves_the_chain_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        filled(dir.path(), 2);
+        let mut audit = Audit::open(dir.path()).unwrap();
+        let path = dir.path().join(NAME);
+        // Nothing can be written, nor cut off, as on a disk that is full or has become read-only; half of a line stands there all the same.
+        let good = audit.spoil();
+        audit.add(Timestamp::EPOCH, &Record::Epoch { epoch: 3 }).unwrap_err();
+        let mut half = OpenOptions::new().append(true).open(&path).unwrap();
+        half.write_all(b"0123 {\"writ").unwrap();
+        audit.mend(good);
+        audit.add(Timestamp::EPOCH, &Record::Epoch { epoch: 4 }).unwrap();
+        let told = verify(dir.path(), None).unwrap();
+        assert_eq!((told.records, told.torn), (3, 0));
+    }
+
+    #[test]
+    fn what_the_journal_could_not_take_is_taken_out_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let before = filled(dir.path(), 2);
+        let mut audit = Audit::open(dir.path()).unwrap();
+        let mark = audit.add(Timestamp::EPOCH, &Record::Epoch { epoch: 3 }).unwrap();
+        audit.back(mark);
+        assert_eq!(std::fs::read(dir.path().join(NAME)).unwrap(), before);
+        audit.add(Timestamp::EPOCH, &Record::Epoch { epoch: 4 }).unwrap();
+        assert_eq!(verify(dir.path(), None).unwrap().records, 3);
+    }
+
+    #[test]
+    fn a_crash_between_putting_aside_and_beginning_anew_breaks_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        filled(dir.path(), 2);
+        Audit::open(dir.path()).unwrap().put_aside().unwrap();
+        filled(dir.path(), 1);
+        let told = verify(dir.path(), None).unwrap();
+        assert_eq!((told.records, told.files), (3, 2));
     }
 }

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::audit::{AuditError, Line, NOTHING, files, hash};
+use super::compare::{journal, missing};
 
 /// What there is, whole and in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -23,6 +24,10 @@ pub struct Verified {
     pub torn: usize,
     /// The wanted hash was met.
     pub met: bool,
+    /// Records that a crash had cost the log, and that the journal gave back at the next start.
+    pub recovered: u64,
+    /// Records of the journal beside it that do not stand in the log.
+    pub missing: Vec<String>,
 }
 
 impl Verified {
@@ -33,6 +38,8 @@ impl Verified {
             last: NOTHING.to_owned(),
             torn: 0,
             met: false,
+            recovered: 0,
+            missing: Vec::new(),
         }
     }
 
@@ -66,7 +73,10 @@ impl Verified {
                 Line::Begins { follows } if number == 1 && *follows == self.last => {}
                 Line::Begins { .. } => return Err(broken("it begins behind something else")),
                 Line::Record { .. } if number == 1 => return Err(broken("the beginning is missing")),
-                Line::Record { .. } => self.records += 1,
+                Line::Record { recovered, .. } => {
+                    self.records += 1;
+                    self.recovered += u64::from(*recovered);
+                }
             }
             if hash(&self.last, json) != given {
                 return Err(broken("its hash does not follow from the line before"));
@@ -78,13 +88,17 @@ impl Verified {
     }
 }
 
-/// Follows the chain from its beginning. `wanted`: a hash that was the last one once.
+/// Follows the chain from its beginning, and looks whether the log holds what the journal beside it holds. `wanted`: a hash that was the last one once.
 pub fn verify(dir: &Path, wanted: Option<&str>) -> Result<Verified, AuditError> {
+    // First: what an agent writes meanwhile stands in the log before it stands in the journal.
+    let journal = journal(dir)?;
     let mut told = Verified::nothing();
     told.met = wanted.is_none();
     for path in files(dir) {
         told.follow(&path, wanted)?;
     }
+    let missing = missing(dir, &journal)?;
+    told.missing = missing.into_iter().map(|(what, _)| what).collect();
     Ok(told)
 }
 

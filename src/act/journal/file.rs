@@ -1,23 +1,19 @@
 //! The journal's file.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::audit::Audit;
-use super::{DecodeError, Record, State, decode, encode};
+use super::compare::mend;
+use super::lock::Lock;
+use super::{DecodeError, Health, Record, State, decode, encode};
 use crate::clock::wall_clock;
 use crate::model::Timestamp;
 
 const NAME: &str = "journal";
 const NEXT: &str = "journal.next";
-const LOCK: &str = "lock";
-
-/// The lock is tried so often, with pauses, before another agent is believed in.
-const LOCK_TRIES: u32 = 20;
-const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
 
 /// Records that no longer tell anything are left out once the file has grown beyond this, and beyond twice of what was
 /// left the last time: so it is bounded by what there is to tell, and rewriting costs no more than writing did.
@@ -69,47 +65,7 @@ pub struct Journal {
     limit: u64,
     lock: Arc<Lock>,
     audit: Audit,
-}
-
-/// The lock that keeps other agents out, as long as the folder is still there.
-#[derive(Debug)]
-pub struct Lock {
-    file: File,
-    path: PathBuf,
-}
-
-impl Lock {
-    fn take(dir: &Path) -> Result<Self, JournalError> {
-        let path = dir.join(LOCK);
-        let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-        let file = match opened {
-            Ok(file) => file,
-            Err(error) => return Err(JournalError::Io { path, error }),
-        };
-        // A program that was just being started still holds a copy of the handle, until its exec closes it.
-        for tries in 0.. {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) if tries < LOCK_TRIES => std::thread::sleep(LOCK_PAUSE),
-                Err(TryLockError::WouldBlock) => return Err(JournalError::Locked { path: dir.to_owned() }),
-                Err(TryLockError::Error(error)) => return Err(JournalError::Io { path, error }),
-            }
-        }
-        Ok(Self { file, path })
-    }
-
-    /// Is the folder still the one that was locked? Whoever removed or replaced it has let another agent in.
-    pub fn still_ours(&self) -> Result<(), String> {
-        let held = self.file.metadata().map_err(|error| error.to_string())?;
-        let path = self.path.display();
-        match std::fs::metadata(&self.path) {
-            Ok(found) if (found.dev(), found.ino()) == (held.dev(), held.ino()) => Ok(()),
-            Ok(_) => Err(format!(
-                "{path} was replaced: another agent may hold the journal; start this one anew"
-            )),
-            Err(error) => Err(format!("{path}: {error}; start this agent anew")),
-        }
-    }
+    health: Health,
 }
 
 /// A journal with what it told when it was opened.
@@ -157,7 +113,8 @@ impl Journal {
         }
         file.seek(SeekFrom::Start(length)).map_err(io_error(&path))?;
         let state = State::read(&decoded.records);
-        let audit = Audit::open(dir).map_err(io_error(&dir.join("audit")))?;
+        let mut audit = Audit::open(dir).map_err(io_error(&dir.join("audit")))?;
+        mend(dir, &mut audit, &decoded.records).map_err(io_error(&dir.join("audit")))?;
         let mut journal = Self {
             dir: dir.to_owned(),
             path,
@@ -171,6 +128,7 @@ impl Journal {
             limit: COMPACT_AT,
             lock,
             audit,
+            health: Health::of(dir),
         };
         if length > COMPACT_AT {
             journal.compact(now)?;
@@ -206,8 +164,22 @@ impl Journal {
         Arc::clone(&self.lock)
     }
 
+    /// Whether it can be written, for those who do not write.
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
     /// Puts a record on disk. When this returns `Ok`, it survives a crash.
     pub fn append(&mut self, record: &Record) -> Result<(), JournalError> {
+        let put = self.put(record);
+        if let Err(error) = &put {
+            // Only a trial takes this back: a short record may find room where the next one does not.
+            self.health.met(error.to_string());
+        }
+        put
+    }
+
+    fn put(&mut self, record: &Record) -> Result<(), JournalError> {
         let error = |path: &Path, error| JournalError::Io {
             path: path.to_owned(),
             error,
@@ -223,14 +195,14 @@ impl Journal {
                 .map_err(|e| error(&self.path, e))?;
             self.broken = false;
         }
-        // First, so that nothing is done that is not in it.
-        if let Err(error) = self.audit.add(wall_clock(), record) {
-            tracing::warn!(%error, "the audit log could not be written");
-        }
         self.buffer.clear();
         encode(record, &mut self.buffer).map_err(|e| error(&self.path, io::Error::other(e)))?;
+        // First, so that nothing is done that is not in it.
+        let mark = self.audit.add(wall_clock(), record);
+        let mark = mark.map_err(|e| error(&self.dir.join("audit"), e))?;
         if let Err(e) = self.file.write_all(&self.buffer).and_then(|()| self.file.sync_data()) {
             self.broken = true;
+            self.audit.back(mark);
             return Err(error(&self.path, e));
         }
         self.length += self.buffer.len() as u64;
@@ -251,6 +223,17 @@ impl Journal {
         self.rewrite(&records)?;
         self.limit = self.compact_at.max(self.length * 2);
         Ok(())
+    }
+
+    /// Nothing can be written any more; what could is given, for [`Journal::mend`].
+    #[cfg(test)]
+    pub(in crate::act) fn spoil(&mut self) -> File {
+        self.audit.spoil()
+    }
+
+    #[cfg(test)]
+    pub(in crate::act) fn mend(&mut self, file: File) {
+        self.audit.mend(file);
     }
 
     fn settle(&mut self) -> Result<(), JournalError> {
@@ -297,6 +280,7 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
+    use super::super::verify;
     use super::*;
 
     fn epoch(epoch: u64) -> Record {
@@ -426,5 +410,39 @@ mod tests {
         assert!(journal.lock().still_ours().is_err());
         let _other = Journal::open(&dir, Timestamp::EPOCH).unwrap().journal;
         assert!(journal.lock().still_ours().unwrap_err().contains("another agent"));
+    }
+
+    #[test]
+    fn a_record_that_the_audit_log_cannot_take_is_not_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let before = filled(dir.path(), 2);
+        let mut journal = Journal::open(dir.path(), Timestamp::EPOCH).unwrap().journal;
+        let good = journal.spoil();
+        journal.append(&epoch(3)).unwrap_err();
+        assert!(journal.health().trouble().unwrap().contains("audit"));
+        assert_eq!(std::fs::read(dir.path().join(NAME)).unwrap(), before);
+        journal.mend(good);
+        journal.append(&epoch(4)).unwrap();
+        let told = verify(dir.path(), None).unwrap();
+        assert_eq!((told.records, told.missing), (3, Vec::new()));
+    }
+
+    #[test]
+    fn a_log_that_lacks_what_the_journal_holds_is_told_of_and_mended_at_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        filled(dir.path(), 4);
+        let audit = dir.path().join("audit");
+        let whole = std::fs::read_to_string(&audit).unwrap();
+        let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+        for kept in 0..lines.len() {
+            std::fs::write(&audit, lines[..kept].concat()).unwrap();
+            let told = verify(dir.path(), None).unwrap();
+            let lost: Vec<String> = (kept.max(1)..=4).map(|n| format!("epoch {n}")).collect();
+            assert_eq!(told.missing, lost, "{kept} lines are left");
+        }
+        std::fs::write(&audit, "").unwrap();
+        drop(Journal::open(dir.path(), Timestamp::EPOCH).unwrap());
+        let told = verify(dir.path(), None).unwrap();
+        assert_eq!((told.missing.len(), told.records, told.recovered), (0, 4, 4));
     }
 }

@@ -7,14 +7,21 @@
 
 mod audit;
 mod chain;
+mod compare;
 mod decode;
 mod file;
+mod health;
+mod lock;
 mod pages;
+mod said;
 mod state;
 
 pub use audit::AuditError;
 pub use chain::{Chain, Verified, verify};
 pub use decode::{DecodeError, Decoded, decode, encode};
-pub use file::{Journal, JournalError, Lock, Opened};
+pub use file::{Journal, JournalError, Opened};
+pub use health::Health;
+pub use lock::Lock;
 pub use pages::{Page, Place, Written, page};
+pub use said::Denial;
 pub use state::{Record, ServiceRecord, State};

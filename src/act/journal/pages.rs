@@ -91,7 +91,7 @@ pub fn page(dir: &Path, before: Option<Place>, count: usize) -> Result<Page, Aud
         while let Some((at, line)) = lines.next().map_err(io_error)? {
             let json = line.splitn(2, |byte| *byte == b' ').nth(1).unwrap_or_default();
             // What cannot be read is the chain's to tell.
-            let Ok(Line::Record { written, record }) = serde_json::from_slice(json) else {
+            let Ok(Line::Record { written, record, .. }) = serde_json::from_slice(json) else {
                 continue;
             };
             if page.records.len() == count {

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::said::{self, Denial};
 use crate::act::runner::Entry;
-use crate::engine::OperatorCommand;
+use crate::engine::{About, OperatorCommand};
 use crate::model::plan::Outcome;
-use crate::model::{EntityName, Plan, PlanId, PlanKind, ServiceName, Timestamp};
+use crate::model::{EntityName, IncidentId, Plan, PlanId, PlanKind, ServiceName, Timestamp};
 
 /// A record on disk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +32,28 @@ pub enum Record {
         at: Timestamp,
         /// What was said.
         word: OperatorCommand,
+    },
+    /// What a person said of an incident or a plan: done once, kept for the audit log.
+    Said {
+        /// When.
+        at: Timestamp,
+        /// What was said, and by whom.
+        word: OperatorCommand,
+        /// What of, for a yes, a no and a confirmation.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        about: Option<About>,
+    },
+    /// An incident that somebody said no to is over: the no with it.
+    Over {
+        /// When.
+        at: Timestamp,
+        /// Which.
+        incident: IncidentId,
+    },
+    /// Incidents up to this number may have been told of: the next run goes on behind it.
+    Numbers {
+        /// The highest.
+        incidents: u64,
     },
     /// A plan is no longer this agent's: another one goes on with it.
     Left {
@@ -102,6 +125,10 @@ pub struct State {
     pub open: BTreeMap<PlanId, (Plan, Vec<Entry>)>,
     /// Operators' words that still count, in their order.
     pub words: Vec<(Timestamp, OperatorCommand)>,
+    /// What people said no to, as far as it is not over.
+    pub denials: Vec<Denial>,
+    /// The highest number that an incident may have been told of by.
+    pub incidents: u64,
 }
 
 impl State {
@@ -136,6 +163,9 @@ impl State {
                 self.words.retain(|(_, other)| !supersedes(word, other));
                 self.words.push((*at, word.clone()));
             }
+            Record::Said { at, word, about } => said::apply(&mut self.denials, *at, word, about.as_ref()),
+            Record::Over { incident, .. } => self.denials.retain(|denial| denial.incident != *incident),
+            Record::Numbers { incidents } => self.incidents = self.incidents.max(*incidents),
             Record::Left { plan, .. } => {
                 self.open.remove(plan);
             }
@@ -183,7 +213,7 @@ impl State {
                 .into_iter()
                 .collect(),
             open: known.map(|known| (id.clone(), known.clone())).into_iter().collect(),
-            words: Vec::new(),
+            ..Self::default()
         };
         then.apply(record);
         (number, then.services.remove(service))
@@ -258,6 +288,12 @@ impl State {
             at: *at,
             word: word.clone(),
         }));
+        records.extend(said::compact(&self.denials));
+        if self.incidents > 0 {
+            records.push(Record::Numbers {
+                incidents: self.incidents,
+            });
+        }
         for (plan, entries) in self.open.values() {
             records.push(Record::Plan {
                 at: now,

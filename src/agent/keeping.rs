@@ -1,0 +1,197 @@
+//! Keeps what people were told and have said, so that a restart does not forget it: the numbers of incidents, answers that nobody has given by hand, the end
+//! of what was said no to. Watches whether the journal can be written, and says so.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::act::Conductor;
+use crate::act::journal::{Record as Kept, State};
+use crate::clock::wall_clock;
+use crate::engine::{About, Engine, Input, Notification, NotificationKind, OperatorCommand, Record, TIME_LIMIT};
+use crate::model::{IncidentId, Severity, Span, Timestamp};
+
+/// Numbers are put on disk for so many incidents ahead: those that were told of are never told of again, whenever the disk or this process fails.
+const AHEAD: u64 = 10;
+
+/// A no of an earlier run holds for what shows itself again within this time after the start. What comes later is another question.
+const NO_HOLDS: Span = Span::secs(600);
+
+/// Added to the name of whoever said it.
+const BEFORE: &str = ", before a restart";
+
+/// The disk is tried so often.
+const TRY_WELL: Duration = Duration::from_secs(10);
+/// While it is ill.
+const TRY_ILL: Duration = Duration::from_secs(2);
+
+/// See the module.
+pub struct Keeping {
+    conductor: Option<Conductor>,
+    /// Incidents up to this number may be told of.
+    numbered: u64,
+    /// Since when the journal cannot be written, as people were told.
+    ill: Option<Timestamp>,
+}
+
+/// What the engine is told of an earlier run.
+pub fn inputs(state: &State) -> Vec<Input> {
+    let until = wall_clock() + NO_HOLDS.0;
+    let mut inputs = Vec::new();
+    if state.incidents > 0 {
+        inputs.push(Input::Numbers(state.incidents + 1));
+    }
+    inputs.extend(state.denials.iter().map(|denial| {
+        let by = denial.by.strip_suffix(BEFORE).unwrap_or(&denial.by);
+        Input::Operator(OperatorCommand::Denied {
+            service: denial.service.clone(),
+            entity: denial.entity.clone(),
+            until,
+            by: format!("{by}{BEFORE}"),
+        })
+    }));
+    inputs
+}
+
+/// Tries the disk again and again until `stop`, and forgets what an earlier run was told no to once it holds no more.
+pub fn watch(conductor: &Conductor, state: &State, stop: CancellationToken) {
+    let (tried, until) = (conductor.clone(), stop.clone());
+    tokio::spawn(async move {
+        loop {
+            let ill = tried.health().trouble().is_some();
+            tokio::select! {
+                () = until.cancelled() => return,
+                () = tokio::time::sleep(if ill { TRY_ILL } else { TRY_WELL }) => {}
+            }
+            let conductor = tried.clone();
+            if let Ok(Err(error)) = tokio::task::spawn_blocking(move || conductor.try_disk()).await {
+                tracing::error!("the journal cannot be written, so nothing is acted upon: {error}");
+            }
+        }
+    });
+    let old: Vec<IncidentId> = state.denials.iter().map(|denial| denial.incident).collect();
+    if old.is_empty() {
+        return;
+    }
+    let conductor = conductor.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(NO_HOLDS.0) => over(&conductor, old),
+        }
+    });
+}
+
+fn over(conductor: &Conductor, incidents: Vec<IncidentId>) {
+    later(conductor, move |conductor| {
+        incidents.iter().try_for_each(|incident| conductor.over(*incident))
+    });
+}
+
+fn later<E: std::fmt::Display>(
+    conductor: &Conductor,
+    write: impl FnOnce(&Conductor) -> Result<(), E> + Send + 'static,
+) {
+    let conductor = conductor.clone();
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = write(&conductor) {
+            tracing::error!(%error, "what was said or told will not outlive this agent");
+        }
+    });
+}
+
+impl Keeping {
+    /// Goes on behind the numbers of an earlier run.
+    pub const fn new(conductor: Option<Conductor>, numbered: u64) -> Self {
+        Self {
+            conductor,
+            numbered,
+            ill: None,
+        }
+    }
+
+    /// Heeds a line of the decision log.
+    pub fn keep(&mut self, record: &Record, engine: &Engine) {
+        let Some(conductor) = &self.conductor else { return };
+        match record {
+            Record::Incident { incident, .. } => {
+                let id = incident.id;
+                if id.0 > self.numbered {
+                    self.numbered = id.0 + AHEAD - 1;
+                    let incidents = self.numbered;
+                    later(conductor, move |conductor| conductor.note(&Kept::Numbers { incidents }));
+                }
+                if !incident.is_open() {
+                    over(conductor, vec![id]);
+                }
+            }
+            Record::Operator { operator, .. } => {
+                // What people say now is kept by whoever takes it in, before it counts.
+                let (incident, service, about) = match operator {
+                    OperatorCommand::Deny { incident, service, by } if by.ends_with(BEFORE) => {
+                        (*incident, service, true)
+                    }
+                    OperatorCommand::Deny { incident, service, by }
+                    | OperatorCommand::Approve { incident, service, by }
+                        if by.starts_with(TIME_LIMIT) =>
+                    {
+                        (*incident, service, false)
+                    }
+                    _ => return,
+                };
+                let known = engine.find_incident(incident).filter(|_| about);
+                let about = known.map(|incident| About {
+                    onset: incident.onset,
+                    entity: incident.top().map(|top| top.entity.clone()),
+                    services: service.iter().cloned().collect(),
+                });
+                let word = operator.clone();
+                later(conductor, move |conductor| conductor.say(&word, about, true));
+            }
+            _ => {}
+        }
+    }
+
+    /// What keeps the journal from being written, if anything; and what people are to be told, if that is news.
+    pub fn look(&mut self) -> (Option<String>, Option<Notification>) {
+        let trouble = self
+            .conductor
+            .as_ref()
+            .and_then(|conductor| conductor.health().trouble());
+        let news = match (&trouble, self.ill) {
+            (Some(why), None) => {
+                let now = wall_clock();
+                self.ill = Some(now);
+                Some(notification(
+                    format!(
+                        "the journal cannot be written, so nothing is acted upon, and what is said to this agent does not survive a restart: {why}"
+                    ),
+                    now,
+                    true,
+                ))
+            }
+            (None, Some(since)) => {
+                self.ill = None;
+                Some(notification("the journal can be written again".into(), since, false))
+            }
+            _ => None,
+        };
+        (trouble, news)
+    }
+}
+
+fn notification(text: String, since: Timestamp, firing: bool) -> Notification {
+    Notification {
+        kind: NotificationKind::Journal,
+        severity: Severity::Critical,
+        incident: None,
+        service: None,
+        entity: None,
+        label: "journal".into(),
+        text,
+        since,
+        firing,
+        links: BTreeMap::new(),
+    }
+}

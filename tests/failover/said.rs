@@ -1,0 +1,214 @@
+//! What a person says to an agent: it stands in the audit log, a no outlives the agent, an old number answers no new question, and a disk that is full is
+//! told of by everything that an operator looks at.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::Value;
+
+use crate::harness::instance::instance;
+use crate::harness::{Server, find, free_port, get, wait};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_jurymast");
+
+const PLAYBOOK: &str = "
+name: p
+summary: One command.
+steps:
+  - {name: fence, phase: fence, on: from, uses: exec, with: {argv: ['true'], observe: ['false']}}
+  - {name: switch, phase: switch, uses: exec, with: {argv: [sh, -c, 'echo moved >> done'], observe: ['false']}}
+  - {name: look, phase: verify, uses: probe, with: {times: 1}}
+";
+
+struct World {
+    dir: tempfile::TempDir,
+    api: u16,
+    ill: Arc<AtomicBool>,
+}
+
+impl World {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let ill: Arc<AtomicBool> = Arc::default();
+        let (a, b, api) = (
+            instance("", Arc::clone(&ill)),
+            instance("", Arc::default()),
+            free_port(),
+        );
+        std::fs::write(dir.path().join("p.yml"), PLAYBOOK).unwrap();
+        std::fs::write(dir.path().join("token"), "s3cret\n").unwrap();
+        let config = format!(
+            "agent: {{data_dir: data}}\napi: {{listen: '127.0.0.1:{api}', token_file: token}}\nrules: {{playbooks: [p.yml]}}\n\
+             topology: {{entities: [{{name: a, kind: service, attributes: {{address: '127.0.0.1:{a}'}}}}, {{name: b, kind: service, attributes: {{address: '127.0.0.1:{b}'}}}}]}}\n\
+             services:\n  - {{name: web, active: a, standbys: [{{entity: b}}], approval: ask, playbook: p, hold_off: 300ms, probe: {{uses: http, with: {{url: 'http://{{address}}/'}}, interval: 300ms}}}}\n\
+             policy: {{canaries: [{{name: other, probe: {{uses: tcp, with: {{address: '127.0.0.1:{b}'}}, interval: 300ms}}}}]}}\n"
+        );
+        std::fs::write(dir.path().join("jurymast.yml"), config).unwrap();
+        Self { dir, api, ill }
+    }
+
+    /// Exit code and all that is said.
+    fn says(&self, arguments: &[&str]) -> (i32, String) {
+        let out = Command::new(PROGRAM)
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .env("JURYMAST_URL", format!("http://127.0.0.1:{}", self.api))
+            .env("JURYMAST_TOKEN_FILE", "token")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text = [out.stdout, out.stderr].concat();
+        (out.status.code().unwrap(), String::from_utf8(text).unwrap())
+    }
+
+    fn verdict(&self) -> Option<Value> {
+        let status: Value = serde_json::from_str(&get(self.api, "/api/status")?).ok()?;
+        status["verdicts"].as_array()?.last().cloned()
+    }
+
+    /// The incident of the verdict that such a gate has stopped.
+    fn stopped_by(&self, gate: &str) -> u64 {
+        let mut incident = 0;
+        wait(gate, || {
+            self.verdict()
+                .filter(|verdict| verdict["refusal"]["gate"] == gate)
+                .and_then(|verdict| verdict["incident"].as_u64())
+                .is_some_and(|id| {
+                    incident = id;
+                    true
+                })
+        });
+        incident
+    }
+
+    fn said(&self, command: &str) -> Vec<Value> {
+        let (code, text) = self.says(&["audit", "list", "-o", "json"]);
+        assert_eq!(code, 0, "{text}");
+        let list: Value = serde_json::from_str(&text).unwrap();
+        let records = list["records"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["record"].clone());
+        records.filter(|one| one["word"]["command"] == command).collect()
+    }
+
+    /// Status of `/-/ready`.
+    fn ready(&self) -> u16 {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.api)).unwrap();
+        write!(stream, "GET /-/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+#[test]
+fn a_no_is_in_the_audit_log_and_outlives_the_agent_and_its_number_answers_nothing_else() {
+    let world = World::new();
+    let agent = Server::agent(world.dir.path(), world.api, 2);
+    world.ill.store(true, Ordering::SeqCst);
+    let first = world.stopped_by("approval");
+    let (code, text) = world.says(&["deny", &first.to_string()]);
+    assert_eq!(code, 0, "{text}");
+    let said = world.said("deny");
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!(
+        (
+            &said[0]["word"]["by"],
+            &said[0]["about"]["services"][0],
+            &said[0]["about"]["entity"]
+        ),
+        (&"cli".into(), &"web".into(), &"a".into())
+    );
+    world.stopped_by("denied");
+    // Killed, not ended.
+    agent.signal("KILL");
+    drop(agent);
+    let agent = Server::start(world.dir.path(), Path::new(PROGRAM), &["run"]);
+    let second = world.stopped_by("denied");
+    assert!(second > first, "{second} is not {first}");
+    let (code, text) = world.says(&["approve", &first.to_string()]);
+    assert!(code != 0 && text.contains("is not of this run"), "{code}: {text}");
+    assert!(!world.dir.path().join("done").exists());
+    let (code, text) = world.says(&["approve", &second.to_string()]);
+    assert_eq!(code, 0, "{text}");
+    wait("the service is moved", || world.dir.path().join("done").exists());
+    let said = world.said("approve");
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!(said[0]["word"]["incident"], second);
+    let (_, text) = world.says(&["audit", "list"]);
+    assert!(
+        text.contains(", approved by cli"),
+        "the plan names who said yes: {text}"
+    );
+    wait("the plan is over", || {
+        world.says(&["audit", "list"]).1.contains("\"outcome\"")
+    });
+    assert_eq!(world.says(&["audit", "verify"]).0, 0);
+    drop(agent);
+}
+
+#[test]
+fn a_full_disk_is_told_of_and_what_was_said_meanwhile_is_written_once_there_is_room() {
+    let Some(prlimit) = find("prlimit") else {
+        println!("SKIPPED: no prlimit");
+        return;
+    };
+    let world = World::new();
+    // No file may grow beyond a size, and the signal that this sends is ignored: each write fails, as on a full disk. The log of its own would be one of them.
+    let run = format!("trap '' XFSZ; exec '{PROGRAM}' run > /dev/null 2>&1");
+    let agent = Server::start(world.dir.path(), Path::new("/bin/sh"), &["-c", &run]);
+    wait("the agent is ready", || {
+        get(world.api, "/-/ready").is_some_and(|_| world.ready() == 200)
+    });
+    let limit = |size: &str| {
+        let id = agent.id().to_string();
+        let done = Command::new(&prlimit)
+            .args(["--pid", &id, &format!("--fsize={size}:unlimited")])
+            .status();
+        assert!(done.unwrap().success());
+    };
+    limit("1");
+    for (words, told) in [
+        (&["hold"][..], "will not survive a restart"),
+        (&["maintenance", "web", "--for", "1h"], "will not survive a restart"),
+    ] {
+        let (code, text) = world.says(words);
+        assert!(code != 0 && text.contains(told), "{words:?}: {code}: {text}");
+    }
+    // What begins something is refused: by the hold, or because it cannot be written.
+    let (code, text) = world.says(&["failback", "web"]);
+    assert!(
+        code != 0 && (text.contains("hold") || text.contains("nothing was done")),
+        "{code}: {text}"
+    );
+    wait("it is not ready", || world.ready() == 503);
+    let (_, text) = world.says(&["status"]);
+    assert!(
+        text.contains("NOT READY: the journal cannot be written") && text.contains("ON HOLD"),
+        "{text}"
+    );
+    let writable = |value: u8| {
+        let line = format!("\njurymast_journal_writable {value}\n");
+        get(world.api, "/metrics").is_some_and(|text| text.contains(&line))
+    };
+    wait("the metric says so", || writable(0));
+    limit("unlimited");
+    wait("it is ready again", || world.ready() == 200 && writable(1));
+    assert_eq!(world.says(&["audit", "verify"]).0, 0);
+    agent.signal("KILL");
+    drop(agent);
+    let _agent = Server::agent(world.dir.path(), world.api, 2);
+    let status: Value = serde_json::from_str(&get(world.api, "/api/status").unwrap()).unwrap();
+    assert_eq!(status["held"], true, "what was said counts after a restart");
+    let (code, text) = world.says(&["audit", "verify"]);
+    assert!(
+        code == 0 && text.contains("the chain is whole") && !text.contains("lost"),
+        "{text}"
+    );
+}
