@@ -79,7 +79,7 @@ fn split<'a>(
         if let [(place, numbers)] = together.as_slice()
             && parts.is_empty()
         {
-            let has_to_do = |symptom: &&Symptom| touches(place, symptom, scene);
+            let has_to_do = |symptom: &&Symptom| related(place, &symptom.key.entity, scene);
             let left = rest.iter().enumerate().filter(|(number, _)| !numbers.contains(number));
             if left.map(|(_, symptom)| symptom).all(has_to_do) {
                 break;
@@ -164,14 +164,20 @@ fn nearness(part: &Part<'_>, symptom: &Symptom, scene: &Scene<'_>) -> u8 {
     }
 }
 
-/// May a symptom have to do with a fault at that place: does the one lead to the other, or do they stand on anything in common?
+/// May a symptom have to do with a fault at that place, be it only by the load that goes to those beside it?
 fn touches(place: &EntityName, symptom: &Symptom, scene: &Scene<'_>) -> bool {
     let entity = &symptom.key.entity;
+    scene.may_touch(place, entity) || related(place, entity, scene)
+}
+
+/// Does a fault at the one lead to the other, or do they stand on anything in common? What has nothing in common with a fault but the hour, or the service that it is
+/// an instance of, does not stand in its way.
+fn related(place: &EntityName, entity: &EntityName, scene: &Scene<'_>) -> bool {
     let stands_on = |entity: &EntityName| -> BTreeSet<EntityName> {
         let below = scene.topology.upstream(entity.as_str());
         below.into_iter().chain([entity.clone()]).collect()
     };
-    scene.may_touch(place, entity) || !stands_on(place).is_disjoint(&stands_on(entity))
+    place == scene.agent || scene.touches(place).contains(entity) || !stands_on(place).is_disjoint(&stands_on(entity))
 }
 
 /// The faults that together explain best what is seen: the place of each, and the numbers of the symptoms that it explains best. First the one that explains most for
@@ -189,7 +195,7 @@ fn explained_together<'p>(
     let touched = |symptom: &Symptom| {
         before
             .iter()
-            .any(|part| scene.may_touch(&part.place, &symptom.key.entity))
+            .any(|part| related(&part.place, &symptom.key.entity, scene))
     };
     // A leak is what a fault may lead to beyond its pattern; what none of them could lead to has an unknown cause of its own.
     let unexplained = symptoms.iter().zip(&by_itself);

@@ -84,7 +84,11 @@ async fn scripts_of_ones_own() {
     let mut play = Play::new(dir.path(), &service, &entities);
     play.named = vec!["c".into()];
     play.play(Failover, "a", "b").await.all_done("b");
-    assert_eq!(calls(dir.path()), ["do a", "do c", "do b", "do b"]);
+    // Whoever loses its power is looked at before anybody else gets it.
+    assert_eq!(
+        calls(dir.path()),
+        ["do a", "observe a", "do c", "observe c", "do b", "do b"]
+    );
     // A script that says no: what was done before is taken back, in turn.
     std::fs::write(&start, "#!/bin/sh\nexit 1\n").unwrap();
     let played = play.play(Failover, "b", "a").await;

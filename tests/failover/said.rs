@@ -19,7 +19,7 @@ const PLAYBOOK: &str = "
 name: p
 summary: One command.
 steps:
-  - {name: fence, phase: fence, on: from, uses: exec, with: {argv: ['true'], observe: ['false']}}
+  - {name: fence, phase: fence, on: from, uses: exec, with: {argv: ['true'], observe: ['true']}}
   - {name: switch, phase: switch, uses: exec, with: {argv: [sh, -c, 'echo moved >> done'], observe: ['false']}}
   - {name: look, phase: verify, uses: probe, with: {times: 1}}
 ";
@@ -45,7 +45,7 @@ impl World {
             "agent: {{data_dir: data}}\napi: {{listen: '127.0.0.1:{api}', token_file: token}}\nrules: {{playbooks: [p.yml]}}\n\
              topology: {{entities: [{{name: a, kind: service, attributes: {{address: '127.0.0.1:{a}'}}}}, {{name: b, kind: service, attributes: {{address: '127.0.0.1:{b}'}}}}]}}\n\
              services:\n  - {{name: web, active: a, standbys: [{{entity: b}}], approval: ask, playbook: p, hold_off: 300ms, probe: {{uses: http, with: {{url: 'http://{{address}}/'}}, interval: 300ms}}}}\n\
-             policy: {{canaries: [{{name: other, probe: {{uses: tcp, with: {{address: '127.0.0.1:{b}'}}, interval: 300ms}}}}]}}\n"
+             policy: {{settle: 0s, canaries: [{{name: other, probe: {{uses: tcp, with: {{address: '127.0.0.1:{b}'}}, interval: 300ms}}}}]}}\n"
         );
         std::fs::write(dir.path().join("jurymast.yml"), config).unwrap();
         Self { dir, api, ill }
