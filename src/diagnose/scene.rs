@@ -215,8 +215,11 @@ impl<'a> Scene<'a> {
         match kind {
             SymptomKind::Silent => match vital.last_speech {
                 Some(last) => last > onset && self.now.since(onset) > std::time::Duration::ZERO,
-                // Never spoke to us: nothing can be concluded from its silence.
-                None => self.other_reach_symptom(entity) && due,
+                // Never spoke to us: nothing can be concluded from its silence, unless it answers.
+                None => {
+                    let answers = matches!(&vital.last_reach, Some((reach, at)) if *at > onset && reach.is_good());
+                    answers || self.other_reach_symptom(entity) && due
+                }
             },
             // Whoever never announced anything will announce no loss either.
             SymptomKind::Lost => {
