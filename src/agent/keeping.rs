@@ -141,11 +141,7 @@ impl Keeping {
                     _ => return,
                 };
                 let known = engine.find_incident(incident).filter(|_| about);
-                let about = known.map(|incident| About {
-                    onset: incident.onset,
-                    entity: incident.top().map(|top| top.entity.clone()),
-                    services: service.iter().cloned().collect(),
-                });
+                let about = known.map(|incident| About::of(incident, service.iter().cloned().collect()));
                 let word = operator.clone();
                 later(conductor, move |conductor| conductor.say(&word, about, true));
             }

@@ -52,8 +52,8 @@ fn body(bytes: &Bytes) -> Result<Body, (StatusCode, String)> {
     serde_json::from_slice(bytes).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
 }
 
-async fn command(hooks: &Arc<Hooks>, command: OperatorCommand) -> Answer {
-    order(hooks, command.clone(), None).await?;
+async fn command(hooks: &Arc<Hooks>, command: OperatorCommand, about: Option<About>) -> Answer {
+    order(hooks, command.clone(), about).await?;
     Ok(Json(json!({"accepted": command})))
 }
 
@@ -140,11 +140,7 @@ fn asked(hooks: &Hooks, headers: &HeaderMap, id: u64, bytes: &Bytes) -> Result<A
             ),
         ));
     }
-    let about = About {
-        onset: known.onset,
-        entity: known.top().map(|top| top.entity.clone()),
-        services: waiting,
-    };
+    let about = About::of(known, waiting);
     Ok(Asked {
         incident,
         service,
@@ -157,16 +153,14 @@ async fn approve(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, 
     let asked = asked(&hooks, &headers, id, &bytes)?;
     let (incident, service, by) = (asked.incident, asked.service, asked.by);
     let word = OperatorCommand::Approve { incident, service, by };
-    order(&hooks, word.clone(), Some(asked.about)).await?;
-    Ok(Json(json!({"accepted": word})))
+    command(&hooks, word, Some(asked.about)).await
 }
 
 async fn deny(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, bytes: Bytes) -> Answer {
     let asked = asked(&hooks, &headers, id, &bytes)?;
     let (incident, service, by) = (asked.incident, asked.service, asked.by);
     let word = OperatorCommand::Deny { incident, service, by };
-    order(&hooks, word.clone(), Some(asked.about)).await?;
-    Ok(Json(json!({"accepted": word})))
+    command(&hooks, word, Some(asked.about)).await
 }
 
 async fn confirm(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, bytes: Bytes) -> Answer {
@@ -206,6 +200,7 @@ async fn confirm(State(hooks): Shared, headers: HeaderMap, Path(id): Path<u64>, 
             entity: body.entity,
             by,
         },
+        None,
     )
     .await
 }
@@ -235,7 +230,7 @@ async fn abort(State(hooks): Shared, headers: HeaderMap, Path(id): Path<String>)
     if !hooks.picture.latest().plans.iter().any(|running| running.id == plan) {
         return Err((StatusCode::NOT_FOUND, format!("no plan {plan} is running")));
     }
-    command(&hooks, OperatorCommand::Abort { plan, by }).await
+    command(&hooks, OperatorCommand::Abort { plan, by }, None).await
 }
 
 async fn failback(State(hooks): Shared, headers: HeaderMap, Path(name): Path<String>, bytes: Bytes) -> Answer {
@@ -251,6 +246,7 @@ async fn failback(State(hooks): Shared, headers: HeaderMap, Path(name): Path<Str
             to: body(&bytes)?.to,
             by,
         },
+        None,
     )
     .await
 }
@@ -268,7 +264,7 @@ async fn maintenance(State(hooks): Shared, headers: HeaderMap, bytes: Bytes) -> 
     let service = body.service.map(|service| known(&hooks, service)).transpose()?;
     // No span ends it.
     let until = body.span.map_or(Timestamp::EPOCH, |span| wall_clock() + span.0);
-    command(&hooks, OperatorCommand::Maintenance { service, until, by }).await
+    command(&hooks, OperatorCommand::Maintenance { service, until, by }, None).await
 }
 
 async fn hold(State(hooks): Shared, headers: HeaderMap, bytes: Bytes) -> Answer {
@@ -279,6 +275,7 @@ async fn hold(State(hooks): Shared, headers: HeaderMap, bytes: Bytes) -> Answer 
             on: body(&bytes)?.on.unwrap_or(true),
             by,
         },
+        None,
     )
     .await
 }

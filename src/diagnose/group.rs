@@ -155,7 +155,7 @@ fn take_in<'a>(rest: &mut Vec<&'a Symptom>, parts: &mut [Part<'a>], scene: &Scen
 /// How near a symptom is to a fault: at the same place, where it can lead to, beside it, or, with 0, apart from it or above.
 fn nearness(part: &Part<'_>, symptom: &Symptom, scene: &Scene<'_>) -> u8 {
     let entity = &symptom.key.entity;
-    let above = |one: &EntityName, other: &EntityName| scene.topology.upstream(one.as_str()).contains(other);
+    let above = |one: &EntityName, other: &EntityName| one != other && scene.stands_on(one).contains(other);
     match () {
         () if part.place == *entity || part.symptoms.iter().any(|own| own.key.entity == *entity) => 3,
         () if above(entity, &part.place) => 2,
@@ -167,17 +167,16 @@ fn nearness(part: &Part<'_>, symptom: &Symptom, scene: &Scene<'_>) -> u8 {
 /// May a symptom have to do with a fault at that place, be it only by the load that goes to those beside it?
 fn touches(place: &EntityName, symptom: &Symptom, scene: &Scene<'_>) -> bool {
     let entity = &symptom.key.entity;
-    scene.may_touch(place, entity) || related(place, entity, scene)
+    let mut beside = scene.siblings.get(entity).into_iter().flatten();
+    related(place, entity, scene) || beside.any(|other| scene.touches(place).contains(other))
 }
 
-/// Does a fault at the one lead to the other, or do they stand on anything in common? What has nothing in common with a fault but the hour, or the service that it is
+/// Does a fault at the one lead to the other, or do they stand on anything in common? All is seen through us. What has nothing in common with a fault but the hour, or the service that it is
 /// an instance of, does not stand in its way.
 fn related(place: &EntityName, entity: &EntityName, scene: &Scene<'_>) -> bool {
-    let stands_on = |entity: &EntityName| -> BTreeSet<EntityName> {
-        let below = scene.topology.upstream(entity.as_str());
-        below.into_iter().chain([entity.clone()]).collect()
-    };
-    place == scene.agent || scene.touches(place).contains(entity) || !stands_on(place).is_disjoint(&stands_on(entity))
+    place == scene.agent
+        || scene.touches(place).contains(entity)
+        || !scene.stands_on(place).is_disjoint(&scene.stands_on(entity))
 }
 
 /// The faults that together explain best what is seen: the place of each, and the numbers of the symptoms that it explains best. First the one that explains most for

@@ -174,6 +174,7 @@ impl Diagnosis {
             all: &self.standing,
             found: RefCell::default(),
             touches: RefCell::default(),
+            below: RefCell::default(),
         }
     }
 

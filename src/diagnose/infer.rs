@@ -323,6 +323,7 @@ mod tests {
             all: &BTreeMap::new(),
             found: RefCell::default(),
             touches: RefCell::default(),
+            below: RefCell::default(),
         };
         suspects(&symptoms.iter().collect::<Vec<_>>(), &scene)
     }

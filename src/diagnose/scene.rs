@@ -28,6 +28,8 @@ pub struct Scene<'a> {
     pub found: RefCell<BTreeMap<(EntityName, Whose, u32, u32), Rc<Members>>>,
     /// What stands above and below whom, once found.
     pub touches: RefCell<BTreeMap<EntityName, Rc<BTreeSet<EntityName>>>>,
+    /// What whom stands on, once found.
+    pub below: RefCell<BTreeMap<EntityName, Rc<BTreeSet<EntityName>>>>,
 }
 
 /// Whom an expectation is about.
@@ -71,23 +73,25 @@ impl<'a> Scene<'a> {
         Some(members)
     }
 
-    /// Can a fault at the one lead to anything at the other? It reaches what needs it, and by that what those stand on; it may come from what it needs itself, and
-    /// the load of an instance goes to those beside it. And all is seen through us.
-    pub fn may_touch(&self, one: &EntityName, other: &EntityName) -> bool {
-        let beside = self.siblings.get(other).into_iter().flatten();
-        if one == self.agent {
-            return true;
-        }
-        let touches = self.touches(one);
-        [other].into_iter().chain(beside).any(|entity| touches.contains(entity))
-    }
-
-    /// What a fault there can lead to anything at, but for those beside it.
+    /// What a fault there can lead to anything at, but for those beside it: it reaches what needs it, and by that what those stand on; it may come from what it
+    /// needs itself.
     pub fn touches(&self, one: &EntityName) -> Rc<BTreeSet<EntityName>> {
         let known = self.touches.borrow().get(one).map(Rc::clone);
         known.unwrap_or_else(|| {
             let found = Rc::new(self.touches_of(one));
             self.touches.borrow_mut().insert(one.clone(), Rc::clone(&found));
+            found
+        })
+    }
+
+    /// The entity itself, and all that it needs.
+    pub fn stands_on(&self, one: &EntityName) -> Rc<BTreeSet<EntityName>> {
+        let known = self.below.borrow().get(one).map(Rc::clone);
+        known.unwrap_or_else(|| {
+            let mut found = self.topology.upstream(one.as_str());
+            found.insert(one.clone());
+            let found = Rc::new(found);
+            self.below.borrow_mut().insert(one.clone(), Rc::clone(&found));
             found
         })
     }

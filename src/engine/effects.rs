@@ -97,7 +97,7 @@ pub enum Record {
         at: Timestamp,
         /// Which.
         incident: IncidentId,
-        /// When that was opened; numbers begin anew with each life of an agent.
+        /// When that was opened: an agent without a journal begins to number anew with each of its lives.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         opened: Option<Timestamp>,
         /// Who says so.

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::plan::Outcome;
 use crate::model::{
-    Batch, Drill, EntityName, Event, FaultName, IncidentId, Lease, PlanId, ServiceName, Share, Span, Timestamp,
+    Batch, Drill, EntityName, Event, FaultName, Incident, IncidentId, Lease, PlanId, ServiceName, Share, Span,
+    Timestamp,
 };
 use crate::promql::rules::Stood;
 
@@ -252,4 +253,15 @@ pub struct About {
     /// The services that it was said of.
     #[serde(default)]
     pub services: Vec<ServiceName>,
+}
+
+impl About {
+    /// As the incident is seen now.
+    pub fn of(incident: &Incident, services: Vec<ServiceName>) -> Self {
+        Self {
+            onset: incident.onset,
+            entity: incident.top().map(|top| top.entity.clone()),
+            services,
+        }
+    }
 }

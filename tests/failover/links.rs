@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::harness::instance::instance;
 use crate::harness::{Server, free_port, get, wait};
 
-const PLAYBOOK: &str = "
+pub const PLAYBOOK: &str = "
 name: p
 summary: One command.
 steps:
@@ -47,7 +47,7 @@ fn sink() -> (u16, Arc<Mutex<Vec<Value>>>) {
 }
 
 /// Status and text.
-fn ask(method: &str, url: &str) -> (u16, String) {
+pub fn ask(method: &str, url: &str) -> (u16, String) {
     let rest = url.strip_prefix("http://127.0.0.1:").unwrap();
     let (port, path) = rest.split_once('/').unwrap();
     let mut stream = TcpStream::connect(("127.0.0.1", port.parse::<u16>().unwrap())).unwrap();
@@ -59,6 +59,14 @@ fn ask(method: &str, url: &str) -> (u16, String) {
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     (text.split_whitespace().nth(1).unwrap().parse().unwrap(), text)
+}
+
+/// A service of two instances, of which a person is asked.
+pub fn service(a: u16, b: u16) -> String {
+    format!(
+        "topology: {{entities: [{{name: a, kind: service, attributes: {{address: '127.0.0.1:{a}'}}}}, {{name: b, kind: service, attributes: {{address: '127.0.0.1:{b}'}}}}]}}\n\
+         services:\n  - {{name: web, active: a, standbys: [{{entity: b}}], approval: ask, playbook: p, hold_off: 300ms, probe: {{uses: http, with: {{url: 'http://{{address}}/'}}, interval: 300ms}}}}\n"
+    )
 }
 
 struct World {
@@ -80,11 +88,11 @@ impl World {
         let (hook, heard) = sink();
         std::fs::write(dir.path().join("p.yml"), PLAYBOOK).unwrap();
         std::fs::write(dir.path().join("key"), "0123456789abcdef0123456789abcdef\n").unwrap();
+        let service = service(a, b);
         let config = format!(
             "api: {{listen: '127.0.0.1:{api}'}}\nrules: {{playbooks: [p.yml]}}\n\
              notify: {{webhook: [{{url: 'http://127.0.0.1:{hook}/'}}], links: {{base_url: 'http://127.0.0.1:{api}', key_file: key, valid: {valid}}}}}\n\
-             topology: {{entities: [{{name: a, kind: service, attributes: {{address: '127.0.0.1:{a}'}}}}, {{name: b, kind: service, attributes: {{address: '127.0.0.1:{b}'}}}}]}}\n\
-             services:\n  - {{name: web, active: a, standbys: [{{entity: b}}], approval: ask, playbook: p, hold_off: 300ms, probe: {{uses: http, with: {{url: 'http://{{address}}/'}}, interval: 300ms}}}}\n\
+             {service}\
              policy: {{canaries: [{{name: other, probe: {{uses: tcp, with: {{address: '127.0.0.1:{b}'}}, interval: 300ms}}}}]}}\n"
         );
         std::fs::write(dir.path().join("jurymast.yml"), config).unwrap();

@@ -1,8 +1,6 @@
 //! What a person says to an agent: it stands in the audit log, a no outlives the agent, an old number answers no new question, and a disk that is full is
 //! told of by everything that an operator looks at.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -10,19 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
+use super::links::{PLAYBOOK, ask, service};
 use crate::harness::instance::instance;
 use crate::harness::{Server, find, free_port, get, wait};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_jurymast");
-
-const PLAYBOOK: &str = "
-name: p
-summary: One command.
-steps:
-  - {name: fence, phase: fence, on: from, uses: exec, with: {argv: ['true'], observe: ['true']}}
-  - {name: switch, phase: switch, uses: exec, with: {argv: [sh, -c, 'echo moved >> done'], observe: ['false']}}
-  - {name: look, phase: verify, uses: probe, with: {times: 1}}
-";
 
 struct World {
     dir: tempfile::TempDir,
@@ -41,10 +31,10 @@ impl World {
         );
         std::fs::write(dir.path().join("p.yml"), PLAYBOOK).unwrap();
         std::fs::write(dir.path().join("token"), "s3cret\n").unwrap();
+        let service = service(a, b);
         let config = format!(
             "agent: {{data_dir: data}}\napi: {{listen: '127.0.0.1:{api}', token_file: token}}\nrules: {{playbooks: [p.yml]}}\n\
-             topology: {{entities: [{{name: a, kind: service, attributes: {{address: '127.0.0.1:{a}'}}}}, {{name: b, kind: service, attributes: {{address: '127.0.0.1:{b}'}}}}]}}\n\
-             services:\n  - {{name: web, active: a, standbys: [{{entity: b}}], approval: ask, playbook: p, hold_off: 300ms, probe: {{uses: http, with: {{url: 'http://{{address}}/'}}, interval: 300ms}}}}\n\
+             {service}\
              policy: {{settle: 0s, canaries: [{{name: other, probe: {{uses: tcp, with: {{address: '127.0.0.1:{b}'}}, interval: 300ms}}}}]}}\n"
         );
         std::fs::write(dir.path().join("jurymast.yml"), config).unwrap();
@@ -99,11 +89,7 @@ impl World {
 
     /// Status of `/-/ready`.
     fn ready(&self) -> u16 {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.api)).unwrap();
-        write!(stream, "GET /-/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        text.split_whitespace().nth(1).unwrap().parse().unwrap()
+        ask("GET", &format!("http://127.0.0.1:{}/-/ready", self.api)).0
     }
 }
 

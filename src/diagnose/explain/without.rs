@@ -85,6 +85,7 @@ fn leave_out(
         all: &all,
         found: RefCell::default(),
         touches: RefCell::default(),
+        below: RefCell::default(),
         ..*scene
     };
     let ranking = rank(&left, &scene, library, settings, &Memo::default());
