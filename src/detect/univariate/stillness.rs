@@ -12,6 +12,9 @@ const RARE: f32 = -13.8;
 /// No run shorter than this is stuck.
 const SHORTEST: f32 = 10.0;
 
+/// The younger a series, the more of the runs that it will show were just not met yet: at this age in samples a run has to be twice as long.
+const YOUNG: f32 = 1000.0;
+
 /// Samples of warm-up.
 const LEARN: u32 = 128;
 
@@ -43,7 +46,8 @@ impl Stillness {
             return 0.0;
         }
         let chance = RARE / self.repeats.clamp(1e-3, 0.999).ln();
-        let bound = chance.max(SHORTEST).max(2.0 * self.longest as f32);
+        let young = 1.0 + YOUNG / self.seen as f32;
+        let bound = young * chance.max(SHORTEST).max(2.0 * self.longest as f32);
         // A stuck value is not what this series is like.
         if (self.run as f32) < bound {
             self.count(1.0);
@@ -72,8 +76,22 @@ mod tests {
         };
         let lively = after(1);
         let lazy = after(8);
-        assert!(lively.is_some_and(|n| n <= 12), "{lively:?}");
+        assert!(lively.is_some_and(|n| n <= 15), "{lively:?}");
         assert!(lazy > lively && lazy.is_some(), "{lazy:?}");
+    }
+
+    #[test]
+    fn a_young_signal_has_not_shown_yet_how_long_it_stands() {
+        let stuck_after = |age: u32| {
+            let mut still = Stillness::default();
+            for n in 0..age {
+                still.push(f64::from(n / 2));
+            }
+            (1..1000).find(|_| still.push(7777.0) >= 1.0)
+        };
+        let (young, old) = (stuck_after(300), stuck_after(6000));
+        assert!(old.is_some_and(|n| n < 30), "{old:?}");
+        assert!(young > old.map(|n| 2 * n) && young.is_some(), "{young:?}");
     }
 
     #[test]
