@@ -18,8 +18,8 @@ use crate::plan::solver::{Budget, Exact};
 pub struct Args {
     /// A fleet file (nodes, services), or an agent's config.
     file: PathBuf,
-    /// What is lost, all at once: nodes, zones, racks, gateways, or services whose present instance breaks. Without it, every single failure
-    /// is gone through.
+    /// What is lost, all at once: nodes, zones, racks, gateways, entities that services stand on, or services whose present instance breaks. Without it,
+    /// every single failure is gone through.
     #[arg(long, value_delimiter = ',')]
     lose: Vec<String>,
     /// Show what tighter limits on recovery and on lost data would cost.
@@ -78,6 +78,8 @@ fn read(path: &Path) -> Result<(Fleet, Vec<String>), String> {
     let text = std::fs::read_to_string(path).map_err(|error| place(error.to_string()))?;
     if text.lines().any(|line| line.starts_with("nodes:")) {
         let fleet: Fleet = serde_saphyr::from_str(&text).map_err(|error| place(error.to_string()))?;
+        fleet.check().map_err(|error| place(error.to_string()))?;
+        fleet.refuse_circles().map_err(|error| place(error.to_string()))?;
         return Ok((fleet, Vec::new()));
     }
     let config = Loaded::read(path).map_err(|errors| errors.to_string())?.config;
@@ -119,6 +121,12 @@ fn row(name: &str, fate: &Fate) -> Vec<String> {
             (word, format!("{from} -> {to}"), seconds(*rto_s), seconds(*lag_s))
         }
         Fate::PushedOut { from } => ("PUSHED OUT", from.clone(), dash(), dash()),
+        Fate::Stranded { on, without } => (
+            "STRANDED",
+            format!("{on}; {without} has no standby, no move helps"),
+            dash(),
+            dash(),
+        ),
         Fate::Useless { on, without } => ("USELESS", format!("{on}, without {without}"), dash(), dash()),
         Fate::Down { why } => ("DOWN", why.clone(), dash(), dash()),
     };
@@ -228,6 +236,7 @@ fn every_failure(all: &Contingencies, notes: &[String], output: Output) -> Ended
                 Fate::Down { .. } => Some(format!("{name} down")),
                 Fate::PushedOut { .. } => Some(format!("{name} pushed out")),
                 Fate::Useless { without, .. } => Some(format!("{name} useless without {without}")),
+                Fate::Stranded { without, .. } => Some(format!("{name} stranded: {without} has no standby")),
                 Fate::Moves { late: true, .. } => Some(format!("{name} late")),
                 _ => None,
             });

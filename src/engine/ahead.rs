@@ -220,12 +220,7 @@ impl Engine {
             .map(|plan| Uncovered {
                 failure: plan.failure.clone(),
                 kind: plan.kind,
-                why: plan
-                    .fates
-                    .iter()
-                    .filter_map(|(service, fate)| told(service, fate))
-                    .collect::<Vec<_>>()
-                    .join("; "),
+                why: plan.left().join("; "),
             })
             .collect()
     }
@@ -246,14 +241,4 @@ fn moves(plan: &Contingency) -> usize {
         .values()
         .filter(|fate| matches!(fate, Fate::Moves { .. }))
         .count()
-}
-
-fn told(service: &str, fate: &Fate) -> Option<String> {
-    Some(match fate {
-        Fate::Stays { .. } | Fate::Moves { late: false, .. } => return None,
-        Fate::Moves { to, rto_s, .. } => format!("{service} would serve on {to} only after {rto_s:.0} s"),
-        Fate::PushedOut { from } => format!("{service} would be pushed out of {from}"),
-        Fate::Down { why } => format!("{service} would stay down ({why})"),
-        Fate::Useless { without, .. } => format!("{service} cannot serve without {without}"),
-    })
 }

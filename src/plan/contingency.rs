@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::fleet::{Answer, Fate, Fleet, FleetError, FleetService, Limits};
+use super::fleet::{Answer, Fate, Fleet, FleetEntity, FleetError, FleetService, Limits};
 use super::solver::{Budget, Solver, check};
+use crate::model::EntityKind;
 
 /// What kind of thing fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -22,10 +23,29 @@ pub enum FailureKind {
     Zone,
     /// One gateway or link.
     Gateway,
+    /// One broker without a standby.
+    Broker,
+    /// One database without a standby.
+    Database,
+    /// Anything else that services stand on.
+    Entity,
     /// The present instance of one service: a broker, a database, anything else.
     Instance,
     /// Two of them at once.
     Pair,
+}
+
+impl From<EntityKind> for FailureKind {
+    fn from(kind: EntityKind) -> Self {
+        match kind {
+            EntityKind::Host => Self::Host,
+            EntityKind::Zone => Self::Zone,
+            EntityKind::Gateway | EntityKind::Link => Self::Gateway,
+            EntityKind::Broker => Self::Broker,
+            EntityKind::Database => Self::Database,
+            EntityKind::Device | EntityKind::Service | EntityKind::Agent => Self::Entity,
+        }
+    }
 }
 
 /// Between the two names of a pair.
@@ -133,12 +153,19 @@ pub fn failures(fleet: &Fleet) -> BTreeMap<String, FailureKind> {
     for node in &fleet.nodes {
         add(&node.zone, FailureKind::Zone);
     }
+    for entity in &fleet.entities {
+        add(&entity.zone, FailureKind::Zone);
+    }
     for node in &fleet.nodes {
         node.rack.iter().for_each(|rack| add(rack, FailureKind::Rack));
         node.via.iter().for_each(|via| add(via, FailureKind::Gateway));
     }
     for node in &fleet.nodes {
         add(&node.name, FailureKind::Host);
+    }
+    for entity in &fleet.entities {
+        add(&entity.name, entity.kind.into());
+        entity.via.iter().for_each(|via| add(via, FailureKind::Gateway));
     }
     for service in fleet.services.iter().filter(|service| service.on.is_some()) {
         add(&service.name, FailureKind::Instance);
@@ -233,6 +260,34 @@ impl Contingency {
             .all(|fate| matches!(fate, Fate::Moves { late: false, .. }))
     }
 
+    /// What the plan leaves to be desired: who would be late, pushed out or down, and why. Empty if it is full.
+    pub fn left(&self) -> Vec<String> {
+        let mut stranded: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        let mut left = Vec::new();
+        for (service, fate) in &self.fates {
+            left.push(match fate {
+                Fate::Stays { .. } | Fate::Moves { late: false, .. } => continue,
+                Fate::Moves { to, rto_s, .. } => format!("{service} would serve on {to} only after {rto_s:.0} s"),
+                Fate::PushedOut { from } => format!("{service} would be pushed out of {from}"),
+                Fate::Down { why } => format!("{service} would stay down ({why})"),
+                Fate::Useless { without, .. } => format!("{service} cannot serve without {without}"),
+                Fate::Stranded { without, .. } => {
+                    stranded.entry(without).or_default().push(service);
+                    continue;
+                }
+            });
+        }
+        let stranded = stranded.into_iter().map(|(what, services)| {
+            let (verb, list) = match services.as_slice() {
+                [one] => ("stands", (*one).to_owned()),
+                [most @ .., last] => ("stand", format!("{} and {last}", most.join(", "))),
+                [] => ("stand", String::new()),
+            };
+            format!("{what} has no standby; {list} {verb} on it")
+        });
+        stranded.chain(left).collect()
+    }
+
     /// Whether the plan may be carried out as it stands, with the fleet as it is now. `Err` names the first thing that has changed for the worse.
     pub fn still_holds(&self, fleet: &Fleet) -> Result<(), Outdated> {
         let lost = self.things();
@@ -248,13 +303,17 @@ impl Contingency {
         if self.fates.is_empty() {
             return Ok(());
         }
-        let part = self.part(fleet)?;
+        let fallen = fleet.fallen(&lost);
+        let part = self.part(fleet, &fallen)?;
+        let known = part.losable();
+        let lost = lost.union(&fallen).filter(|name| known.contains(name.as_str()));
+        let lost: BTreeSet<String> = lost.cloned().collect();
         let case = part.case(&lost, Limits::default())?;
         let mut at = Vec::with_capacity(case.services.len());
         for (item, service) in case.services.iter().enumerate() {
             let to = match self.fates.get(&service.name) {
                 Some(Fate::Moves { to, .. }) => Some(to),
-                Some(Fate::Useless { on, .. } | Fate::Stays { on }) => Some(on),
+                Some(Fate::Useless { on, .. } | Fate::Stranded { on, .. } | Fate::Stays { on }) => Some(on),
                 Some(Fate::PushedOut { .. } | Fate::Down { .. }) => None,
                 None => service.on.as_ref(),
             };
@@ -279,7 +338,7 @@ impl Contingency {
     }
 
     /// What the plan is about: who has a part in it, who is on a node that it uses, who shares a rule with one of them.
-    fn part(&self, fleet: &Fleet) -> Result<Fleet, Outdated> {
+    fn part(&self, fleet: &Fleet, fallen: &BTreeSet<String>) -> Result<Fleet, Outdated> {
         let known: BTreeSet<&str> = fleet.services.iter().map(|service| service.name.as_str()).collect();
         if let Some(gone) = self.fates.keys().find(|name| !known.contains(name.as_str())) {
             return Err(Outdated::Gone { name: gone.clone() });
@@ -288,7 +347,10 @@ impl Contingency {
             .fates
             .values()
             .filter_map(|fate| match fate {
-                Fate::Moves { to: on, .. } | Fate::Useless { on, .. } | Fate::Stays { on } => Some(on.as_str()),
+                Fate::Moves { to: on, .. }
+                | Fate::Useless { on, .. }
+                | Fate::Stranded { on, .. }
+                | Fate::Stays { on } => Some(on.as_str()),
                 Fate::PushedOut { .. } | Fate::Down { .. } => None,
             })
             .collect();
@@ -320,16 +382,28 @@ impl Contingency {
             .filter(|node| targets.contains(node.name.as_str()) || homes.contains(&node.name))
             .cloned()
             .collect();
+        // What has fallen stands by itself here: what made it fall may not be part of this.
+        let bare = |name: &String| FleetEntity {
+            name: name.clone(),
+            ..FleetEntity::default()
+        };
+        let is_node = |name: &String| nodes.iter().any(|node| node.name == *name);
+        let fallen = fallen.iter().filter(|name| !is_node(name));
+        let entities: Vec<FleetEntity> = fallen.map(bare).collect();
+        let has_fallen = |name: &String| entities.iter().any(|entity| entity.name == *name);
         for service in &mut services {
             // Neither who waits for whom nor a copy elsewhere can make a move impossible.
-            service.depends_on.clear();
-            service
-                .copies
-                .retain(|copy| nodes.iter().any(|node| node.name == copy.on));
+            service.depends_on.retain(has_fallen);
+            service.stands_on.retain(has_fallen);
+            service.copies.retain(|copy| is_node(&copy.on));
+            for copy in &mut service.copies {
+                copy.stands_on.retain(has_fallen);
+            }
         }
         Ok(Fleet {
             nodes,
             services,
+            entities,
             latency: Vec::new(),
             pairs: Vec::new(),
             overhead: fleet.overhead,

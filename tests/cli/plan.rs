@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jurymast::eval::plan::{fleet as made, gap};
-use jurymast::plan::contingency::{self, Outdated};
+use jurymast::plan::contingency::{self, FailureKind, Outdated};
 use jurymast::plan::fleet::{Answer, Fate, Fleet, Limits};
 use jurymast::plan::solver::{
     Budget, Exact, FORBIDDEN, Greedy, Instance, Local, Rng, Rule, RuleKind, Solver, Tables, check,
@@ -312,6 +312,106 @@ services:
         matches!(answer.services["app"], Fate::Moves { late: true, rto_s, .. } if (rto_s - 40.0).abs() < 1e-9),
         "{answer:#?}"
     );
+}
+
+/// The two APIs share a database. The bridge has a broker at each site, and the web page waits for an API.
+const SHARED: &str = "
+nodes: [{ name: a, zone: x, via: [line-x] }, { name: b, zone: y }, { name: c, zone: z }]
+entities:
+  - { name: postgres, kind: database, on: c }
+  - { name: pooler, depends_on: [postgres] }
+  - { name: broker-x, kind: broker, zone: x }
+  - { name: broker-y, kind: broker, zone: y }
+services:
+  - { name: api, on: a, depends_on: [pooler], cold: {} }
+  - { name: ingest, on: b, depends_on: [postgres], cold: {} }
+  - { name: web, on: b, depends_on: [api], cold: {} }
+  - { name: bridge, on: a, stands_on: [broker-x], copies: [{ on: b, stands_on: [broker-y] }] }
+";
+
+#[test]
+fn what_two_services_share_and_has_no_standby_is_covered_by_no_plan() {
+    let fleet = plant(SHARED);
+    let all = contingency::compute(&fleet, &Exact, Budget::moves(5_000)).unwrap();
+    let plan = all.find("postgres").unwrap();
+    assert_eq!((plan.kind, plan.hit, plan.recovered), (FailureKind::Database, 2, 0));
+    assert!(!plan.is_full());
+    assert_eq!(
+        plan.left(),
+        [
+            "postgres has no standby; api and ingest stand on it",
+            "web cannot serve without api"
+        ]
+    );
+    assert_eq!(
+        all.find("pooler").unwrap().left()[0],
+        "pooler has no standby; api stands on it"
+    );
+    // What falls with its node is lost with it.
+    let host = all.find("c").unwrap();
+    assert_eq!((host.kind, host.hit, host.left().len()), (FailureKind::Host, 2, 2));
+    assert!(all.plans.values().all(|plan| plan.still_holds(&fleet).is_ok()));
+    let answer = what_if(&fleet, &["postgres"]);
+    assert_eq!(
+        answer.services["api"],
+        Fate::Stranded {
+            on: "a".into(),
+            without: "postgres".into()
+        }
+    );
+    assert_eq!((answer.hit, answer.served, answer.disturbed), (2, 1, 0));
+    // With a standby it is a service, and its loss is survived.
+    let with_standby = SHARED
+        .replace("  - { name: postgres, kind: database, on: c }\n", "")
+        .replace(
+            "services:",
+            "services:\n  - { name: postgres, on: c, copies: [{ on: a }] }",
+        );
+    let all = contingency::compute(&plant(&with_standby), &Exact, Budget::moves(5_000)).unwrap();
+    assert!(all.find("postgres").unwrap().is_full(), "{:#?}", all.find("postgres"));
+}
+
+#[test]
+fn a_broker_of_one_site_is_left_for_that_of_the_other() {
+    let fleet = plant(SHARED);
+    let all = contingency::compute(&fleet, &Exact, Budget::moves(5_000)).unwrap();
+    let plan = all.find("broker-x").unwrap();
+    assert_eq!((plan.kind, plan.hit), (FailureKind::Broker, 1));
+    assert!(
+        plan.is_full() && matches!(&plan.fates["bridge"], Fate::Moves { to, .. } if to == "b"),
+        "{plan:#?}"
+    );
+    assert_eq!(all.find("broker-y").unwrap().hit, 0);
+    let mut now = fleet.clone();
+    let bridge = now
+        .services
+        .iter_mut()
+        .find(|service| service.name == "bridge")
+        .unwrap();
+    bridge.copies[0].stands_on = vec!["broker-x".into()];
+    let outdated = plan.still_holds(&now).unwrap_err();
+    assert!(
+        outdated.to_string().contains("broker-x, which it needs there, is gone"),
+        "{outdated}"
+    );
+    let answer = what_if(&now, &["broker-x"]);
+    let Fate::Down { why } = &answer.services["bridge"] else {
+        panic!("{answer:#?}")
+    };
+    assert!(why.contains("2 without broker-x"), "{why}");
+}
+
+#[test]
+fn who_stands_on_himself_is_refused_with_the_circle() {
+    let circle = |text: &str| plant(text).refuse_circles().map_err(|error| error.to_string());
+    assert_eq!(circle(SHARED), Ok(()));
+    let told = circle(&SHARED.replace("on: c }", "on: c, depends_on: [web] }")).unwrap_err();
+    assert!(
+        told.contains("api needs pooler needs postgres needs web needs api"),
+        "{told}"
+    );
+    let told = circle("services: [{ name: s, depends_on: [s] }]").unwrap_err();
+    assert!(told.contains("s needs s:"), "{told}");
 }
 
 #[test]

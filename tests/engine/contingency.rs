@@ -147,3 +147,63 @@ fn two_that_fail_together_are_planned_for_where_the_policy_says_so() {
     together.sort();
     assert_eq!(together, ["first to first-3", "second to second-2"]);
 }
+
+/// Both services need the one database, behind a pooler of each; `first` has a broker beside each instance.
+#[test]
+fn what_services_share_and_has_no_standby_is_told_before_it_fails() {
+    let shared = config().replace(
+        "  edges:\n",
+        "    - {name: store, kind: database}
+    - {name: broker-1, kind: broker}
+    - {name: broker-2, kind: broker}
+  edges:
+    - {from: first-1, edge: depends_on, to: pooler}
+    - {from: first-2, edge: depends_on, to: store}
+    - {from: first-3, edge: depends_on, to: store}
+    - {from: pooler, edge: depends_on, to: store}
+    - {from: second-1, edge: depends_on, to: store}
+    - {from: second-2, edge: depends_on, to: store}
+    - {from: first-1, edge: depends_on, to: broker-1}
+    - {from: first-2, edge: depends_on, to: broker-2}
+",
+    );
+    let mut world = watched(&shared);
+    pass(&mut world, 40, &[]);
+    let made = world.engine.contingencies();
+    let store = made.find("store").unwrap();
+    assert_eq!((store.kind, store.hit, store.recovered), (FailureKind::Database, 2, 0));
+    let broker = made.find("broker-1").unwrap();
+    assert!(
+        broker.kind == FailureKind::Broker && broker.hit == 1 && broker.is_full(),
+        "{broker:#?}"
+    );
+    assert!(made.find("pooler").unwrap().is_full(), "the standbys do without it");
+    assert_eq!(made.find("broker-2").unwrap().hit, 0);
+    let coverage = made.coverage();
+    assert_eq!(coverage.failures - coverage.covered, 1, "{made:#?}");
+    assert_eq!(
+        told(&world),
+        [(
+            "no plan covers a failure of store: store has no standby; first and second stand on it".to_owned(),
+            true
+        )]
+    );
+}
+
+/// Whoever needs the active instance of a service with a standby is served wherever that is.
+#[test]
+fn what_has_a_standby_is_no_single_point_of_failure() {
+    let chained = config().replace(
+        "  edges:\n",
+        "  edges:
+    - {from: first-1, edge: depends_on, to: second-1}
+    - {from: first-2, edge: depends_on, to: second-1}
+    - {from: first-3, edge: depends_on, to: second-1}
+",
+    );
+    let mut world = watched(&chained);
+    pass(&mut world, 5, &[]);
+    let coverage = world.engine.contingencies().coverage();
+    assert_eq!(coverage.failures, coverage.covered);
+    assert_eq!(world.engine.uncovered(), []);
+}

@@ -1,6 +1,6 @@
 //! From a placement back to names: who goes where, who is late, who is pushed out, who stays down and why.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -42,6 +42,13 @@ pub enum Fate {
         /// Why.
         why: String,
     },
+    /// It has its place still, and no move helps: what it needs wherever it runs is gone, and has no standby.
+    Stranded {
+        /// Where it is.
+        on: String,
+        /// What is gone.
+        without: String,
+    },
     /// It would run, but something that it cannot serve without is down.
     Useless {
         /// Where it is.
@@ -78,7 +85,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Nobody is left down, useless or pushed out.
+    /// Nobody is left down, useless, stranded or pushed out.
     pub fn whole(&self) -> bool {
         self.served == self.services.len()
     }
@@ -87,13 +94,7 @@ impl Answer {
 impl Case<'_> {
     /// Puts a placement into words.
     pub fn answer(&self, placement: &Placement) -> Answer {
-        let number: BTreeMap<&str, usize> = self
-            .services
-            .iter()
-            .enumerate()
-            .map(|(number, service)| (service.name.as_str(), number))
-            .collect();
-        let (down, recovery) = self.cascade(placement, &number);
+        let (down, recovery) = self.cascade(placement);
         let mut services = Fates::new();
         let (mut recovered, mut late_count, mut disturbed, mut served) = (0, 0, 0, 0);
         for (item, service) in self.services.iter().enumerate() {
@@ -113,7 +114,12 @@ impl Case<'_> {
                     let on = self.nodes[node].name.clone();
                     let stays = matches!(self.place(item, node), Ok(place) if place.stays);
                     disturbed += usize::from(runs_well && !stays);
-                    if let Some(without) = &down[item] {
+                    if let Some(without) = &self.stranded[item] {
+                        Fate::Stranded {
+                            on,
+                            without: without.clone(),
+                        }
+                    } else if let Some(without) = &down[item] {
                         Fate::Useless {
                             on,
                             without: without.clone(),
@@ -162,7 +168,7 @@ impl Case<'_> {
     }
 
     /// Who is without something that it needs, and the seconds until each serves, with what it waits for.
-    fn cascade(&self, placement: &Placement, number: &BTreeMap<&str, usize>) -> (Vec<Option<String>>, Vec<f64>) {
+    fn cascade(&self, placement: &Placement) -> (Vec<Option<String>>, Vec<f64>) {
         let count = self.services.len();
         let own: Vec<f64> = (0..count)
             .map(|item| {
@@ -172,18 +178,16 @@ impl Case<'_> {
                     .map_or(0.0, |place| place.rto_s)
             })
             .collect();
+        let needs: Vec<BTreeSet<usize>> = (0..count).map(|item| self.needs(item, placement)).collect();
         let mut down: Vec<Option<String>> = vec![None; count];
         let mut recovery = own.clone();
         // A chain is no longer than there are services; a circle ends here as well.
         for _ in 0..count {
             let mut changed = false;
-            for (item, service) in self.services.iter().enumerate() {
-                for other in service
-                    .depends_on
-                    .iter()
-                    .filter_map(|name| number.get(name.as_str()).copied())
-                {
-                    if down[item].is_none() && (placement.at[other].is_none() || down[other].is_some()) {
+            for (item, needs) in needs.iter().enumerate() {
+                for other in needs.iter().copied() {
+                    let fallen = placement.at[other].is_none() || self.stranded[other].is_some();
+                    if down[item].is_none() && (fallen || down[other].is_some()) {
                         down[item] = Some(self.services[other].name.clone());
                         changed = true;
                     }
@@ -204,6 +208,17 @@ impl Case<'_> {
             }
         }
         (down, recovery)
+    }
+
+    /// The services that it waits for where it is put.
+    fn needs(&self, item: usize, placement: &Placement) -> BTreeSet<usize> {
+        let mut needs = self.waits_for[item].clone();
+        if let Some(node) = placement.at[item] {
+            let there = self.services[item].needs_on(self.nodes[node as usize]);
+            let further = there.iter().filter_map(|name| self.behind.get(name.as_str())).flatten();
+            needs.extend(further.filter_map(|name| self.service(name)));
+        }
+        needs
     }
 
     /// Why nobody takes it: no place at all, or no room where it could go.
@@ -283,6 +298,7 @@ fn summary(refused: &Refused) -> String {
         Refused::NoCopy => "without a copy".into(),
         Refused::Lost => "lost".into(),
         Refused::Broken => "with the broken instance".into(),
+        Refused::Without(needed) => format!("without {needed}"),
         Refused::Label(label) => format!("without label {label}"),
         Refused::Zone(zone) => format!("in zone {zone}, which is not allowed"),
         other => other.to_string(),

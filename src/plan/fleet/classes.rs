@@ -1,6 +1,6 @@
 //! Priorities as prices: what leaving a service out costs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::solver::BIGGEST;
 
@@ -11,19 +11,14 @@ pub(super) fn count(services: &[&FleetService]) -> i64 {
 }
 
 /// Each service's priority, or a higher one that depends on it.
-fn inherited(services: &[&FleetService]) -> Vec<u8> {
+fn inherited(services: &[&FleetService], waits_for: &[BTreeSet<usize>]) -> Vec<u8> {
     let mut priority: Vec<u8> = services.iter().map(|service| service.priority).collect();
-    let find = |name: &str| {
-        services
-            .binary_search_by(|service| service.name.as_str().cmp(name))
-            .ok()
-    };
     // Each round carries it one step further; a chain is no longer than there are services.
     for _ in 0..services.len() {
         let before = priority.clone();
-        for (number, service) in services.iter().enumerate() {
-            for other in service.depends_on.iter().filter_map(|name| find(name)) {
-                priority[other] = priority[other].max(priority[number]);
+        for (number, needed) in waits_for.iter().enumerate() {
+            for other in needed {
+                priority[*other] = priority[*other].max(priority[number]);
             }
         }
         if priority == before {
@@ -38,8 +33,8 @@ const DEAREST: i64 = BIGGEST / 64;
 
 /// What leaving each service out costs: one of a priority more than all below it together. Where whole numbers end, the lowest priorities
 /// are taken for one, as many as need be.
-pub(super) fn prices(services: &[&FleetService], floor: i64) -> Vec<i64> {
-    let priority = inherited(services);
+pub(super) fn prices(services: &[&FleetService], waits_for: &[BTreeSet<usize>], floor: i64) -> Vec<i64> {
+    let priority = inherited(services, waits_for);
     let mut counts: BTreeMap<u8, i64> = BTreeMap::new();
     for level in &priority {
         *counts.entry(*level).or_default() += 1;

@@ -41,6 +41,8 @@ pub enum Refused {
     Lost,
     /// Its instance there is broken.
     Broken,
+    /// What it needs there is gone.
+    Without(String),
     /// It runs well elsewhere and may not be moved.
     Pinned,
     /// The node lacks a label.
@@ -74,6 +76,7 @@ impl fmt::Display for Refused {
         match self {
             Self::Lost => f.write_str("lost or cut off"),
             Self::Broken => f.write_str("its instance there is broken"),
+            Self::Without(needed) => write!(f, "{needed}, which it needs there, is gone"),
             Self::Pinned => f.write_str("it may not be moved"),
             Self::Label(label) => write!(f, "no label {label}"),
             Self::Zone(zone) => write!(f, "zone {zone} is not allowed"),
@@ -94,8 +97,14 @@ pub struct Case<'a> {
     pub nodes: Vec<&'a Node>,
     /// The bare problem.
     pub instance: Instance,
-    /// Services whose present place is lost or broken.
+    /// Services whose present place is lost or broken, or that lack something there.
     pub hit: Vec<bool>,
+    /// Those that have their place still, and of which no move helps: what they need wherever they run is gone.
+    pub(super) stranded: Vec<Option<String>>,
+    /// The services that each one waits for, wherever it runs.
+    pub(super) waits_for: Vec<BTreeSet<usize>>,
+    /// The services behind each entity.
+    pub(super) behind: BTreeMap<&'a str, BTreeSet<&'a str>>,
     places: Vec<Result<Place, Refused>>,
 }
 
@@ -103,6 +112,12 @@ impl Case<'_> {
     /// What is known of a service on a node.
     pub fn place(&self, service: usize, node: usize) -> &Result<Place, Refused> {
         &self.places[service * self.nodes.len() + node]
+    }
+
+    /// The number of a service.
+    pub(super) fn service(&self, name: &str) -> Option<usize> {
+        let by_name = |service: &&FleetService| service.name.as_str().cmp(name);
+        self.services.binary_search_by(by_name).ok()
     }
 
     /// The number of a node.
@@ -129,16 +144,21 @@ impl Fleet {
         services.sort_by(|a, b| a.name.cmp(&b.name));
         let mut nodes: Vec<&Node> = self.nodes.iter().collect();
         nodes.sort_by(|a, b| a.name.cmp(&b.name));
-        let gone: Vec<bool> = nodes.iter().map(|node| is_lost(node, lost)).collect();
+        let fallen = self.gone(lost);
+        let gone: Vec<bool> = nodes.iter().map(|node| fallen.node(&node.name)).collect();
         let find = |name: &str| nodes.binary_search_by(|node| node.name.as_str().cmp(name)).ok();
         let home: Vec<Option<usize>> = services
             .iter()
             .map(|service| service.on.as_deref().and_then(find))
             .collect();
-        let hit: Vec<bool> = services
+        let hit: Vec<bool> = services.iter().map(|service| service.is_hit(lost, &fallen)).collect();
+        let stranded: Vec<Option<String>> = services
             .iter()
             .zip(&home)
-            .map(|(service, home)| lost.contains(&service.name) || home.is_some_and(|home| gone[home]))
+            .map(|(service, home)| {
+                let why = service.stranded(&fallen)?;
+                (!lost.contains(&service.name) && home.is_some_and(|home| !gone[home])).then(|| why.to_owned())
+            })
             .collect();
         let sore: BTreeSet<&str> = nodes
             .iter()
@@ -151,11 +171,11 @@ impl Fleet {
         for (number, service) in services.iter().enumerate() {
             for (at, node) in nodes.iter().enumerate() {
                 let here = home[number] == Some(at);
+                // Whoever is stranded is left alone: it may serve again once what it needs is back.
+                let stays = here && (!hit[number] || stranded[number].is_some());
                 places.push(if gone[at] {
                     Err(Refused::Lost)
-                } else if here && hit[number] {
-                    Err(Refused::Broken)
-                } else if here {
+                } else if stays {
                     Ok(Place {
                         stays: true,
                         rto_s: 0.0,
@@ -163,6 +183,10 @@ impl Fleet {
                         late: false,
                         cost: 0.0,
                     })
+                } else if here && lost.contains(&service.name) {
+                    Err(Refused::Broken)
+                } else if let Some(needed) = service.without(node, &fallen) {
+                    Err(Refused::Without(needed.to_owned()))
                 } else {
                     let runs_well = home[number].is_some() && !hit[number];
                     self.place(service, node, runs_well, limits).map(|mut place| {
@@ -180,24 +204,19 @@ impl Fleet {
                 });
             }
         }
-        let instance = self.tables(&services, &nodes, &places, &home, &hit)?;
+        let behind = self.behind();
+        let waits_for = waits_for(&services, &behind);
+        let instance = self.tables(&services, &nodes, &places, &home, &hit, &waits_for)?;
         Ok(Case {
             services,
             nodes,
             instance,
             hit,
+            stranded,
+            waits_for,
+            behind,
             places,
         })
-    }
-
-    /// The services that lose their place with all of `lost`.
-    pub fn hit_by(&self, lost: &BTreeSet<String>) -> BTreeSet<&str> {
-        let gone = self.nodes.iter().filter(|node| is_lost(node, lost));
-        let gone: BTreeSet<&str> = gone.map(|node| node.name.as_str()).collect();
-        let hit = self.services.iter().filter(|service| {
-            lost.contains(&service.name) || service.on.as_ref().is_some_and(|on| gone.contains(on.as_str()))
-        });
-        hit.map(|service| service.name.as_str()).collect()
     }
 
     fn distances(&self) -> BTreeMap<(&str, &str), f64> {
@@ -225,12 +244,7 @@ impl Fleet {
         if let Some((what, _)) = service.demands.iter().find(small) {
             return Err(Refused::Small(what.clone()));
         }
-        let copy = service
-            .copies
-            .iter()
-            .filter(|copy| copy.on == node.name)
-            .min_by_key(|copy| (copy.class, copy.activation));
-        let (activation, lag) = match (copy, &service.cold) {
+        let (activation, lag) = match (service.copy_on(node), &service.cold) {
             (Some(copy), _) => (copy.activation, copy.lag),
             (None, Some(cold)) => (cold.activation, cold.lag),
             (None, None) => return Err(Refused::NoCopy),
@@ -280,6 +294,7 @@ impl Fleet {
         places: &[Result<Place, Refused>],
         home: &[Option<usize>],
         hit: &[bool],
+        waits_for: &[BTreeSet<usize>],
     ) -> Result<Instance, FleetError> {
         let resources: BTreeSet<&str> = services
             .iter()
@@ -310,9 +325,11 @@ impl Fleet {
             .max()
             .unwrap_or(0);
         let floor = 1 + dearest * count(services) + tables.open.iter().sum::<i64>();
-        tables.left_out = prices(services, floor);
+        tables.left_out = prices(services, waits_for, floor);
         for (item, service) in services.iter().enumerate() {
-            if !service.movable && home[item].is_some() && !hit[item] {
+            let at_home = home[item].and_then(|home| places.get(item * nodes.len() + home));
+            let stays = at_home.is_some_and(|place| place.as_ref().is_ok_and(|place| place.stays));
+            if !service.movable && stays {
                 tables.left_out[item] = BIGGEST;
             }
         }
@@ -334,12 +351,21 @@ impl Fleet {
     }
 }
 
-fn is_lost(node: &Node, lost: &BTreeSet<String>) -> bool {
-    let gone = |name: &String| lost.contains(name);
-    gone(&node.name)
-        || gone(&node.zone)
-        || node.rack.as_ref().is_some_and(gone)
-        || (!node.via.is_empty() && node.via.iter().all(gone))
+/// The services that each one waits for, straight or behind an entity that it needs everywhere.
+fn waits_for(services: &[&FleetService], behind: &BTreeMap<&str, BTreeSet<&str>>) -> Vec<BTreeSet<usize>> {
+    let number = |name: &str| {
+        services
+            .binary_search_by(|service| service.name.as_str().cmp(name))
+            .ok()
+    };
+    services
+        .iter()
+        .map(|service| {
+            let needs = service.depends_on.iter().map(String::as_str);
+            let further = needs.clone().filter_map(|name| behind.get(name)).flatten().copied();
+            needs.chain(further).filter_map(number).collect()
+        })
+        .collect()
 }
 
 fn distance(known: &BTreeMap<(&str, &str), f64>, a: &str, b: &str, far: f64) -> f64 {

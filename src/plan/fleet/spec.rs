@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::Span;
 use crate::model::service::StandbyClass;
+use crate::model::{EntityKind, Span};
 use crate::plan::solver::InstanceError;
 
 /// Nodes and the services on them.
@@ -17,6 +17,9 @@ pub struct Fleet {
     pub nodes: Vec<Node>,
     /// What must stay up.
     pub services: Vec<FleetService>,
+    /// What services stand on and what has no standby of its own: a database, a broker. What has one is a service.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub entities: Vec<FleetEntity>,
     /// Two things that may fail together: a plan for both is made ahead as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pairs: Vec<[String; 2]>,
@@ -98,9 +101,12 @@ pub struct FleetService {
     /// Services of one such group are all on one node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub together: Option<String>,
-    /// Services that it cannot serve without. They inherit its priority.
+    /// Services and entities that it cannot serve without, wherever it runs. The services inherit its priority.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<String>,
+    /// Entities that it cannot serve without where it runs now: the broker of that site.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stands_on: Vec<String>,
     /// Where it runs now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<String>,
@@ -130,6 +136,32 @@ pub struct Replica {
     /// How far its data is behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag: Option<Span>,
+    /// Entities that the service cannot serve without there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stands_on: Vec<String>,
+}
+
+/// What services stand on, and what has no standby of its own.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FleetEntity {
+    /// Its name, unique among nodes, services and entities.
+    pub name: String,
+    /// What sort of thing it is.
+    #[serde(default)]
+    pub kind: EntityKind,
+    /// The node that it runs on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<String>,
+    /// What it fails together with, where it runs on no node of the fleet.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub zone: String,
+    /// Gateways or links of which it needs at least one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub via: Vec<String>,
+    /// Entities and services that it cannot do without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<String>,
 }
 
 /// A start from nothing, or from a backup.
@@ -216,9 +248,9 @@ impl Default for Weights {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FleetError {
     /// Two things have one name.
-    #[error("two {kind}s are called {name}")]
+    #[error("two {kind} are called {name}")]
     Twice {
-        /// Node or service.
+        /// Of what kind.
         kind: &'static str,
         /// The name.
         name: String,
@@ -243,12 +275,18 @@ pub enum FleetError {
         /// The number.
         value: String,
     },
+    /// Somebody stands on himself.
+    #[error("depends_on goes in a circle: {}: none of them could ever be brought up; take one out of the depends_on of another", .names.join(" needs "))]
+    Circle {
+        /// Who needs whom; the last is the first.
+        names: Vec<String>,
+    },
     /// The numbers make no problem.
     #[error("demands, capacities or costs are too large for the planner: {0}")]
     Instance(InstanceError),
     /// A name that nothing has was to be lost.
     #[error(
-        "nothing here is called {name:?}; what can be lost: a node, a zone, a rack, a gateway (`via`), or a service's present instance"
+        "nothing here is called {name:?}; what can be lost: a node, a zone, a rack, a gateway (`via`), an entity, or a service's present instance"
     )]
     Nothing {
         /// The name.
@@ -263,7 +301,7 @@ impl Fleet {
         for node in &self.nodes {
             if !nodes.insert(node.name.as_str()) {
                 return Err(FleetError::Twice {
-                    kind: "node",
+                    kind: "nodes",
                     name: node.name.clone(),
                 });
             }
@@ -277,8 +315,18 @@ impl Fleet {
         for service in &self.services {
             if !services.insert(service.name.as_str()) {
                 return Err(FleetError::Twice {
-                    kind: "service",
+                    kind: "services",
                     name: service.name.clone(),
+                });
+            }
+        }
+        let mut entities = BTreeSet::new();
+        for entity in &self.entities {
+            let name = entity.name.as_str();
+            if nodes.contains(name) || services.contains(name) || !entities.insert(name) {
+                return Err(FleetError::Twice {
+                    kind: "nodes, services or entities",
+                    name: entity.name.clone(),
                 });
             }
         }
@@ -286,6 +334,12 @@ impl Fleet {
             by: by.into(),
             name: name.into(),
             kind,
+        };
+        let stands = |by: &str, on: &[String]| {
+            let stranger = on
+                .iter()
+                .find(|name| !entities.contains(name.as_str()) && !nodes.contains(name.as_str()));
+            stranger.map_or(Ok(()), |name| Err(unknown(by, name, "entity")))
         };
         for service in &self.services {
             numbers(
@@ -298,9 +352,26 @@ impl Fleet {
                 }
             }
             for other in &service.depends_on {
-                if !services.contains(other.as_str()) {
-                    return Err(unknown(&service.name, other, "service"));
+                if !services.contains(other.as_str()) && !entities.contains(other.as_str()) {
+                    return Err(unknown(&service.name, other, "service or entity"));
                 }
+            }
+            stands(&service.name, &service.stands_on)?;
+            for copy in &service.copies {
+                stands(&service.name, &copy.stands_on)?;
+            }
+        }
+        for entity in &self.entities {
+            if let Some(node) = entity.on.iter().find(|node| !nodes.contains(node.as_str())) {
+                return Err(unknown(&entity.name, node, "node"));
+            }
+            let known = |name: &String| {
+                [&nodes, &services, &entities]
+                    .iter()
+                    .any(|of| of.contains(name.as_str()))
+            };
+            if let Some(other) = entity.depends_on.iter().find(|name| !known(name)) {
+                return Err(unknown(&entity.name, other, "service or entity"));
             }
         }
         let w = &self.weights;
@@ -325,7 +396,13 @@ impl Fleet {
                 .flatten()
                 .chain(node.via.iter().map(String::as_str))
         });
+        let entities = self.entities.iter().flat_map(|entity| {
+            [entity.name.as_str(), entity.zone.as_str()]
+                .into_iter()
+                .chain(entity.via.iter().map(String::as_str))
+        });
         nodes
+            .chain(entities)
             .chain(self.services.iter().map(|service| service.name.as_str()))
             .filter(|name| !name.is_empty())
             .collect()

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::ground::Ground;
 use super::{Domain, Fleet, FleetService, Node, Replica};
 use crate::model::service::StandbyClass;
 use crate::model::{EdgeKind, EntityName, Service, Span, Standby, Topology};
@@ -24,67 +25,24 @@ pub struct Standing<'a> {
 
 /// All services together. `pairs`: what may fail together.
 pub fn fleet_of(standing: &[Standing<'_>], topology: &Topology, pairs: &[[EntityName; 2]]) -> Fleet {
+    let all = || standing.iter().flat_map(|standing| standing.service.instances());
+    let nodes: BTreeSet<EntityName> = all().map(|instance| host(topology, instance)).collect();
+    let ground = Ground::new(standing, topology, &nodes);
+    let services = standing.iter().map(|standing| service_of(standing, &ground));
     let mut fleet = Fleet {
         overhead: OVERHEAD,
         pairs: pairs
             .iter()
             .map(|pair| pair.each_ref().map(ToString::to_string))
             .collect(),
+        services: services.collect(),
         ..Fleet::default()
     };
-    let mut nodes = BTreeSet::new();
-    let active: BTreeMap<&EntityName, String> = standing
-        .iter()
-        .map(|standing| (standing.active, standing.service.name.to_string()))
-        .collect();
-    for Standing {
-        service,
-        active: on,
-        copies,
-    } in standing
-    {
-        nodes.extend(service.instances().map(|instance| host(topology, instance)));
-        let zones = match topology.zone(on.as_str()) {
-            Some(zone) if !service.cross_zone => vec![zone.to_string()],
-            _ => Vec::new(),
-        };
-        let needs = topology.needs(on.as_str());
-        let depends_on = needs
-            .filter(|(edge, _)| *edge == EdgeKind::DependsOn)
-            .filter_map(|(_, other)| active.get(other).cloned())
-            .filter(|other| *other != service.name.as_str())
-            .collect();
-        let copies = copies.iter().map(|(standby, lag)| Replica {
-            on: host(topology, &standby.entity).to_string(),
-            class: standby.class,
-            activation: standby.activation,
-            lag: *lag,
-        });
-        fleet.services.push(FleetService {
-            name: service.name.to_string(),
-            priority: service.priority,
-            rto: service.rto,
-            rpo: service.rpo,
-            demands: service.demands.clone(),
-            needs: BTreeSet::new(),
-            zones,
-            clients: None,
-            apart: service.anti_affinity.clone(),
-            apart_by: Domain::Node,
-            together: None,
-            depends_on,
-            on: Some(host(topology, on).to_string()),
-            // The agent never moves what runs well.
-            movable: false,
-            copies: copies.collect(),
-            cold: None,
-        });
-    }
     let wanted: BTreeSet<&String> = standing
         .iter()
         .flat_map(|standing| standing.service.demands.keys())
         .collect();
-    for name in nodes {
+    for name in &nodes {
         let attributes = topology.entity(name.as_str()).map(|entity| &entity.attributes);
         let stated = attributes.into_iter().flatten().filter_map(|(key, value)| {
             let value = value.parse::<f64>().ok().filter(|value| (0.0..=1e9).contains(value))?;
@@ -108,7 +66,55 @@ pub fn fleet_of(standing: &[Standing<'_>], topology: &Topology, pairs: &[[Entity
             cost: 0.0,
         });
     }
+    fleet.entities = ground.into_entities();
     fleet
+}
+
+fn service_of(standing: &Standing<'_>, ground: &Ground<'_>) -> FleetService {
+    let Standing {
+        service,
+        active: on,
+        copies,
+    } = standing;
+    let topology = ground.topology();
+    let zones = match topology.zone(on.as_str()) {
+        Some(zone) if !service.cross_zone => vec![zone.to_string()],
+        _ => Vec::new(),
+    };
+    let everywhere = ground.under_all(service);
+    let elsewhere = |instance: &EntityName| -> Vec<String> {
+        let there = ground.under(instance, service).into_iter();
+        there.filter(|name| !everywhere.contains(name)).collect()
+    };
+    let copies = copies.iter().map(|(standby, lag)| Replica {
+        on: host(topology, &standby.entity).to_string(),
+        class: standby.class,
+        activation: standby.activation,
+        lag: *lag,
+        stands_on: elsewhere(&standby.entity),
+    });
+    let mut depends_on = ground.services_under(on, service);
+    depends_on.extend(everywhere.iter().cloned());
+    FleetService {
+        name: service.name.to_string(),
+        priority: service.priority,
+        rto: service.rto,
+        rpo: service.rpo,
+        demands: service.demands.clone(),
+        needs: BTreeSet::new(),
+        zones,
+        clients: None,
+        apart: service.anti_affinity.clone(),
+        apart_by: Domain::Node,
+        together: None,
+        depends_on,
+        stands_on: elsewhere(on),
+        on: Some(host(topology, on).to_string()),
+        // The agent never moves what runs well.
+        movable: false,
+        copies: copies.collect(),
+        cold: None,
+    }
 }
 
 /// The host of an instance, or the instance itself where none is known.

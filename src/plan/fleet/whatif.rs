@@ -126,6 +126,7 @@ pub fn one_more(
                     class,
                     activation: likest.activation,
                     lag,
+                    stands_on: Vec::new(),
                 });
             }
             let case = more.case(lost, Limits::default())?;
