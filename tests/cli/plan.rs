@@ -500,3 +500,22 @@ fn public_instances_are_read_and_solved() {
         );
     }
 }
+
+/// As on a machine that gives a solver next to nothing of its time.
+#[test]
+fn a_starved_search_still_places_everybody() {
+    let Some(folder) = harness::data("sched/gap") else {
+        return;
+    };
+    let found = gap::find(&folder).unwrap();
+    for (name, path, _) in found.iter().filter(|(name, ..)| {
+        ["c20400", "d10400", "e10400", "c201600"]
+            .iter()
+            .any(|one| name.ends_with(one))
+    }) {
+        let instance = gap::read(path).unwrap();
+        let answer = Local.solve(&instance, Budget::moves(1));
+        assert_eq!(check(&instance, &answer.at), Ok(answer.value), "{name}");
+        assert_eq!(answer.unplaced(), 0, "{name}");
+    }
+}

@@ -17,7 +17,7 @@ pub struct Args {
     format: Format,
     /// A folder with `best.csv`, or one instance below such a folder.
     path: PathBuf,
-    /// Seconds for each instance.
+    /// Seconds of a processor for each instance.
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
     /// Which solver.
@@ -113,13 +113,14 @@ pub fn run(args: &Args, output: Output) -> Outcome {
         &rows,
     );
     println!(
-        "\n{}: {} of {} feasible, mean gap {:.3} %, max gap {:.3} %, {:.2} s per instance",
+        "\n{}: {} of {} feasible, mean gap {:.3} %, max gap {:.3} %, {:.2} s per instance ({:.2} s by the clock)",
         report.solver,
         report.feasible,
         report.instances,
         report.mean_gap * 100.0,
         report.max_gap * 100.0,
-        report.seconds_per_instance
+        report.seconds_per_instance,
+        report.wall_seconds_per_instance
     );
     Ok(if good { Ended::Good } else { Ended::Bad })
 }

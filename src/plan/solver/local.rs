@@ -21,6 +21,9 @@ const CROSSING: f64 = 0.92;
 /// Places that are dearer than an item's best by more than so many times what parts the best two, in the mean, are not tried.
 const DEAREST: f64 = 10.0;
 
+/// Sweeps of one repair. What is overrun is by then so dear that only an answer which no search would find is still missing.
+const REPAIRS: u32 = 200;
+
 /// Descents of heat, each from the best of all before, with the prices of the beginning.
 const DESCENTS: u32 = 12;
 
@@ -108,7 +111,15 @@ fn anneal(
         if descent > 0 {
             soft.restart();
         }
-        soft.cool(spread * 2.0, spread * 0.1, mean * 0.2 + 1e-3, budget, part, work);
+        let (cold, floor) = (spread * 0.1, mean * 0.2 + 1e-3);
+        soft.cool(spread * 2.0, cold, floor, budget, part, work);
+        // On a starved machine a descent is a few sweeps long and ends outside. An answer comes before a good one, even where it takes a little longer.
+        if descent == 0 || budget.gone(*work) >= share.1 {
+            soft.repair(cold, floor, REPAIRS, work);
+        }
+        if budget.gone(*work) >= share.1 {
+            break;
+        }
     }
     soft.best()
         .filter(|(value, _)| *value < best.value())

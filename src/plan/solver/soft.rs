@@ -17,6 +17,9 @@ pub struct Soft<'a> {
     best: Option<(i64, Vec<u32>)>,
 }
 
+/// By how much an overrun gets dearer with each sweep of a repair.
+const REPAIR: f64 = 1.2;
+
 /// Places of an item that are tried in any case.
 const FEWEST: usize = 4;
 
@@ -186,32 +189,47 @@ impl<'a> Soft<'a> {
         }
     }
 
-    /// One descent of heat from `hot` to `cold` within a share of the budget.
-    pub fn cool(&mut self, hot: f64, cold: f64, floor: f64, budget: &Budget<'_>, share: (f64, f64), work: &mut u64) {
-        let of = self.state.of;
-        let items = of.items();
+    /// So many moves that every item has its turn several times; how many they were.
+    fn sweep(&mut self, heat: f64) -> u64 {
+        let items = self.state.of.items();
         let every = (items as u64 * 10).max(500);
-        let mut heat = hot;
-        loop {
-            for _ in 0..every {
-                let item = self.rng.below(items);
-                let Some(to) = self.pick_agent(item) else { continue };
-                let moved = if self.rng.below(4) == 0 {
+        for _ in 0..every {
+            let item = self.rng.below(items);
+            let Some(to) = self.pick_agent(item) else { continue };
+            let moved = if self.rng.below(4) == 0 {
+                to as u32 != self.state.at()[item] && self.shift(item, to, heat)
+            } else {
+                let on = self.state.on(to).len();
+                if on == 0 {
                     to as u32 != self.state.at()[item] && self.shift(item, to, heat)
                 } else {
-                    let on = self.state.on(to).len();
-                    if on == 0 {
-                        to as u32 != self.state.at()[item] && self.shift(item, to, heat)
-                    } else {
-                        let other = self.state.on(to)[self.rng.below(on)] as usize;
-                        self.swap(item, other, heat)
-                    }
-                };
-                if moved && self.over == 0 && self.best.as_ref().is_none_or(|(value, _)| self.state.value() < *value) {
-                    self.best = Some((self.state.value(), self.state.at().to_vec()));
+                    let other = self.state.on(to)[self.rng.below(on)] as usize;
+                    self.swap(item, other, heat)
                 }
+            };
+            if moved && self.over == 0 && self.best.as_ref().is_none_or(|(value, _)| self.state.value() < *value) {
+                self.best = Some((self.state.value(), self.state.at().to_vec()));
             }
-            *work += every;
+        }
+        every
+    }
+
+    /// Back within the border, whatever it costs, where a descent ended outside: what is overrun gets ever dearer, until nothing is.
+    pub fn repair(&mut self, heat: f64, floor: f64, sweeps: u32, work: &mut u64) {
+        for _ in 0..sweeps {
+            if self.best.is_some() {
+                return;
+            }
+            *work += self.sweep(heat);
+            self.reweigh(floor, REPAIR, 1.0);
+        }
+    }
+
+    /// One descent of heat from `hot` to `cold` within a share of the budget.
+    pub fn cool(&mut self, hot: f64, cold: f64, floor: f64, budget: &Budget<'_>, share: (f64, f64), work: &mut u64) {
+        let mut heat = hot;
+        loop {
+            *work += self.sweep(heat);
             let gone = budget.gone(*work);
             if gone >= share.1 {
                 return;
