@@ -87,6 +87,7 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
             errors.push(format!("{place}: {cost} must be a number of at least 0"));
         }
     }
+    super::placing::check(config, &topology, errors, warnings);
     // Probes and executors hold HTTP clients, which cannot be made without it.
     crate::net::install_crypto();
     let prober = Prober::new();

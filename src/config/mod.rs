@@ -10,6 +10,7 @@ mod fences;
 mod load;
 mod models;
 mod pages;
+mod placing;
 mod redact;
 mod reference;
 mod schema;

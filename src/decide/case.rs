@@ -339,7 +339,11 @@ pub(super) mod fixture {
                 interval: Span::secs(1),
             },
             demands: std::collections::BTreeMap::new(),
+            needs: std::collections::BTreeSet::new(),
             anti_affinity: None,
+            anti_affinity_by: crate::model::service::Spread::Host,
+            together: None,
+            clients: None,
             cross_zone: true,
         }
     }

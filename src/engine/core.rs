@@ -100,6 +100,8 @@ pub struct Engine {
     pub(super) verdicts: BTreeMap<(IncidentId, Option<ServiceName>), Verdict>,
     /// Those of them that the last review has reached.
     pub(super) standing: BTreeSet<(IncidentId, Option<ServiceName>)>,
+    /// Where a service will go once it may: kept from those of a lower priority. As of the last review.
+    pub(super) kept_room: BTreeMap<ServiceName, EntityName>,
     pub(super) plans: BTreeMap<PlanId, Plan>,
     pub(super) told: BTreeMap<IncidentId, Notification>,
     pub(super) probe_seq: u64,
@@ -172,6 +174,7 @@ impl Engine {
             denied_before: Vec::new(),
             verdicts: BTreeMap::new(),
             standing: BTreeSet::new(),
+            kept_room: BTreeMap::new(),
             plans: BTreeMap::new(),
             told: BTreeMap::new(),
             probe_seq: 0,

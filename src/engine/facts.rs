@@ -3,6 +3,7 @@
 use crate::decide::Target;
 use crate::model::{EdgeKind, EntityName, Incident, Reach, Service, SignalName, Span, Symptom, SymptomKind, Timestamp};
 use crate::plan::Facts;
+use crate::plan::fleet::host;
 
 use super::Engine;
 
@@ -40,16 +41,68 @@ impl Facts for Engine {
         ))
     }
 
-    fn used(&self, host: &EntityName, resource: &str) -> f64 {
-        self.services_on(host)
-            .map(|service| service.demands.get(resource).copied().unwrap_or(0.0))
-            .sum()
+    fn taken(&self, service: &Service, host: &EntityName, resource: &str) -> f64 {
+        let others = self
+            .services_on(host, service)
+            .filter(|other| other.name != service.name);
+        others.filter_map(|other| other.demands.get(resource)).sum()
     }
 
-    fn group_on(&self, group: &str, host: &EntityName) -> Option<String> {
-        self.services_on(host)
-            .find(|service| service.anti_affinity.as_deref() == Some(group))
-            .map(|service| service.name.to_string())
+    fn yields(&self, service: &Service, host: &EntityName, resource: &str) -> Vec<(String, f64)> {
+        let lower = self
+            .services_on(host, service)
+            .filter(|other| other.priority < service.priority);
+        lower
+            .filter_map(|other| Some((other.name.to_string(), *other.demands.get(resource)?)))
+            .collect()
+    }
+
+    fn apart(&self, service: &Service) -> Vec<(String, EntityName)> {
+        let Some(group) = &service.anti_affinity else {
+            return Vec::new();
+        };
+        let members = self
+            .services
+            .values()
+            .filter(|other| other.anti_affinity.as_ref() == Some(group));
+        members
+            .filter(|other| other.name != service.name)
+            .flat_map(|other| {
+                let at = self
+                    .places_of(other, service)
+                    .map(|instance| host(&self.topology, instance));
+                at.map(|at| (other.name.to_string(), at))
+            })
+            .collect()
+    }
+
+    fn together(&self, service: &Service) -> Vec<(String, EntityName)> {
+        let (Some(group), Some(state)) = (&service.together, self.states.get(&service.name)) else {
+            return Vec::new();
+        };
+        // Who is well and is moved all the same is moved by a person, or for a drill: the others are to follow.
+        if self.is_well(&state.active) {
+            return Vec::new();
+        }
+        let members = self
+            .services
+            .values()
+            .filter(|other| other.together.as_ref() == Some(group));
+        members
+            .filter(|other| other.name != service.name)
+            .filter_map(|other| {
+                let place = match self.coming(other, service) {
+                    Some(coming) => coming,
+                    // Whoever is ill as well is to come along.
+                    None => self
+                        .states
+                        .get(&other.name)
+                        .map(|state| &state.active)
+                        .filter(|at| self.is_well(at))?,
+                };
+                Some((other.name.to_string(), host(&self.topology, place)))
+            })
+            .collect()
     }
 }
 
@@ -82,18 +135,36 @@ impl Engine {
         told.map(|symptom| symptom.onset).min()
     }
 
+    /// It answers, and no open incident blames it or what it stands on.
+    fn is_well(&self, instance: &EntityName) -> bool {
+        let mut open = self.diagnosis.incidents().filter(|incident| incident.is_open());
+        let upstream = self.topology.upstream(instance.as_str());
+        let blamed = |entity: &EntityName| entity == instance || upstream.contains(entity);
+        self.serves(instance).is_ok() && !open.any(|incident| incident.top().is_some_and(|top| blamed(&top.entity)))
+    }
+
+    /// Where a running plan takes `other`, or where room is kept for it; for those of a lower priority only.
+    fn coming(&self, other: &Service, asks: &Service) -> Option<&EntityName> {
+        let running = self.states.get(&other.name)?.running.as_ref();
+        let plan = running.and_then(|id| self.plans.get(id)).map(|plan| &plan.to);
+        let kept = || {
+            self.kept_room
+                .get(&other.name)
+                .filter(|_| other.priority > asks.priority)
+        };
+        plan.or_else(kept)
+    }
+
+    /// Where the active instance of `other` is, and where it is to be, as far as `asks` must heed it.
+    fn places_of(&self, other: &Service, asks: &Service) -> impl Iterator<Item = &EntityName> {
+        let active = self.states.get(&other.name).map(|state| &state.active);
+        active.into_iter().chain(self.coming(other, asks))
+    }
+
     /// Services whose active instance is on that host, or is about to be.
-    fn services_on<'a>(&'a self, host: &'a EntityName) -> impl Iterator<Item = &'a Service> {
+    fn services_on<'a>(&'a self, host: &EntityName, asks: &Service) -> impl Iterator<Item = &'a Service> {
         self.services.values().filter(move |service| {
-            let Some(state) = self.states.get(&service.name) else {
-                return false;
-            };
-            let coming = state
-                .running
-                .as_ref()
-                .and_then(|id| self.plans.get(id))
-                .map(|plan| &plan.to);
-            [Some(&state.active), coming].into_iter().flatten().any(|instance| {
+            self.places_of(service, asks).any(|instance| {
                 let mut needs = self.topology.needs(instance.as_str());
                 needs.any(|(edge, on)| edge == EdgeKind::RunsOn && on == host) || instance == host
             })

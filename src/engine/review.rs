@@ -1,5 +1,7 @@
 //! Decides: every open incident against every service that it touches.
 
+use std::cmp::Reverse;
+
 use crate::decide::{self, Case, Matter, ON_HOLD, ServiceState, Target};
 use crate::model::{
     Decision, EntityName, Hypothesis, Incident, IncidentId, PlanId, Refusal, Remedy, RemedyCost, Service, ServiceName,
@@ -42,6 +44,8 @@ impl Engine {
         if !open.is_empty() {
             self.exposure.renew(&self.topology, &self.states);
         }
+        self.kept_room.clear();
+        let mut touched_by: Vec<(&Incident, Service)> = Vec::new();
         for incident in &open {
             let symptoms = incident.symptoms.iter().map(|symptom| &symptom.key.entity);
             let suspects = incident.hypotheses.iter().map(|hypothesis| &hypothesis.entity);
@@ -59,10 +63,13 @@ impl Engine {
                 let costs = self.remedies(incident, None);
                 self.pass(verdict(incident, None, Some(refusal), costs, self.now), effects);
             }
-            for service in &touched {
-                self.standing.insert((incident.id, Some(service.name.clone())));
-                self.judge(incident, service, at.as_ref(), effects);
-            }
+            touched_by.extend(touched.into_iter().map(|service| (incident, service)));
+        }
+        // Whoever is more important has the first choice; among equals the order stays.
+        touched_by.sort_by_key(|(_, service)| Reverse(service.priority));
+        for (incident, service) in &touched_by {
+            self.standing.insert((incident.id, Some(service.name.clone())));
+            self.judge(incident, service, at.as_ref(), effects);
         }
     }
 
@@ -83,6 +90,13 @@ impl Engine {
             .is_some_and(|refusal| WORTH_A_PROBE.contains(&refusal.gate.as_str()))
         {
             self.ask_for_probe(service, &state, &target, effects);
+        }
+        // It will go there once it may: until then nobody less important takes its room.
+        let waits = |refusal: &Refusal| WORTH_A_PROBE.contains(&refusal.gate.as_str()) || decide::is_question(refusal);
+        if let Target::Found(to) = &target
+            && refusal.as_ref().is_some_and(waits)
+        {
+            self.kept_room.insert(service.name.clone(), to.clone());
         }
         let costs = self.remedies(incident, Some((service, &state.active)));
         let mut verdict = verdict(incident, Some(service.name.clone()), refusal, costs, self.now);

@@ -1,6 +1,6 @@
 //! What must stay up, and where it could run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ pub struct Service {
     pub active: EntityName,
     /// Instances that could take over, in order of preference among equals.
     pub standbys: Vec<Standby>,
-    /// Higher is served first when capacity is short. `0..=100`.
+    /// Higher is served first when capacity is short: room that one of a higher priority waits for is not given away. `0..=100`.
     #[serde(default = "default_priority")]
     pub priority: u8,
     /// Recovery time objective: how long it may be down.
@@ -63,9 +63,23 @@ pub struct Service {
     /// Resources that an instance of it takes from its host: `cpu: 2`, `memory_gib: 4`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub demands: BTreeMap<String, f64>,
+    /// Labels that the host of an instance must have, a licence, a card, a site: the host (or the instance, where no host is known) lists its own in the
+    /// attribute `labels`, as `labels: ssd, gpu`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub needs: BTreeSet<String>,
     /// Services of one group do not share a host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anti_affinity: Option<String>,
+    /// What services of one group of `anti_affinity` do not share.
+    #[serde(default)]
+    pub anti_affinity_by: Spread,
+    /// Services of one group are all on one host: where one of them runs well, another is not moved away from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub together: Option<String>,
+    /// The zone of those who use it: among equally ready targets the nearest is taken. A zone tells in its attribute `latency_ms.OTHER` how many milliseconds
+    /// the other one is away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clients: Option<EntityName>,
     /// Moves may leave the zone of the active instance.
     #[serde(default = "yes")]
     pub cross_zone: bool,
@@ -110,6 +124,17 @@ pub enum StandbyClass {
     Warm,
     /// Must be started, perhaps restored, first.
     Cold,
+}
+
+/// What services that are to be apart do not share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Spread {
+    /// A host.
+    #[default]
+    Host,
+    /// A zone.
+    Zone,
 }
 
 /// Who may say that a move is made.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::problem::{Choice, Problem};
 use crate::model::plan::Phase;
-use crate::model::service::StandbyClass;
+use crate::model::service::{Spread, StandbyClass};
 use crate::model::{EdgeKind, EntityName, Plan, PlanId, PlanKind, Step};
 
 /// Sums come out a little different in another order.
@@ -73,18 +73,34 @@ fn can_take_over(problem: &Problem<'_>, entity: &EntityName) -> Result<(), Strin
         .map(|(_, _, host)| host)
         .collect();
     let host = hosts.first().copied().unwrap_or(entity);
-    if let Some(group) = &service.anti_affinity
-        && let Some(other) = problem.facts.group_on(group, host)
-    {
-        return Err(format!("{other} is on {host} already, and both are of group {group}"));
+    for (other, at) in problem.facts.apart(service) {
+        let shared = match service.anti_affinity_by {
+            Spread::Zone => at == *host || zone(&at).is_some_and(|of_other| zone(host) == Some(of_other)),
+            Spread::Host => at == *host,
+        };
+        if service.anti_affinity.is_some() && shared {
+            return Err(format!("{other} is on {at} already, and both are of one group"));
+        }
+    }
+    for (other, at) in problem.facts.together(service) {
+        if service.together.is_some() && at != *host {
+            return Err(format!("{other} is on {at}, and both are to be together"));
+        }
     }
     let attributes = problem.topology.entity(host.as_str()).map(|host| &host.attributes);
+    let listed = attributes.and_then(|attributes| attributes.get("labels"));
+    for label in &service.needs {
+        let separate = |c: char| c == ',' || c.is_whitespace();
+        if !listed.is_some_and(|listed| listed.split(separate).any(|one| one == label)) {
+            return Err(format!("{host} is not labelled {label}"));
+        }
+    }
     for (resource, demand) in &service.demands {
         let capacity: f64 = attributes
             .and_then(|attributes| attributes.get(&format!("capacity.{resource}")))
             .and_then(|text| text.parse().ok())
             .unwrap_or(0.0);
-        let total = problem.facts.used(host, resource) + demand;
+        let total = problem.facts.taken(service, host, resource) + demand;
         if total > capacity * (1.0 + ROUNDING) {
             return Err(format!("{host} would hold {total} {resource} of {capacity}"));
         }
@@ -217,6 +233,7 @@ mod tests {
         lag: BTreeMap<&'static str, u64>,
         used: f64,
         group: Option<&'static str>,
+        friend: Option<&'static str>,
     }
 
     impl Facts for Known {
@@ -230,13 +247,17 @@ mod tests {
         fn lag(&self, instance: &EntityName, _: &str) -> Option<Span> {
             self.lag.get(instance.as_str()).map(|secs| Span::secs(*secs))
         }
-        fn used(&self, _: &EntityName, _: &str) -> f64 {
+        fn taken(&self, _: &Service, _: &EntityName, _: &str) -> f64 {
             self.used
         }
-        fn group_on(&self, _: &str, host: &EntityName) -> Option<String> {
-            self.group
-                .filter(|group| *group == host.as_str())
-                .map(|_| "other".into())
+        fn yields(&self, _: &Service, _: &EntityName, _: &str) -> Vec<(String, f64)> {
+            vec![("batch".into(), self.used)]
+        }
+        fn apart(&self, _: &Service) -> Vec<(String, EntityName)> {
+            self.group.map(|at| ("other".into(), at.into())).into_iter().collect()
+        }
+        fn together(&self, _: &Service) -> Vec<(String, EntityName)> {
+            self.friend.map(|at| ("friend".into(), at.into())).into_iter().collect()
         }
     }
 
@@ -251,15 +272,31 @@ mod tests {
     fn ranked(service: &Service, known: &Known) -> (Vec<String>, String) {
         let mut topology = Topology::new();
         for name in ["b", "c"] {
-            let attributes = [("capacity.cpu".to_owned(), "4".to_owned())].into();
+            let labels = if name == "b" { "ssd, gpu" } else { "ssd" };
+            let attributes = [("capacity.cpu", "4"), ("labels", labels)];
             let entity = Entity {
                 name: name.into(),
                 kind: EntityKind::Service,
                 period: None,
                 group: None,
-                attributes,
+                attributes: attributes.map(|(key, value)| (key.into(), value.into())).into(),
             };
             topology.apply(&TopologyChange::Entity { entity });
+        }
+        for (name, away) in [("near", "2"), ("far", "30")] {
+            let entity = Entity {
+                name: name.into(),
+                kind: EntityKind::Zone,
+                period: None,
+                group: None,
+                attributes: [("latency_ms.users".to_owned(), away.to_owned())].into(),
+            };
+            topology.apply(&TopologyChange::Entity { entity });
+        }
+        for (from, to) in [("b", "near"), ("d", "near"), ("c", "far")] {
+            let (from, to) = (from.into(), to.into());
+            let edge = EdgeKind::InZone;
+            topology.apply(&TopologyChange::Edge { from, edge, to });
         }
         let from = "a".into();
         let choice = choose(service, &from, &topology, known);
@@ -328,5 +365,62 @@ mod tests {
             ..Known::default()
         };
         assert_eq!(ranked(&service(", anti_affinity: g"), &known).0, ["b"]);
+    }
+
+    #[test]
+    fn a_standby_whose_host_lacks_a_label_is_refused() {
+        let (names, why) = ranked(&service(", needs: [ssd, gpu]"), &Known::default());
+        assert_eq!(names, ["b"]);
+        assert!(why.contains("c: c has no label gpu"), "{why}");
+        assert_eq!(ranked(&service(", needs: [ssd]"), &Known::default()).0, ["c", "b"]);
+    }
+
+    #[test]
+    fn apart_may_mean_another_zone_and_together_means_the_same_host() {
+        let known = Known {
+            group: Some("d"),
+            ..Known::default()
+        };
+        let (names, why) = ranked(&service(", anti_affinity: g, anti_affinity_by: zone"), &known);
+        assert_eq!(names, ["c"], "b is in the zone of d");
+        assert!(why.contains("group g runs on d"), "{why}");
+        assert_eq!(ranked(&service(", anti_affinity: g"), &known).0, ["c", "b"]);
+        let known = Known {
+            friend: Some("b"),
+            ..Known::default()
+        };
+        let (names, why) = ranked(&service(", together: g"), &known);
+        assert_eq!(names, ["b"]);
+        assert!(
+            why.contains("c: friend, which it is to be together with (g), runs on b"),
+            "{why}"
+        );
+    }
+
+    #[test]
+    fn among_equally_ready_ones_the_nearest_to_the_clients_is_taken() {
+        let both_hot = |extra: &str| {
+            let mut service = service(extra);
+            service.standbys[0].class = StandbyClass::Hot;
+            service
+        };
+        let (known, near) = (Known::default(), ["b", "c"]);
+        assert_eq!(ranked(&both_hot(", clients: users"), &known).0, near);
+        assert_eq!(ranked(&both_hot(", clients: far"), &known).0, ["c", "b"]);
+        assert_eq!(
+            ranked(&service(", clients: users"), &known).0,
+            ["c", "b"],
+            "the readier first"
+        );
+    }
+
+    #[test]
+    fn who_would_make_room_is_named() {
+        let known = Known {
+            used: 3.0,
+            ..Known::default()
+        };
+        let (_, why) = ranked(&service(", demands: {cpu: 2}"), &known);
+        assert!(why.contains("of a lower priority there: batch"), "{why}");
     }
 }

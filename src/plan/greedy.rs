@@ -1,8 +1,10 @@
-//! Greedy for one service: each candidate by itself, against capacity, affinity, zone and data; then by readiness and cost.
+//! Greedy for one service: each candidate by itself, against labels, capacity, affinity, zone and data; then by readiness, nearness to the clients and cost.
 
-use crate::model::service::StandbyClass;
+use crate::model::service::{Spread, StandbyClass};
 use crate::model::{EdgeKind, EntityName, Standby};
 
+use super::fleet::FAR_MS;
+use super::places;
 use super::problem::{Choice, Problem};
 
 /// See the module.
@@ -25,27 +27,53 @@ impl Greedy {
             .iter()
             .chain([&home])
             .filter(|standby| standby.entity != *problem.from);
-        let mut fit: Vec<(StandbyClass, f64, f64, EntityName)> = Vec::new();
+        let mut fit: Vec<Fit> = Vec::new();
         let mut rejected = Vec::new();
         for standby in candidates {
             match unfit(problem, standby) {
                 Some(why) => rejected.push((standby.entity.clone(), why)),
                 None => {
-                    let ready_s = standby.activation.0.as_secs_f64();
-                    fit.push((standby.class, ready_s, standby.cost, standby.entity.clone()));
+                    fit.push(Fit {
+                        class: standby.class,
+                        ready_s: standby.activation.0.as_secs_f64(),
+                        away_ms: away_ms(problem, &standby.entity),
+                        cost: standby.cost,
+                        entity: standby.entity.clone(),
+                    });
                 }
             }
         }
         // Stable: among equals the config's order holds.
-        fit.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.total_cmp(&b.2)));
+        fit.sort_by(|a, b| {
+            let ready = a.class.cmp(&b.class).then(a.ready_s.total_cmp(&b.ready_s));
+            ready
+                .then(a.away_ms.total_cmp(&b.away_ms))
+                .then(a.cost.total_cmp(&b.cost))
+        });
         Choice {
-            ranked: fit
-                .into_iter()
-                .map(|(_, ready_s, _, entity)| (entity, ready_s))
-                .collect(),
+            ranked: fit.into_iter().map(|fit| (fit.entity, fit.ready_s)).collect(),
             rejected,
         }
     }
+}
+
+/// A candidate that may take over.
+struct Fit {
+    class: StandbyClass,
+    ready_s: f64,
+    /// Milliseconds to the clients.
+    away_ms: f64,
+    cost: f64,
+    entity: EntityName,
+}
+
+fn away_ms(problem: &Problem<'_>, instance: &EntityName) -> f64 {
+    let Some(clients) = &problem.service.clients else {
+        return 0.0;
+    };
+    let zone = problem.topology.zone(instance.as_str());
+    let stated = zone.and_then(|zone| places::latency_ms(problem.topology, clients.as_str(), zone.as_str()));
+    stated.unwrap_or(FAR_MS)
 }
 
 /// The host of an instance, or the instance itself where no host is known.
@@ -92,27 +120,57 @@ pub(super) fn unfit(problem: &Problem<'_>, standby: &Standby) -> Option<String> 
         }
     }
     let host = host(problem, instance);
-    if let Some(group) = &service.anti_affinity
-        && let Some(other) = problem.facts.group_on(group, &host)
+    unplaceable(problem, &host)
+}
+
+/// Why the service may not be on that host.
+fn unplaceable(problem: &Problem<'_>, host: &EntityName) -> Option<String> {
+    let (service, topology) = (problem.service, problem.topology);
+    let has = places::labels(topology, host);
+    if let Some(label) = service.needs.iter().find(|label| !has.contains(label.as_str())) {
+        return Some(format!("{host} has no label {label}"));
+    }
+    if let Some(group) = &service.anti_affinity {
+        let mut others = problem.facts.apart(service).into_iter();
+        let zone = topology.zone(host.as_str());
+        let clash = others.find(|(_, at)| match service.anti_affinity_by {
+            Spread::Host => at == host,
+            Spread::Zone => at == host || (zone.is_some() && topology.zone(at.as_str()) == zone),
+        });
+        if let Some((other, at)) = clash {
+            return Some(format!("{other} of the same anti-affinity group {group} runs on {at}"));
+        }
+    }
+    if let Some(group) = &service.together
+        && let Some((other, at)) = problem.facts.together(service).into_iter().find(|(_, at)| at != host)
     {
         return Some(format!(
-            "{other} of the same anti-affinity group {group} runs on {host}"
+            "{other}, which it is to be together with ({group}), runs on {at}"
         ));
     }
     for (resource, demand) in &service.demands {
-        let stated = problem
-            .topology
-            .entity(host.as_str())
-            .and_then(|e| e.attributes.get(&format!("capacity.{resource}")));
-        let Some(capacity) = stated.and_then(|text| text.parse::<f64>().ok()) else {
-            return Some(format!("{host} states no capacity.{resource}"));
+        let Some(capacity) = places::capacity(topology, host, resource) else {
+            return Some(format!("{host} states no {}{resource}", places::CAPACITY));
         };
-        let free = capacity - problem.facts.used(&host, resource);
+        let free = capacity - problem.facts.taken(service, host, resource);
         if *demand > free {
-            return Some(format!(
-                "{host} has {free} {resource} free of {capacity}; {demand} are needed"
-            ));
+            let short = format!("{host} has {free} {resource} free of {capacity}; {demand} are needed");
+            return Some(short + &making_room(problem, host, resource, *demand - free));
         }
     }
     None
+}
+
+/// Nobody who runs well is stopped by the agent; but a person may want to.
+fn making_room(problem: &Problem<'_>, host: &EntityName, resource: &str, missing: f64) -> String {
+    let lower = problem.facts.yields(problem.service, host, resource);
+    let room: f64 = lower.iter().map(|(_, takes)| takes).sum();
+    if lower.is_empty() || room < missing {
+        return String::new();
+    }
+    let names: Vec<&str> = lower.iter().map(|(name, _)| name.as_str()).collect();
+    format!(
+        " (of a lower priority there: {}; moved away or stopped, they would make room)",
+        names.join(", ")
+    )
 }

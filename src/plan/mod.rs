@@ -8,6 +8,7 @@ mod check;
 pub mod contingency;
 pub mod fleet;
 mod greedy;
+pub mod places;
 mod playbook;
 mod problem;
 pub mod solver;

@@ -10,11 +10,17 @@ pub trait Facts {
     /// How far its data is behind.
     fn lag(&self, instance: &EntityName, signal: &str) -> Option<Span>;
 
-    /// What other services' active instances take of that resource on that host.
-    fn used(&self, host: &EntityName, resource: &str) -> f64;
+    /// What the active instances of services other than this one take of that resource on that host, and those that are to come there.
+    fn taken(&self, service: &Service, host: &EntityName, resource: &str) -> f64;
 
-    /// Other services of that group whose active instance is on that host.
-    fn group_on(&self, group: &str, host: &EntityName) -> Option<String>;
+    /// Who of them is of a lower priority, with what it takes.
+    fn yields(&self, service: &Service, host: &EntityName, resource: &str) -> Vec<(String, f64)>;
+
+    /// The other services of its group of `anti_affinity`, each with the host that it is on or to come to.
+    fn apart(&self, service: &Service) -> Vec<(String, EntityName)>;
+
+    /// The other services of its group of `together` that it must stay with, each with the host.
+    fn together(&self, service: &Service) -> Vec<(String, EntityName)>;
 }
 
 /// One service that needs another place.

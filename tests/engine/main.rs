@@ -8,6 +8,7 @@ mod contingency;
 mod drill_engine;
 mod hold;
 mod look_back;
+mod placing;
 mod rules_engine;
 mod says_ill;
 mod settling;

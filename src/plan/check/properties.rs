@@ -23,10 +23,14 @@ struct World {
     used: Vec<f64>,
     group: Vec<bool>,
     zone: Vec<bool>,
+    labelled: Vec<bool>,
+    friend: Option<usize>,
     demand: f64,
     rpo: Option<u64>,
     affine: bool,
     cross_zone: bool,
+    by_zone: bool,
+    needs: bool,
     playbook: &'static str,
 }
 
@@ -42,12 +46,15 @@ fn worlds() -> impl Strategy<Value = World> {
         prop::collection::vec(0.0..4.0f64, HOSTS),
         prop::collection::vec(prop::bool::weighted(0.2), HOSTS),
         prop::collection::vec(prop::bool::weighted(0.8), HOSTS),
+        prop::collection::vec(prop::bool::weighted(0.8), HOSTS),
+        prop::option::weighted(0.2, 0..HOSTS),
     );
     let service = (
         prop_oneof![Just(0.0), 0.5..4.0f64],
         prop::option::of(10..60u64),
         any::<bool>(),
         any::<bool>(),
+        (any::<bool>(), any::<bool>()),
         prop::sample::select(vec![
             "haproxy-switch",
             "http-front-switch",
@@ -64,11 +71,15 @@ fn worlds() -> impl Strategy<Value = World> {
         used: hosts.1,
         group: hosts.2,
         zone: hosts.3,
+        labelled: hosts.4,
+        friend: hosts.5,
         demand: service.0,
         rpo: service.1,
         affine: service.2,
         cross_zone: service.3,
-        playbook: service.4,
+        by_zone: service.4.0,
+        needs: service.4.1,
+        playbook: service.5,
     })
 }
 
@@ -77,6 +88,10 @@ fn number(name: &EntityName) -> usize {
         .trim_start_matches(|c: char| c.is_alphabetic())
         .parse()
         .unwrap()
+}
+
+fn host(number: usize) -> EntityName {
+    format!("h{number}").as_str().into()
 }
 
 impl Facts for World {
@@ -90,15 +105,22 @@ impl Facts for World {
     fn lag(&self, instance: &EntityName, _: &str) -> Option<Span> {
         self.lag[number(instance)].map(Span::secs)
     }
-    fn used(&self, host: &EntityName, _: &str) -> f64 {
+    fn taken(&self, _: &Service, host: &EntityName, _: &str) -> f64 {
         if host.as_str().starts_with('h') {
             self.used[number(host)]
         } else {
             0.0
         }
     }
-    fn group_on(&self, _: &str, host: &EntityName) -> Option<String> {
-        (host.as_str().starts_with('h') && self.group[number(host)]).then(|| "other".into())
+    fn yields(&self, _: &Service, _: &EntityName, _: &str) -> Vec<(String, f64)> {
+        Vec::new()
+    }
+    fn apart(&self, _: &Service) -> Vec<(String, EntityName)> {
+        let there = self.group.iter().enumerate().filter(|(_, there)| **there);
+        there.map(|(n, _)| ("other".into(), host(n))).collect()
+    }
+    fn together(&self, _: &Service) -> Vec<(String, EntityName)> {
+        self.friend.map(|n| ("friend".into(), host(n))).into_iter().collect()
     }
 }
 
@@ -115,14 +137,20 @@ impl World {
             })
             .collect();
         let rpo = self.rpo.map_or_else(String::new, |rpo| format!(", rpo: {rpo}s"));
-        let affine = if self.affine { ", anti_affinity: g" } else { "" };
+        let affine = match (self.affine, self.by_zone) {
+            (true, true) => ", anti_affinity: g, anti_affinity_by: zone",
+            (true, false) => ", anti_affinity: g",
+            (false, _) => "",
+        };
+        let needs = if self.needs { ", needs: [gpu]" } else { "" };
+        let together = if self.friend.is_some() { ", together: t" } else { "" };
         let demand = if self.demand > 0.0 {
             format!(", demands: {{cpu: {}}}", self.demand)
         } else {
             String::new()
         };
         let yaml = format!(
-            "{{name: s, active: i0, standbys: [{}], playbook: {}, single_writer: true, cross_zone: {}{rpo}{affine}{demand}, \
+            "{{name: s, active: i0, standbys: [{}], playbook: {}, single_writer: true, cross_zone: {}{rpo}{affine}{needs}{together}{demand}, \
              vars: {{socket: /s, backend: be, front: 'http://f', broker: 'mqtt://b:1', role_topic: r, fence_script: f, start_script: s, switch_script: w}}, \
              probe: {{uses: tcp}}}}",
             standbys.join(", "),
@@ -152,8 +180,11 @@ impl World {
             add(format!("i{n}"), EntityKind::Service, own);
         }
         for n in 0..HOSTS {
-            let capacity = [("capacity.cpu".to_owned(), self.capacity[n].to_string())].into();
-            add(format!("h{n}"), EntityKind::Host, capacity);
+            let mut stated = BTreeMap::from([("capacity.cpu".to_owned(), self.capacity[n].to_string())]);
+            if self.labelled[n] {
+                stated.insert("labels".into(), "ssd,gpu".into());
+            }
+            add(format!("h{n}"), EntityKind::Host, stated);
         }
         let mut join = |from: String, edge: EdgeKind, to: String| {
             let (from, to) = (from.as_str().into(), to.as_str().into());
@@ -323,7 +354,7 @@ proptest! {
     }
 
     #[test]
-    fn a_plan_does_not_outlive_what_made_it_right(world in worlds(), how in 0..5usize) {
+    fn a_plan_does_not_outlive_what_made_it_right(world in worlds(), how in 0..7usize) {
         let (service, topology) = (world.service(), world.topology());
         let Some(plan) = world.plan(&service, &topology, &BTreeSet::new()) else { return Ok(()) };
         let mut changed = world.clone();
@@ -336,9 +367,12 @@ proptest! {
             (2, _) if world.rpo.is_some() => changed.lag[target] = None,
             (3, Some(host)) if world.demand > 0.0 => changed.used[host] = world.capacity[host] - world.demand + 0.01,
             (4, Some(host)) if world.affine => changed.group[host] = true,
+            (5, Some(host)) if world.needs => changed.labelled[host] = false,
+            (6, Some(host)) if world.friend.is_some() => changed.friend = Some((host + 1) % HOSTS),
             _ => return Ok(()),
         }
         let from = "i0".into();
+        let topology = changed.topology();
         let problem = Problem { service: &service, from: &from, topology: &topology, facts: &changed };
         let refused = check_plan(&problem, &plan, &BTreeSet::new());
         prop_assert!(refused.is_err(), "way {} passes", how);

@@ -14,6 +14,8 @@ mod whatif;
 
 pub use answer::{Answer, Fate, Fates};
 pub use compile::{Case, Limits, Refused};
-pub use spec::{Cold, Domain, Fleet, FleetEntity, FleetError, FleetService, Late, Latency, Node, Replica, Weights};
+pub use spec::{
+    Cold, Domain, FAR_MS, Fleet, FleetEntity, FleetError, FleetService, Late, Latency, Node, Replica, Weights,
+};
 pub use standing::{Standing, fleet_of, host};
 pub use whatif::{Point, Purchase, frontier, one_more};

@@ -230,6 +230,9 @@ pub struct Weights {
     pub far_ms: f64,
 }
 
+/// Milliseconds between zones of which nobody says how far they are apart.
+pub const FAR_MS: f64 = 20.0;
+
 impl Default for Weights {
     fn default() -> Self {
         Self {
@@ -239,7 +242,7 @@ impl Default for Weights {
             lag_s: 1.0,
             disturbance: 30.0,
             same_zone: 5.0,
-            far_ms: 20.0,
+            far_ms: FAR_MS,
         }
     }
 }

@@ -1,14 +1,12 @@
 //! The fleet that an agent sees: hosts with their stated capacity, services where they run now, and the standbys that could take over.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::ground::Ground;
-use super::{Domain, Fleet, FleetService, Node, Replica};
-use crate::model::service::StandbyClass;
+use super::{Domain, Fleet, FleetService, Latency, Node, Replica};
+use crate::model::service::{Spread, StandbyClass};
 use crate::model::{EdgeKind, EntityName, Service, Span, Standby, Topology};
-
-/// Stated attributes that begin so are capacities.
-const CAPACITY: &str = "capacity.";
+use crate::plan::places;
 
 /// From the fault to the first command.
 const OVERHEAD: Span = Span::secs(5);
@@ -43,12 +41,10 @@ pub fn fleet_of(standing: &[Standing<'_>], topology: &Topology, pairs: &[[Entity
         .flat_map(|standing| standing.service.demands.keys())
         .collect();
     for name in &nodes {
-        let attributes = topology.entity(name.as_str()).map(|entity| &entity.attributes);
-        let stated = attributes.into_iter().flatten().filter_map(|(key, value)| {
-            let value = value.parse::<f64>().ok().filter(|value| (0.0..=1e9).contains(value))?;
-            Some((key.strip_prefix(CAPACITY)?.to_owned(), value))
-        });
-        let capacity: BTreeMap<String, f64> = stated.filter(|(what, _)| wanted.contains(what)).collect();
+        let capacity = wanted
+            .iter()
+            .filter_map(|what| Some(((*what).clone(), places::capacity(topology, name, what)?)))
+            .collect();
         let via = topology
             .needs(name.as_str())
             .filter(|(edge, _)| *edge == EdgeKind::ConnectsVia);
@@ -59,7 +55,7 @@ pub fn fleet_of(standing: &[Standing<'_>], topology: &Topology, pairs: &[[Entity
                 .map_or_else(String::new, |zone| zone.to_string()),
             name: name.to_string(),
             rack: None,
-            labels: BTreeSet::new(),
+            labels: places::labels(topology, name).into_iter().map(str::to_owned).collect(),
             capacity,
             class: StandbyClass::Hot,
             activation: Span::default(),
@@ -67,7 +63,30 @@ pub fn fleet_of(standing: &[Standing<'_>], topology: &Topology, pairs: &[[Entity
         });
     }
     fleet.entities = ground.into_entities();
+    fleet.latency = latencies(&fleet, topology);
     fleet
+}
+
+/// How far the zones of nodes are from those of clients, as far as it is stated.
+fn latencies(fleet: &Fleet, topology: &Topology) -> Vec<Latency> {
+    let clients: BTreeSet<&String> = fleet
+        .services
+        .iter()
+        .filter_map(|service| service.clients.as_ref())
+        .collect();
+    let zones: BTreeSet<&String> = fleet.nodes.iter().map(|node| &node.zone).collect();
+    let pairs = clients
+        .iter()
+        .flat_map(|client| zones.iter().map(move |zone| (*client, *zone)));
+    pairs
+        .filter(|(client, zone)| client != zone)
+        .filter_map(|(client, zone)| {
+            Some(Latency {
+                between: (client.clone(), zone.clone()),
+                ms: places::latency_ms(topology, client, zone)?,
+            })
+        })
+        .collect()
 }
 
 fn service_of(standing: &Standing<'_>, ground: &Ground<'_>) -> FleetService {
@@ -101,12 +120,15 @@ fn service_of(standing: &Standing<'_>, ground: &Ground<'_>) -> FleetService {
         rto: service.rto,
         rpo: service.rpo,
         demands: service.demands.clone(),
-        needs: BTreeSet::new(),
+        needs: service.needs.clone(),
         zones,
-        clients: None,
+        clients: service.clients.as_ref().map(ToString::to_string),
         apart: service.anti_affinity.clone(),
-        apart_by: Domain::Node,
-        together: None,
+        apart_by: match service.anti_affinity_by {
+            Spread::Host => Domain::Node,
+            Spread::Zone => Domain::Zone,
+        },
+        together: service.together.clone(),
         depends_on,
         stands_on: elsewhere(on),
         on: Some(host(topology, on).to_string()),

@@ -1,0 +1,132 @@
+//! Where a live service goes: labels, groups that stay together or apart, nearness to the clients, and who comes first when there is room for one.
+
+use std::time::Duration;
+
+use jurymast::model::{Reach, Timestamp};
+
+use crate::harness::watch::{CANARIES, World};
+
+/// `alpha` and `beta` run on h1; h2 is near to the users, h3 far away.
+fn plant(alpha: &str, beta: &str) -> String {
+    format!(
+        "
+agent: {{name: here}}
+topology:
+  entities:
+    - {{name: h1, kind: host, attributes: {{capacity.slots: '2'}}}}
+    - {{name: h2, kind: host, attributes: {{capacity.slots: '1'}}}}
+    - {{name: h3, kind: host, attributes: {{capacity.slots: '2', labels: 'ssd, gpu'}}}}
+    - {{name: users, kind: zone, attributes: {{latency_ms.near: '2', latency_ms.far: '40'}}}}
+  edges:
+    - {{from: alpha-1, edge: runs_on, to: h1}}
+    - {{from: alpha-2, edge: runs_on, to: h2}}
+    - {{from: alpha-3, edge: runs_on, to: h3}}
+    - {{from: beta-1, edge: runs_on, to: h1}}
+    - {{from: beta-2, edge: runs_on, to: h2}}
+    - {{from: beta-3, edge: runs_on, to: h3}}
+    - {{from: h2, edge: in_zone, to: near}}
+    - {{from: h3, edge: in_zone, to: far}}
+services:
+  - {{name: alpha, active: alpha-1, playbook: p, rto: 20s, probe: {{uses: tcp, interval: 1s}}, {alpha}}}
+  - {{name: beta, active: beta-1, playbook: p, rto: 20s, probe: {{uses: tcp, interval: 1s}}, {beta}}}
+policy:
+  {CANARIES}
+"
+    )
+}
+
+const ALPHA: &str = "standbys: [{entity: alpha-3}, {entity: alpha-2}]";
+const BETA: &str = "standbys: [{entity: beta-3}, {entity: beta-2}]";
+
+fn watched(config: &str) -> World {
+    const INSTANCES: [&str; 6] = ["alpha-1", "alpha-2", "alpha-3", "beta-1", "beta-2", "beta-3"];
+    let mut world = World {
+        lost: Reach::Unreachable,
+        step: Duration::from_millis(100),
+        ticks_a_look: 5,
+        ..World::at(Timestamp::from_secs(1_000), config, &INSTANCES)
+    };
+    world.pass(5);
+    world
+}
+
+fn moves(world: &World) -> Vec<String> {
+    let started = world.effects.start.iter();
+    let mut moves: Vec<String> = started.map(|plan| format!("{} to {}", plan.service, plan.to)).collect();
+    moves.sort();
+    moves
+}
+
+fn after_the_host_fell(alpha: &str, beta: &str) -> Vec<String> {
+    let mut world = watched(&plant(alpha, beta));
+    world.gone = vec!["alpha-1", "beta-1"];
+    world.pass(20);
+    moves(&world)
+}
+
+#[test]
+fn the_nearest_of_equally_ready_ones_is_taken_and_a_label_outweighs_it() {
+    let of = |zone: &str| format!("{ALPHA}, clients: {zone}");
+    let gpu = format!("{BETA}, clients: users, needs: [gpu]");
+    assert_eq!(
+        after_the_host_fell(&of("users"), &gpu),
+        ["alpha to alpha-2", "beta to beta-3"]
+    );
+    assert_eq!(
+        after_the_host_fell(&of("far"), &gpu),
+        ["alpha to alpha-3", "beta to beta-3"]
+    );
+}
+
+#[test]
+fn who_is_to_be_together_goes_where_both_find_room() {
+    let (alpha, beta) = (
+        format!("{ALPHA}, clients: users, demands: {{slots: 1}}, together: pair"),
+        format!("{BETA}, clients: users, demands: {{slots: 1}}, together: pair"),
+    );
+    assert_eq!(
+        after_the_host_fell(&alpha, &beta),
+        ["alpha to alpha-3", "beta to beta-3"]
+    );
+    // One alone is not moved away from the other, which runs well.
+    let mut world = watched(&plant(&alpha, &beta));
+    world.gone = vec!["alpha-1"];
+    world.pass(20);
+    assert_eq!(moves(&world), [""; 0]);
+    let told = world.engine.verdicts().filter_map(|verdict| verdict.refusal.clone());
+    let why: Vec<String> = told.map(|refusal| refusal.reason).collect();
+    assert!(
+        why.iter()
+            .any(|why| why.contains("beta, which it is to be together with (pair), runs on h1")),
+        "{why:?}"
+    );
+}
+
+#[test]
+fn who_is_to_be_apart_by_zone_does_not_share_one() {
+    let (alpha, beta) = (
+        format!("{ALPHA}, anti_affinity: two, anti_affinity_by: zone"),
+        format!("{BETA}, anti_affinity: two, anti_affinity_by: zone"),
+    );
+    assert_eq!(
+        after_the_host_fell(&alpha, &beta),
+        ["alpha to alpha-2", "beta to beta-3"]
+    );
+}
+
+/// There is room for one, and the one that matters more waits longer before it is moved.
+#[test]
+fn room_is_kept_for_whoever_is_more_important() {
+    let only = |standby: &str, rest: &str| format!("standbys: [{{entity: {standby}}}], demands: {{slots: 1}}, {rest}");
+    let (alpha, beta) = (
+        only("alpha-2", "priority: 20, hold_off: 100ms"),
+        only("beta-2", "priority: 80, hold_off: 4s"),
+    );
+    assert_eq!(after_the_host_fell(&alpha, &beta), ["beta to beta-2"]);
+    let equal = alpha.replace("priority: 20", "priority: 80");
+    assert_eq!(
+        after_the_host_fell(&equal, &beta),
+        ["alpha to alpha-2"],
+        "among equals the quicker one"
+    );
+}
