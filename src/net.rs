@@ -75,6 +75,11 @@ pub fn install_crypto() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
+/// An empty path names no file: playbooks leave out what a service does not state.
+fn named(path: &Option<PathBuf>) -> Option<&Path> {
+    path.as_deref().filter(|path| !path.as_os_str().is_empty())
+}
+
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let wrong = |error: String| TlsError::File {
         path: path.to_owned(),
@@ -94,17 +99,18 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 impl Tls {
     /// As rustls takes it. Without a `ca_file` no peer is trusted, because there is no list of public CAs here.
     pub fn client_config(&self) -> Result<Arc<rustls::ClientConfig>, TlsError> {
+        install_crypto();
         let mut roots = rustls::RootCertStore::empty();
-        if let Some(path) = &self.ca_file {
+        if let Some(path) = named(&self.ca_file) {
             for certificate in certificates(path)? {
                 roots.add(certificate)?;
             }
         }
         let builder = rustls::ClientConfig::builder().with_root_certificates(roots);
-        let config = match (&self.cert_file, &self.key_file) {
+        let config = match (named(&self.cert_file), named(&self.key_file)) {
             (Some(cert), Some(key)) => {
                 let key = PrivateKeyDer::from_pem_file(key).map_err(|e| TlsError::File {
-                    path: key.clone(),
+                    path: key.to_owned(),
                     error: e.to_string(),
                 })?;
                 builder.with_client_auth_cert(certificates(cert)?, key)?
@@ -113,6 +119,23 @@ impl Tls {
             _ => return Err(TlsError::Half),
         };
         Ok(Arc::new(config))
+    }
+
+    /// Finds what cannot be followed where `scheme` begins the addresses of those that speak it; `secure`: this one does.
+    pub fn check(&self, secure: bool, scheme: &str) -> Result<(), String> {
+        let any = [&self.ca_file, &self.cert_file, &self.key_file];
+        if !secure && any.into_iter().any(|path| named(path).is_some()) {
+            return Err(format!("tls is given, but the address does not begin with {scheme}"));
+        }
+        if secure && named(&self.ca_file).is_none() {
+            return Err(format!(
+                "{scheme} needs tls.ca_file, the CA that signed the server's certificate: there is no list of public CAs here"
+            ));
+        }
+        if named(&self.cert_file).is_some() != named(&self.key_file).is_some() {
+            return Err(TlsError::Half.to_string());
+        }
+        Ok(())
     }
 
     /// A client of HTTP that asks those whom it is told to ask, and nobody in between or beyond.

@@ -6,9 +6,13 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+
+use crate::net::Tls;
 
 /// A longer line or text is an error.
 const TEXT_MAX: usize = 4 << 20;
@@ -61,36 +65,99 @@ impl std::fmt::Display for Failed {
     }
 }
 
-/// Credentials: a user, and the file of the password.
-#[derive(Debug, Clone, Default)]
+/// Credentials: a user, and the file of the password; certificates.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Login<'a> {
     /// The user of an ACL; the default user if empty.
     pub user: &'a str,
-    /// The file that holds the password; none if `None`.
+    /// The file that holds the password; none if it is empty.
     pub password_file: Option<&'a Path>,
+    /// For `rediss://`: certificates.
+    pub tls: Option<&'a Tls>,
 }
+
+impl Login<'_> {
+    /// Finds what cannot be followed of it and of an address.
+    pub fn check(&self, text: &str) -> Result<(), String> {
+        let address = Address::parse(text)?;
+        self.tls.map_or(Ok(()), |tls| tls.check(address.secure, SECURE))
+    }
+}
+
+/// What the address of a server that speaks TLS begins with.
+const SECURE: &str = "rediss://";
+
+/// Where a server is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Address<'a> {
+    /// `host:port`.
+    pub place: &'a str,
+    /// Its host.
+    pub host: &'a str,
+    /// Its port.
+    pub port: u16,
+    /// TLS is spoken.
+    pub secure: bool,
+}
+
+impl<'a> Address<'a> {
+    /// Reads `host:port`, or `rediss://host:port` for TLS.
+    pub fn parse(text: &'a str) -> Result<Self, String> {
+        let (place, secure) = match text.strip_prefix(SECURE) {
+            Some(place) => (place, true),
+            None => (text, false),
+        };
+        let (host, port) = place
+            .rsplit_once(':')
+            .ok_or_else(|| format!("'{text}' is not host:port"))?;
+        let port = port.parse().map_err(|_| format!("'{port}' is not a port"))?;
+        Ok(Self {
+            place,
+            host,
+            port,
+            secure,
+        })
+    }
+}
+
+/// What commands go through.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// A connection.
 pub struct Connection {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Stream>>,
     until: Instant,
 }
 
 impl Connection {
+    async fn connect(address: &str, login: &Login<'_>) -> io::Result<Box<dyn Stream>> {
+        let address = Address::parse(address).map_err(io::Error::other)?;
+        let stream = TcpStream::connect(address.place).await?;
+        let _ = stream.set_nodelay(true);
+        if !address.secure {
+            return Ok(Box::new(stream));
+        }
+        let tls = login.tls.cloned().unwrap_or_default();
+        let config = tls.client_config().map_err(io::Error::other)?;
+        let host = address.host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = ServerName::try_from(host).map_err(io::Error::other)?;
+        Ok(Box::new(TlsConnector::from(config).connect(name, stream).await?))
+    }
+
     /// Connects and logs in. All that is done on it ends within `limit`.
     pub async fn open(address: &str, login: &Login<'_>, limit: Duration) -> Result<Self, Failed> {
         let until = Instant::now() + limit;
         let late = |_| Failed::NoConnection(io::ErrorKind::TimedOut.into());
-        let stream = timeout_at(until, TcpStream::connect(address))
+        let stream = timeout_at(until, Self::connect(address, login))
             .await
             .map_err(late)?
             .map_err(Failed::NoConnection)?;
-        let _ = stream.set_nodelay(true);
         let mut connection = Self {
             stream: BufReader::new(stream),
             until,
         };
-        if let Some(file) = login.password_file {
+        if let Some(file) = login.password_file.filter(|file| !file.as_os_str().is_empty()) {
             let password = std::fs::read_to_string(file)
                 .map_err(|error| Failed::NoConnection(io::Error::other(format!("{}: {error}", file.display()))))?;
             let password = password.trim_end();
@@ -120,7 +187,8 @@ impl Connection {
         }
         let until = self.until;
         let work = async {
-            self.stream.get_mut().write_all(text.as_bytes()).await?;
+            self.stream.write_all(text.as_bytes()).await?;
+            self.stream.flush().await?;
             self.reply(0).await
         };
         match timeout_at(until, work).await {

@@ -360,6 +360,17 @@ fn make_whole(config: &mut Config, dir: &Path) {
                 .flatten(),
         );
     }
+    for member in config
+        .sources
+        .replication
+        .iter_mut()
+        .flat_map(|source| &mut source.members)
+    {
+        let tls = &mut member.tls;
+        let files = [&mut member.password_file, &mut member.defaults_file];
+        let certificates = [&mut tls.ca_file, &mut tls.cert_file, &mut tls.key_file];
+        paths.extend(files.into_iter().chain(certificates).flatten());
+    }
     for source in &mut config.sources.scrape {
         paths.extend(source.file_sd.iter_mut());
         paths.extend(http_paths(&mut source.http));

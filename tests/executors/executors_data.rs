@@ -138,6 +138,7 @@ async fn what_a_redis_says_of_itself_is_probed() {
     let dir = tempfile::tempdir().unwrap();
     let port = free_port();
     let server = redis(dir.path(), port, None);
+    jurymast::net::install_crypto();
     let prober = Prober::new();
     let entity = Entity {
         name: "a".into(),

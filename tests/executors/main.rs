@@ -10,3 +10,4 @@ mod executors_lag;
 mod executors_tools;
 mod playbooks;
 mod playbooks_data;
+mod secured;

@@ -5,6 +5,7 @@
 pub mod agents;
 pub mod answers;
 pub mod api;
+pub mod certificates;
 pub mod chromium;
 pub mod contract;
 pub mod deed;

@@ -1,5 +1,6 @@
-//! MQTT: publishes one message at `QoS` 1, retained or not, and waits until the broker has it. A retained one can be read back.
+//! MQTT: publishes one message at `QoS` 1, retained or not, and waits until the broker has it. A retained one can be read back. `mqtts://` speaks TLS.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
@@ -10,6 +11,8 @@ use tokio::time::timeout;
 use super::{Call, Executor, TokenClass, parameters};
 use crate::act::BoxFuture;
 use crate::act::runner::{Applied, Effect};
+use crate::client::mqtt::Broker;
+use crate::net::Tls;
 
 /// How much longer than its acknowledgement a broker may take with what is retained.
 const STRAGGLERS: Duration = Duration::from_millis(100);
@@ -21,7 +24,7 @@ pub struct Mqtt;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct With {
-    /// `mqtt://host:port`.
+    /// `mqtt://host:port`, or `mqtts://host:port` for TLS.
     broker: String,
     topic: String,
     payload: String,
@@ -30,31 +33,24 @@ struct With {
     #[serde(default)]
     username: Option<String>,
     #[serde(default)]
-    password_file: Option<std::path::PathBuf>,
+    password_file: Option<PathBuf>,
+    #[serde(default)]
+    tls: Tls,
 }
 
 impl With {
-    fn options(&self, key: &str) -> Result<MqttOptions, String> {
-        let address = self
-            .broker
-            .strip_prefix("mqtt://")
-            .ok_or("broker must be mqtt://host:port")?;
-        let (host, port) = address.rsplit_once(':').unwrap_or((address, "1883"));
-        let port: u16 = port.parse().map_err(|_| format!("'{port}' is not a port"))?;
-        let mut options = MqttOptions::new(
-            format!("jurymast-act-{:08x}", crc32fast::hash(key.as_bytes())),
-            host,
-            port,
-        );
-        options.set_clean_session(true);
-        if let Some(user) = &self.username {
-            let password = match &self.password_file {
-                Some(file) => std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?,
-                None => String::new(),
-            };
-            options.set_credentials(user, password.trim_end());
+    fn broker(&self) -> Broker<'_> {
+        Broker {
+            url: &self.broker,
+            username: self.username.as_deref(),
+            password_file: self.password_file.as_ref(),
+            tls: &self.tls,
         }
-        Ok(options)
+    }
+
+    fn options(&self, key: &str) -> Result<MqttOptions, String> {
+        let id = format!("jurymast-act-{:08x}", crc32fast::hash(key.as_bytes()));
+        self.broker().options(id)
     }
 }
 
@@ -127,7 +123,7 @@ impl Executor for Mqtt {
     }
 
     fn check(&self, with: &Map<String, Value>) -> Result<(), String> {
-        parameters::<With>(with)?.options("check").map(|_| ())
+        parameters::<With>(with)?.broker().check()
     }
 
     fn token_class(&self) -> TokenClass {

@@ -15,9 +15,10 @@ use super::wait::Looks;
 use super::{Call, Executor, TokenClass, parameters};
 use crate::act::BoxFuture;
 use crate::act::runner::{Applied, Effect};
-use crate::client::resp::{Connection, Failed, Login, Reply, info};
+use crate::client::resp::{Address, Connection, Failed, Login, Reply, info};
 use crate::model::Token;
 use crate::model::plan::PlanKind;
+use crate::net::Tls;
 
 /// More replicas than anybody has.
 const NOBODY: &str = "1000000";
@@ -37,13 +38,15 @@ pub struct Redis;
 struct With {
     #[serde(rename = "do")]
     verb: Verb,
-    /// `host:port`.
+    /// `host:port`, or `rediss://host:port` for TLS.
     address: String,
     #[serde(default)]
     user: String,
     #[serde(default)]
     password_file: Option<PathBuf>,
-    /// `follow`, `caught_up`: the primary, `host:port`.
+    #[serde(default)]
+    tls: Tls,
+    /// `follow`, `caught_up`: the primary, as `address`.
     #[serde(default)]
     primary: String,
     /// `failover` or `failback`.
@@ -89,33 +92,26 @@ type Tried<T> = Result<T, Trouble>;
 impl With {
     fn checked(with: &Map<String, Value>) -> Result<Self, String> {
         let with: Self = parameters(with)?;
-        split(&with.address)?;
+        with.login().check(&with.address)?;
         if matches!(with.verb, Verb::Follow | Verb::CaughtUp) {
-            split(&with.primary)?;
+            with.login().check(&with.primary)?;
         }
         Ok(with)
     }
 
-    async fn open(&self, address: &str, limit: Duration) -> Result<Server, Failed> {
-        let login = Login {
+    fn login(&self) -> Login<'_> {
+        Login {
             user: &self.user,
-            password_file: self
-                .password_file
-                .as_deref()
-                .filter(|file| !file.as_os_str().is_empty()),
-        };
+            password_file: self.password_file.as_deref(),
+            tls: Some(&self.tls),
+        }
+    }
+
+    async fn open(&self, address: &str, limit: Duration) -> Result<Server, Failed> {
         Ok(Server {
-            connection: Connection::open(address, &login, limit).await?,
+            connection: Connection::open(address, &self.login(), limit).await?,
         })
     }
-}
-
-fn split(address: &str) -> Result<(&str, &str), String> {
-    let (host, port) = address
-        .rsplit_once(':')
-        .ok_or_else(|| format!("'{address}' is not host:port"))?;
-    port.parse::<u16>().map_err(|_| format!("'{port}' is not a port"))?;
-    Ok((host, port))
 }
 
 struct Server {
@@ -199,6 +195,7 @@ fn follows(text: &str, primary: &str) -> bool {
         info(text, "master_host").unwrap_or_default(),
         info(text, "master_port").unwrap_or_default()
     );
+    let primary = Address::parse(primary).map_or(primary, |address| address.place);
     role(text) == "slave" && of == primary && info(text, "master_link_status") == Some("up")
 }
 
@@ -263,10 +260,11 @@ async fn caught_up(with: &With, call: &Call<'_>) -> Tried<bool> {
 }
 
 async fn follow(with: &With, call: &Call<'_>) -> Tried<bool> {
-    let (host, port) = split(&with.primary).map_err(Trouble::NoEffect)?;
+    let primary = Address::parse(&with.primary).map_err(Trouble::NoEffect)?;
     let mut server = with.open(&with.address, call.timeout).await?;
     server.compare(call.token).await?;
-    server.must(&["REPLICAOF", host, port]).await?;
+    let port = primary.port.to_string();
+    server.must(&["REPLICAOF", primary.host, &port]).await?;
     server.writes(&with.min_replicas.to_string()).await?;
     let seen = |text: &str| follows(text, &with.primary);
     server.comes_to(call.timeout, seen).await

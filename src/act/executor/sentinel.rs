@@ -13,7 +13,8 @@ use super::wait::Looks;
 use super::{Call, Executor, TokenClass, parameters};
 use crate::act::BoxFuture;
 use crate::act::runner::{Applied, Effect};
-use crate::client::resp::{Connection, Login, Reply};
+use crate::client::resp::{Address, Connection, Login, Reply};
+use crate::net::Tls;
 
 /// Between two looks at a failover under way.
 const LOOKS: Duration = Duration::from_millis(50);
@@ -25,7 +26,7 @@ pub struct Sentinel;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct With {
-    /// `host:port`, several with commas between them: the first that answers is asked.
+    /// `host:port`, or `rediss://host:port` for TLS; several with commas between them: the first that answers is asked.
     sentinels: String,
     /// The name of the master set.
     master: String,
@@ -35,17 +36,26 @@ struct With {
     user: String,
     #[serde(default)]
     password_file: Option<PathBuf>,
+    #[serde(default)]
+    tls: Tls,
 }
 
 impl With {
-    async fn connect(&self, limit: Duration) -> Result<Connection, String> {
-        let login = Login {
+    fn login(&self) -> Login<'_> {
+        Login {
             user: &self.user,
-            password_file: self
-                .password_file
-                .as_deref()
-                .filter(|file| !file.as_os_str().is_empty()),
-        };
+            password_file: self.password_file.as_deref(),
+            tls: Some(&self.tls),
+        }
+    }
+
+    /// Sentinel knows servers by host and port alone.
+    fn to(&self) -> &str {
+        Address::parse(&self.to).map_or(&self.to, |address| address.place)
+    }
+
+    async fn connect(&self, limit: Duration) -> Result<Connection, String> {
+        let login = self.login();
         let addresses: Vec<&str> = self.sentinels.split(',').map(str::trim).collect();
         // A dead one must not take the time of those behind it.
         let share = limit / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
@@ -96,7 +106,7 @@ async fn failover(with: &With, call: &Call<'_>) -> Applied {
         Ok(begun) => begun,
         Err(why) => return Applied::NoEffect(why),
     };
-    if at == with.to {
+    if at == with.to() {
         return Applied::Done;
     }
     if !under_way {
@@ -109,7 +119,7 @@ async fn failover(with: &With, call: &Call<'_>) -> Applied {
     let mut looks = Looks::new(until, LOOKS);
     while looks.next().await.is_some() {
         match state(&mut connection, &with.master).await {
-            Ok((now, _)) if now == with.to => return Applied::Done,
+            Ok((now, _)) if now == with.to() => return Applied::Done,
             Ok((now, false)) if now != at => {
                 return Applied::Unknown(format!("Sentinel has chosen {now}, not {}", with.to));
             }
@@ -127,12 +137,13 @@ impl Executor for Sentinel {
 
     fn check(&self, with: &Map<String, Value>) -> Result<(), String> {
         let with: With = parameters(with)?;
-        let addresses = with.sentinels.split(',').chain([with.to.as_str()]);
-        match addresses.map(str::trim).find(|address| !address.contains(':')) {
-            Some(odd) => Err(format!("'{odd}' is not host:port")),
-            None if with.master.is_empty() => Err("master is empty: the name of the master set".into()),
-            None => Ok(()),
+        Address::parse(&with.to)?;
+        let mut sentinels = with.sentinels.split(',').map(str::trim);
+        sentinels.try_for_each(|address| with.login().check(address))?;
+        if with.master.is_empty() {
+            return Err("master is empty: the name of the master set".into());
         }
+        Ok(())
     }
 
     fn token_class(&self) -> TokenClass {
@@ -160,7 +171,7 @@ impl Executor for Sentinel {
             let mut looks = Looks::new(until, LOOKS);
             while looks.next().await.is_some() {
                 match state(&mut connection, &with.master).await {
-                    Ok((at, _)) if at == with.to => return Effect::There,
+                    Ok((at, _)) if at == with.to() => return Effect::There,
                     Ok((_, false)) => return Effect::NotThere,
                     Ok(_) => {}
                     Err(_) => break,

@@ -1,8 +1,10 @@
 //! MQTT round trip: publish to a topic of our own and get it back. A broker that accepts connections and delivers nothing does not serve.
 
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use rumqttc::{AsyncClient, ConnectionError, Event, MqttOptions, Packet, QoS, StateError};
+use rumqttc::{AsyncClient, ConnectionError, Event, MqttOptions, Packet, QoS, StateError, TlsError};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
@@ -10,7 +12,9 @@ use tokio::time::timeout;
 use super::{Probe, classify};
 use crate::act::BoxFuture;
 use crate::act::executor::parameters;
+use crate::client::mqtt::Broker;
 use crate::model::{Reach, Span};
+use crate::net::Tls;
 
 /// See the module.
 pub struct Mqtt;
@@ -19,10 +23,16 @@ pub struct Mqtt;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct With {
-    /// `host:port`.
+    /// `host:port`, or `mqtts://host:port` for TLS.
     address: String,
     #[serde(default = "default_topic")]
     topic: String,
+    #[serde(default)]
+    username: Option<String>,
+    #[serde(default)]
+    password_file: Option<PathBuf>,
+    #[serde(default)]
+    tls: Tls,
 }
 
 fn default_topic() -> String {
@@ -30,15 +40,29 @@ fn default_topic() -> String {
 }
 
 impl With {
+    fn url(&self) -> String {
+        if self.address.contains("://") {
+            self.address.clone()
+        } else {
+            format!("mqtt://{}", self.address)
+        }
+    }
+
+    fn broker<'a>(&'a self, url: &'a str) -> Result<Broker<'a>, String> {
+        if !self.address.rsplit('/').next().is_some_and(|place| place.contains(':')) {
+            return Err(format!("'{}' is not host:port", self.address));
+        }
+        Ok(Broker {
+            url,
+            username: self.username.as_deref(),
+            password_file: self.password_file.as_ref(),
+            tls: &self.tls,
+        })
+    }
+
     fn options(&self) -> Result<MqttOptions, String> {
-        let address = self.address.strip_prefix("mqtt://").unwrap_or(&self.address);
-        let (host, port) = address
-            .rsplit_once(':')
-            .ok_or_else(|| format!("'{address}' is not host:port"))?;
-        let port: u16 = port.parse().map_err(|_| format!("'{port}' is not a port"))?;
-        let mut options = MqttOptions::new(format!("jurymast-probe-{}", fastrand::u64(..)), host, port);
-        options.set_clean_session(true);
-        Ok(options)
+        let id = format!("jurymast-probe-{}", fastrand::u64(..));
+        self.broker(&self.url())?.options(id)
     }
 }
 
@@ -68,6 +92,15 @@ async fn round_trip(with: &With, options: MqttOptions) -> Reach {
             Err(ConnectionError::Io(error) | ConnectionError::MqttState(StateError::Io(error))) => {
                 return classify(&error);
             }
+            Err(ConnectionError::Tls(TlsError::Io(error))) if error.kind() != io::ErrorKind::InvalidData => {
+                return classify(&error);
+            }
+            // A certificate that we do not trust says more of our settings than of the broker.
+            Err(ConnectionError::Tls(error)) => {
+                return Reach::Odd {
+                    detail: error.to_string(),
+                };
+            }
             Err(ConnectionError::ConnectionRefused(code)) => {
                 return Reach::Odd {
                     detail: format!("{code:?}"),
@@ -88,7 +121,8 @@ impl Probe for Mqtt {
     }
 
     fn check(&self, with: &Map<String, Value>) -> Result<(), String> {
-        parameters::<With>(with)?.options().map(|_| ())
+        let with: With = parameters(with)?;
+        with.broker(&with.url())?.check()
     }
 
     fn ask<'a>(&'a self, with: &'a Map<String, Value>, limit: Duration) -> BoxFuture<'a, Reach> {

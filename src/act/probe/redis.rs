@@ -12,6 +12,7 @@ use crate::act::BoxFuture;
 use crate::act::executor::parameters;
 use crate::client::resp::{Connection, Failed, Login, Reply};
 use crate::model::{Reach, Span};
+use crate::net::Tls;
 
 /// See the module.
 pub struct Redis;
@@ -20,11 +21,14 @@ pub struct Redis;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct With {
+    /// `host:port`, or `rediss://host:port` for TLS.
     address: String,
     #[serde(default)]
     user: String,
     #[serde(default)]
     password_file: Option<PathBuf>,
+    #[serde(default)]
+    tls: Tls,
     /// `any`, `primary` or `replica`.
     #[serde(default)]
     role: String,
@@ -56,16 +60,23 @@ fn of_reply(reply: Reply, role: &str) -> Reach {
     Reach::Failing { detail }
 }
 
+impl With {
+    fn login(&self) -> Login<'_> {
+        Login {
+            user: &self.user,
+            password_file: self.password_file.as_deref(),
+            tls: Some(&self.tls),
+        }
+    }
+}
+
 async fn answer(with: &With, limit: Duration) -> Reach {
-    let login = Login {
-        user: &with.user,
-        password_file: with.password_file.as_deref(),
-    };
-    let mut connection = match Connection::open(&with.address, &login, limit).await {
+    let mut connection = match Connection::open(&with.address, &with.login(), limit).await {
         Ok(connection) => connection,
         Err(Failed::NoConnection(error) | Failed::Lost(error)) => {
             return match error.kind() {
-                io::ErrorKind::PermissionDenied | io::ErrorKind::Other => Reach::Odd {
+                // A certificate that we do not trust says more of our settings than of the server.
+                io::ErrorKind::PermissionDenied | io::ErrorKind::Other | io::ErrorKind::InvalidData => Reach::Odd {
                     detail: error.to_string(),
                 },
                 _ => classify(&error),
@@ -94,11 +105,7 @@ impl Probe for Redis {
         if !["", "any", "primary", "replica"].contains(&with.role.as_str()) {
             return Err(format!("role '{}' is not any, primary or replica", with.role));
         }
-        if with.address.contains(':') {
-            Ok(())
-        } else {
-            Err(format!("'{}' is not host:port", with.address))
-        }
+        with.login().check(&with.address)
     }
 
     fn ask<'a>(&'a self, with: &'a Map<String, Value>, limit: Duration) -> BoxFuture<'a, Reach> {

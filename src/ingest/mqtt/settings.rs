@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pattern::{Pattern, PatternError};
 use super::payload::{self, Mapping};
+use crate::client::mqtt::address;
 use crate::model::{EntityKind, EntityName};
 use crate::net::Tls;
 use crate::secret::Secret;
@@ -173,28 +174,10 @@ pub enum SettingsError {
 impl Settings {
     /// Host, port, and whether TLS is spoken.
     pub fn address(&self) -> Result<(String, u16, bool), SettingsError> {
-        let wrong = || SettingsError::Url {
+        address(&self.url).ok_or_else(|| SettingsError::Url {
             name: self.name.clone(),
             url: self.url.clone(),
-        };
-        let (rest, tls) = match (self.url.strip_prefix("mqtt://"), self.url.strip_prefix("mqtts://")) {
-            (Some(rest), _) => (rest, false),
-            (_, Some(rest)) => (rest, true),
-            _ => return Err(wrong()),
-        };
-        let (host, port) = rest
-            .rsplit_once(':')
-            .unwrap_or((rest, if tls { "8883" } else { "1883" }));
-        let port = port.parse().map_err(|_| wrong())?;
-        let host = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-            .unwrap_or(host);
-        if host.is_empty() {
-            Err(wrong())
-        } else {
-            Ok((host.to_owned(), port, tls))
-        }
+        })
     }
 
     /// The entity that the broker is.

@@ -70,6 +70,7 @@ async fn redis(member: &Member, limit: Duration) -> Result<Standing, String> {
     let login = Login {
         user: &member.user,
         password_file: member.password_file.as_deref(),
+        tls: Some(&member.tls),
     };
     let open = Connection::open(&member.address, &login, limit).await;
     let mut connection = open.map_err(|e| e.to_string())?;

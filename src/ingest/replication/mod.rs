@@ -18,10 +18,12 @@ use serde::{Deserialize, Serialize};
 use self::ask::{Standing, ask};
 use self::tracker::Tracker;
 use super::{Feed, Source};
+use crate::client::resp::Login;
 use crate::clock::wall_clock;
 use crate::engine::Input;
 use crate::metrics::{ByReason, BySource};
 use crate::model::{Batch, EntityName, Sample, Span, Timestamp};
+use crate::net::Tls;
 
 /// One replicated database.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -61,12 +63,14 @@ pub struct Member {
     pub entity: EntityName,
     /// `PostgreSQL`: the connection string, without a password.
     pub dsn: String,
-    /// Redis, `MariaDB`: `host:port`.
+    /// Redis, `MariaDB`: `host:port`; Redis over TLS: `rediss://host:port`.
     pub address: String,
     /// Redis, `MariaDB`: the user.
     pub user: String,
     /// Redis: the file of the password.
     pub password_file: Option<PathBuf>,
+    /// Redis over TLS: certificates.
+    pub tls: Tls,
     /// `MariaDB`: an option file with the password.
     pub defaults_file: Option<PathBuf>,
 }
@@ -88,8 +92,15 @@ impl ReplicationSettings {
         for member in &self.members {
             let problem = match self.kind {
                 Kind::Postgres => crate::client::psql::check(&member.dsn).err(),
-                Kind::Redis | Kind::Mariadb if !member.address.contains(':') => Some("address is not host:port".into()),
-                Kind::Redis | Kind::Mariadb => None,
+                Kind::Redis => {
+                    let login = Login {
+                        tls: Some(&member.tls),
+                        ..Login::default()
+                    };
+                    login.check(&member.address).err()
+                }
+                Kind::Mariadb if !member.address.contains(':') => Some("address is not host:port".into()),
+                Kind::Mariadb => None,
             };
             if let Some(problem) = problem {
                 return wrong(format!("'{}': {problem}", member.entity));
