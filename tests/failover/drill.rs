@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jurymast::act::Journal;
-use jurymast::act::journal::Record;
+use jurymast::act::journal::{Record, ServiceRecord};
 use jurymast::model::Timestamp;
 
+use crate::harness::chromium::stand_in;
 use crate::harness::instance::instance;
 use crate::harness::{self, Server, find, free_port, get, skipped, wait, wait_up_to};
 
@@ -68,6 +69,53 @@ fn a_drill_finds_the_standby_that_is_down_and_touches_nothing() {
     );
     assert!(!dir.path().join("done").exists());
     assert_eq!(jurymast(dir.path(), &["drill", "--service", "wen"]).0, 2);
+}
+
+#[test]
+fn a_dry_drill_begins_where_the_service_runs_now() {
+    let dir = tempfile::tempdir().unwrap();
+    let [a, b] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let entity = |name: &str, at: &TcpListener| {
+        let address = at.local_addr().unwrap();
+        format!("{{name: {name}, kind: service, attributes: {{address: '{address}'}}}}")
+    };
+    let config = format!(
+        "agent: {{name: plant-3}}\ntopology: {{entities: [{}, {}]}}\nrules: {{playbooks: [p.yml]}}\nservices:\n  - {{name: web, active: a, standbys: [{{entity: b}}], \
+         playbook: p, probe: {{uses: tcp, with: {{address: '{{address}}'}}}}}}\n",
+        entity("a", &a),
+        entity("b", &b)
+    );
+    std::fs::write(dir.path().join("p.yml"), PLAYBOOK).unwrap();
+    std::fs::write(dir.path().join("jurymast.yml"), config).unwrap();
+    let drill = || jurymast(dir.path(), &["drill", "--url", "http://127.0.0.1:1"]).1;
+    let text = drill();
+    assert!(
+        text.contains("the active a answers") && text.contains("to b: switch to b"),
+        "{text}"
+    );
+    // A plan has moved it since.
+    let mut journal = Journal::open(&dir.path().join("data"), Timestamp::EPOCH)
+        .unwrap()
+        .journal;
+    let moved = ServiceRecord {
+        active: Some("b".into()),
+        ..ServiceRecord::new("web".into())
+    };
+    journal.append(&Record::Service(moved)).unwrap();
+    let text = drill();
+    assert!(
+        text.contains("the active b answers") && text.contains("to a: switch to a"),
+        "{text}"
+    );
+    assert!(text.contains("note: web runs on b now, not on a"), "{text}");
+    // The agent of this config knows best.
+    let url = stand_in(|_, _| {
+        let status = "{\"agent\": \"plant-3\", \"services\": [{\"name\": \"web\", \"state\": {\"active\": \"a\"}}]}";
+        (200, status.into())
+    });
+    let (_, text) = jurymast(dir.path(), &["drill", "--url", &url]);
+    assert!(text.contains("the active a answers"), "{text}");
+    drop(journal);
 }
 
 #[test]

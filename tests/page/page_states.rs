@@ -87,6 +87,14 @@ fn an_empty_a_large_and_a_broken_plant_are_shown_as_such() {
     fits(&mut browser);
     browser.is_content_with(&origin);
 
+    let mut full = empty();
+    full["journal_trouble"] = json!("data/journal: No space left on device");
+    *answer.lock().unwrap() = (200, full.to_string());
+    browser.reads("#trouble", "nothing is moved: data/journal: No space left on device");
+    pictures(&mut browser, "journal");
+    *answer.lock().unwrap() = (200, large().to_string());
+    browser.until("document.querySelector('#trouble').hidden");
+
     *answer.lock().unwrap() = (500, "out of order".into());
     browser.reads("#gone", "The agent answers wrongly: 500 out of order");
     let mut old = large();

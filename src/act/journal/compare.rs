@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::audit::{Audit, AuditError, Line, files};
-use super::{Record, decode};
+use super::{Record, State, decode};
 use crate::act::runner::Entry;
 use crate::clock::wall_clock;
 use crate::engine::OperatorCommand;
@@ -48,6 +48,11 @@ pub(super) fn journal(dir: &Path) -> Result<Vec<Record>, AuditError> {
         problem: error.to_string(),
     })?;
     Ok(decoded.records)
+}
+
+/// What the journal of that folder tells, whoever holds it now; nothing if there is none.
+pub fn look(dir: &Path) -> Result<State, AuditError> {
+    Ok(State::read(&journal(dir)?))
 }
 
 /// Of these records those that the audit log does not hold, in their order.

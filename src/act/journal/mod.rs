@@ -18,6 +18,7 @@ mod state;
 
 pub use audit::AuditError;
 pub use chain::{Chain, Verified, verify};
+pub use compare::look;
 pub use decode::{DecodeError, Decoded, decode, encode};
 pub use file::{Journal, JournalError, Opened};
 pub use health::Health;

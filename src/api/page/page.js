@@ -217,7 +217,7 @@ function news(s) {
 }
 function head(s) {
   const count = s.incidents.filter(open).length, asks = s.verdicts.filter((v) => v.decision === "ask").length, moving = s.plans.length;
-  const [text, cls] = s.held ? ["on hold: nothing is moved", "noted"] : asks ? [`${asks} ${asks > 1 ? "wait" : "waits"} for you`, "noted"] : moving ? ["moving", "noted"] : count ? [`${count} open`, "bad"] : !s.entities_total ? ["sees nothing yet", "noted"] : ["all well", "good"];
+  const [text, cls] = s.journal_trouble ? ["nothing can be moved", "bad"] : s.held ? ["on hold: nothing is moved", "noted"] : asks ? [`${asks} ${asks > 1 ? "wait" : "waits"} for you`, "noted"] : moving ? ["moving", "noted"] : count ? [`${count} open`, "bad"] : !s.entities_total ? ["sees nothing yet", "noted"] : ["all well", "good"];
   if ($("state").textContent !== text) $("state").textContent = text;
   $("state").className = cls;
   document.title = (count ? `(${count}) ` : "") + "Jurymast";
@@ -226,10 +226,13 @@ function head(s) {
   $("facts").textContent = `${s.agent} · ${s.acting ? lead : "only watches"} · ${s.entities_total} entities · ${s.series} series, ${learned} · ${clock(s.now)} UTC`;
   show("orders", { held: s.held, acting: s.acting }, ({ held, acting }) => acting ? (held ? order("release", "release the hold…", {}, true) : order("hold", "hold everything…")) : []);
 }
+function alerted(id, text) {
+  if ($(id).textContent !== text) $(id).textContent = text;
+  $(id).hidden = !text;
+}
 function gone(text) {
   document.body.classList.toggle("gone", !!text);
-  if ($("gone").textContent !== text) $("gone").textContent = text;
-  $("gone").hidden = !text;
+  alerted("gone", text);
 }
 
 let last = null, turn = 0;
@@ -249,6 +252,7 @@ async function draw() {
   const age = Date.now() - Date.parse(s.now);
   gone(age > 5000 ? `The engine stands still since ${clock(s.now)} UTC, or the clocks of this computer and of the agent differ by ${Math.round(age / 1000)} s.` : "");
   if (turn++ % 10 === 0) { askDrill(); askAudit(); }
+  alerted("trouble", s.journal_trouble ? `The journal cannot be written, so nothing is moved: ${s.journal_trouble}. Free or mend the disk of agent.data_dir; Jurymast goes on by itself.` : "");
   head(s); news(s); paint(s);
 }
 function paint(s) {

@@ -1,12 +1,12 @@
 //! `jurymast drill`: would a move work? Dry, all that a plan needs is looked at; real, a running agent moves the service to a standby and back; or
 //! what there was of drills before.
 
+mod current;
 mod front;
 mod history;
 mod junit;
 mod real;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Ended, Outcome, Output, client, table};
@@ -74,13 +74,20 @@ pub fn run(args: &Drill, output: Output) -> Outcome {
     if services.is_empty() {
         return Err(format!("{} has no services to drill", args.config.display()));
     }
-    let looks = super::runtime()?.block_on(drill(&loaded, &services, &BTreeMap::new()));
+    let active = current::active(&loaded, &args.agent)?;
+    let looks = super::runtime()?.block_on(drill(&loaded, &services, &active));
     write_junit(args.junit.as_deref(), &looks)?;
     let bad = bad(&looks);
     if output == Output::Json {
-        println!("{:#}", serde_json::json!({"good": bad == 0, "checks": looks}));
+        println!(
+            "{:#}",
+            serde_json::json!({"good": bad == 0, "active": active, "checks": looks})
+        );
     } else {
         show(&looks);
+        current::notes(&services, &active)
+            .iter()
+            .for_each(|note| println!("{note}"));
         println!(
             "\n{} looks, {bad} bad{}",
             looks.len(),

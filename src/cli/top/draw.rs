@@ -124,6 +124,10 @@ fn head(view: &View, status: &Value) -> Vec<Line> {
             format!("{covered} of {failures} single failures are covered by a plan"),
         ));
     }
+    if let Some(why) = status["journal_trouble"].as_str() {
+        let text = format!("the journal cannot be written, so nothing is moved: {why}");
+        lines.push(Line::of(Look::Bad, text));
+    }
     if let Some(why) = status["cannot_lead"].as_str() {
         lines.push(Line::of(Look::Bad, format!("cannot lead: {why}")));
     }
