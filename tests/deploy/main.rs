@@ -6,6 +6,7 @@ mod harness;
 mod demo;
 mod deploy;
 mod deploy_examples;
+mod fences;
 mod helm;
 mod package;
 mod platform_examples;
