@@ -76,8 +76,8 @@ pub fn install_crypto() {
 }
 
 /// An empty path names no file: playbooks leave out what a service does not state.
-fn named(path: &Option<PathBuf>) -> Option<&Path> {
-    path.as_deref().filter(|path| !path.as_os_str().is_empty())
+fn named(path: Option<&PathBuf>) -> Option<&Path> {
+    path.map(PathBuf::as_path).filter(|path| !path.as_os_str().is_empty())
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -101,13 +101,13 @@ impl Tls {
     pub fn client_config(&self) -> Result<Arc<rustls::ClientConfig>, TlsError> {
         install_crypto();
         let mut roots = rustls::RootCertStore::empty();
-        if let Some(path) = named(&self.ca_file) {
+        if let Some(path) = named(self.ca_file.as_ref()) {
             for certificate in certificates(path)? {
                 roots.add(certificate)?;
             }
         }
         let builder = rustls::ClientConfig::builder().with_root_certificates(roots);
-        let config = match (named(&self.cert_file), named(&self.key_file)) {
+        let config = match (named(self.cert_file.as_ref()), named(self.key_file.as_ref())) {
             (Some(cert), Some(key)) => {
                 let key = PrivateKeyDer::from_pem_file(key).map_err(|e| TlsError::File {
                     path: key.to_owned(),
@@ -124,15 +124,15 @@ impl Tls {
     /// Finds what cannot be followed where `scheme` begins the addresses of those that speak it; `secure`: this one does.
     pub fn check(&self, secure: bool, scheme: &str) -> Result<(), String> {
         let any = [&self.ca_file, &self.cert_file, &self.key_file];
-        if !secure && any.into_iter().any(|path| named(path).is_some()) {
+        if !secure && any.into_iter().any(|path| named(path.as_ref()).is_some()) {
             return Err(format!("tls is given, but the address does not begin with {scheme}"));
         }
-        if secure && named(&self.ca_file).is_none() {
+        if secure && named(self.ca_file.as_ref()).is_none() {
             return Err(format!(
                 "{scheme} needs tls.ca_file, the CA that signed the server's certificate: there is no list of public CAs here"
             ));
         }
-        if named(&self.cert_file).is_some() != named(&self.key_file).is_some() {
+        if named(self.cert_file.as_ref()).is_some() != named(self.key_file.as_ref()).is_some() {
             return Err(TlsError::Half.to_string());
         }
         Ok(())

@@ -45,7 +45,7 @@ impl Engine {
             self.exposure.renew(&self.topology, &self.states);
         }
         self.kept_room.clear();
-        let mut touched_by: Vec<(&Incident, Service)> = Vec::new();
+        let mut turns: Vec<(&Incident, Option<Service>)> = Vec::new();
         for incident in &open {
             let symptoms = incident.symptoms.iter().map(|symptom| &symptom.key.entity);
             let suspects = incident.hypotheses.iter().map(|hypothesis| &hypothesis.entity);
@@ -58,18 +58,27 @@ impl Engine {
                 .map(|(service, _)| service.clone())
                 .collect();
             if touched.is_empty() {
+                turns.push((incident, None));
+            }
+            turns.extend(touched.into_iter().map(|service| (incident, Some(service))));
+        }
+        // Whoever is more important has the first choice; all others keep their turn.
+        let touched = turns
+            .iter()
+            .filter_map(|(incident, service)| Some((*incident, service.clone()?)));
+        let mut touched: Vec<(&Incident, Service)> = touched.collect();
+        touched.sort_by_key(|(_, service)| Reverse(service.priority));
+        let mut touched = touched.into_iter();
+        for (incident, service) in &turns {
+            if service.is_none() {
                 self.standing.insert((incident.id, None));
                 let refusal = untouched(incident);
                 let costs = self.remedies(incident, None);
                 self.pass(verdict(incident, None, Some(refusal), costs, self.now), effects);
+            } else if let Some((incident, service)) = touched.next() {
+                self.standing.insert((incident.id, Some(service.name.clone())));
+                self.judge(incident, &service, at.as_ref(), effects);
             }
-            touched_by.extend(touched.into_iter().map(|service| (incident, service)));
-        }
-        // Whoever is more important has the first choice; among equals the order stays.
-        touched_by.sort_by_key(|(_, service)| Reverse(service.priority));
-        for (incident, service) in &touched_by {
-            self.standing.insert((incident.id, Some(service.name.clone())));
-            self.judge(incident, service, at.as_ref(), effects);
         }
     }
 

@@ -85,9 +85,9 @@ pub fn run(args: &Drill, output: Output) -> Outcome {
         );
     } else {
         show(&looks);
-        current::notes(&services, &active)
-            .iter()
-            .for_each(|note| println!("{note}"));
+        for note in current::notes(&services, &active) {
+            println!("{note}");
+        }
         println!(
             "\n{} looks, {bad} bad{}",
             looks.len(),

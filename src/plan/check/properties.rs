@@ -27,9 +27,8 @@ struct World {
     friend: Option<usize>,
     demand: f64,
     rpo: Option<u64>,
-    affine: bool,
+    affine: Option<Spread>,
     cross_zone: bool,
-    by_zone: bool,
     needs: bool,
     playbook: &'static str,
 }
@@ -52,9 +51,9 @@ fn worlds() -> impl Strategy<Value = World> {
     let service = (
         prop_oneof![Just(0.0), 0.5..4.0f64],
         prop::option::of(10..60u64),
+        prop::sample::select(vec![None, Some(Spread::Host), Some(Spread::Zone)]),
         any::<bool>(),
         any::<bool>(),
-        (any::<bool>(), any::<bool>()),
         prop::sample::select(vec![
             "haproxy-switch",
             "http-front-switch",
@@ -77,8 +76,7 @@ fn worlds() -> impl Strategy<Value = World> {
         rpo: service.1,
         affine: service.2,
         cross_zone: service.3,
-        by_zone: service.4.0,
-        needs: service.4.1,
+        needs: service.4,
         playbook: service.5,
     })
 }
@@ -137,10 +135,10 @@ impl World {
             })
             .collect();
         let rpo = self.rpo.map_or_else(String::new, |rpo| format!(", rpo: {rpo}s"));
-        let affine = match (self.affine, self.by_zone) {
-            (true, true) => ", anti_affinity: g, anti_affinity_by: zone",
-            (true, false) => ", anti_affinity: g",
-            (false, _) => "",
+        let affine = match self.affine {
+            Some(Spread::Zone) => ", anti_affinity: g, anti_affinity_by: zone",
+            Some(Spread::Host) => ", anti_affinity: g",
+            None => "",
         };
         let needs = if self.needs { ", needs: [gpu]" } else { "" };
         let together = if self.friend.is_some() { ", together: t" } else { "" };
@@ -366,7 +364,7 @@ proptest! {
             (1, _) if world.rpo.is_some() => changed.lag[target] = Some(61),
             (2, _) if world.rpo.is_some() => changed.lag[target] = None,
             (3, Some(host)) if world.demand > 0.0 => changed.used[host] = world.capacity[host] - world.demand + 0.01,
-            (4, Some(host)) if world.affine => changed.group[host] = true,
+            (4, Some(host)) if world.affine.is_some() => changed.group[host] = true,
             (5, Some(host)) if world.needs => changed.labelled[host] = false,
             (6, Some(host)) if world.friend.is_some() => changed.friend = Some((host + 1) % HOSTS),
             _ => return Ok(()),

@@ -40,10 +40,10 @@ impl<'a> Ground<'a> {
                     ground.add(via);
                 }
             }
-            if let Some(zone) = topology.zone(node.as_str()) {
-                if ground.is_nested(&zone) {
-                    ground.add(&zone);
-                }
+            if let Some(zone) = topology.zone(node.as_str())
+                && ground.is_nested(&zone)
+            {
+                ground.add(&zone);
             }
         }
         ground
