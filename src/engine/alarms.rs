@@ -117,10 +117,16 @@ impl RuleDesk {
                 });
             }
             for event in &batch.events {
-                if let EventKind::Topology(TopologyChange::Entity { entity }) = &event.kind
-                    && let Some(labels) = origin(&entity.attributes)
-                {
-                    book.history.introduce(entity.name.as_str(), labels, catalog);
+                let EventKind::Topology(change) = &event.kind else {
+                    continue;
+                };
+                let (entity, labels) = match change {
+                    TopologyChange::Entity { entity } => (&entity.name, origin(&entity.attributes)),
+                    TopologyChange::Labelled { entity, labels } => (entity, Some(labels.iter().collect())),
+                    _ => continue,
+                };
+                if let Some(labels) = labels {
+                    book.history.introduce(entity.as_str(), labels, catalog);
                 }
             }
         });

@@ -10,7 +10,7 @@ use answers::{partly, status, written};
 
 use super::logs::Miner;
 use super::remote_write::{self, Version};
-use super::series::SeriesBook;
+use super::series::{Newcomer, SeriesBook};
 use super::settings::PushSettings;
 use super::traces::{Bounds, Weaver};
 use super::{loki, otlp, syslog};
@@ -206,17 +206,21 @@ impl Shared {
     /// Hands samples on, and whom they made known. False if the engine is busy.
     fn hand_on(&self, path: &str, samples: Vec<Sample>, book: &mut SeriesBook, now: Timestamp) -> bool {
         let count = samples.len();
-        let event = |name: &crate::model::EntityName| Event {
-            entity: name.clone(),
-            at: now,
-            seen: now,
-            kind: EventKind::Topology(TopologyChange::Met {
-                entity: name.clone(),
+        let events = |newcomer: &Newcomer| {
+            let entity = newcomer.entity.clone();
+            let met = TopologyChange::Met {
+                entity: entity.clone(),
                 kind: EntityKind::Service,
-            }),
+            };
+            newcomer.changes(met).map(move |change| Event {
+                entity: entity.clone(),
+                at: now,
+                seen: now,
+                kind: EventKind::Topology(change),
+            })
         };
         let batch = Batch {
-            events: book.news.iter().map(event).collect(),
+            events: book.news.iter().flat_map(events).collect(),
             samples,
         };
         if !batch.is_empty() && self.feed.inbox.try_send(Input::Batch(batch)).is_err() {

@@ -244,14 +244,16 @@ impl Recorded {
 
     /// Makes those known who were met; when is said later, by the first that is heard.
     fn meet(&mut self) {
-        for name in self.book.news.drain(..) {
-            let entity = plain(&name, EntityKind::Service);
-            self.events.push(Event {
-                entity: name,
+        for newcomer in self.book.news.drain(..) {
+            let met = TopologyChange::Entity {
+                entity: plain(&newcomer.entity, EntityKind::Service),
+            };
+            self.events.extend(newcomer.changes(met).map(|change| Event {
+                entity: newcomer.entity.clone(),
                 at: Timestamp::EPOCH,
                 seen: Timestamp::EPOCH,
-                kind: EventKind::Topology(TopologyChange::Entity { entity }),
-            });
+                kind: EventKind::Topology(change),
+            }));
         }
     }
 
@@ -388,6 +390,12 @@ pub(super) mod tests {
                 "{\"metric\":{\"__name__\":\"up\",\"instance\":\"h:1\"},\"values\":[1,0],\"timestamps\":[1767225601000,1767225602000]}\n",
                 Format::VictoriaMetrics,
                 vec!["h:1/up=1@1000", "h:1/up=0@2000"],
+            ),
+            (
+                "b.jsonl",
+                "{\"metric\":{\"__name__\":\"up\",\"instance\":\"h:1\"},\"values\":[1,null,\"Infinity\",\"-Infinity\"],\"timestamps\":[1767225601000,1767225602000,1767225603000,1767225604000]}\n",
+                Format::VictoriaMetrics,
+                vec!["h:1/up=1@1000", "h:1/up=inf@3000", "h:1/up=-inf@4000"],
             ),
             (
                 "a.log",

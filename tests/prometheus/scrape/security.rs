@@ -156,3 +156,42 @@ async fn tls_trusts_the_ca_that_is_named_and_a_certificate_that_is_not_trusted_i
     let missing = with("127.0.0.1", "nowhere.pem").next().await;
     assert_eq!((missing.up, missing.reach), (0.0, None));
 }
+
+/// What scrape configs of Prometheus say of the target's certificate beside its CA.
+#[tokio::test]
+async fn a_native_target_may_be_certified_by_another_name_or_not_at_all() {
+    if skipped("scrapes over TLS", &["openssl"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    openssl(
+        path,
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca -keyout ca.key -out ca.pem",
+    );
+    openssl(
+        path,
+        "req -newkey rsa:2048 -nodes -subj /CN=server -keyout server.key -out server.csr",
+    );
+    std::fs::write(path.join("ext"), "subjectAltName=DNS:other.example\n").unwrap();
+    openssl(
+        path,
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out server.pem",
+    );
+    let port = serve_tls(path);
+    let ca = path.join("ca.pem");
+    for (tls, good) in [
+        (json!({"ca_file": ca}), false),
+        (json!({"ca_file": ca, "server_name": "other.example"}), true),
+        (json!({"ca_file": ca, "server_name": "third.example"}), false),
+        (json!({"insecure_skip_verify": true}), true),
+        (json!({"insecure_skip_verify": false}), false),
+    ] {
+        let mut world = World::native(&json!({
+            "job_name": "tls", "scheme": "https", "scrape_interval": "1s", "scrape_timeout": "1s",
+            "static_configs": [{"targets": [format!("127.0.0.1:{port}")]}], "tls_config": tls,
+        }));
+        let scrape = world.next().await;
+        assert_eq!(scrape.up, f64::from(u8::from(good)), "{tls}: {scrape:?}");
+    }
+}

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::discovery::targets_of;
 use super::duration::Lasting;
 use super::relabel::{Relabel, RelabelConfig};
+use super::trust::{Authorization, TlsConfig, http};
 use crate::ingest::prometheus::http::{BasicAuth, HttpSettings};
 use crate::ingest::prometheus::targets::Resolved;
-use crate::net::Tls;
 use crate::secret::Secret;
 
 /// What Prometheus scrapes by, if nothing else is said.
@@ -87,7 +87,25 @@ pub struct ScrapeConfig {
     pub bearer_token_file: Option<PathBuf>,
     /// Certificates.
     #[serde(default)]
-    pub tls_config: Tls,
+    pub tls_config: TlsConfig,
+    /// Read and of no consequence: what is asked for is always the best that can be read.
+    #[serde(default)]
+    pub scrape_protocols: Option<Vec<String>>,
+    /// The same.
+    #[serde(default)]
+    pub fallback_scrape_protocol: Option<String>,
+    /// The same.
+    #[serde(default)]
+    pub enable_compression: Option<bool>,
+    /// The same: classic histograms are always taken.
+    #[serde(default)]
+    pub scrape_classic_histograms: Option<bool>,
+    /// The same, as later versions call it.
+    #[serde(default)]
+    pub always_scrape_classic_histograms: Option<bool>,
+    /// The same: series of a target that is no longer listed always end.
+    #[serde(default)]
+    pub track_timestamps_staleness: Option<bool>,
 }
 
 fn metrics_path() -> String {
@@ -172,43 +190,7 @@ pub struct HttpSd {
     pub authorization: Option<Authorization>,
     /// Certificates.
     #[serde(default)]
-    pub tls_config: Tls,
-}
-
-/// A token.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Authorization {
-    /// Its type; only `Bearer` is known.
-    #[serde(rename = "type", default = "bearer")]
-    pub kind: String,
-    /// The token; better in `credentials_file`.
-    #[serde(default)]
-    pub credentials: Option<Secret>,
-    /// A file that holds it.
-    #[serde(default)]
-    pub credentials_file: Option<PathBuf>,
-}
-
-fn bearer() -> String {
-    "Bearer".into()
-}
-
-fn http(
-    auth: Option<&BasicAuth>,
-    authorization: Option<&Authorization>,
-    token: (Option<&Secret>, Option<&PathBuf>),
-    tls: &Tls,
-) -> HttpSettings {
-    let (credentials, file) = authorization.map_or((None, None), |one| {
-        (one.credentials.as_ref(), one.credentials_file.as_ref())
-    });
-    HttpSettings {
-        basic_auth: auth.cloned(),
-        bearer_token: credentials.or(token.0).cloned(),
-        bearer_token_file: file.or(token.1).cloned(),
-        tls: tls.clone(),
-    }
+    pub tls_config: TlsConfig,
 }
 
 impl HttpSd {
