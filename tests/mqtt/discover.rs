@@ -108,7 +108,7 @@ async fn a_minute_on_a_broker_becomes_a_config_that_reads_it_all() {
     let other = dir.path().join("suggested.yml");
     std::fs::write(&other, &suggested).unwrap();
     let checked = jurymast(&["check", "config", other.to_str().unwrap()]);
-    assert!(checked.status.success(), "{}\n{suggested}", text(&checked.stderr));
+    assert!(checked.status.success(), "{}\n{suggested}", text(&checked.stdout));
     // Not written over without being asked.
     assert_eq!(
         jurymast(&["discover", &url, "--for", "1s", "--write", &file])

@@ -258,7 +258,7 @@ impl Scraper {
             source: self.settings.job.clone(),
         };
         let (reach, up) = match result {
-            Ok(_) => {
+            Ok(()) => {
                 self.trouble.clear();
                 let took = Duration::from_micros(u64::try_from(took.as_micros()).unwrap_or(0));
                 (Some(Reach::Good { took: Span(took) }), 1.0)

@@ -226,7 +226,7 @@ impl SeriesBook {
             return Err(LabelError::Twice(parts.name, pair[0].0.clone()));
         }
         let (entity, labels) = whose(&self.entity, &parts);
-        let used: Vec<&str> = labels.iter().map(|(name, _)| name.as_str()).collect();
+        let used: Vec<&str> = labels.keys().map(String::as_str).collect();
         let series = catalog.series(&entity, &parts.signal(&used));
         self.meet(entity.into(), labels);
         Ok(series)

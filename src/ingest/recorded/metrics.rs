@@ -200,3 +200,23 @@ pub fn victoria(recorded: &mut Recorded, text: &str, file: &str) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Catalog;
+
+    #[test]
+    fn what_json_has_no_number_for_is_read_as_victoria_metrics_writes_it() {
+        let catalog = Catalog::new();
+        let mut recorded = Recorded::new(&catalog, None, None);
+        let line = r#"{"metric":{"__name__":"up"},"values":[1,null,"Infinity","-Infinity"],"timestamps":[1000,2000,3000,4000]}"#;
+        victoria(&mut recorded, line, "f");
+        let said: Vec<(i64, f64)> = recorded
+            .samples
+            .iter()
+            .map(|sample| (sample.at.millis(), sample.value))
+            .collect();
+        assert_eq!(said, [(1000, 1.0), (3000, f64::INFINITY), (4000, f64::NEG_INFINITY)]);
+    }
+}

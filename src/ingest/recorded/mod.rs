@@ -392,12 +392,6 @@ pub(super) mod tests {
                 vec!["h:1/up=1@1000", "h:1/up=0@2000"],
             ),
             (
-                "b.jsonl",
-                "{\"metric\":{\"__name__\":\"up\",\"instance\":\"h:1\"},\"values\":[1,null,\"Infinity\",\"-Infinity\"],\"timestamps\":[1767225601000,1767225602000,1767225603000,1767225604000]}\n",
-                Format::VictoriaMetrics,
-                vec!["h:1/up=1@1000", "h:1/up=inf@3000", "h:1/up=-inf@4000"],
-            ),
-            (
                 "a.log",
                 "{\"tst\":\"2026-01-01T01:00:01.000000+0100\",\"topic\":\"house/attic/temp\",\"qos\":0,\"retain\":0,\"payloadlen\":4,\"payload\":\"19.5\"}\n",
                 Format::Mosquitto,

@@ -125,10 +125,10 @@ fn entities(text: &mut String, found: &[Found], candidates: &[Candidate]) {
         .iter()
         .filter(|one| one.period_s.is_some() || one.group.is_some())
         .collect();
-    let instances = candidates.iter().flat_map(|one| one.instances());
-    let instances = instances.map(|name| {
+    let instances = candidates.iter().flat_map(Candidate::instances).zip(1..);
+    let instances = instances.map(|(name, number)| {
         let name = quoted(&name);
-        format!("- {{name: {name}, kind: service, attributes: {{address: \"HOST:PORT\"}}}}\n")
+        format!("- {{name: {name}, kind: service, attributes: {{address: \"192.0.2.{number}:8080\"}}}}\n")
     });
     if said.is_empty() {
         *text += "\n#topology:\n#  entities:\n";
@@ -214,7 +214,7 @@ fn candidates(found: &[Found]) -> Vec<Candidate> {
 fn services(text: &mut String, candidates: &[Candidate]) {
     *text += "\n# What must stay up is yours to say: a service has an active instance, standbys, a probe that tells from outside whether it serves,\n";
     *text += "# and a playbook that moves it. `approval: ask` proposes moves and waits for a person. Take away the # of what fits, here and under topology,\n";
-    *text += "# and write your own in capitals' place.\n#services:\n";
+    *text += "# and put in your own addresses.\n#services:\n";
     for one in candidates {
         let [active, standby] = one.instances().map(|name| quoted(&name));
         let name = quoted(&one.name);

@@ -80,7 +80,7 @@ fn topics_that_another_filter_would_take_are_listed_by_themselves() {
         for device in 0..devices {
             survey.message(&format!("s/json-{device}"), br#"{"t": 1}"#, false, at(1));
         }
-        for device in 0..devices + 1 {
+        for device in 0..=devices {
             survey.message(&format!("s/number-{device}"), b"2", false, at(1));
         }
         let filters = filters(&survey.topics);
