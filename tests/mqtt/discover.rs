@@ -42,7 +42,7 @@ async fn speak(port: u16, rounds: usize) {
 /// The config with all that stands behind a # and is no sentence.
 fn suggested(written: &str) -> String {
     let lines = written.lines().map(|line| {
-        let bare = line.strip_prefix('#').filter(|rest| !rest.starts_with(" "));
+        let bare = line.strip_prefix('#').filter(|rest| !rest.starts_with(' '));
         let deeper = line.strip_prefix('#').filter(|rest| rest.starts_with("  "));
         match (line.strip_prefix("    #-"), bare.or(deeper)) {
             (Some(entry), _) => format!("    -{entry}\n"),

@@ -18,6 +18,9 @@ pub struct Native {
 /// Stands for a series that a rule has dropped.
 pub const DROPPED: SeriesId = SeriesId(u32::MAX);
 
+/// Stands for a series whose labels are more or longer than the config allows.
+pub const OVER: SeriesId = SeriesId(u32::MAX - 1);
+
 /// The number of a series that was never seen. An entity that its labels name goes to `named`, with those labels and where it was scraped: queries look for
 /// them, and its signals do not hold them.
 pub fn number(
@@ -78,10 +81,13 @@ impl Native {
         if !relabel(&self.rules, &mut labels) {
             return DROPPED;
         }
+        labels.retain(|name, _| name == "__name__" || !name.starts_with("__"));
+        if self.config.is_over(&labels) {
+            return OVER;
+        }
         let Some(name) = labels.remove("__name__") else {
             return DROPPED;
         };
-        labels.retain(|name, _| !name.starts_with("__"));
         // Job and instance say what the entity's name and the source's say; a series of another instance is of another entity, of which nobody else tells the
         // job.
         let job = target.labels.iter().find(|(name, _)| name == "job");

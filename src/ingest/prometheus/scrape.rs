@@ -15,7 +15,7 @@ use super::claims::{Claim, Claims};
 use super::exposition::{Format, SeriesParts, parse};
 use super::fetch::{Failed, fetch, refused};
 use super::http::Client;
-use super::naming::{DROPPED, Native, number};
+use super::naming::{DROPPED, Native, OVER, number};
 use super::native::{Discovery, ScrapeConfig};
 use super::series::SeriesCache;
 use super::settings::ScrapeSettings;
@@ -335,7 +335,7 @@ impl Scraper {
         now_here.reserve(self.before.len());
         let (mut duplicates, mut found, mut dropped) = (0_u64, 0_usize, 0_usize);
         let (cache, samples, limit) = (&mut self.cache, &mut batch.samples, settings.sample_limit);
-        let mut named = BTreeMap::new();
+        let (mut named, mut over) = (BTreeMap::new(), false);
         let parsed = parse(body, format, |line| {
             found += 1;
             // Names beyond the limit are not even learned.
@@ -350,6 +350,7 @@ impl Scraper {
                 dropped += 1;
                 return;
             }
+            over |= series == OVER;
             // The first counts, as in Prometheus; unless each has a time of its own.
             let dated = own_times && line.at_ms.is_some();
             if !now_here.insert(series) && !dated {
@@ -385,6 +386,11 @@ impl Scraper {
         }
         (counts.found, counts.kept) = (found, found - dropped);
         parsed.map_err(|error| Failed::odd("exposition", error.to_string()))?;
+        if over {
+            let error = "the labels of a series are more or longer than label_limit, label_name_length_limit and \
+                         label_value_length_limit allow";
+            return Err(Failed::odd("label_limit", error.into()));
+        }
         if found - dropped > limit {
             let error = format!("{found} samples, more than {limit} (sample_limit)");
             return Err(Failed::odd("sample_limit", error));

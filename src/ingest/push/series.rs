@@ -324,6 +324,36 @@ mod tests {
     }
 
     #[test]
+    fn labels_that_name_the_entity_are_told_beside_it() {
+        let catalog = Catalog::new();
+        let mut book = SeriesBook::new(&PushSettings {
+            entity: "{site}/{line}".into(),
+            ..PushSettings::default()
+        });
+        let mut told = |labels: &Labels<'_>| {
+            let id = book.get(labels, &catalog).unwrap();
+            let (_, signal) = catalog.parts(id).unwrap();
+            let labels = book.news.drain(..).next().and_then(|news| news.labels);
+            let labels: Vec<String> = labels
+                .into_iter()
+                .flatten()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            format!("{} {}", catalog.signal_name(signal), labels.join(" "))
+        };
+        assert_eq!(
+            told(&[(b"__name__", b"t"), (b"line", b"1"), (b"site", b"s"), (b"z", b"y")]),
+            "t{z=\"y\"} entity=s/1 line=1 site=s"
+        );
+        assert_eq!(
+            told(&[(b"__name__", b"t"), (b"instance", b"h"), (b"job", b"j")]),
+            "t{job=\"j\"} "
+        );
+        assert_eq!(told(&[(b"__name__", b"t"), (b"job", b"j")]), "t job=j");
+        assert_eq!(told(&[(b"__name__", b"t"), (b"a", b"b")]), "t{a=\"b\"} ");
+    }
+
+    #[test]
     fn a_series_is_known_by_its_text_in_whatever_order_it_comes() {
         let catalog = Catalog::new();
         let mut book = SeriesBook::new(&PushSettings::default());

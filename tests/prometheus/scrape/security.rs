@@ -11,7 +11,7 @@ use axum::response::Redirect;
 use axum::routing::get;
 use serde_json::{Value, json};
 
-use super::world::{World, serve};
+use super::world::{World, serve, target};
 use crate::harness::{find, skipped};
 
 /// Answers with a metric to whoever brings that header, with 401 to others.
@@ -193,5 +193,35 @@ async fn a_native_target_may_be_certified_by_another_name_or_not_at_all() {
         }));
         let scrape = world.next().await;
         assert_eq!(scrape.up, f64::from(u8::from(good)), "{tls}: {scrape:?}");
+    }
+}
+
+/// Labels that are too many or too long make a scrape a failed one, again and again.
+#[tokio::test]
+async fn labels_beyond_the_limits_of_a_scrape_config_refuse_the_scrape() {
+    let (target, _) = target("a{room=\"kitchen\"} 1\n").await;
+    for (limits, good) in [
+        (json!({}), true),
+        // The name of the metric, job, instance and room.
+        (
+            json!({"label_limit": 4, "label_name_length_limit": 8, "label_value_length_limit": 21}),
+            true,
+        ),
+        (json!({"label_limit": 3}), false),
+        (json!({"label_name_length_limit": 7}), false),
+        (json!({"label_value_length_limit": 6}), false),
+    ] {
+        let mut config = json!({
+            "job_name": "limits", "scrape_interval": "100ms", "scrape_timeout": "100ms",
+            "static_configs": [{"targets": [target.to_string()]}],
+        });
+        for (name, limit) in limits.as_object().unwrap() {
+            config[name] = limit.clone();
+        }
+        let mut world = World::native(&config);
+        for _ in 0..2 {
+            let scrape = world.next().await;
+            assert_eq!(scrape.up, f64::from(u8::from(good)), "{limits}: {scrape:?}");
+        }
     }
 }
