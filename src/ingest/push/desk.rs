@@ -18,7 +18,7 @@ use crate::clock::wall_clock;
 use crate::engine::Input;
 use crate::ingest::Feed;
 use crate::metrics::{ByReason, BySource};
-use crate::model::{Batch, EntityKind, Event, EventKind, Sample, Timestamp, TopologyChange};
+use crate::model::{Batch, EntityKind, Sample, Timestamp, TopologyChange};
 
 /// Where pushes are taken.
 pub const PATHS: [&str; 6] = [
@@ -207,17 +207,11 @@ impl Shared {
     fn hand_on(&self, path: &str, samples: Vec<Sample>, book: &mut SeriesBook, now: Timestamp) -> bool {
         let count = samples.len();
         let events = |newcomer: &Newcomer| {
-            let entity = newcomer.entity.clone();
             let met = TopologyChange::Met {
-                entity: entity.clone(),
+                entity: newcomer.entity.clone(),
                 kind: EntityKind::Service,
             };
-            newcomer.changes(met).map(move |change| Event {
-                entity: entity.clone(),
-                at: now,
-                seen: now,
-                kind: EventKind::Topology(change),
-            })
+            newcomer.events(met, now)
         };
         let batch = Batch {
             events: book.news.iter().flat_map(events).collect(),

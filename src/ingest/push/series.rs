@@ -11,7 +11,7 @@ use hashbrown::HashTable;
 
 use super::settings::PushSettings;
 use crate::ingest::prometheus::exposition::SeriesParts;
-use crate::model::{Catalog, EntityName, SeriesId, TopologyChange, template};
+use crate::model::{Catalog, EntityName, Event, EventKind, SeriesId, Timestamp, TopologyChange, template};
 
 /// Series remembered, and bytes of their text; more than that are all forgotten and taken apart anew.
 const SERIES_MAX: usize = 2_000_000;
@@ -64,12 +64,18 @@ pub struct Newcomer {
 
 impl Newcomer {
     /// What it is told of by: `met` says that it is there.
-    pub fn changes(&self, met: TopologyChange) -> impl Iterator<Item = TopologyChange> + use<> {
+    pub fn events(&self, met: TopologyChange, now: Timestamp) -> impl Iterator<Item = Event> + use<> {
+        let entity = self.entity.clone();
         let labelled = self.labels.clone().map(|labels| TopologyChange::Labelled {
             entity: self.entity.clone(),
             labels,
         });
-        std::iter::once(met).chain(labelled)
+        std::iter::once(met).chain(labelled).map(move |change| Event {
+            entity: entity.clone(),
+            at: now,
+            seen: now,
+            kind: EventKind::Topology(change),
+        })
     }
 }
 

@@ -17,7 +17,7 @@ use super::mqtt;
 use super::push::{PushSettings, SeriesBook};
 use crate::engine::Input;
 use crate::ingest::mqtt::plain;
-use crate::model::{Batch, Catalog, EntityKind, Event, EventKind, Sample, Timestamp, TopologyChange};
+use crate::model::{Batch, Catalog, EntityKind, Event, Sample, Timestamp, TopologyChange};
 
 /// Samples of one import.
 const SAMPLES_MAX: usize = 100_000_000;
@@ -245,15 +245,9 @@ impl Recorded {
     /// Makes those known who were met; when is said later, by the first that is heard.
     fn meet(&mut self) {
         for newcomer in self.book.news.drain(..) {
-            let met = TopologyChange::Entity {
-                entity: plain(&newcomer.entity, EntityKind::Service),
-            };
-            self.events.extend(newcomer.changes(met).map(|change| Event {
-                entity: newcomer.entity.clone(),
-                at: Timestamp::EPOCH,
-                seen: Timestamp::EPOCH,
-                kind: EventKind::Topology(change),
-            }));
+            let entity = plain(&newcomer.entity, EntityKind::Service);
+            let met = TopologyChange::Entity { entity };
+            self.events.extend(newcomer.events(met, Timestamp::EPOCH));
         }
     }
 
