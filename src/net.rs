@@ -4,8 +4,12 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{DigitallySignedStruct, SignatureScheme};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +39,9 @@ pub enum TlsError {
     /// A certificate without its key, or the other way round.
     #[error("tls: cert_file and key_file belong together; one of them is missing")]
     Half,
+    /// A name that no certificate can be held against.
+    #[error("tls: server_name '{0}': {1}; it needs a ca_file")]
+    Name(String, String),
     /// What the files hold does not fit together.
     #[error("tls: {0}")]
     Config(#[from] rustls::Error),
@@ -96,9 +103,71 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     }
 }
 
+/// Which peers are believed to be who they say they are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Peer {
+    /// Whose certificate is of the CA and names the host that was asked.
+    #[default]
+    Host,
+    /// Whose certificate is of the CA and names this one.
+    Named(String),
+    /// Anybody, whatever he shows.
+    Anybody,
+}
+
+/// Looks at certificates otherwise than by the host that was asked; signatures are looked at as always.
+#[derive(Debug)]
+struct Believer {
+    /// The name that must be certified, and by whom; `None` believes anybody.
+    named: Option<(ServerName<'static>, Arc<WebPkiServerVerifier>)>,
+    known: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for Believer {
+    fn verify_server_cert(
+        &self,
+        own: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match &self.named {
+            Some((name, by)) => by.verify_server_cert(own, between, name, ocsp, now),
+            None => Ok(ServerCertVerified::assertion()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.known.supported_schemes()
+    }
+}
+
 impl Tls {
     /// As rustls takes it. Without a `ca_file` no peer is trusted, because there is no list of public CAs here.
     pub fn client_config(&self) -> Result<Arc<rustls::ClientConfig>, TlsError> {
+        self.trusting(&Peer::Host).map(Arc::new)
+    }
+
+    fn trusting(&self, peer: &Peer) -> Result<rustls::ClientConfig, TlsError> {
         install_crypto();
         let mut roots = rustls::RootCertStore::empty();
         if let Some(path) = named(self.ca_file.as_ref()) {
@@ -106,7 +175,13 @@ impl Tls {
                 roots.add(certificate)?;
             }
         }
-        let builder = rustls::ClientConfig::builder().with_root_certificates(roots);
+        let builder = rustls::ClientConfig::builder();
+        let builder = match peer {
+            Peer::Host => builder.with_root_certificates(roots),
+            Peer::Named(_) | Peer::Anybody => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Believer::new(peer, roots)?)),
+        };
         let config = match (named(self.cert_file.as_ref()), named(self.key_file.as_ref())) {
             (Some(cert), Some(key)) => {
                 let key = PrivateKeyDer::from_pem_file(key).map_err(|e| TlsError::File {
@@ -118,7 +193,7 @@ impl Tls {
             (None, None) => builder.with_no_client_auth(),
             _ => return Err(TlsError::Half),
         };
-        Ok(Arc::new(config))
+        Ok(config)
     }
 
     /// Finds what cannot be followed where `scheme` begins the addresses of those that speak it; `secure`: this one does.
@@ -140,15 +215,37 @@ impl Tls {
 
     /// A client of HTTP that asks those whom it is told to ask, and nobody in between or beyond.
     pub fn http(&self) -> Result<reqwest::ClientBuilder, TlsError> {
+        self.http_to(&Peer::Host)
+    }
+
+    /// The same, that believes such peers.
+    pub fn http_to(&self, peer: &Peer) -> Result<reqwest::ClientBuilder, TlsError> {
         // A client cannot be made without it, not even for plain HTTP.
         install_crypto();
         let builder = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none());
-        if *self == Self::default() {
+        if *self == Self::default() && *peer == Peer::Host {
             return Ok(builder);
         }
-        let config = self.client_config()?;
-        Ok(builder.tls_backend_preconfigured(rustls::ClientConfig::clone(&config)))
+        Ok(builder.tls_backend_preconfigured(self.trusting(peer)?))
+    }
+}
+
+impl Believer {
+    fn new(peer: &Peer, roots: rustls::RootCertStore) -> Result<Self, TlsError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let known = provider.signature_verification_algorithms;
+        let Peer::Named(name) = peer else {
+            return Ok(Self { named: None, known });
+        };
+        let by = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        let by = by.map_err(|error| TlsError::Name(name.clone(), error.to_string()))?;
+        let server = ServerName::try_from(name.clone());
+        let server = server.map_err(|error| TlsError::Name(name.clone(), error.to_string()))?;
+        Ok(Self {
+            named: Some((server, by)),
+            known,
+        })
     }
 }

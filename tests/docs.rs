@@ -212,6 +212,8 @@ pages! {
     the_tutorial: "tutorial.md",
     at_three_in_the_morning: "howto/three-in-the-morning.md",
     beside_alertmanager: "howto/alertmanager.md",
+    a_prometheus_as_it_is: "howto/prometheus.md",
+    a_broker_that_is_listened_to: "howto/mqtt.md",
     a_pattern: "howto/pattern.md",
     own_programs: "howto/own-programs.md",
     moving_postgresql: "howto/postgresql.md",

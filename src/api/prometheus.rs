@@ -129,11 +129,10 @@ async fn metadata(State(hooks): Shared, RawQuery(query): RawQuery) -> Response {
 
 async fn rules(State(hooks): Shared, RawQuery(query): RawQuery) -> Response {
     let params = params(query.as_deref(), &[]);
-    let body = match &*hooks.rules.read() {
+    told(match &*hooks.rules.read() {
         Some(book) => answer::rules(&book.groups, &params),
         None => answer::rules(&Groups::default(), &params),
-    };
-    Json(body).into_response()
+    })
 }
 
 async fn alerts(State(hooks): Shared) -> Response {

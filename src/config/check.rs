@@ -82,6 +82,16 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
             ));
         }
     }
+    let listen = &config.api.listen;
+    let address = listen.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    if address.is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+        errors.push(format!(
+            "api.listen '{listen}' must be address:port, such as 127.0.0.1:9909"
+        ));
+    }
+    if config.rules.interval.0.is_zero() {
+        errors.push("rules.interval must be above 0".into());
+    }
     for (place, cost) in config.policy.costs.numbers() {
         if !(cost.is_finite() && cost >= 0.0) {
             errors.push(format!("{place}: {cost} must be a number of at least 0"));

@@ -58,6 +58,8 @@ pub struct RuleBook {
 #[derive(Clone, Default)]
 pub struct RuleDesk {
     book: Arc<RwLock<Option<RuleBook>>>,
+    /// What sources told of their entities while there was no book: they tell it once, and rules may come with a later config.
+    early: Arc<RwLock<Origins>>,
     settings: RuleSettings,
 }
 
@@ -66,6 +68,7 @@ impl RuleDesk {
         let book = settings.wanted().then(|| RuleBook::new(&settings)).transpose()?;
         Ok(Self {
             book: Arc::new(RwLock::new(book)),
+            early: Arc::default(),
             settings,
         })
     }
@@ -86,44 +89,61 @@ impl RuleDesk {
         if self.settings != before.settings {
             let next = self.book.write().unwrap_or_else(PoisonError::into_inner).take();
             let mut book = before.book.write().unwrap_or_else(PoisonError::into_inner);
+            let mut early = before.early.write().unwrap_or_else(PoisonError::into_inner);
+            let early = &mut *early;
             *book = match (next, book.take()) {
                 (Some(mut next), Some(last)) => {
                     next.adopt(last, self.settings.origins == before.settings.origins);
                     Some(next)
                 }
+                (Some(mut next), None) => {
+                    next.history.knows(std::mem::take(early));
+                    Some(next)
+                }
                 // Nothing fires any more, but that must still be said.
-                (None, Some(last)) if !last.told.is_empty() => {
-                    RuleBook::new(&RuleSettings::default()).ok().map(|next| RuleBook {
-                        told: last.told,
-                        ..next
+                (None, Some(mut last)) if !last.told.is_empty() => {
+                    RuleBook::new(&RuleSettings::default()).ok().map(|mut next| {
+                        next.history.knows(last.history.told());
+                        RuleBook {
+                            told: last.told,
+                            ..next
+                        }
                     })
                 }
-                (next, _) => next,
+                (None, last) => {
+                    if let Some(mut last) = last {
+                        *early = last.history.told();
+                    }
+                    None
+                }
             };
         }
         Self {
             book: Arc::clone(&before.book),
+            early: Arc::clone(&before.early),
             settings: self.settings,
         }
     }
 
     pub(super) fn take(&self, batch: &Batch, catalog: &Catalog) {
-        self.with(|book| {
-            for sample in &batch.samples {
-                // A device's clock that is ahead must not hide its values until then.
-                book.history.take(&crate::model::Sample {
-                    at: sample.at.min(sample.seen),
-                    ..*sample
-                });
-            }
-            for event in &batch.events {
-                if let EventKind::Topology(TopologyChange::Entity { entity }) = &event.kind
-                    && let Some(labels) = origin(&entity.attributes)
-                {
-                    book.history.introduce(entity.name.as_str(), labels, catalog);
+        let mut book = self.book.write().unwrap_or_else(PoisonError::into_inner);
+        for (entity, labels) in batch.events.iter().filter_map(introduced) {
+            match &mut *book {
+                Some(book) => book.history.introduce(entity.as_str(), labels, catalog),
+                None => {
+                    let mut early = self.early.write().unwrap_or_else(PoisonError::into_inner);
+                    early.insert(entity.to_string(), labels);
                 }
             }
-        });
+        }
+        let Some(book) = &mut *book else { return };
+        for sample in &batch.samples {
+            // A device's clock that is ahead must not hide its values until then.
+            book.history.take(&crate::model::Sample {
+                at: sample.at.min(sample.seen),
+                ..*sample
+            });
+        }
     }
 
     /// What an earlier run left standing.
@@ -134,6 +154,15 @@ impl RuleDesk {
     /// Evaluates what is due, and adds what has begun or ended to fire.
     pub(super) fn tick(&self, now: Timestamp, catalog: &Catalog, events: &mut Vec<Event>) {
         self.with(|book| book.tick(now, catalog, events));
+    }
+}
+
+/// The labels that a source gives to all series of an entity, if the event tells any.
+fn introduced(event: &Event) -> Option<(&EntityName, Labels)> {
+    match &event.kind {
+        EventKind::Topology(TopologyChange::Entity { entity }) => Some((&entity.name, origin(&entity.attributes)?)),
+        EventKind::Topology(TopologyChange::Labelled { entity, labels }) => Some((entity, labels.iter().collect())),
+        _ => None,
     }
 }
 
@@ -259,4 +288,73 @@ fn ended(event: &Event, now: Timestamp) -> Event {
         *firing = false;
     }
     event
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Entity, EntityKind, Sample};
+
+    /// A target is introduced once, when its source begins; rules may come later, go, and come again.
+    #[test]
+    fn what_sources_told_before_there_were_rules_is_known_to_them() {
+        let catalog = Catalog::new();
+        let at = Timestamp::from_secs(1_767_225_600);
+        let entity = Entity {
+            name: "a".into(),
+            kind: EntityKind::Service,
+            period: None,
+            group: None,
+            attributes: [("job", "node"), ("instance", "a:9100")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+        };
+        let event = |change| Event {
+            entity: "a".into(),
+            at,
+            seen: at,
+            kind: EventKind::Topology(change),
+        };
+        let labels = [("job".to_owned(), "b".to_owned())].into();
+        let told = Batch {
+            events: vec![
+                event(TopologyChange::Entity { entity }),
+                event(TopologyChange::Labelled {
+                    entity: "b".into(),
+                    labels,
+                }),
+            ],
+            samples: Vec::new(),
+        };
+        let sample = |entity| Sample {
+            series: catalog.series(entity, "up"),
+            retained: false,
+            at,
+            seen: at,
+            value: 1.0,
+        };
+        let heard = Batch {
+            events: Vec::new(),
+            samples: vec![sample("a"), sample("b")],
+        };
+        let with = |keep| {
+            RuleDesk::new(RuleSettings {
+                keep: Span::secs(keep),
+                ..RuleSettings::default()
+            })
+            .unwrap()
+        };
+        let mut desk = with(0);
+        desk.take(&told, &catalog);
+        for keep in [60, 0, 120] {
+            desk = with(keep).succeed(&desk);
+            desk.take(&heard, &catalog);
+            desk.tick(at, &catalog, &mut Vec::new());
+            let book = desk.read();
+            let names = book.iter().flat_map(|book| book.history.series());
+            let names: Vec<String> = names.map(|(labels, _)| labels.to_string()).collect();
+            let expected = ["up{entity=\"a\", instance=\"a:9100\", job=\"node\"}", "up{job=\"b\"}"];
+            assert_eq!(names, if keep > 0 { expected.to_vec() } else { Vec::new() });
+        }
+    }
 }

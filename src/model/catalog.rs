@@ -9,10 +9,11 @@
 
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use super::{EntityName, SignalName};
 
@@ -91,13 +92,43 @@ impl Inner {
         let known = |&id: &u32| self.series[id as usize] == pair;
         self.series_index.find(pair_hash(pair), known).map(|&id| SeriesId(id))
     }
+
+    fn find_named(&self, entity: Option<u32>, signal: &str) -> Option<SeriesId> {
+        let signal = self.signals.find(signal)?;
+        self.find((EntityId(entity?), SignalId(signal)))
+    }
+
+    /// True if there is room for so many more bytes of names.
+    fn has_bytes(&self, more: usize, room: usize) -> bool {
+        self.entities.bytes + self.signals.bytes + more <= room.saturating_mul(NAME_BYTES)
+    }
+
+    /// The number of a pair, new if need be and there is room.
+    fn place(&mut self, pair: (EntityId, SignalId), room: usize) -> Option<SeriesId> {
+        let Self {
+            series, series_index, ..
+        } = self;
+        let known = |&id: &u32| series[id as usize] == pair;
+        let rehash = |&id: &u32| pair_hash(series[id as usize]);
+        match series_index.entry(pair_hash(pair), known, rehash) {
+            Entry::Occupied(known) => Some(SeriesId(*known.get())),
+            Entry::Vacant(_) if series.len() >= room => None,
+            Entry::Vacant(free) => {
+                let id = u32::try_from(series.len()).unwrap_or(u32::MAX);
+                free.insert(id);
+                series.push(pair);
+                Some(SeriesId(id))
+            }
+        }
+    }
 }
 
 /// Texts by number, and numbers by text.
 #[derive(Default)]
 struct Texts {
     list: Vec<Arc<str>>,
-    index: HashTable<u32>,
+    /// Numbers, each with a part of its text's hash: a table that grows or is searched then hardly ever looks at a text.
+    index: HashTable<(u32, u32)>,
     bytes: usize,
 }
 
@@ -108,24 +139,38 @@ fn pair_hash((entity, signal): (EntityId, SignalId)) -> u64 {
     HASHER.hash_one(u64::from(entity.0) | (u64::from(signal.0) << 32))
 }
 
+/// The part of a text's hash that is kept, and the whole that is made of it again.
+fn text_hash(text: &str) -> u32 {
+    (HASHER.hash_one(text) >> 32) as u32
+}
+
+const fn spread(part: u32) -> u64 {
+    (part as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
 impl Texts {
     fn find(&self, text: &str) -> Option<u32> {
-        let hash = HASHER.hash_one(text);
-        self.index.find(hash, |&id| &*self.list[id as usize] == text).copied()
+        let part = text_hash(text);
+        let same = |&(id, known): &(u32, u32)| known == part && &*self.list[id as usize] == text;
+        self.index.find(spread(part), same).map(|(id, _)| *id)
     }
 
-    fn intern(&mut self, text: &str) -> u32 {
-        if let Some(id) = self.find(text) {
-            return id;
+    /// The number of a text, new if need be and there is room.
+    fn intern(&mut self, text: &str, room: bool) -> Option<u32> {
+        let part = text_hash(text);
+        let Self { list, index, bytes } = self;
+        let same = |&(id, known): &(u32, u32)| known == part && &*list[id as usize] == text;
+        match index.entry(spread(part), same, |(_, part)| spread(*part)) {
+            Entry::Occupied(known) => Some(known.get().0),
+            Entry::Vacant(_) if !room => None,
+            Entry::Vacant(free) => {
+                let id = u32::try_from(list.len()).unwrap_or(u32::MAX);
+                free.insert((id, part));
+                *bytes += text.len();
+                list.push(text.into());
+                Some(id)
+            }
         }
-        let id = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
-        self.bytes += text.len();
-        self.list.push(text.into());
-        let list = &self.list;
-        self.index.insert_unique(HASHER.hash_one(text), id, |&other| {
-            HASHER.hash_one(&*list[other as usize])
-        });
-        id
     }
 }
 
@@ -162,20 +207,39 @@ impl Catalog {
         self.inner.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The number of a text, new if need be and there is room.
     fn intern(&self, text: &str, of: fn(&mut Inner) -> &mut Texts) -> Option<u32> {
-        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        let bytes = inner.entities.bytes + inner.signals.bytes + text.len();
-        let texts = of(&mut inner);
-        if texts.list.len() >= self.room || bytes > self.room.saturating_mul(NAME_BYTES) {
-            let known = texts.find(text);
-            drop(inner);
-            if known.is_none() {
-                self.refuse();
-            }
-            return known;
+        self.intern_in(&mut self.write(), text, of)
+    }
+
+    fn intern_in(&self, inner: &mut Inner, text: &str, of: fn(&mut Inner) -> &mut Texts) -> Option<u32> {
+        let room = inner.has_bytes(text.len(), self.room);
+        let texts = of(inner);
+        let room = room && texts.list.len() < self.room;
+        let id = texts.intern(text, room);
+        if id.is_none() {
+            self.refuse();
         }
-        Some(texts.intern(text))
+        id
+    }
+
+    /// The number of a series, new if need be and there is room for all of it.
+    fn place_in(&self, inner: &mut Inner, entity: &str, signal: &str) -> SeriesId {
+        let entity = self.intern_in(inner, entity, |inner| &mut inner.entities);
+        let signal = self.intern_in(inner, signal, |inner| &mut inner.signals);
+        let Some((entity, signal)) = entity.zip(signal) else {
+            return SeriesId::REFUSED;
+        };
+        inner
+            .place((EntityId(entity), SignalId(signal)), self.room)
+            .unwrap_or_else(|| {
+                self.refuse();
+                SeriesId::REFUSED
+            })
     }
 
     /// The number of the entity of that name, new if need be; [`EntityId::REFUSED`] if there is no room for it.
@@ -213,49 +277,46 @@ impl Catalog {
         if let Some(id) = known {
             return id;
         }
-        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(id) = inner.find(pair) {
-            return id;
-        }
-        if inner.series.len() >= self.room {
-            drop(inner);
+        let placed = self.write().place(pair, self.room);
+        placed.unwrap_or_else(|| {
             self.refuse();
-            return SeriesId::REFUSED;
-        }
-        let id = u32::try_from(inner.series.len()).unwrap_or(u32::MAX);
-        inner.series.push(pair);
-        let Inner {
-            series, series_index, ..
-        } = &mut *inner;
-        series_index.insert_unique(pair_hash(pair), id, |&other| pair_hash(series[other as usize]));
-        SeriesId(id)
+            SeriesId::REFUSED
+        })
     }
 
     /// The number of the series of that entity and signal, new if need be; [`SeriesId::REFUSED`] if there is no room for it.
     pub fn series(&self, entity: &str, signal: &str) -> SeriesId {
-        self.series_of(self.entity(entity), self.signal(signal))
+        let known = {
+            let inner = self.read();
+            inner.find_named(inner.entities.find(entity), signal)
+        };
+        known.unwrap_or_else(|| self.place_in(&mut self.write(), entity, signal))
     }
 
-    /// The numbers of several series of one entity, in order, each as [`Self::series`] gives it: what is known costs one look at the register for all of them.
+    /// The numbers of several series of one entity, in order, each as [`Self::series`] gives it: what is known costs one look at the register for all of them,
+    /// and so does what is new. `each` must not ask the catalog.
     pub fn series_each<'a>(
         &self,
         entity: &str,
         signals: impl IntoIterator<Item = &'a str>,
         mut each: impl FnMut(SeriesId),
     ) {
-        let mut inner = self.read();
-        let mut of = inner.entities.find(entity);
-        for signal in signals {
-            let pair = of.zip(inner.signals.find(signal));
-            let pair = pair.map(|(entity, signal)| (EntityId(entity), SignalId(signal)));
-            if let Some(id) = pair.and_then(|pair| inner.find(pair)) {
-                each(id);
-                continue;
-            }
-            drop(inner);
-            each(self.series(entity, signal));
-            inner = self.read();
-            of = inner.entities.find(entity);
+        let mut signals = signals.into_iter();
+        let unknown = {
+            let inner = self.read();
+            let of = inner.entities.find(entity);
+            signals.find(|signal| match inner.find_named(of, signal) {
+                Some(id) => {
+                    each(id);
+                    false
+                }
+                None => true,
+            })
+        };
+        let Some(unknown) = unknown else { return };
+        let mut inner = self.write();
+        for signal in std::iter::once(unknown).chain(signals) {
+            each(self.place_in(&mut inner, entity, signal));
         }
     }
 
@@ -267,15 +328,7 @@ impl Catalog {
     /// The number of the series of that entity and signal, if it has one.
     pub fn find_series(&self, entity: &str, signal: &str) -> Option<SeriesId> {
         let inner = self.read();
-        let pair = (
-            EntityId(inner.entities.find(entity)?),
-            SignalId(inner.signals.find(signal)?),
-        );
-        inner
-            .series_index
-            .find(pair_hash(pair), |&id| inner.series[id as usize] == pair)
-            .copied()
-            .map(SeriesId)
+        inner.find_named(inner.entities.find(entity), signal)
     }
 
     /// Whose series this is, and of what signal. `None` for a number that this catalog did not hand out.
@@ -327,6 +380,27 @@ mod tests {
         assert_eq!(catalog.entity_name(entity).as_str(), "pump-2");
         assert_eq!(catalog.signal_name(signal).as_str(), "pressure");
         assert_eq!((catalog.series_count(), catalog.entity_count()), (2, 2));
+    }
+
+    #[test]
+    fn several_series_are_numbered_as_each_would_be() {
+        let (together, alone) = (Catalog::with_room(40), Catalog::with_room(40));
+        for (round, names) in [["a", "b", "a", "c"], ["b", "c", "d", "a"], ["e", "e", "a", "f"]]
+            .iter()
+            .enumerate()
+        {
+            let entity = ["pump-1", "pump-1", "pump-2"][round];
+            let mut given = Vec::new();
+            together.series_each(entity, names.iter().copied(), |id| given.push(id));
+            let expected: Vec<SeriesId> = names.iter().map(|name| alone.series(entity, name)).collect();
+            assert_eq!(given, expected);
+        }
+        let many: Vec<String> = (0..100).map(|n| format!("s{n}")).collect();
+        let mut given = Vec::new();
+        together.series_each("pump-3", many.iter().map(String::as_str), |id| given.push(id));
+        let expected: Vec<SeriesId> = many.iter().map(|name| alone.series("pump-3", name)).collect();
+        assert_eq!((given, together.refused()), (expected, alone.refused()));
+        assert!(together.refused() > 0);
     }
 
     #[test]

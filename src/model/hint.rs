@@ -13,6 +13,10 @@ pub fn did_you_mean<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Str
 pub fn meant(message: &str) -> String {
     // What follows the first line is the text in question, with a mark.
     let (first, shown) = message.split_at(message.find('\n').unwrap_or(message.len()));
+    // The reader's own advice is for whoever wrote us.
+    if let Some((first, _)) = first.split_once(", set DuplicateKeyPolicy") {
+        return format!("{first} stands twice{shown}");
+    }
     let slip = first.contains("unknown field") || first.contains("unknown variant");
     let (Some(word), Some((_, good)), true) = (first.split('`').nth(1), first.split_once("expected "), slip) else {
         return message.to_owned();
@@ -21,6 +25,12 @@ pub fn meant(message: &str) -> String {
     let known = good
         .split([',', ' ', '`'])
         .filter(|part| !["", "one", "of", "or"].contains(part));
+    // Nobody who uses another way of discovery has mistyped one of ours.
+    if word.ends_with("_sd_configs") && first.contains("file_sd_configs") {
+        return format!(
+            "`{word}` is a way of discovery that is not known here; static_configs, file_sd_configs and http_sd_configs are{shown}"
+        );
+    }
     format!("{first}{}{shown}", did_you_mean(word, known))
 }
 
@@ -36,6 +46,16 @@ mod tests {
             "; did you mean 'haproxy-switch'?"
         );
         assert_eq!(did_you_mean("zzz", known()), "");
+    }
+
+    #[test]
+    fn what_the_reader_says_of_itself_is_left_out() {
+        assert_eq!(
+            meant("duplicate mapping key: agent, set DuplicateKeyPolicy in Options if acceptable"),
+            "duplicate mapping key: agent stands twice"
+        );
+        let message = "unknown field `kubernetes_sd_configs`, expected one of job_name, file_sd_configs";
+        assert!(meant(message).starts_with("`kubernetes_sd_configs` is a way of discovery that is not known here"));
     }
 
     #[test]

@@ -62,6 +62,13 @@ pub enum TopologyChange {
         /// Of what kind, as it seems.
         kind: EntityKind,
     },
+    /// These labels are what the series of the entity were told apart by where they come from. They name the entity and stand in none of its signals.
+    Labelled {
+        /// Whose series.
+        entity: EntityName,
+        /// The labels; none where the series had none that name anybody.
+        labels: BTreeMap<String, String>,
+    },
     /// Traffic was seen from which it follows that `from`, a service, needs `to`.
     Learned {
         /// The one that suffers.
@@ -106,6 +113,8 @@ impl Topology {
                 self.connect(from, *edge, to)
             }
             TopologyChange::Met { entity, kind } => self.meet(entity, *kind),
+            // For queries alone.
+            TopologyChange::Labelled { .. } => false,
             TopologyChange::Learned { from, edge, to, kind } => {
                 self.meet(from, EntityKind::Service);
                 self.meet(to, *kind);

@@ -91,6 +91,10 @@ pub(super) fn experimental_words(text: &str) -> Option<String> {
             return Some("arithmetic with durations".into());
         }
     }
+    // Version 2 had it as stable; the parser knows only what version 3 calls it.
+    if bare.split(|c| !is_word(c)).any(|word| word == "holt_winters") {
+        return Some("the function 'holt_winters' (double_exponential_smoothing)".into());
+    }
     // Its second argument is no selector of its own, and the parser would say so.
     if bare
         .match_indices("info")

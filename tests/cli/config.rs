@@ -78,6 +78,22 @@ fn each_mistake_is_told_with_its_place_and_what_was_meant() {
         ("services:", "services: [", &["jurymast.yml:"]),
         (
             "detect:",
+            "api: {listen: '9909'}\ndetect:",
+            &["api.listen '9909'", "127.0.0.1:9909"],
+        ),
+        (
+            "detect:",
+            "rules: {interval: 0s}\ndetect:",
+            &["rules.interval must be above 0"],
+        ),
+        ("services:", "topology: {}\nservices:", &["topology stands twice"]),
+        (
+            "detect:",
+            "sources: {scrape_configs: [{job_name: a, consul_sd_configs: []}]}\ndetect:",
+            &["consul_sd_configs", "file_sd_configs"],
+        ),
+        (
+            "detect:",
             "policy: {pairs: [[host-a, ingst-b]]}\ndetect:",
             &[
                 "'ingst-b' is neither an entity nor a service",

@@ -39,6 +39,20 @@ async fn speak(port: u16, rounds: usize) {
     }
 }
 
+/// The config with all that stands behind a # and is no sentence.
+fn suggested(written: &str) -> String {
+    let lines = written.lines().map(|line| {
+        let bare = line.strip_prefix('#').filter(|rest| !rest.starts_with(' '));
+        let deeper = line.strip_prefix('#').filter(|rest| rest.starts_with("  "));
+        match (line.strip_prefix("    #-"), bare.or(deeper)) {
+            (Some(entry), _) => format!("    -{entry}\n"),
+            (None, Some(rest)) => format!("{rest}\n"),
+            (None, None) => format!("{line}\n"),
+        }
+    });
+    lines.collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_minute_on_a_broker_becomes_a_config_that_reads_it_all() {
     if skipped("a look around on a broker", &["mosquitto"]) {
@@ -88,6 +102,13 @@ async fn a_minute_on_a_broker_becomes_a_config_that_reads_it_all() {
     assert!(written.contains("period: 2m"), "{written}");
     let checked = jurymast(&["check", "config", &file]);
     assert!(checked.status.success(), "{}\n{written}", text(&checked.stdout));
+    // What it suggests is good as well, once the # is taken away.
+    let suggested = suggested(&written);
+    assert!(suggested.contains("\nservices:\n  # "), "{suggested}");
+    let other = dir.path().join("suggested.yml");
+    std::fs::write(&other, &suggested).unwrap();
+    let checked = jurymast(&["check", "config", other.to_str().unwrap()]);
+    assert!(checked.status.success(), "{}\n{suggested}", text(&checked.stdout));
     // Not written over without being asked.
     assert_eq!(
         jurymast(&["discover", &url, "--for", "1s", "--write", &file])

@@ -226,7 +226,7 @@ async fn answers_are_those_of_a_real_prometheus() {
     let alerts = ask(port, "alerts", &[]).await;
     let book = engine.rules().read();
     let groups = &book.as_ref().unwrap().groups;
-    shape("rules", &answer::rules(groups, &Params::default()), &theirs);
+    shape("rules", &answer::rules(groups, &Params::default()).unwrap(), &theirs);
     shape("alerts", &answer::alerts(groups), &alerts);
 }
 

@@ -77,6 +77,10 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
 }
 
 fn series(labels: &[(&str, &str)]) -> Vec<u8> {
+    series_at(5, labels)
+}
+
+fn series_at(mut millis: u64, labels: &[(&str, &str)]) -> Vec<u8> {
     let mut series = Vec::new();
     for (name, value) in labels {
         series.extend(field(
@@ -84,7 +88,12 @@ fn series(labels: &[(&str, &str)]) -> Vec<u8> {
             &[field(1, name.as_bytes()), field(2, value.as_bytes())].concat(),
         ));
     }
-    let sample = [&[0x09][..], &1.5_f64.to_le_bytes(), &[0x10, 5]].concat();
+    let mut sample = [&[0x09][..], &1.5_f64.to_le_bytes(), &[0x10]].concat();
+    while millis >= 0x80 {
+        sample.push((millis & 0x7f) as u8 | 0x80);
+        millis >>= 7;
+    }
+    sample.push(millis as u8);
     series.extend(field(2, &sample));
     field(1, &series)
 }
@@ -279,4 +288,51 @@ async fn a_real_prometheus_writes_to_us_and_none_of_it_fails() {
         .lines()
         .find(|line| line.starts_with("prometheus_remote_storage_samples_failed_total{"));
     assert!(failed.is_some_and(|line| line.ends_with(" 0")), "{failed:?}");
+}
+
+/// Whatever names the entity: queries see the labels that were sent, and of `instance` and `entity` only what belongs there.
+#[tokio::test(flavor = "multi_thread")]
+async fn pushed_series_keep_their_labels_in_queries() {
+    for (push, expected) in [
+        (
+            "",
+            [
+                r#"{"__name__":"a","entity":"h:1","instance":"h:1","job":"j"}"#,
+                r#"{"__name__":"job:a:sum","job":"j"}"#,
+                r#"{"__name__":"lone","site":"s"}"#,
+            ],
+        ),
+        (
+            ", push: {entity: '{site}'}",
+            [
+                r#"{"__name__":"a","entity":"h:1","instance":"h:1","job":"j"}"#,
+                r#"{"__name__":"job:a:sum","job":"j"}"#,
+                r#"{"__name__":"lone","entity":"s","site":"s"}"#,
+            ],
+        ),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let more = format!("rules: {{history: 1h}}\nsources: {{syslog: []{push}}}");
+        let agent = Agent::start(dir.path(), &more);
+        let now = u64::try_from(jurymast::clock::wall_clock().millis()).unwrap();
+        let body = [
+            series_at(now, &[("__name__", "a"), ("instance", "h:1"), ("job", "j")]),
+            series_at(now, &[("__name__", "job:a:sum"), ("job", "j")]),
+            series_at(now, &[("__name__", "lone"), ("site", "s")]),
+        ];
+        let answer = agent.post("/api/v1/write", &V1, packed(&body.concat())).await;
+        assert_eq!(answer.status(), 204);
+        for expected in expected {
+            let name = expected.split('"').nth(3).unwrap();
+            let begin = Instant::now();
+            loop {
+                let said = agent.get(&format!("/api/v1/series?match[]={name}")).await;
+                if said.contains(&format!("\"data\":[{expected}]")) {
+                    break;
+                }
+                assert!(begin.elapsed() < Duration::from_secs(20), "{expected} is due: {said}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
 }

@@ -29,7 +29,7 @@ const STYLE: &str = "
 @media(prefers-color-scheme:dark){:root{--ink:#e4e6ea;--paper:#16181c;--faint:#9ba1ab;--rule:#34383f;--bad:#ef5350;--warn:#ffa726;--note:#64a0d8;--good:#66bb6a}}
 body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:1100px;margin:2em auto;padding:0 1em;overflow-wrap:anywhere}
 h2{border-top:1px solid var(--rule);padding-top:1em}table{border-collapse:collapse;width:100%;font-size:14px}
-td,th{text-align:left;vertical-align:top;padding:3px 8px;border-bottom:1px solid var(--rule)}
+td,th{overflow-wrap:break-word;text-align:left;vertical-align:top;padding:3px 8px;border-bottom:1px solid var(--rule)}
 .good{color:var(--good)}.bad{color:var(--bad)}.faint{color:var(--faint)}pre{white-space:pre-wrap;font-size:13px}@media(max-width:45rem){table{display:block;overflow-x:auto}}
 svg{width:100%;height:auto;display:block;margin:.4em 0}svg text{font-size:11px;fill:var(--ink)}svg .label{text-anchor:end}svg .tick{fill:var(--faint)}
 svg .grid{stroke:var(--rule)}svg polyline{fill:none;stroke:var(--note);stroke-width:1.5}svg .info{fill:var(--note)}svg .warning{fill:var(--warn)}svg .critical{fill:var(--bad)}

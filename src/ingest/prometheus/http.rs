@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::net::Tls;
+use crate::net::{Peer, Tls};
 use crate::secret::{Secret, resolve};
 
 /// Redirects that are followed. Credentials go to the first host only.
@@ -25,6 +25,9 @@ pub struct HttpSettings {
     pub bearer_token_file: Option<PathBuf>,
     /// Certificates, for `https`.
     pub tls: Tls,
+    /// Who is believed to be the target. Said by scrape configs of Prometheus alone.
+    #[serde(skip)]
+    pub peer: Peer,
 }
 
 /// User and password.
@@ -92,7 +95,11 @@ impl Client {
     }
 
     fn build(&self) -> Result<reqwest::Client, String> {
-        let builder = self.settings.tls.http().map_err(|error| error.to_string())?;
+        let builder = self
+            .settings
+            .tls
+            .http_to(&self.settings.peer)
+            .map_err(|error| error.to_string())?;
         builder
             .redirect(reqwest::redirect::Policy::limited(REDIRECTS_MAX))
             .timeout(self.timeout)

@@ -1,5 +1,7 @@
 //! What a scraped series is called: whose it is, and which of its labels are left to say.
 
+use std::collections::BTreeMap;
+
 use super::exposition::SeriesParts;
 use super::native::{Labels, Relabel, ScrapeConfig, relabel};
 use super::settings::ScrapeSettings;
@@ -16,8 +18,18 @@ pub struct Native {
 /// Stands for a series that a rule has dropped.
 pub const DROPPED: SeriesId = SeriesId(u32::MAX);
 
-/// The number of a series that was never seen.
-pub fn number(parts: &SeriesParts, target: &Resolved, settings: &ScrapeSettings, feed: &Feed) -> SeriesId {
+/// Stands for a series whose labels are more or longer than the config allows.
+pub const OVER: SeriesId = SeriesId(u32::MAX - 1);
+
+/// The number of a series that was never seen. An entity that its labels name goes to `named`, with those labels and where it was scraped: queries look for
+/// them, and its signals do not hold them.
+pub fn number(
+    parts: &SeriesParts,
+    target: &Resolved,
+    settings: &ScrapeSettings,
+    feed: &Feed,
+    named: &mut BTreeMap<String, BTreeMap<String, String>>,
+) -> SeriesId {
     let filled = settings.entity.as_ref().and_then(|text| {
         let value = |name: &str| {
             parts
@@ -29,9 +41,18 @@ pub fn number(parts: &SeriesParts, target: &Resolved, settings: &ScrapeSettings,
     match filled {
         Some((text, entity)) => {
             // Labels that name the entity need not be said twice.
-            let names = parts.labels.iter().map(|(name, _)| name.as_str());
-            let used: Vec<&str> = names.filter(|name| text.contains(&format!("{{{name}}}"))).collect();
-            feed.catalog.series(&entity, &parts.signal(&used))
+            let pairs = parts.labels.iter();
+            let used: Vec<_> = pairs
+                .filter(|(name, _)| text.contains(&format!("{{{name}}}")))
+                .collect();
+            let names: Vec<&str> = used.iter().map(|(name, _)| name.as_str()).collect();
+            let series = feed.catalog.series(&entity, &parts.signal(&names));
+            if !used.is_empty() && entity != target.entity {
+                let place = [("job", &settings.job), ("instance", &target.instance)];
+                let place = place.map(|(name, value)| (name.to_owned(), value.clone()));
+                named.insert(entity, place.into_iter().chain(used.into_iter().cloned()).collect());
+            }
+            series
         }
         None => feed.catalog.series(&target.entity, &parts.signal(&[])),
     }
@@ -60,10 +81,13 @@ impl Native {
         if !relabel(&self.rules, &mut labels) {
             return DROPPED;
         }
+        labels.retain(|name, _| name == "__name__" || !name.starts_with("__"));
+        if self.config.is_over(&labels) {
+            return OVER;
+        }
         let Some(name) = labels.remove("__name__") else {
             return DROPPED;
         };
-        labels.retain(|name, _| !name.starts_with("__"));
         // Job and instance say what the entity's name and the source's say; a series of another instance is of another entity, of which nobody else tells the
         // job.
         let job = target.labels.iter().find(|(name, _)| name == "job");

@@ -15,7 +15,7 @@ use super::claims::{Claim, Claims};
 use super::exposition::{Format, SeriesParts, parse};
 use super::fetch::{Failed, fetch, refused};
 use super::http::Client;
-use super::naming::{DROPPED, Native, number};
+use super::naming::{DROPPED, Native, OVER, number};
 use super::native::{Discovery, ScrapeConfig};
 use super::series::SeriesCache;
 use super::settings::ScrapeSettings;
@@ -35,8 +35,17 @@ const FILES_EVERY: Duration = Duration::from_secs(5);
 /// What is asked for, best first.
 const ACCEPT: &str = "application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
 
+/// Who asks.
+const AGENT: &str = concat!("jurymast/", env!("CARGO_PKG_VERSION"));
+
 /// What every scrape says of itself.
-const OWN: [&str; 3] = ["up", "scrape_duration_seconds", "scrape_samples_scraped"];
+const OWN: [&str; 5] = [
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+    "scrape_samples_post_metric_relabeling",
+    "scrape_series_added",
+];
 
 /// See the module.
 pub struct ScrapeSource {
@@ -159,6 +168,16 @@ async fn scrape_again_and_again(mut scraper: Scraper, client: Client, stop: Canc
     scraper.end().await;
 }
 
+/// What a scrape says of itself, as far as it came.
+#[derive(Default)]
+struct Counts {
+    found: usize,
+    /// After the rules over series.
+    kept: usize,
+    /// Series that the scrape before did not have.
+    added: usize,
+}
+
 /// One target between its scrapes.
 struct Scraper {
     target: Resolved,
@@ -232,14 +251,14 @@ impl Scraper {
         let (begin, at) = (Instant::now(), wall_clock());
         let mut batch = Batch::default();
         let fetched = self.fetch(client).await;
-        let result = fetched.and_then(|(body, format)| self.read(&body, format, at, &mut batch));
+        let mut counts = Counts::default();
+        let result = fetched.and_then(|(body, format)| self.read(&body, format, at, &mut batch, &mut counts));
         let took = begin.elapsed();
-        let scraped = result.as_ref().copied().unwrap_or(0);
         let label = BySource {
             source: self.settings.job.clone(),
         };
         let (reach, up) = match result {
-            Ok(_) => {
+            Ok(()) => {
                 self.trouble.clear();
                 let took = Duration::from_micros(u64::try_from(took.as_micros()).unwrap_or(0));
                 (Some(Reach::Good { took: Span(took) }), 1.0)
@@ -271,7 +290,9 @@ impl Scraper {
             seen,
             value,
         };
-        for (signal, value) in OWN.into_iter().zip([up, took.as_secs_f64(), scraped as f64]) {
+        let counts = [counts.found, counts.kept, counts.added].map(|count| count as f64);
+        let values = [up, took.as_secs_f64()].into_iter().chain(counts);
+        for (signal, value) in OWN.into_iter().zip(values) {
             batch.samples.push(own(signal, value));
         }
         let told = reach.map(|reach| self.feed.scraped(self.target.entity.as_str(), reach, at, seen));
@@ -281,8 +302,15 @@ impl Scraper {
 
     async fn fetch(&self, client: &Client) -> Result<(BytesMut, Format), Failed> {
         let limit = self.settings.body_size_limit;
-        let accept = |request: reqwest::RequestBuilder| request.header("Accept", ACCEPT);
-        let answer = fetch(client, &self.target.url, limit, accept).await?;
+        let timeout = client.timeout().as_secs_f64();
+        // Exporters that probe others end in time if they know how long they may take.
+        let headers = |request: reqwest::RequestBuilder| {
+            request
+                .header("Accept", ACCEPT)
+                .header("User-Agent", AGENT)
+                .header("X-Prometheus-Scrape-Timeout-Seconds", timeout.to_string())
+        };
+        let answer = fetch(client, &self.target.url, limit, headers).await?;
         if !answer.status.is_success() {
             return Err(refused(answer.status));
         }
@@ -291,7 +319,14 @@ impl Scraper {
         Ok((answer.body, format))
     }
 
-    fn read(&mut self, body: &[u8], format: Format, at: Timestamp, batch: &mut Batch) -> Result<usize, Failed> {
+    fn read(
+        &mut self,
+        body: &[u8],
+        format: Format,
+        at: Timestamp,
+        batch: &mut Batch,
+        counts: &mut Counts,
+    ) -> Result<(), Failed> {
         let seen = wall_clock();
         let (target, settings, feed, native) = (&self.target, &self.settings, &self.feed, self.native.as_deref());
         let own_times = native.is_none_or(|native| native.config.honor_timestamps);
@@ -300,6 +335,7 @@ impl Scraper {
         now_here.reserve(self.before.len());
         let (mut duplicates, mut found, mut dropped) = (0_u64, 0_usize, 0_usize);
         let (cache, samples, limit) = (&mut self.cache, &mut batch.samples, settings.sample_limit);
+        let (mut named, mut over) = (BTreeMap::new(), false);
         let parsed = parse(body, format, |line| {
             found += 1;
             // Names beyond the limit are not even learned.
@@ -308,12 +344,13 @@ impl Scraper {
             }
             let series = cache.get(line.series, |parts| match native {
                 Some(native) => native.number(parts, target, feed),
-                None => number(&parts, target, settings, feed),
+                None => number(&parts, target, settings, feed, &mut named),
             });
             if series == DROPPED {
                 dropped += 1;
                 return;
             }
+            over |= series == OVER;
             // The first counts, as in Prometheus; unless each has a time of its own.
             let dated = own_times && line.at_ms.is_some();
             if !now_here.insert(series) && !dated {
@@ -330,6 +367,15 @@ impl Scraper {
             });
         });
         self.cache.end();
+        batch.events.extend(named.into_iter().map(|(entity, labels)| {
+            let entity = EntityName::from(entity);
+            Event {
+                entity: entity.clone(),
+                at,
+                seen,
+                kind: EventKind::Topology(TopologyChange::Labelled { entity, labels }),
+            }
+        }));
         let forgotten = self.cache.take_cleared();
         if forgotten > 0 {
             let bound = BySource {
@@ -338,7 +384,13 @@ impl Scraper {
             feed.metrics.bound_reached.get_or_create(&bound).inc_by(forgotten);
             tracing::warn!(job = %settings.job, target = %target.instance, "more series than are remembered: all are read anew");
         }
+        (counts.found, counts.kept) = (found, found - dropped);
         parsed.map_err(|error| Failed::odd("exposition", error.to_string()))?;
+        if over {
+            let error = "the labels of a series are more or longer than label_limit, label_name_length_limit and \
+                         label_value_length_limit allow";
+            return Err(Failed::odd("label_limit", error.into()));
+        }
         if found - dropped > limit {
             let error = format!("{found} samples, more than {limit} (sample_limit)");
             return Err(Failed::odd("sample_limit", error));
@@ -352,8 +404,9 @@ impl Scraper {
         }
         let gone = self.before.difference(&now_here);
         batch.samples.extend(gone.map(|series| ended(*series, at, seen)));
+        counts.added = now_here.difference(&self.before).count();
         self.before = now_here;
-        Ok(found)
+        Ok(())
     }
 
     fn end_series(&mut self, at: Timestamp, batch: &mut Batch) {

@@ -10,7 +10,7 @@ use answers::{partly, status, written};
 
 use super::logs::Miner;
 use super::remote_write::{self, Version};
-use super::series::SeriesBook;
+use super::series::{Newcomer, SeriesBook};
 use super::settings::PushSettings;
 use super::traces::{Bounds, Weaver};
 use super::{loki, otlp, syslog};
@@ -18,7 +18,7 @@ use crate::clock::wall_clock;
 use crate::engine::Input;
 use crate::ingest::Feed;
 use crate::metrics::{ByReason, BySource};
-use crate::model::{Batch, EntityKind, Event, EventKind, Sample, Timestamp, TopologyChange};
+use crate::model::{Batch, EntityKind, Sample, Timestamp, TopologyChange};
 
 /// Where pushes are taken.
 pub const PATHS: [&str; 6] = [
@@ -206,17 +206,15 @@ impl Shared {
     /// Hands samples on, and whom they made known. False if the engine is busy.
     fn hand_on(&self, path: &str, samples: Vec<Sample>, book: &mut SeriesBook, now: Timestamp) -> bool {
         let count = samples.len();
-        let event = |name: &crate::model::EntityName| Event {
-            entity: name.clone(),
-            at: now,
-            seen: now,
-            kind: EventKind::Topology(TopologyChange::Met {
-                entity: name.clone(),
+        let events = |newcomer: &Newcomer| {
+            let met = TopologyChange::Met {
+                entity: newcomer.entity.clone(),
                 kind: EntityKind::Service,
-            }),
+            };
+            newcomer.events(met, now)
         };
         let batch = Batch {
-            events: book.news.iter().map(event).collect(),
+            events: book.news.iter().flat_map(events).collect(),
             samples,
         };
         if !batch.is_empty() && self.feed.inbox.try_send(Input::Batch(batch)).is_err() {

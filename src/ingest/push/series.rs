@@ -3,7 +3,7 @@
 //! A series is known by its whole text and never by a hash alone. Whoever writes again and again writes in the same order, so the series behind the one before
 //! is tried first: then its text is all that is read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::RandomState;
@@ -11,7 +11,7 @@ use hashbrown::HashTable;
 
 use super::settings::PushSettings;
 use crate::ingest::prometheus::exposition::SeriesParts;
-use crate::model::{Catalog, EntityName, SeriesId, template};
+use crate::model::{Catalog, EntityName, Event, EventKind, SeriesId, Timestamp, TopologyChange, template};
 
 /// Series remembered, and bytes of their text; more than that are all forgotten and taken apart anew.
 const SERIES_MAX: usize = 2_000_000;
@@ -53,6 +53,32 @@ pub enum LabelError {
     Twice(String, String),
 }
 
+/// An entity that was met by a series of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newcomer {
+    /// Its name.
+    pub entity: EntityName,
+    /// The labels that name it, where that is not `instance` alone: queries look for them, and its signals do not hold them.
+    pub labels: Option<BTreeMap<String, String>>,
+}
+
+impl Newcomer {
+    /// What it is told of by: `met` says that it is there.
+    pub fn events(&self, met: TopologyChange, now: Timestamp) -> impl Iterator<Item = Event> + use<> {
+        let entity = self.entity.clone();
+        let labelled = self.labels.clone().map(|labels| TopologyChange::Labelled {
+            entity: self.entity.clone(),
+            labels,
+        });
+        std::iter::once(met).chain(labelled).map(move |change| Event {
+            entity: entity.clone(),
+            at: now,
+            seen: now,
+            kind: EventKind::Topology(change),
+        })
+    }
+}
+
 /// The series that have been pushed.
 pub struct SeriesBook {
     entity: String,
@@ -64,7 +90,7 @@ pub struct SeriesBook {
     next: usize,
     entities: BTreeSet<EntityName>,
     /// Entities that were met and not told of yet.
-    pub news: Vec<EntityName>,
+    pub news: Vec<Newcomer>,
     /// How often a bound made it forget.
     pub forgotten: u64,
 }
@@ -205,42 +231,47 @@ impl SeriesBook {
         if let Some(pair) = parts.labels.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             return Err(LabelError::Twice(parts.name, pair[0].0.clone()));
         }
-        let (entity, used) = whose(&self.entity, &parts);
-        self.meet(entity.as_str().into());
-        let used: Vec<&str> = used.iter().map(String::as_str).collect();
-        Ok(catalog.series(&entity, &parts.signal(&used)))
+        let (entity, labels) = whose(&self.entity, &parts);
+        let used: Vec<&str> = labels.keys().map(String::as_str).collect();
+        let series = catalog.series(&entity, &parts.signal(&used));
+        self.meet(entity.into(), labels);
+        Ok(series)
     }
 
     /// Takes note of an entity, once.
-    pub fn meet(&mut self, entity: EntityName) {
+    fn meet(&mut self, entity: EntityName, mut labels: BTreeMap<String, String>) {
         if self.entities.contains(&entity) {
             return;
+        }
+        let by_instance = labels.len() == 1 && labels.contains_key("instance");
+        if !["instance", "job"].iter().any(|name| labels.contains_key(*name)) && !labels.is_empty() {
+            // Nothing else would tell whose an alert about it is.
+            labels.insert("entity".into(), entity.to_string());
         }
         if self.entities.len() >= ENTITIES_MAX {
             self.entities.clear();
             self.forgotten += 1;
         }
         self.entities.insert(entity.clone());
-        self.news.push(entity);
+        self.news.push(Newcomer {
+            entity,
+            labels: (!by_instance).then_some(labels),
+        });
     }
 }
 
 /// The entity of a series, and the labels that say it, which its signal need not say again.
-fn whose(wanted: &str, parts: &SeriesParts) -> (String, Vec<String>) {
+fn whose(wanted: &str, parts: &SeriesParts) -> (String, BTreeMap<String, String>) {
     if let Ok(entity) = template::fill(wanted, |name| parts.label(name)) {
-        let names = parts.labels.iter().map(|(name, _)| name);
-        let used = names
-            .filter(|name| wanted.contains(&format!("{{{name}}}")))
-            .cloned()
-            .collect();
-        return (entity, used);
+        let used = |(name, _): &&(String, String)| wanted.contains(&format!("{{{name}}}"));
+        return (entity, parts.labels.iter().filter(used).cloned().collect());
     }
     for name in ["instance", "job"] {
         if let Some(value) = parts.label(name) {
-            return (value.to_owned(), vec![name.to_owned()]);
+            return (value.to_owned(), [(name.to_owned(), value.to_owned())].into());
         }
     }
-    ("push".to_owned(), Vec::new())
+    ("push".to_owned(), BTreeMap::new())
 }
 
 /// The text behind its kind.
@@ -281,7 +312,12 @@ mod tests {
             ),
             ("h:1", "temp{room=\"a\\\"b\"}")
         );
-        assert_eq!(book.news, ["h:1".into()]);
+        let met: Vec<_> = book
+            .news
+            .iter()
+            .map(|news| (news.entity.as_str(), &news.labels))
+            .collect();
+        assert_eq!(met, [("h:1", &None)]);
         assert_eq!(book.get(&[(b"a", b"b")], &catalog), Err(LabelError::Name));
         let twice: Vec<(&[u8], &[u8])> = vec![(b"__name__", b"t"), (b"a", b"1"), (b"a", b"2")];
         assert!(book.get(&twice, &catalog).is_err());
@@ -291,6 +327,36 @@ mod tests {
             vec![(b"__name__", b"t"), (b"a", b"bc")],
         );
         assert_ne!(book.get(&one, &catalog), book.get(&other, &catalog));
+    }
+
+    #[test]
+    fn labels_that_name_the_entity_are_told_beside_it() {
+        let catalog = Catalog::new();
+        let mut book = SeriesBook::new(&PushSettings {
+            entity: "{site}/{line}".into(),
+            ..PushSettings::default()
+        });
+        let mut told = |labels: &Labels<'_>| {
+            let id = book.get(labels, &catalog).unwrap();
+            let (_, signal) = catalog.parts(id).unwrap();
+            let labels = book.news.drain(..).next().and_then(|news| news.labels);
+            let labels: Vec<String> = labels
+                .into_iter()
+                .flatten()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            format!("{} {}", catalog.signal_name(signal), labels.join(" "))
+        };
+        assert_eq!(
+            told(&[(b"__name__", b"t"), (b"line", b"1"), (b"site", b"s"), (b"z", b"y")]),
+            "t{z=\"y\"} entity=s/1 line=1 site=s"
+        );
+        assert_eq!(
+            told(&[(b"__name__", b"t"), (b"instance", b"h"), (b"job", b"j")]),
+            "t{job=\"j\"} "
+        );
+        assert_eq!(told(&[(b"__name__", b"t"), (b"job", b"j")]), "t job=j");
+        assert_eq!(told(&[(b"__name__", b"t"), (b"a", b"b")]), "t{a=\"b\"} ");
     }
 
     #[test]

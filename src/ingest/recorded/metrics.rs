@@ -148,8 +148,33 @@ pub fn query_range(recorded: &mut Recorded, text: &str) -> Result<(), String> {
 #[derive(Deserialize)]
 struct Exported {
     metric: BTreeMap<String, String>,
-    values: Vec<Option<f64>>,
+    values: Vec<Number>,
     timestamps: Vec<i64>,
+}
+
+/// A value as `VictoriaMetrics` writes it: what JSON has no number for is a text, and what is none is null.
+#[derive(Deserialize)]
+#[serde(try_from = "serde_json::Value")]
+struct Number(Option<f64>);
+
+impl TryFrom<serde_json::Value> for Number {
+    type Error = String;
+
+    fn try_from(value: serde_json::Value) -> Result<Self, String> {
+        let number = match &value {
+            serde_json::Value::Null => return Ok(Self(None)),
+            serde_json::Value::Number(number) => number.as_f64(),
+            serde_json::Value::String(text) => match text.as_str() {
+                "Infinity" => Some(f64::INFINITY),
+                "-Infinity" => Some(f64::NEG_INFINITY),
+                other => number(other),
+            },
+            _ => None,
+        };
+        number
+            .map(|number| Self(Some(number)))
+            .ok_or_else(|| format!("{value} is no value"))
+    }
 }
 
 /// Lines of `VictoriaMetrics`' export.
@@ -167,11 +192,31 @@ pub fn victoria(recorded: &mut Recorded, text: &str, file: &str) {
                     .timestamps
                     .iter()
                     .zip(&series.values)
-                    .filter_map(|(millis, value)| Some((*millis, (*value)?)));
+                    .filter_map(|(millis, value)| Some((*millis, value.0?)));
                 recorded.series(&labels, &place, values.collect::<Vec<_>>().into_iter());
             }
             Ok(_) => recorded.bad(&place, "as many values as timestamps are due"),
             Err(error) => recorded.bad(&place, &error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Catalog;
+
+    #[test]
+    fn what_json_has_no_number_for_is_read_as_victoria_metrics_writes_it() {
+        let catalog = Catalog::new();
+        let mut recorded = Recorded::new(&catalog, None, None);
+        let line = r#"{"metric":{"__name__":"up"},"values":[1,null,"Infinity","-Infinity"],"timestamps":[1000,2000,3000,4000]}"#;
+        victoria(&mut recorded, line, "f");
+        let said: Vec<(i64, f64)> = recorded
+            .samples
+            .iter()
+            .map(|sample| (sample.at.millis(), sample.value))
+            .collect();
+        assert_eq!(said, [(1000, 1.0), (3000, f64::INFINITY), (4000, f64::NEG_INFINITY)]);
     }
 }

@@ -17,7 +17,7 @@ use super::mqtt;
 use super::push::{PushSettings, SeriesBook};
 use crate::engine::Input;
 use crate::ingest::mqtt::plain;
-use crate::model::{Batch, Catalog, EntityKind, Event, EventKind, Sample, Timestamp, TopologyChange};
+use crate::model::{Batch, Catalog, EntityKind, Event, Sample, Timestamp, TopologyChange};
 
 /// Samples of one import.
 const SAMPLES_MAX: usize = 100_000_000;
@@ -244,14 +244,10 @@ impl Recorded {
 
     /// Makes those known who were met; when is said later, by the first that is heard.
     fn meet(&mut self) {
-        for name in self.book.news.drain(..) {
-            let entity = plain(&name, EntityKind::Service);
-            self.events.push(Event {
-                entity: name,
-                at: Timestamp::EPOCH,
-                seen: Timestamp::EPOCH,
-                kind: EventKind::Topology(TopologyChange::Entity { entity }),
-            });
+        for newcomer in self.book.news.drain(..) {
+            let entity = plain(&newcomer.entity, EntityKind::Service);
+            let met = TopologyChange::Entity { entity };
+            self.events.extend(newcomer.events(met, Timestamp::EPOCH));
         }
     }
 

@@ -80,15 +80,17 @@ fn matrix(series: &[RangeSeries<'_>]) -> Json {
 /// `/api/v1/query`.
 pub fn query(source: &dyn Source, params: &Params, now: i64, options: Options) -> Result<Json, Refused> {
     let at = params.time("time", now)?;
+    let (options, limit) = (params.options(options)?, params.limit()?);
     let query = params.query(options)?;
     let run = Evaluator::new(&query, source, (at, at), options);
-    let (kind, result) = match run.instant()? {
-        Value::Scalar(value) => ("scalar", point(at, value)),
-        Value::Text(text) => ("string", json!([seconds(at), text])),
-        Value::Vector(items) => ("vector", vector(&items, at)),
-        Value::Matrix(series) => ("matrix", matrix(&series)),
+    let (kind, result, count) = match run.instant()? {
+        Value::Scalar(value) => ("scalar", point(at, value), 1),
+        Value::Text(text) => ("string", json!([seconds(at), text]), 1),
+        Value::Vector(items) => ("vector", vector(&items[..items.len().min(limit)], at), items.len()),
+        Value::Matrix(series) => ("matrix", matrix(&series[..series.len().min(limit)]), series.len()),
     };
-    Ok(success(json!({"resultType": kind, "result": result}), &run.notes()))
+    let body = success(json!({"resultType": kind, "result": result}), &run.notes());
+    Ok(cut_short(body, count > limit))
 }
 
 /// `/api/v1/query_range`.
@@ -105,13 +107,30 @@ pub fn query_range(source: &dyn Source, params: &Params, options: Options) -> Re
             "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)".into(),
         ));
     }
+    let (options, limit) = (params.options(options)?, params.limit()?);
     let query = params.query(options)?;
     let run = Evaluator::new(&query, source, (start, end), options);
     let series = run.range(step)?;
-    Ok(success(
-        json!({"resultType": "matrix", "result": matrix(&series)}),
-        &run.notes(),
-    ))
+    let told = matrix(&series[..series.len().min(limit)]);
+    let body = success(json!({"resultType": "matrix", "result": told}), &run.notes());
+    Ok(cut_short(body, series.len() > limit))
+}
+
+/// Says so where not all is told.
+fn cut_short(mut body: Json, short: bool) -> Json {
+    if short && let Some(body) = body.as_object_mut() {
+        let warnings = body.entry("warnings").or_insert_with(|| json!([]));
+        if let Some(warnings) = warnings.as_array_mut() {
+            warnings.push("results truncated due to limit".into());
+        }
+    }
+    body
+}
+
+/// The first of a list, as many as are asked for.
+fn listed(all: impl ExactSizeIterator<Item = Json>, params: &Params) -> Result<Json, Refused> {
+    let (limit, count) = (params.limit()?, all.len());
+    Ok(cut_short(success(all.take(limit).collect(), &[]), count > limit))
 }
 
 /// The label sets that fit; all if nothing is asked for.
@@ -137,10 +156,7 @@ pub fn series(source: &dyn Source, params: &Params, now: i64) -> Result<Json, Re
     if params.get("match[]").is_none() {
         return Err(Refused::BadData("no match[] parameter provided".into()));
     }
-    Ok(success(
-        fitting(source, params, now)?.iter().map(Labels::to_json).collect(),
-        &[],
-    ))
+    listed(fitting(source, params, now)?.iter().map(Labels::to_json), params)
 }
 
 /// `/api/v1/labels`.
@@ -150,32 +166,46 @@ pub fn labels(source: &dyn Source, params: &Params, now: i64) -> Result<Json, Re
         .iter()
         .flat_map(|labels| labels.iter().map(|(name, _)| name))
         .collect();
-    Ok(success(json!(names), &[]))
+    listed(names.into_iter().map(Json::from), params)
 }
 
 /// `/api/v1/label/NAME/values`.
 pub fn label_values(source: &dyn Source, name: &str, params: &Params, now: i64) -> Result<Json, Refused> {
     let all = fitting(source, params, now)?;
     let values: BTreeSet<&str> = all.iter().filter_map(|labels| labels.find(name)).collect();
-    Ok(success(json!(values), &[]))
+    listed(values.into_iter().map(Json::from), params)
 }
 
-/// `/api/v1/metadata`: what the names tell; texts of help are not kept.
+/// `/api/v1/metadata`: what the names and labels tell; texts of help are not kept.
 pub fn metadata(source: &dyn Source, params: &Params, now: i64) -> Result<Json, Refused> {
     let all = fitting(source, &Params::default(), now)?;
-    let names: BTreeSet<&str> = all.iter().filter_map(|labels| labels.find(METRIC_NAME)).collect();
-    let limit = params
-        .get("limit")
-        .and_then(|limit| limit.parse::<usize>().ok())
-        .unwrap_or(usize::MAX);
-    let of = |name: &str| {
-        let kind = if name.ends_with("_total") { "counter" } else { "unknown" };
-        json!([{"type": kind, "help": "", "unit": ""}])
-    };
-    let wanted = names
+    let mut kinds: BTreeMap<&str, &str> = BTreeMap::new();
+    for labels in &all {
+        let Some(name) = labels.find(METRIC_NAME) else { continue };
+        match name.strip_suffix("_bucket").filter(|_| labels.find("le").is_some()) {
+            Some(family) => kinds.insert(family, "histogram"),
+            None if labels.find("quantile").is_some() => kinds.insert(name, "summary"),
+            None if name.ends_with("_total") => kinds.insert(name, "counter"),
+            None => {
+                kinds.entry(name).or_insert("unknown");
+                None
+            }
+        };
+    }
+    let families: Vec<(&str, &str)> = kinds.iter().map(|(name, kind)| (*name, *kind)).collect();
+    for (family, _) in families
         .iter()
-        .filter(|name| params.get("metric").is_none_or(|metric| metric == **name));
-    let data: BTreeMap<&str, Json> = wanted.take(limit).map(|name| (*name, of(name))).collect();
+        .filter(|(_, kind)| ["histogram", "summary"].contains(kind))
+    {
+        for part in ["sum", "count"] {
+            kinds.remove(format!("{family}_{part}").as_str());
+        }
+    }
+    let wanted = kinds
+        .into_iter()
+        .filter(|(name, _)| params.get("metric").is_none_or(|metric| metric == *name));
+    let told = wanted.map(|(name, kind)| (name, json!([{"type": kind, "help": "", "unit": ""}])));
+    let data: BTreeMap<&str, Json> = told.take(params.limit()?).collect();
     Ok(success(json!(data), &[]))
 }
 
@@ -229,10 +259,81 @@ mod tests {
     }
 
     #[test]
+    fn no_more_is_told_than_is_asked_for_and_that_is_said() {
+        let mut store = store();
+        store.load("up{job=\"b\"} 1", 0, 1500).unwrap();
+        let ask = |limit| {
+            params(&[
+                ("query", "up"),
+                ("match[]", "up"),
+                ("limit", limit),
+                ("start", "0"),
+                ("end", "3"),
+                ("step", "1"),
+            ])
+        };
+        let told = |limit| {
+            let ask = ask(limit);
+            let shown = |body: Json, list: &str| {
+                let count = body.pointer(list).unwrap().as_array().unwrap().len();
+                (count, body.get("warnings").is_some())
+            };
+            [
+                shown(query(&store, &ask, 3000, Options::default()).unwrap(), "/data/result"),
+                shown(query_range(&store, &ask, Options::default()).unwrap(), "/data/result"),
+                shown(series(&store, &ask, 3000).unwrap(), "/data"),
+                shown(labels(&store, &ask, 3000).unwrap(), "/data"),
+                shown(label_values(&store, "job", &ask, 3000).unwrap(), "/data"),
+            ]
+        };
+        assert_eq!(told("1"), [(1, true); 5]);
+        assert_eq!(told("2"), [(2, false); 5]);
+        assert_eq!(told("0"), [(2, false); 5]);
+        assert!(query(&store, &ask("-1"), 3000, Options::default()).is_err());
+    }
+
+    #[test]
+    fn names_and_labels_tell_what_a_metric_is() {
+        let mut store = Fixture::default();
+        for series in [
+            "h_bucket{le=\"1\"} 1",
+            "h_bucket{le=\"+Inf\"} 1",
+            "h_sum 1",
+            "h_count 1",
+            "s{quantile=\"0.5\"} 1",
+            "s_sum 1",
+            "s_count 1",
+            "a_total 1",
+            "g 1",
+            "x_count 1",
+        ] {
+            store.load(series, 0, 1000).unwrap();
+        }
+        let body = metadata(&store, &Params::default(), 0).unwrap();
+        let kinds: Vec<String> = body["data"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, told)| format!("{name} {}", told[0]["type"].as_str().unwrap()))
+            .collect();
+        assert_eq!(
+            kinds,
+            [
+                "a_total counter",
+                "g unknown",
+                "h histogram",
+                "s summary",
+                "x_count unknown"
+            ]
+        );
+    }
+
+    #[test]
     fn a_bad_question_is_refused_with_its_kind() {
         for (pairs, word) in [
             (vec![("query", "up{")], "query"),
             (vec![("query", "up"), ("time", "soon")], "timestamp"),
+            (vec![("query", "up"), ("timeout", "long")], "duration"),
             (vec![("query", "limitk(1, up)")], "experimental"),
         ] {
             let refused = query(&store(), &params(&pairs), 0, Options::default()).unwrap_err();

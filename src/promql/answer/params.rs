@@ -58,6 +58,45 @@ impl Params {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Every value of a parameter that may be there several times.
+    pub(super) fn all(&self, name: &str) -> Vec<&str> {
+        let given = self.0.iter().filter(|(known, _)| known == name);
+        given.map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// How many may be told; all of them if nothing is said, or 0.
+    pub(super) fn limit(&self) -> Result<usize, Refused> {
+        let Some(given) = self.get("limit") else {
+            return Ok(usize::MAX);
+        };
+        match given.parse() {
+            Ok(0) => Ok(usize::MAX),
+            Ok(limit) => Ok(limit),
+            Err(_) => Err(Refused::BadData(invalid(
+                "limit",
+                "a whole number of at least 0 is due",
+            ))),
+        }
+    }
+
+    /// How queries are evaluated for this request.
+    pub(super) fn options(&self, options: Options) -> Result<Options, Refused> {
+        let span = |name: &str| self.get(name).map(|given| Self::span(name, given)).transpose();
+        // Nothing here runs for long; but who mistypes it should hear of it.
+        span("timeout")?;
+        let lookback = span("lookback_delta")?.unwrap_or(options.lookback);
+        Ok(Options { lookback, ..options })
+    }
+
+    fn span(name: &str, given: &str) -> Result<i64, Refused> {
+        let seconds = fast_float2::parse::<f64, _>(given).ok();
+        seconds
+            .filter(|seconds| seconds.abs() < 1e12)
+            .map(|seconds| (seconds * 1000.0) as i64)
+            .or_else(|| number::duration(given))
+            .ok_or_else(|| Refused::BadData(invalid(name, &format!("cannot parse \"{given}\" to a valid duration"))))
+    }
+
     pub(super) fn time(&self, name: &str, default: i64) -> Result<i64, Refused> {
         let Some(given) = self.get(name) else {
             return Ok(default);
@@ -82,22 +121,11 @@ impl Params {
     }
 
     pub(super) fn step(&self) -> Result<i64, Refused> {
-        let given = self.get("step").unwrap_or_default();
-        let seconds = fast_float2::parse::<f64, _>(given)
-            .ok()
-            .filter(|seconds| seconds.abs() < 1e12);
-        let millis = seconds
-            .map(|seconds| (seconds * 1000.0) as i64)
-            .or_else(|| number::duration(given));
-        match millis {
-            Some(millis) if millis > 0 => Ok(millis),
-            Some(_) => Err(Refused::BadData(invalid(
+        match Self::span("step", self.get("step").unwrap_or_default())? {
+            millis if millis > 0 => Ok(millis),
+            _ => Err(Refused::BadData(invalid(
                 "step",
                 "zero or negative query resolution step widths are not accepted. Try a positive integer",
-            ))),
-            None => Err(Refused::BadData(invalid(
-                "step",
-                &format!("cannot parse \"{given}\" to a valid duration"),
             ))),
         }
     }

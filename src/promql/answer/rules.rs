@@ -4,8 +4,8 @@ use serde_json::{Value as Json, json};
 
 use super::super::rules::{ActiveAlert, AlertState, Group, Groups, Health, RuleRun};
 use super::super::text;
-use super::Params;
-use super::success;
+use super::params::invalid;
+use super::{Params, Refused, success};
 use crate::model::Timestamp;
 
 pub(super) fn time(millis: i64) -> String {
@@ -90,29 +90,46 @@ fn rule(run: &RuleRun, last: Option<i64>) -> Json {
     told
 }
 
-/// `/api/v1/rules`; the parameter `type` picks `alert` or `record`.
-pub fn rules(groups: &Groups, params: &Params) -> Json {
-    let wanted = |run: &&RuleRun| match params.get("type") {
-        Some("alert") => run.alerts_by_rule(),
-        Some("record") => !run.alerts_by_rule(),
-        _ => true,
+/// `/api/v1/rules`; the parameter `type` picks `alert` or `record`, and `rule_name[]`, `rule_group[]` and `file[]` what is called so.
+pub fn rules(groups: &Groups, params: &Params) -> Result<Json, Refused> {
+    let alerting = match params.get("type") {
+        None => None,
+        Some("alert") => Some(true),
+        Some("record") => Some(false),
+        Some(other) => {
+            let why = format!("not supported value \"{other}\"");
+            return Err(Refused::BadData(invalid("type", &why)));
+        }
+    };
+    let [names, group_names, files] = ["rule_name[]", "rule_group[]", "file[]"].map(|name| params.all(name));
+    let named = |asked: &[&str], name: &str| asked.is_empty() || asked.contains(&name);
+    let wanted = |run: &&RuleRun| {
+        alerting.is_none_or(|alerting| run.alerts_by_rule() == alerting) && named(&names, run.spec.name())
     };
     let group = |group: &Group| {
-        json!({
+        let rules: Vec<Json> = group
+            .rules
+            .iter()
+            .filter(wanted)
+            .map(|run| rule(run, group.last))
+            .collect();
+        if rules.is_empty() && !names.is_empty() {
+            return None;
+        }
+        Some(json!({
             "name": group.spec.name,
             "file": group.file,
-            "rules": group.rules.iter().filter(wanted).map(|run| rule(run, group.last)).collect::<Vec<Json>>(),
+            "rules": rules,
             "interval": group.interval as f64 / 1000.0,
             "limit": group.spec.limit,
             "evaluationTime": 0.0,
             "lastEvaluation": group.last.map_or_else(|| "0001-01-01T00:00:00Z".into(), time),
-        })
+        }))
     };
     // By file and name, whatever the order in which they are evaluated.
     let mut told: Vec<&Group> = groups.all.iter().collect();
+    told.retain(|group| named(&group_names, &group.spec.name) && named(&files, &group.file));
     told.sort_by(|a, b| (&a.file, &a.spec.name).cmp(&(&b.file, &b.spec.name)));
-    success(
-        json!({"groups": told.into_iter().map(group).collect::<Vec<Json>>()}),
-        &[],
-    )
+    let told: Vec<Json> = told.into_iter().filter_map(group).collect();
+    Ok(success(json!({"groups": told}), &[]))
 }

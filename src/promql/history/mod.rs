@@ -68,6 +68,8 @@ pub struct History {
     names: BTreeMap<Arc<str>, Vec<u32>>,
     /// Names whose series are not in order yet.
     unsorted: BTreeSet<Arc<str>>,
+    /// Names under which two series have the same labels: what a rule records, and what somebody pushes who has the same rule.
+    doubled: BTreeSet<Arc<str>>,
     recorded: BTreeMap<Labels, u32>,
     swept: i64,
     tick: u64,
@@ -178,6 +180,12 @@ impl History {
             // It stands last.
             places.pop();
             let at = places.partition_point(|other| series[*other as usize].labels < *labels);
+            if places
+                .get(at)
+                .is_some_and(|other| series[*other as usize].labels == *labels)
+            {
+                self.doubled.insert(labels.name().into());
+            }
             places.insert(at, place);
         }
     }
@@ -233,6 +241,12 @@ impl History {
             if let Some(places) = self.names.get_mut(&name) {
                 let series = &self.series;
                 places.sort_by(|a, b| series[*a as usize].labels.cmp(&series[*b as usize].labels));
+                let same = |pair: &[u32]| series[pair[0] as usize].labels == series[pair[1] as usize].labels;
+                if places.windows(2).any(same) {
+                    self.doubled.insert(name);
+                } else {
+                    self.doubled.remove(&name);
+                }
             }
         }
     }
@@ -318,13 +332,35 @@ impl Source for History {
             .flatten()
             .filter_map(|place| self.series.get(*place as usize));
         let alone = matchers.0.len() == 1 && matchers.metric().is_some();
-        kept.filter(|kept| alone || matchers.fit(&kept.labels))
+        let selected = kept
+            .filter(|kept| alone || matchers.fit(&kept.labels))
             .map(|kept| Selected {
                 labels: kept.labels.clone(),
-                points: Cow::Borrowed(&kept.points),
-            })
-            .collect()
+                points: Cow::Borrowed(&kept.points[..]),
+            });
+        let doubled = match matchers.metric() {
+            Some(name) => self.doubled.contains(name),
+            None => !self.doubled.is_empty(),
+        };
+        if doubled { joined(selected) } else { selected.collect() }
     }
+}
+
+/// Each series once, with the values of all that have its labels; of two values of one time the first counts. Those of the same labels stand side by side.
+fn joined<'a>(selected: impl Iterator<Item = Selected<'a>>) -> Vec<Selected<'a>> {
+    let mut all: Vec<Selected<'a>> = Vec::new();
+    for next in selected {
+        match all.last_mut() {
+            Some(last) if last.labels == next.labels => {
+                let points = last.points.to_mut();
+                points.extend_from_slice(&next.points);
+                points.sort_by_key(|point| point.at);
+                points.dedup_by_key(|point| point.at);
+            }
+            _ => all.push(next),
+        }
+    }
+    all
 }
 
 impl Store for History {

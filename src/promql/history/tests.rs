@@ -80,6 +80,53 @@ fn names_that_are_no_metric_names_stay_apart() {
     assert_ne!(labels("oil.temp"), labels("oil/temp"));
 }
 
+/// A series that was pushed has the labels that it came with, and none besides.
+#[test]
+fn no_instance_is_made_up_where_there_was_none() {
+    let by_job: Labels = [("job", "node")].into_iter().collect();
+    let none = Labels::default();
+    let labels = |signal: &str, origin| series_labels("node", signal, origin).to_string();
+    assert_eq!(labels("job:up:sum", Some(&by_job)), "job:up:sum{job=\"node\"}");
+    assert_eq!(labels("ALERTS{a=\"b\"}", Some(&none)), "ALERTS{a=\"b\"}");
+    assert_eq!(
+        labels("up{instance=\"h:1\"}", Some(&by_job)),
+        "up{entity=\"node\", instance=\"h:1\", job=\"node\"}"
+    );
+    assert_eq!(labels("up", None), "up{entity=\"node\", instance=\"node\"}");
+}
+
+/// A rule records what a Prometheus that has the same rule writes to us as well.
+#[test]
+fn two_series_of_the_same_labels_are_one_to_a_query() {
+    for recorded_first in [true, false] {
+        let (mut history, _) = history("{__name__=~\"up|other\"}", 0);
+        let catalog = Catalog::new();
+        let labels = series_labels("a", "up", None);
+        let record = |history: &mut History| {
+            for (at, value) in [(0, 7.0), (1500, 8.0), (2000, 9.0)] {
+                history.record(&labels, Point { at, value });
+            }
+        };
+        if recorded_first {
+            record(&mut history);
+        }
+        feed(&mut history, &catalog, "a", "up", 1, 1.0);
+        feed(&mut history, &catalog, "b", "up", 1, 3.0);
+        feed(&mut history, &catalog, "a", "up", 2, 2.0);
+        history.settle(2000, &catalog);
+        if !recorded_first {
+            record(&mut history);
+        }
+        for query in ["up", "{__name__=\"up\", entity=~\".+\"}", "{entity!=\"\"}"] {
+            let query = Query::parse(query).unwrap();
+            let found = history.select(&query.selectors()[0].matchers, 0, 2000);
+            assert_eq!(found.len(), 2, "{found:?}");
+            let times: Vec<i64> = found[0].points.iter().map(|point| point.at).collect();
+            assert_eq!(times, [0, 1000, 1500, 2000], "{found:?}");
+        }
+    }
+}
+
 /// A target is introduced in the same tick in which it is scraped, before or after; later, it is moved to another job.
 #[test]
 fn what_a_source_tells_of_an_entity_names_its_series_whenever_it_is_told() {

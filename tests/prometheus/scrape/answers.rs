@@ -285,7 +285,14 @@ async fn a_target_file_is_read_again_and_a_broken_one_keeps_what_it_said() {
             break scrape;
         }
     };
-    let expected = ["a", "scrape_duration_seconds", "scrape_samples_scraped", "up"];
+    let expected = [
+        "a",
+        "scrape_duration_seconds",
+        "scrape_samples_post_metric_relabeling",
+        "scrape_samples_scraped",
+        "scrape_series_added",
+        "up",
+    ];
     assert_eq!(gone.ended, expected.map(str::to_owned).into());
     assert_eq!(gone.reach, None);
 }

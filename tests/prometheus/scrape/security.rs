@@ -11,7 +11,7 @@ use axum::response::Redirect;
 use axum::routing::get;
 use serde_json::{Value, json};
 
-use super::world::{World, serve};
+use super::world::{World, serve, target};
 use crate::harness::{find, skipped};
 
 /// Answers with a metric to whoever brings that header, with 401 to others.
@@ -155,4 +155,73 @@ async fn tls_trusts_the_ca_that_is_named_and_a_certificate_that_is_not_trusted_i
     }
     let missing = with("127.0.0.1", "nowhere.pem").next().await;
     assert_eq!((missing.up, missing.reach), (0.0, None));
+}
+
+/// What scrape configs of Prometheus say of the target's certificate beside its CA.
+#[tokio::test]
+async fn a_native_target_may_be_certified_by_another_name_or_not_at_all() {
+    if skipped("scrapes over TLS", &["openssl"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    openssl(
+        path,
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca -keyout ca.key -out ca.pem",
+    );
+    openssl(
+        path,
+        "req -newkey rsa:2048 -nodes -subj /CN=server -keyout server.key -out server.csr",
+    );
+    std::fs::write(path.join("ext"), "subjectAltName=DNS:other.example\n").unwrap();
+    openssl(
+        path,
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out server.pem",
+    );
+    let port = serve_tls(path);
+    let ca = path.join("ca.pem");
+    for (tls, good) in [
+        (json!({"ca_file": ca}), false),
+        (json!({"ca_file": ca, "server_name": "other.example"}), true),
+        (json!({"ca_file": ca, "server_name": "third.example"}), false),
+        (json!({"insecure_skip_verify": true}), true),
+        (json!({"insecure_skip_verify": false}), false),
+    ] {
+        let mut world = World::native(&json!({
+            "job_name": "tls", "scheme": "https", "scrape_interval": "1s", "scrape_timeout": "1s",
+            "static_configs": [{"targets": [format!("127.0.0.1:{port}")]}], "tls_config": tls,
+        }));
+        let scrape = world.next().await;
+        assert_eq!(scrape.up, f64::from(u8::from(good)), "{tls}: {scrape:?}");
+    }
+}
+
+/// Labels that are too many or too long make a scrape a failed one, again and again.
+#[tokio::test]
+async fn labels_beyond_the_limits_of_a_scrape_config_refuse_the_scrape() {
+    let (target, _) = target("a{room=\"kitchen\"} 1\n").await;
+    for (limits, good) in [
+        (json!({}), true),
+        // The name of the metric, job, instance and room.
+        (
+            json!({"label_limit": 4, "label_name_length_limit": 8, "label_value_length_limit": 21}),
+            true,
+        ),
+        (json!({"label_limit": 3}), false),
+        (json!({"label_name_length_limit": 7}), false),
+        (json!({"label_value_length_limit": 6}), false),
+    ] {
+        let mut config = json!({
+            "job_name": "limits", "scrape_interval": "100ms", "scrape_timeout": "100ms",
+            "static_configs": [{"targets": [target.to_string()]}],
+        });
+        for (name, limit) in limits.as_object().unwrap() {
+            config[name] = limit.clone();
+        }
+        let mut world = World::native(&config);
+        for _ in 0..2 {
+            let scrape = world.next().await;
+            assert_eq!(scrape.up, f64::from(u8::from(good)), "{limits}: {scrape:?}");
+        }
+    }
 }

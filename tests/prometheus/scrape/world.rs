@@ -61,9 +61,18 @@ impl World {
             all[name] = value.clone();
         }
         let settings: ScrapeSettings = serde_json::from_value(all).unwrap();
+        Self::of(ScrapeSource::new(settings))
+    }
+
+    /// Scrapes by a scrape config of Prometheus.
+    pub fn native(config: &Value) -> Self {
+        Self::of(ScrapeSource::native(serde_json::from_value(config.clone()).unwrap()))
+    }
+
+    fn of(source: ScrapeSource) -> Self {
         let (feed, inputs) = feed(64);
         let (catalog, metrics, stop) = (feed.catalog.clone(), feed.metrics.clone(), feed.stop.clone());
-        tokio::spawn(Box::new(ScrapeSource::new(settings)).run(feed));
+        tokio::spawn(Box::new(source).run(feed));
         Self {
             inputs,
             catalog,

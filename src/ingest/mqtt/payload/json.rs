@@ -243,7 +243,9 @@ impl Decoder for Json {
         }
         let flow = self.flow.as_mut().filter(|_| memo.varies());
         let mut notes = match flow.and_then(|flow| flow.read(context, memo.series(), text, out)) {
-            Some(notes) => notes,
+            // What looks like none before is not worth a shape yet.
+            Some(flown) if flown.new => return Ok(flown.notes),
+            Some(flown) => flown.notes,
             None => self.read_text(context, text, out)?,
         };
         if let Some(shapes) = &mut self.shapes {

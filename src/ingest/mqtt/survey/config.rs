@@ -1,7 +1,7 @@
 //! The config to start with, with a comment on all that a person must decide.
 
 use super::{Broker, Filter, Found, Survey, filters};
-use crate::model::{EntityKind, EntityName};
+use crate::model::EntityKind;
 
 /// Entities that are listed; what is discovered while running needs no list.
 const LISTED_MAX: usize = 500;
@@ -69,8 +69,9 @@ pub fn config(survey: &Survey, broker: &Broker, span: &str) -> String {
     }
     subscriptions(&mut text, &filters);
     unread(&mut text, survey);
-    entities(&mut text, &found);
-    services(&mut text, &found);
+    let candidates = candidates(&found);
+    entities(&mut text, &found, &candidates);
+    services(&mut text, &candidates);
     text
 }
 
@@ -82,7 +83,11 @@ fn subscriptions(text: &mut String, filters: &[Filter]) {
     }
     *text += "      # The first filter that fits a topic counts.\n      subscribe:\n";
     for one in filters {
-        *text += &format!("        # {} topics, such as {}\n", one.topics, remark(&one.example));
+        let topics = match one.topics {
+            1 => remark(&one.example),
+            many => format!("{many} topics, such as {}", remark(&one.example)),
+        };
+        *text += &format!("        # {topics}\n");
         *text += &format!(
             "        - filter: {}\n          decode: {}\n",
             quoted(&one.filter),
@@ -114,13 +119,20 @@ fn unread(text: &mut String, survey: &Survey) {
     }
 }
 
-fn entities(text: &mut String, found: &[Found]) {
+fn entities(text: &mut String, found: &[Found], candidates: &[Candidate]) {
     // What the topics and births tell while running need not be said; a period or a group that was only seen must.
     let said: Vec<&Found> = found
         .iter()
         .filter(|one| one.period_s.is_some() || one.group.is_some())
         .collect();
+    let instances = candidates.iter().flat_map(Candidate::instances).zip(1..);
+    let instances = instances.map(|(name, number)| {
+        let name = quoted(&name);
+        format!("- {{name: {name}, kind: service, attributes: {{address: \"192.0.2.{number}:8080\"}}}}\n")
+    });
     if said.is_empty() {
+        *text += "\n#topology:\n#  entities:\n";
+        text.extend(instances.map(|line| format!("#    {line}")));
         return;
     }
     *text += "\ntopology:\n  # A period is how often one promises to speak; after three of them without a word it counts as silent. Without a period it is learned.\n";
@@ -148,10 +160,24 @@ fn entities(text: &mut String, found: &[Found]) {
             said.len() - LISTED_MAX
         );
     }
+    *text += "    # Instances of the services below.\n";
+    text.extend(instances.map(|line| format!("    #{line}")));
 }
 
-/// Who might be worth a standby.
-fn candidates(found: &[Found]) -> Vec<(&EntityName, &'static str)> {
+/// What might be worth a standby.
+struct Candidate {
+    name: String,
+    why: &'static str,
+}
+
+impl Candidate {
+    /// The active one and its standby.
+    fn instances(&self) -> [String; 2] {
+        ["a", "b"].map(|end| format!("{}-{end}", self.name))
+    }
+}
+
+fn candidates(found: &[Found]) -> Vec<Candidate> {
     let candidate = |one: &Found| match one.kind {
         EntityKind::Service => true,
         EntityKind::Gateway => {
@@ -167,31 +193,41 @@ fn candidates(found: &[Found]) -> Vec<(&EntityName, &'static str)> {
         EntityKind::Service => "a service that tells of itself",
         _ => "several devices speak through it",
     };
-    found
+    let mut all: Vec<Candidate> = found
         .iter()
         .filter(|one| candidate(one))
-        .map(|one| (&one.entity, why(one)))
+        .map(|one| Candidate {
+            name: one.entity.to_string(),
+            why: why(one),
+        })
         .take(8)
-        .collect()
+        .collect();
+    if all.is_empty() {
+        all.push(Candidate {
+            name: "ingest".into(),
+            why: "whatever takes in what these devices say",
+        });
+    }
+    all
 }
 
-fn services(text: &mut String, found: &[Found]) {
+fn services(text: &mut String, candidates: &[Candidate]) {
     *text += "\n# What must stay up is yours to say: a service has an active instance, standbys, a probe that tells from outside whether it serves,\n";
-    *text += "# and a playbook that moves it. `approval: always` proposes moves and waits for a person. Take away the # of what fits.\n#services:\n";
-    let mut candidates: Vec<(String, String)> = candidates(found)
-        .into_iter()
-        .map(|(name, why)| (name.to_string(), why.to_owned()))
-        .collect();
-    if candidates.is_empty() {
-        candidates.push(("ingest".into(), "whatever takes in what these devices say".into()));
-    }
-    for (name, why) in candidates {
-        *text += &format!(
-            "#  # {}: {why}\n#  - name: {}\n#    active: {}\n#    standbys: [{{entity: {}}}]\n#    approval: always\n#    playbook: haproxy-switch\n#    probe: {{uses: tcp}}\n",
-            remark(&name),
-            quoted(&name),
-            quoted(&format!("{name}-a")),
-            quoted(&format!("{name}-b")),
-        );
+    *text += "# and a playbook that moves it. `approval: ask` proposes moves and waits for a person. Take away the # of what fits, here and under topology,\n";
+    *text += "# and put in your own addresses.\n#services:\n";
+    for one in candidates {
+        let [active, standby] = one.instances().map(|name| quoted(&name));
+        let name = quoted(&one.name);
+        let lines = [
+            format!("  # {}: {}", remark(&one.name), one.why),
+            format!("  - name: {name}"),
+            format!("    active: {active}"),
+            format!("    standbys: [{{entity: {standby}}}]"),
+            "    approval: ask".to_owned(),
+            "    playbook: haproxy-switch".to_owned(),
+            format!("    vars: {{socket: /run/haproxy/admin.sock, backend: {name}}}"),
+            "    probe: {uses: tcp, with: {address: \"{address}\"}}".to_owned(),
+        ];
+        text.extend(lines.map(|line| format!("#{line}\n")));
     }
 }

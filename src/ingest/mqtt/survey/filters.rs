@@ -3,6 +3,7 @@
 //! A convention with topics of its own has one filter. Topics of no convention are laid side by side: those of one length that differ in a level have a capture
 //! there, and the capture names the entity.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
@@ -14,6 +15,9 @@ use crate::model::{EntityName, template};
 
 /// Topics of one pattern from which on a level that differs is taken for a name.
 const SEVERAL: usize = 2;
+
+/// Topics that are listed one by one because a filter of another convention would take them.
+pub(super) const LISTED_MAX: usize = 50;
 
 /// A subscription to make.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -70,14 +74,8 @@ pub fn filters(topics: &BTreeMap<String, Topic>) -> Vec<Filter> {
             continue;
         }
         let levels = name.split('/').count();
-        let convention = match topic.convention {
-            "json" if !topic.plain => "auto",
-            // A state of words and one of numbers are not told apart by their topics.
-            "text" => "auto",
-            other => other,
-        };
         loose
-            .entry((levels, name.split('/').next().unwrap_or(name), convention))
+            .entry((levels, name.split('/').next().unwrap_or(name), convention_of(topic)))
             .or_default()
             .push(name);
     }
@@ -86,9 +84,66 @@ pub fn filters(topics: &BTreeMap<String, Topic>) -> Vec<Filter> {
             by_filter.entry((one.filter.clone(), one.decode.clone())).or_insert(one);
         }
     }
-    let mut all: Vec<Filter> = by_filter.into_values().collect();
-    // The first that fits counts, so the narrowest comes first.
-    all.sort_by_key(|one| (wildness(&one.filter), one.filter.clone()));
+    told_apart(topics, by_filter.into_values().collect())
+}
+
+/// What a topic is read by.
+fn convention_of(topic: &Topic) -> &'static str {
+    match topic.convention {
+        "json" if !topic.plain => "auto",
+        // A state of words and one of numbers are not told apart by their topics.
+        "text" => "auto",
+        other => other,
+    }
+}
+
+/// The first that fits counts: the narrowest comes first, and of two that are as wide the one of more topics.
+fn in_order(all: &mut [Filter]) {
+    all.sort_by_key(|one| (wildness(&one.filter), Reverse(one.topics), one.filter.clone()));
+}
+
+/// For each topic that is read, the place of the first filter that fits it.
+fn first_fits<'t>(topics: &'t BTreeMap<String, Topic>, all: &[Filter]) -> Vec<(&'t str, &'t Topic, usize)> {
+    let patterns: Vec<Option<Pattern>> = all.iter().map(|one| Pattern::parse(&one.filter).ok()).collect();
+    let read = topics.iter().filter(|(_, topic)| topic.messages > topic.bad);
+    read.filter_map(|(name, topic)| {
+        let fits = |pattern: &Option<Pattern>| pattern.as_ref().is_some_and(|pattern| pattern.matches(name).is_some());
+        Some((name.as_str(), topic, patterns.iter().position(fits)?))
+    })
+    .collect()
+}
+
+/// Filters in order, by which each topic is read as it was here: topics that a filter of another convention would take are listed by themselves; where they are
+/// many, each topic of the two is taken for what it looks like.
+fn told_apart(topics: &BTreeMap<String, Topic>, mut all: Vec<Filter>) -> Vec<Filter> {
+    in_order(&mut all);
+    let mut taken: BTreeMap<usize, Vec<Filter>> = BTreeMap::new();
+    for (name, topic, place) in first_fits(topics, &all) {
+        let convention = convention_of(topic);
+        if all[place].decode != convention {
+            let row = name.split('/').collect();
+            taken.entry(place).or_default().push(pattern(convention, &[&row]));
+        }
+    }
+    for (place, own) in taken {
+        if own.len() <= LISTED_MAX {
+            all.extend(own);
+        } else {
+            let one = &mut all[place];
+            one.filter = plus(&one.filter);
+            one.decode = "auto".into();
+            (one.entity, one.signal) = (None, None);
+        }
+    }
+    in_order(&mut all);
+    let mut counts = vec![0; all.len()];
+    for (_, _, place) in first_fits(topics, &all) {
+        counts[place] += 1;
+    }
+    for (one, count) in all.iter_mut().zip(counts) {
+        one.topics = count;
+    }
+    all.retain(|one| one.topics > 0);
     all
 }
 

@@ -71,3 +71,30 @@ fn topics_become_few_filters_and_the_names_of_those_who_speak() {
     let boiler = found.iter().find(|one| one.entity.as_str() == "boiler").unwrap();
     assert_eq!((boiler.period_s, boiler.declared), (Some(120.0), true));
 }
+
+/// Words, numbers and objects side by side under one level: whatever reads a topic reads it as it was read here.
+#[test]
+fn topics_that_another_filter_would_take_are_listed_by_themselves() {
+    for devices in [3, 60] {
+        let mut survey = Survey::new(&"plant".into());
+        for device in 0..devices {
+            survey.message(&format!("s/json-{device}"), br#"{"t": 1}"#, false, at(1));
+        }
+        for device in 0..=devices {
+            survey.message(&format!("s/number-{device}"), b"2", false, at(1));
+        }
+        let filters = filters(&survey.topics);
+        let first = |topic: &str| {
+            let fits = |one: &&super::Filter| {
+                let pattern = crate::ingest::mqtt::pattern::Pattern::parse(&one.filter).unwrap();
+                pattern.matches(topic).is_some()
+            };
+            filters.iter().find(fits).unwrap().decode.clone()
+        };
+        let said = [first("s/json-0"), first("s/json-2"), first("s/number-0")];
+        let many = devices > super::filters::LISTED_MAX;
+        assert_eq!(said, if many { ["auto"; 3] } else { ["json", "json", "scalar"] });
+        let topics: usize = filters.iter().map(|one| one.topics).sum();
+        assert_eq!(topics, survey.topics.len(), "{filters:?}");
+    }
+}

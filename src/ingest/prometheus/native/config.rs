@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::discovery::targets_of;
 use super::duration::Lasting;
-use super::relabel::{Relabel, RelabelConfig};
+use super::relabel::{Labels, Relabel, RelabelConfig};
+use super::trust::{Authorization, TlsConfig, http};
 use crate::ingest::prometheus::http::{BasicAuth, HttpSettings};
 use crate::ingest::prometheus::targets::Resolved;
-use crate::net::Tls;
 use crate::secret::Secret;
 
 /// What Prometheus scrapes by, if nothing else is said.
@@ -87,7 +87,61 @@ pub struct ScrapeConfig {
     pub bearer_token_file: Option<PathBuf>,
     /// Certificates.
     #[serde(default)]
-    pub tls_config: Tls,
+    pub tls_config: TlsConfig,
+    /// Read and of no consequence: what is asked for is always the best that can be read.
+    #[serde(default)]
+    pub scrape_protocols: Option<Vec<String>>,
+    /// The same.
+    #[serde(default)]
+    pub fallback_scrape_protocol: Option<String>,
+    /// The same.
+    #[serde(default)]
+    pub enable_compression: Option<bool>,
+    /// The same: classic histograms are always taken.
+    #[serde(default)]
+    pub scrape_classic_histograms: Option<bool>,
+    /// The same, as later versions call it.
+    #[serde(default)]
+    pub always_scrape_classic_histograms: Option<bool>,
+    /// The same: series of a target that is no longer listed always end.
+    #[serde(default)]
+    pub track_timestamps_staleness: Option<bool>,
+    /// The same: native histograms are not taken.
+    #[serde(default)]
+    pub scrape_native_histograms: Option<bool>,
+    /// The same.
+    #[serde(default)]
+    pub convert_classic_histograms_to_nhcb: Option<bool>,
+    /// The same.
+    #[serde(default)]
+    pub native_histogram_bucket_limit: Option<u64>,
+    /// The same.
+    #[serde(default)]
+    pub native_histogram_min_bucket_factor: Option<f64>,
+    /// The same: every name is taken.
+    #[serde(default)]
+    pub metric_name_validation_scheme: Option<String>,
+    /// The same.
+    #[serde(default)]
+    pub metric_name_escaping_scheme: Option<String>,
+    /// The same: what scrapes say of themselves is always told.
+    #[serde(default)]
+    pub extra_scrape_metrics: Option<bool>,
+    /// The same: targets that rules drop are not kept.
+    #[serde(default)]
+    pub keep_dropped_targets: Option<u64>,
+    /// The same: why scrapes fail stands in the log.
+    #[serde(default)]
+    pub scrape_failure_log_file: Option<PathBuf>,
+    /// A scrape with a series of more labels is refused; 0 for no limit.
+    #[serde(default)]
+    pub label_limit: usize,
+    /// A scrape with a longer name of a label, in bytes, is refused; 0 for no limit.
+    #[serde(default)]
+    pub label_name_length_limit: usize,
+    /// A scrape with a longer value of a label, in bytes, is refused; 0 for no limit.
+    #[serde(default)]
+    pub label_value_length_limit: usize,
 }
 
 fn metrics_path() -> String {
@@ -172,43 +226,13 @@ pub struct HttpSd {
     pub authorization: Option<Authorization>,
     /// Certificates.
     #[serde(default)]
-    pub tls_config: Tls,
-}
-
-/// A token.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Authorization {
-    /// Its type; only `Bearer` is known.
-    #[serde(rename = "type", default = "bearer")]
-    pub kind: String,
-    /// The token; better in `credentials_file`.
+    pub tls_config: TlsConfig,
+    /// Redirects are followed; always.
     #[serde(default)]
-    pub credentials: Option<Secret>,
-    /// A file that holds it.
+    pub follow_redirects: Option<bool>,
+    /// Read and of no consequence.
     #[serde(default)]
-    pub credentials_file: Option<PathBuf>,
-}
-
-fn bearer() -> String {
-    "Bearer".into()
-}
-
-fn http(
-    auth: Option<&BasicAuth>,
-    authorization: Option<&Authorization>,
-    token: (Option<&Secret>, Option<&PathBuf>),
-    tls: &Tls,
-) -> HttpSettings {
-    let (credentials, file) = authorization.map_or((None, None), |one| {
-        (one.credentials.as_ref(), one.credentials_file.as_ref())
-    });
-    HttpSettings {
-        basic_auth: auth.cloned(),
-        bearer_token: credentials.or(token.0).cloned(),
-        bearer_token_file: file.or(token.1).cloned(),
-        tls: tls.clone(),
-    }
+    pub enable_http2: Option<bool>,
 }
 
 impl HttpSd {
@@ -253,6 +277,15 @@ impl ScrapeConfig {
             .filter(|bytes| *bytes > 0)
     }
 
+    /// True if the labels of a series, its name among them, are more or longer than is allowed.
+    pub fn is_over(&self, labels: &Labels) -> bool {
+        let over = |limit: usize, is: usize| limit > 0 && is > limit;
+        let long = |(name, value): (&String, &String)| {
+            over(self.label_name_length_limit, name.len()) || over(self.label_value_length_limit, value.len())
+        };
+        over(self.label_limit, labels.len()) || labels.iter().any(long)
+    }
+
     /// The rules, checked: those of targets and those of series.
     pub fn rules(&self) -> Result<(Vec<Relabel>, Vec<Relabel>), String> {
         let read = |key: &str, rules: &[RelabelConfig]| {
@@ -288,7 +321,8 @@ impl ScrapeConfig {
         if self.interval().is_zero() || self.timeout() > self.interval() {
             return wrong("scrape_timeout must not be longer than scrape_interval, which must be above 0".into());
         }
-        if self.follow_redirects == Some(false) {
+        let mut follows = self.http_sd_configs.iter().map(|sd| sd.follow_redirects);
+        if self.follow_redirects == Some(false) || follows.any(|follows| follows == Some(false)) {
             return wrong("follow_redirects: false cannot be followed; redirects are always followed".into());
         }
         if let Some(Err(problem)) = self.body_size_limit.as_ref().map(Size::bytes) {

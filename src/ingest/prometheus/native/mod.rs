@@ -10,6 +10,7 @@ mod discovery;
 mod duration;
 mod md5;
 mod relabel;
+mod trust;
 
 pub use config::{PrometheusFile, ScrapeConfig};
 pub use discovery::{Discovery, Dropped, targets_of};

@@ -7,6 +7,7 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
@@ -32,6 +33,16 @@ pub struct Flow {
     found: Vec<Found>,
     /// Paths of nested members, one behind the other.
     paths: String,
+    /// Samples of the payload whose series the topic has not had yet: which sample, which member, and the number of its path.
+    fresh: Vec<(usize, usize, Option<u32>)>,
+}
+
+/// What came of a payload.
+pub struct Flown {
+    /// What was left out or changed.
+    pub notes: Notes,
+    /// It had a member that the subscription has not met before, or could not remember: it looks like none that is known.
+    pub new: bool,
 }
 
 /// Paths by number, and numbers by path.
@@ -42,20 +53,20 @@ struct Names {
 }
 
 impl Names {
-    /// The number of a path, new if there is room.
-    fn number(&mut self, path: &str) -> Option<u32> {
+    /// The number of a path, new if there is room; and whether it was known.
+    fn number(&mut self, path: &str) -> (Option<u32>, bool) {
         let hash = HASHER.hash_one(path);
         let Self { list, index } = self;
         if let Some(number) = index.find(hash, |&number| *list[number as usize] == *path) {
-            return Some(*number);
+            return (Some(*number), true);
         }
         if list.len() >= NAMES_MAX {
-            return None;
+            return (None, false);
         }
-        let number = u32::try_from(list.len()).ok()?;
+        let number = list.len() as u32;
         list.push(path.into());
         index.insert_unique(hash, number, |&other| HASHER.hash_one(&*list[other as usize]));
-        Some(number)
+        (Some(number), false)
     }
 }
 
@@ -116,11 +127,17 @@ fn signal(path: &str) -> String {
 
 impl Flow {
     /// Reads a payload without a mapping. `None` leaves `out` as it was.
-    pub fn read(&mut self, context: &Context<'_>, known: &mut Known, text: &str, out: &mut Batch) -> Option<Notes> {
+    pub fn read(&mut self, context: &Context<'_>, known: &mut Known, text: &str, out: &mut Batch) -> Option<Flown> {
         self.found.clear();
         self.paths.clear();
+        self.fresh.clear();
         let at = Scan::whole(text, &mut self.found, &mut self.paths)?.time();
-        let Self { names, found, paths } = self;
+        let Self {
+            names,
+            found,
+            paths,
+            fresh,
+        } = self;
         let path = |member: &Found| member.path(text, paths);
         found.sort_unstable_by(|a, b| a.front.cmp(&b.front).then_with(|| path(a).cmp(path(b))));
         let twice = |pair: &[Found]| pair[0].front == pair[1].front && path(&pair[0]) == path(&pair[1]);
@@ -130,14 +147,19 @@ impl Flow {
         let said = |member: &&Found| !(matches!(member.got, Got::Nothing) || member.clock && at.is_some());
         // Nothing is told before it is sure that there is something to tell.
         found.iter().find(said)?;
-        let mut notes = Notes::default();
-        for member in found.iter().filter(said) {
+        let (mut notes, mut new) = (Notes::default(), false);
+        for (place, member) in found.iter().enumerate().filter(|(_, member)| said(member)) {
             let path = path(member);
             match member.got {
                 Got::Nothing => {}
                 Got::Number { value, exact } => {
                     notes.integer(exact);
-                    let series = names.series(context, known, path, member.nested);
+                    let (number, met) = names.number(path);
+                    new |= !met;
+                    let series = number.and_then(|number| known.find(number)).unwrap_or_else(|| {
+                        fresh.push((out.samples.len(), place, number));
+                        SeriesId::REFUSED
+                    });
                     out.samples.push(context.sample_in(series, value, at));
                 }
                 Got::Word(from, to) => {
@@ -146,25 +168,29 @@ impl Flow {
                 }
             }
         }
-        Some(notes)
-    }
-}
-
-impl Names {
-    fn series(&mut self, context: &Context<'_>, known: &mut Known, path: &str, nested: bool) -> SeriesId {
-        let number = self.number(path);
-        if let Some(series) = number.and_then(|number| known.find(number)) {
-            return series;
+        if !fresh.is_empty() {
+            let signals: Vec<Cow<'_, str>> = fresh
+                .iter()
+                .map(|(_, place, _)| &found[*place])
+                .map(|member| match path(member) {
+                    nested if member.nested => signal(nested).into(),
+                    plain => plain.into(),
+                })
+                .collect();
+            let mut each = fresh.iter();
+            let entity = context.entity.as_str();
+            context
+                .catalog
+                .series_each(entity, signals.iter().map(AsRef::as_ref), |series| {
+                    let Some((sample, _, number)) = each.next() else { return };
+                    if let Some(sample) = out.samples.get_mut(*sample) {
+                        sample.series = series;
+                    }
+                    if let Some(number) = number.filter(|_| series != SeriesId::REFUSED) {
+                        known.insert(number, series);
+                    }
+                });
         }
-        let entity = context.entity.as_str();
-        let series = if nested {
-            context.catalog.series(entity, &signal(path))
-        } else {
-            context.catalog.series(entity, path)
-        };
-        if let Some(number) = number.filter(|_| series != SeriesId::REFUSED) {
-            known.insert(number, series);
-        }
-        series
+        Some(Flown { notes, new })
     }
 }

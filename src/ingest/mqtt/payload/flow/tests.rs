@@ -60,8 +60,8 @@ proptest! {
             let (expected, expected_notes) = by_name.feed("t/s", text.as_bytes());
             match notes {
                 None => prop_assert!(out.is_empty(), "{}", text),
-                Some(notes) => {
-                    prop_assert_eq!(Ok(notes), expected_notes, "{}", text);
+                Some(flown) => {
+                    prop_assert_eq!(Ok(flown.notes), expected_notes, "{}", text);
                     let bits = |batch: &Batch| -> Vec<_> {
                         batch.samples.iter().map(|s| (s.series, s.at, s.value.to_bits())).collect()
                     };
@@ -104,6 +104,27 @@ fn what_devices_send_is_read_without_a_tree() {
     ] {
         assert_eq!(read(left), None, "{left}");
     }
+}
+
+#[test]
+fn a_payload_with_a_name_that_nobody_has_sent_is_new_once() {
+    let mut flow = Flow::default();
+    let (entity, broker, catalog) = (EntityName::from("dev"), EntityName::from("broker"), Catalog::new());
+    let context = Context {
+        topic: "t",
+        entity: &entity,
+        signal: "t",
+        retained: false,
+        seen: Timestamp::from_secs(1_767_225_600),
+        catalog: &catalog,
+        broker: &broker,
+    };
+    let texts = [r#"{"a": 1}"#, r#"{"a": 2}"#, r#"{"a": 3, "b": 4}"#, r#"{"b": 5}"#];
+    let new = texts.map(|text| {
+        let flown = flow.read(&context, &mut Known::default(), text, &mut Batch::default());
+        flown.map(|flown| flown.new)
+    });
+    assert_eq!(new, [true, false, true, false].map(Some));
 }
 
 #[test]
