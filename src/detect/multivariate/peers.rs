@@ -28,6 +28,7 @@ struct Follower {
     fast: f64,
     ticks: u32,
     tail: Tail,
+    run: f32,
 }
 
 impl Follower {
@@ -51,7 +52,9 @@ impl Follower {
         if !settled || self.spread <= 0.0 {
             return 0.0;
         }
-        let surprise = self.tail.push((self.fast.abs() / self.spread) as f32);
+        let surprise = self
+            .tail
+            .push_run((self.fast.abs() / self.spread) as f32, &mut self.run);
         if self.ticks < TICKS_MIN {
             0.0
         } else {
@@ -134,7 +137,7 @@ mod tests {
     use crate::detect::multivariate::testing::Noise;
 
     /// Largest surprises of group and devices in rows 2000 to 2060, where `fault` changes the values.
-    fn run(fault: impl Fn(usize, f64) -> f64) -> Standing {
+    fn run(mut fault: impl FnMut(usize, f64) -> f64) -> Standing {
         let mut noise = Noise::new(17);
         let mut peers = Peers::new(8);
         let mut worst = Standing {
@@ -166,6 +169,16 @@ mod tests {
         let standing = run(|device, value| if device == 5 { value + 1.0 } else { value });
         assert!(standing.apart > 12.0 && standing.device == 5, "{standing:?}");
         assert!(standing.group < 8.0, "{standing:?}");
+    }
+
+    #[test]
+    fn a_device_that_departs_slowly_is_named_as_well() {
+        let mut away = 0.0;
+        let standing = run(move |device, value| {
+            away += if device == 5 { 0.02 } else { 0.0 };
+            if device == 5 { value + away } else { value }
+        });
+        assert!(standing.apart > 20.0 && standing.device == 5, "{standing:?}");
     }
 
     #[test]
