@@ -162,6 +162,36 @@ fn a_slow_swing_that_all_share_breaks_no_correlation_while_it_turns() {
 }
 
 #[test]
+fn a_device_that_also_counts_how_long_it_runs_is_judged_by_what_it_measures() {
+    let mut bench = Bench::new(
+        "{stuck: {enabled: false}, drift: {enabled: false}, anomaly: {enabled: false}, joint: {learn_rows: 300}}",
+    );
+    let load = |n: u32| rough(n) + (f64::from(n) / 37.0).sin();
+    let row = |n: u32, own: f64| {
+        [
+            ("pump", "current", 5.0 + load(n) + 0.05 * rough(n + 1)),
+            ("pump", "flow", 30.0 + 4.0 * load(n) + 0.2 * rough(n + 2)),
+            ("pump", "power", 900.0 + 80.0 * own + 4.0 * rough(n + 3)),
+            ("pump", "pressure", 3.0 - 0.2 * load(n) + 0.01 * rough(n + 4)),
+            ("pump", "uptime", f64::from(n)),
+        ]
+    };
+    for n in 0..2500 {
+        bench.round(&row(n, load(n)));
+    }
+    assert!(bench.found.is_empty(), "{:?} {:?}", bench.found, bench.texts);
+    for n in 2500..2800 {
+        bench.round(&row(n, load(n + 9000)));
+    }
+    assert!(
+        bench.found.contains(&"+ pump Joint (power)".to_owned()),
+        "{:?} {:?}",
+        bench.found,
+        bench.texts
+    );
+}
+
+#[test]
 fn what_moves_all_is_weather_and_what_moves_one_is_its_own_fault() {
     let names = ["a", "b", "c", "d", "e", "f"];
     let mut bench = Bench::new("{stuck: {enabled: false}, drift: {enabled: false}, anomaly: {enabled: false}}")

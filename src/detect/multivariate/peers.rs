@@ -17,6 +17,9 @@ const TICKS_MIN: u32 = 100;
 /// Distances beyond so many spreads move the usual one no further.
 const CLIP: f64 = 4.0;
 
+/// Strange values in a row after which they move the usual distance as any others do.
+const PATIENCE: u16 = 600;
+
 /// Fewest devices that have a median to be apart from.
 const DEVICES_MIN: usize = 3;
 
@@ -29,6 +32,8 @@ struct Follower {
     ticks: u32,
     tail: Tail,
     run: f32,
+    /// Values in a row in the tail.
+    strange: u16,
 }
 
 impl Follower {
@@ -46,8 +51,19 @@ impl Follower {
         } else {
             off
         };
-        self.spread += SLOW.max(young) * (step.abs() - self.spread);
-        self.level += SLOW.max(young) * step;
+        // What is strange is not what is usual, until it has lasted: a return from it would be as strange.
+        self.strange = if self.run > 0.0 {
+            self.strange.saturating_add(1)
+        } else {
+            0
+        };
+        let weight = if (1..PATIENCE).contains(&self.strange) {
+            SLOW / 10.0
+        } else {
+            SLOW.max(young)
+        };
+        self.spread += weight * (step.abs() - self.spread);
+        self.level += weight * step;
         self.fast += FAST * (off - self.fast);
         if !settled || self.spread <= 0.0 {
             return 0.0;

@@ -65,10 +65,16 @@ pub fn signals(
                 (true, false) => signal.following(Follows::Weather),
                 (false, _) => signal,
             };
-            let signal = Signal::new(name.clone(), every, shapes(&|_| true));
+            // One that has left its past fits no more to the others whatever these do.
+            let askew = |shape: Shape| shape == Shape::Askew && follow;
+            let signal = Signal::new(
+                name.clone(),
+                every,
+                shapes(&|shape| shape != Shape::Askew || askew(shape)),
+            );
             signals.push((entity.clone(), following(signal)));
             for (companion, opposed) in COMPANIONS.into_iter().filter(|_| of_device) {
-                let mut signal = Signal::new(companion.into(), every, shapes(&|shape| shape == Shape::Askew));
+                let mut signal = Signal::new(companion.into(), every, shapes(&askew));
                 signal.opposed = opposed;
                 signals.push((entity.clone(), following(signal)));
             }

@@ -107,7 +107,7 @@ fn a_call_is_an_edge_whichever_side_is_told_first() {
 fn how_often_each_step_is_taken_is_told_until_it_is_not_taken_any_more() {
     for swapped in [false, true] {
         let mut bench = Bench::new(Bounds::default());
-        let mut request = |number: u64, reserves: bool, second: i64, bench: &mut Bench| {
+        let request = |number: u64, reserves: bool, second: i64, bench: &mut Bench| {
             let mut spans = vec![
                 Work {
                     operation: "GET /cart".into(),
