@@ -151,9 +151,11 @@ fn recorded_incidents_are_scored_under_other_models() {
         report["per_case"][0]["probability"].as_f64().unwrap()
     };
     let dir = tempfile::tempdir().unwrap();
-    let doubting = dir.path().join("reliability.json");
-    let reliability = std::fs::read_to_string(root().join("models/reliability.json")).unwrap();
-    std::fs::write(&doubting, reliability).unwrap();
+    let lessons = dir.path().join("lessons.json");
+    let taught = ["service-crash", "host-loss", "gateway-loss"].map(|name| root().join("datasets").join(name));
+    let mut learn = vec!["learn", "--into", dir.path().to_str().unwrap()];
+    learn.extend(taught.iter().map(|path| path.to_str().unwrap()));
+    assert_eq!(jurymast(&learn).0, Some(0));
     let (plain, corrected) = (score(&[]), score(&[dir.path().to_str().unwrap()]));
     assert_eq!(
         (plain.0, corrected.0),
@@ -164,9 +166,9 @@ fn recorded_incidents_are_scored_under_other_models() {
     );
     assert!(
         (probability(&plain.1) - probability(&corrected.1)).abs() > 1e-6,
-        "a correction changes what is said"
+        "what was learned changes what is said"
     );
-    std::fs::write(&doubting, "{\"format\": \"jurymast-learned\"}").unwrap();
+    std::fs::write(&lessons, "{\"format\": \"jurymast-learned\"}").unwrap();
     let (code, told) = score(&[dir.path().to_str().unwrap()]);
     assert_eq!(code, Some(2), "models that do not fit are said: {told}");
     let nezha = ["eval", "diagnose", "--format", "nezha", "x", "--models", "models"];

@@ -92,7 +92,7 @@ pub fn run(args: &Args, output: Output) -> Outcome {
     if let Some(problem) = reports.first().and_then(|report| report.problem.clone())
         && reports.iter().all(|report| report.problem.is_some())
     {
-        return Err(problem.into());
+        return Err(problem);
     }
     if let Some(path) = &args.report {
         std::fs::write(path, page::page(&sections)).map_err(|error| format!("{}: {error}", path.display()))?;
