@@ -406,6 +406,13 @@ fn http_paths(http: &mut crate::ingest::prometheus::HttpSettings) -> Vec<&mut Pa
 const RULES: &[&str] = &["yml", "yaml"];
 const MODELS: &[&str] = &["json"];
 
+/// The names and texts of models: files, or all in a folder.
+pub fn read_models(paths: &[PathBuf]) -> Result<Vec<(String, String)>, String> {
+    let mut errors = Vec::new();
+    let files = read_files(paths, MODELS, &mut errors);
+    errors.into_iter().next().map_or(Ok(files), Err)
+}
+
 fn read_files(paths: &[PathBuf], endings: &[&str], errors: &mut Vec<String>) -> Vec<(String, String)> {
     let mut files = Vec::new();
     for path in paths {

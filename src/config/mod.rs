@@ -16,7 +16,7 @@ mod reference;
 mod schema;
 
 pub use fences::fences;
-pub use load::{ConfigError, ConfigErrors, Loaded};
+pub use load::{ConfigError, ConfigErrors, Loaded, read_models};
 pub use pages::{metrics_reference, patterns_reference};
 pub use reference::reference;
 pub use schema::{Agent, Api, Config, EdgeSpec, Record, Rules, Sources, TopologySpec};

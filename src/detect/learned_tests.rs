@@ -162,6 +162,36 @@ fn a_slow_swing_that_all_share_breaks_no_correlation_while_it_turns() {
 }
 
 #[test]
+fn a_device_that_also_counts_how_long_it_runs_is_judged_by_what_it_measures() {
+    let mut bench = Bench::new(
+        "{stuck: {enabled: false}, drift: {enabled: false}, anomaly: {enabled: false}, joint: {learn_rows: 300}}",
+    );
+    let load = |n: u32| rough(n) + (f64::from(n) / 37.0).sin();
+    let row = |n: u32, own: f64| {
+        [
+            ("pump", "current", 5.0 + load(n) + 0.05 * rough(n + 1)),
+            ("pump", "flow", 30.0 + 4.0 * load(n) + 0.2 * rough(n + 2)),
+            ("pump", "power", 900.0 + 80.0 * own + 4.0 * rough(n + 3)),
+            ("pump", "pressure", 3.0 - 0.2 * load(n) + 0.01 * rough(n + 4)),
+            ("pump", "uptime", f64::from(n)),
+        ]
+    };
+    for n in 0..2500 {
+        bench.round(&row(n, load(n)));
+    }
+    assert!(bench.found.is_empty(), "{:?} {:?}", bench.found, bench.texts);
+    for n in 2500..2800 {
+        bench.round(&row(n, load(n + 9000)));
+    }
+    assert!(
+        bench.found.contains(&"+ pump Joint (power)".to_owned()),
+        "{:?} {:?}",
+        bench.found,
+        bench.texts
+    );
+}
+
+#[test]
 fn what_moves_all_is_weather_and_what_moves_one_is_its_own_fault() {
     let names = ["a", "b", "c", "d", "e", "f"];
     let mut bench = Bench::new("{stuck: {enabled: false}, drift: {enabled: false}, anomaly: {enabled: false}}")
@@ -290,5 +320,53 @@ fn a_symptom_has_a_picture_from_before_its_onset() {
     assert!(chart.points.last().is_some_and(|last| f64::from(last.value) > high));
     assert!(
         chart.bar.is_some_and(|bar| bar > 10.0) && chart.points.iter().any(|point| Some(point.surprise) > chart.bar)
+    );
+}
+
+/// A window of spans: what fails of an operation, and how often it takes each step.
+fn window(bench: &mut Bench, failed: f64, steps: &[(&str, f64)]) {
+    bench.now = bench.now + std::time::Duration::from_secs(10);
+    let failing = "span_error_ratio{kind=\"server\",operation=\"GET /cart\"}";
+    let mut samples = vec![bench.sample("shop", failing, failed)];
+    for (step, share) in steps {
+        let signal = format!("span_steps_per_request{{operation=\"GET /cart\",step=\"{step}\"}}");
+        samples.push(bench.sample("shop", &signal, *share));
+    }
+    bench.feed(Batch {
+        samples,
+        ..Batch::default()
+    });
+}
+
+#[test]
+fn a_step_that_vanishes_one_that_is_new_and_an_operation_that_fails_are_told() {
+    let mut bench = Bench::new("{}").entity("shop", EntityKind::Service, None);
+    for _ in 0..80 {
+        window(&mut bench, 0.0, &[("stock reserve", 1.0)]);
+    }
+    assert_eq!(bench.found, Vec::<String>::new());
+    for _ in 0..2 {
+        window(&mut bench, 0.0, &[("stock reserve", 0.0), ("give up", 1.0)]);
+    }
+    assert_eq!(bench.found, Vec::<String>::new(), "two windows may be chance");
+    window(&mut bench, 0.0, &[("stock reserve", 0.0), ("give up", 1.0)]);
+    bench.found.sort();
+    assert_eq!(bench.found.len(), 2, "{:?}", bench.found);
+    let texts = bench.texts.values().cloned().collect::<Vec<_>>().join("; ");
+    assert!(
+        texts.contains("GET /cart no longer does: stock reserve (1.00 times a request before, 0.00 now)"),
+        "{texts}"
+    );
+    assert!(texts.contains("GET /cart does what is new: give up"), "{texts}");
+    for _ in 0..3 {
+        window(&mut bench, 0.9, &[("stock reserve", 1.0), ("give up", 0.0)]);
+    }
+    let raised = bench.found.iter().filter(|found| found.starts_with('+')).count();
+    assert_eq!((raised, bench.found.len()), (3, 5), "{:?}", bench.found);
+    assert!(
+        bench
+            .texts
+            .values()
+            .any(|text| text.contains("of GET /cart the share 0.90 fails"))
     );
 }

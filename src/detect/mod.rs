@@ -35,6 +35,7 @@ mod scribe;
 mod sequence;
 mod settings;
 mod shard;
+mod steps;
 mod stuck;
 mod threshold;
 mod trace;
@@ -206,6 +207,7 @@ fn registry(settings: &Settings) -> Vec<Box<dyn Detector>> {
         Box::new(sequence::Sequence::default()),
         Box::new(alert::Alert),
         Box::new(health::Health::default()),
+        Box::new(steps::Steps::new(&settings.steps)),
         Box::new(clock::Clock::new(&settings.clock)),
         Box::new(joint::Joint::new(&settings.joint)),
         Box::new(trained::range::TrainedRange::new(&settings.models)),

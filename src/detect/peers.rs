@@ -93,6 +93,8 @@ struct Team {
     /// How far each member usually is from the median.
     usual: Vec<f64>,
     told: Option<Told>,
+    /// Who has just come back: what it did until now is remembered for some rounds, and is no news.
+    back: Option<usize>,
 }
 
 /// A member that is told to be apart.
@@ -261,6 +263,7 @@ impl Team {
             since: Timestamp::EPOCH,
             usual: Vec::new(),
             told: None,
+            back: None,
         }
     }
 
@@ -353,11 +356,16 @@ impl Team {
                 let key = key(&self.names[member], &self.signal);
                 findings.push(Finding::Cleared { key, at });
                 self.told = None;
+                self.back = Some(member);
             }
             return;
         }
         if surprise < bar {
             self.run = (0, 0);
+            self.back = None;
+            return;
+        }
+        if self.back == Some(standing.device) {
             return;
         }
         if self.run.1 == 0 || self.run.0 != standing.device {

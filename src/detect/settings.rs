@@ -29,6 +29,8 @@ pub struct Settings {
     pub drift: LearnedSettings,
     /// Signals that leave what is usual for them.
     pub anomaly: AnomalySettings,
+    /// Services whose work, as spans tell it, is no longer what it always was: steps that vanish or are new, operations that begin to fail.
+    pub steps: StepsSettings,
     /// Signals of one device that no longer fit together.
     pub joint: JointSettings,
     /// Devices that go their own way, apart from their group.
@@ -210,6 +212,28 @@ impl Default for AnomalySettings {
             warm_up: 100,
             max_series: 1000,
             max_gates: 32,
+            severity: Severity::Warning,
+        }
+    }
+}
+
+/// Services whose work, as spans tell it, is no longer what it always was.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StepsSettings {
+    /// Look for it.
+    pub enabled: bool,
+    /// Windows of ten seconds to learn from before a word is said.
+    pub warm_up: u32,
+    /// How bad.
+    pub severity: Severity,
+}
+
+impl Default for StepsSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            warm_up: 60,
             severity: Severity::Warning,
         }
     }

@@ -20,7 +20,7 @@ const SUSPECT_UNTIL: Duration = Duration::from_secs(300);
 fn weak(incident: &Incident) -> bool {
     incident
         .top()
-        .is_none_or(|top| top.fault.as_str() == Hypothesis::SOMETHING_ELSE || top.probability < WEAK)
+        .is_none_or(|top| !Hypothesis::is_of_a_pattern(&top.fault) || top.probability < WEAK)
 }
 
 impl Diagnosis {

@@ -11,6 +11,7 @@ use crate::model::{EntityName, FaultName, Hypothesis, Symptom, SymptomKind, Topo
 
 use super::infer::{Ranking, causes, rank};
 use super::joint::{Candidate, Problem};
+use super::one_by_one;
 use super::pattern::Library;
 use super::scene::Scene;
 use super::settings::Settings;
@@ -126,9 +127,14 @@ fn split<'a>(
             part.ranking.compare(&behind, library, settings);
         }
     }
+    let several = parts.len();
     found.extend(parts.into_iter().map(|part| group(part.symptoms, part.ranking)));
     if !rest.is_empty() {
-        found.push(group(rest, whole));
+        let mut last = group(rest, whole);
+        if several + 1 >= FAULTS_MAX {
+            one_by_one::name(&mut last, scene.topology);
+        }
+        found.push(last);
     }
 }
 
@@ -325,7 +331,7 @@ impl<'a> Reach<'a> {
     }
 }
 
-const fn lost_contact(kind: SymptomKind) -> bool {
+pub const fn lost_contact(kind: SymptomKind) -> bool {
     matches!(
         kind,
         SymptomKind::Silent

@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use crate::model::{EntityName, Hypothesis, Severity, SignalName, Symptom, SymptomKey, SymptomKind};
 
+use super::fold::{fold, such_as};
 use super::pattern::{Expectation, Pattern, Whose};
 use super::scene::{Members, Scene, Sight};
 use super::settings::Settings;
@@ -169,10 +170,22 @@ pub fn told<'a>(
 ) -> Option<Fit<'a>> {
     let began = began(pattern, entity, scene)?;
     let mut fit = fit(pattern, entity, began, scene, settings, Some(Notes::default()))?;
-    for key in seen.leaks.keys() {
-        if !fit.explains.contains_key(key) {
-            fit.speaks_against(|| format!("leaves {key} unexplained"));
-        }
+    if let Some(notes) = &mut fit.notes {
+        let left: Vec<&SymptomKey> = seen
+            .leaks
+            .keys()
+            .copied()
+            .filter(|key| !fit.explains.contains_key(key))
+            .collect();
+        let rest = |rest: &[&SymptomKey]| {
+            let names = such_as(rest.iter().map(|key| key.entity.as_str()));
+            let kind = rest.first().map(|key| format!("{:?}", key.kind)).unwrap_or_default();
+            format!("leaves {} more {kind} unexplained: {names}", rest.len())
+        };
+        let one = |key: &SymptomKey| format!("leaves {key} unexplained");
+        notes
+            .speaks_against
+            .extend(fold(&left, |key| (key.kind, &key.signal), one, rest));
     }
     Some(fit)
 }
@@ -215,6 +228,7 @@ fn fit<'a>(
     if weighed.explains.is_empty() {
         return None;
     }
+    let mut also: Vec<&Symptom> = Vec::new();
     for expectation in &pattern.may {
         let members = scene.whose(expectation, entity);
         for other in ill(members.as_ref(), entity) {
@@ -226,10 +240,23 @@ fn fit<'a>(
                     weighed.own += shows;
                     weighed.explains.insert(&symptom.key, shows);
                     weighed.names_or_not(expectation, symptom);
-                    weighed.speaks_for(|| format!("explains {}: {}", symptom.key, symptom.evidence.text));
+                    also.push(symptom);
                 }
             }
         }
+    }
+    if let Some(notes) = &mut weighed.notes {
+        let rest = |rest: &[&Symptom]| {
+            let names = such_as(rest.iter().map(|symptom| symptom.key.entity.as_str()));
+            let kind = rest
+                .first()
+                .map(|symptom| format!("{:?}", symptom.key.kind))
+                .unwrap_or_default();
+            format!("explains {} more {kind}: {names}", rest.len())
+        };
+        let one = |symptom: &Symptom| format!("explains {}: {}", symptom.key, symptom.evidence.text);
+        let sort = |symptom: &Symptom| (symptom.key.kind, symptom.key.signal.clone());
+        notes.speaks_for.extend(fold(&also, sort, one, rest));
     }
     for expectation in &pattern.must_not {
         let members = scene.whose(expectation, entity);

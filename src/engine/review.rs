@@ -302,7 +302,7 @@ impl Engine {
 
 fn untouched(incident: &Incident) -> Refusal {
     let reason = match incident.top() {
-        Some(top) if top.fault.as_str() != Hypothesis::SOMETHING_ELSE => {
+        Some(top) if Hypothesis::is_of_a_pattern(&top.fault) => {
             format!(
                 "{} at {} touches no service of ours; the remedy is to {}",
                 top.fault,

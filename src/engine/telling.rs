@@ -35,7 +35,9 @@ impl Engine {
         if let Some(known) = known {
             effects.notify.push(Notification { firing: false, ..known });
         }
-        let text = if top.fault.as_str() == Hypothesis::SOMETHING_ELSE {
+        let text = if top.fault.as_str() == Hypothesis::ONE_BY_ONE {
+            top.evidence_for.join("; ")
+        } else if top.fault.as_str() == Hypothesis::SOMETHING_ELSE {
             format!(
                 "{} symptoms around {} that no known fault explains",
                 incident.symptoms.len(),

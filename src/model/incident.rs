@@ -104,7 +104,7 @@ impl Incident {
 /// A fault at an entity, as a cause of an incident.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Hypothesis {
-    /// Which fault; [`Hypothesis::SOMETHING_ELSE`] for the rest.
+    /// Which fault; [`Hypothesis::SOMETHING_ELSE`] or [`Hypothesis::ONE_BY_ONE`] for the rest.
     pub fault: FaultName,
     /// Where it sits.
     pub entity: EntityName,
@@ -125,4 +125,12 @@ pub struct Hypothesis {
 impl Hypothesis {
     /// The fault name of the hypothesis that none of the known faults is the cause.
     pub const SOMETHING_ELSE: &'static str = "something-else";
+
+    /// The same of very many that fell one after the other, without anything in common that explains it: no one fault is the cause.
+    pub const ONE_BY_ONE: &'static str = "one-by-one";
+
+    /// A pattern stands behind a fault of that name.
+    pub fn is_of_a_pattern(fault: &FaultName) -> bool {
+        ![Self::SOMETHING_ELSE, Self::ONE_BY_ONE].contains(&fault.as_str())
+    }
 }

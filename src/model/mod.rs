@@ -29,7 +29,7 @@ pub use entity::{EdgeKind, Entity, EntityKind};
 pub use event::{Check, Event, EventKind, Reach};
 pub use glob::Glob;
 pub use incident::{Hypothesis, Incident, IncidentId};
-pub use name::{EntityName, FaultName, ServiceName, SignalName};
+pub use name::{EntityName, FaultName, SPAN_STEPS, ServiceName, SignalName};
 pub use paged::Paged;
 pub use plan::{Alternative, Lease, Plan, PlanId, PlanKind, Share, Step, Token};
 pub use sample::{Batch, Sample};

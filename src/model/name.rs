@@ -109,6 +109,9 @@ name!(
     FaultName
 );
 
+/// The signal by which spans tell how often an operation takes a step, with the labels `operation` and `step`.
+pub const SPAN_STEPS: &str = "span_steps_per_request";
+
 #[cfg(test)]
 mod tests {
     use super::*;

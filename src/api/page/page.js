@@ -90,7 +90,7 @@ function card({ i, verdicts, told, pictures }, acting, now) {
   return el("article", { class: "card " + (i.closed ? "" : "bad"), "data-key": i.id, "aria-label": `incident ${i.id}` },
     el("div", "row", el("h3", "", `#${i.id} ${cause(i)}`), el("span", "soft", "began ", when(i.onset), i.closed ? [", closed ", when(i.closed)] : `, ${ago(i.onset, now)} ago`)),
     i.closed ? null : i.hypotheses.slice(0, 4).map(bar), verdicts.map((v) => verdict(v, acting)), evidence(i, told, pictures),
-    acting && top && top.fault !== "something-else" ? el("p", "", order("confirm", "this was it…", { id: i.id, cause: cause(i) })) : null);
+    acting && top && !["something-else", "one-by-one"].includes(top.fault) ? el("p", "", order("confirm", "this was it…", { id: i.id, cause: cause(i) })) : null);
 }
 function happening(s) {
   const told = new Map(s.explanations), rank = { ask: 3, act: 2, hold: 1, ignore: 0 };

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::cli::{Ended, Outcome, Output, print_json, table};
+use crate::config::read_models;
 use crate::eval::diagnose::{Figures, Format, Report, Scored, capsules, run as score, tep, unknown};
 
 /// Arguments.
@@ -22,6 +23,10 @@ pub struct Args {
     /// Of capsules: as if no pattern were known; scores the places that the statistical ranking names.
     #[arg(long)]
     unknown: bool,
+    /// Of capsules: judge with these models, files or folders, as `models` in the config names them: lessons of `jurymast learn`, corrections of
+    /// probabilities. Instead of those that were recorded.
+    #[arg(long, num_args = 1.., value_name = "DIR", conflicts_with = "unknown")]
+    models: Vec<PathBuf>,
 }
 
 /// The layouts by name.
@@ -41,6 +46,9 @@ enum Layout {
 
 /// Scores and prints.
 pub fn run(args: &Args, output: Output) -> Outcome {
+    if !matches!(args.format, Layout::Capsule) && !args.models.is_empty() {
+        return Err("--models goes with --format capsule: the other sets are ranked without patterns, and models teach patterns".into());
+    }
     let format = match args.format {
         Layout::Capsule if args.unknown => return nameless(args, output),
         Layout::Capsule => return recorded(args, output),
@@ -103,7 +111,10 @@ fn of_capsules(case: &Scored) -> Vec<String> {
 
 /// Recorded incidents.
 fn recorded(args: &Args, output: Output) -> Outcome {
-    let report = capsules::run(&args.path).map_err(|error| error.to_string())?;
+    let models = (!args.models.is_empty())
+        .then(|| read_models(&args.models))
+        .transpose()?;
+    let report = capsules::run(&args.path, models.as_deref()).map_err(|error| error.to_string())?;
     told(&report, output, || {
         each(args, OF_CAPSULES, &report.per_case, of_capsules);
         table(HEADER, &[row("all", &report.causes)]);
@@ -118,6 +129,9 @@ fn recorded(args: &Args, output: Output) -> Outcome {
             report.look_alikes_right,
             report.calibration_error_judgements,
         );
+        if report.unread > 0 {
+            println!("{} capsules could not be read and count as wrong", report.unread);
+        }
         for wrong in &report.wrong {
             println!("  {wrong}");
         }

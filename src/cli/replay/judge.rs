@@ -1,5 +1,7 @@
 //! What a replay showed, held against what was recorded and against the truth.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::changes::changes;
@@ -32,6 +34,9 @@ pub struct Report {
     pub misnamed: Vec<String>,
     /// Everything is right.
     pub correct: bool,
+    /// Why it could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
     /// What a reader of this should know: other rules, a capsule that goes on from a lost one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -41,6 +46,25 @@ pub struct Report {
 }
 
 impl Report {
+    /// Of one that could not be read.
+    pub fn unread(path: &Path, problem: String) -> Self {
+        let capsule = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Self {
+            name: capsule.clone(),
+            capsule,
+            identical: false,
+            difference: None,
+            decisions: 0,
+            faults: Vec::new(),
+            wrong_moves: 0,
+            misnamed: Vec::new(),
+            correct: false,
+            problem: Some(problem),
+            notes: Vec::new(),
+            changes: Vec::new(),
+        }
+    }
+
     /// Each fault was found and judged rightly, and nothing was moved without need.
     pub fn truth_met(&self) -> bool {
         let right = |found: &Found| found.detected && found.cause_right && found.verdict_right;
@@ -92,6 +116,7 @@ pub fn judge(capsule: &Capsule, rerun: &Rerun, changed: bool) -> Result<Report, 
         name: capsule.manifest.name.clone(),
         decisions: log.len(),
         correct: false,
+        problem: None,
         identical,
         difference: differs.then(|| first_difference(&text, &capsule.decisions)),
         faults,

@@ -64,9 +64,22 @@ pub fn run(args: &Args, output: Output) -> Outcome {
     let begin = Instant::now();
     for path in &paths {
         bar.set_message(path.display().to_string());
-        let capsule = Capsule::open(path).map_err(|error| error.to_string())?;
-        let rerun = rerun::rerun(&capsule, args.shards, &under)?;
-        let report = judge::judge(&capsule, &rerun, under.is_other())?;
+        bar.inc(1);
+        let replayed = Capsule::open(path)
+            .map_err(|error| error.to_string())
+            .and_then(|capsule| {
+                let rerun = rerun::rerun(&capsule, args.shards, &under)?;
+                let report = judge::judge(&capsule, &rerun, under.is_other())?;
+                Ok((capsule, rerun, report))
+            });
+        let (capsule, rerun, report) = match replayed {
+            Ok(replayed) => replayed,
+            // One that cannot be read is no reason to leave out the others.
+            Err(problem) => {
+                reports.push(Report::unread(path, problem));
+                continue;
+            }
+        };
         if args.report.is_some() {
             sections.push(page::section(&capsule, &rerun, &report)?);
         }
@@ -74,9 +87,13 @@ pub fn run(args: &Args, output: Output) -> Outcome {
             println!("{}: accepted", path.display());
         }
         reports.push(report);
-        bar.inc(1);
     }
     bar.finish_and_clear();
+    if let Some(problem) = reports.first().and_then(|report| report.problem.clone())
+        && reports.iter().all(|report| report.problem.is_some())
+    {
+        return Err(problem);
+    }
     if let Some(path) = &args.report {
         std::fs::write(path, page::page(&sections)).map_err(|error| format!("{}: {error}", path.display()))?;
     }
@@ -84,7 +101,17 @@ pub fn run(args: &Args, output: Output) -> Outcome {
         print_json(&reports)?;
     } else {
         print(&reports);
-        println!("\n{} capsules in {:.2}s", reports.len(), begin.elapsed().as_secs_f64());
+        let unread = reports.iter().filter(|report| report.problem.is_some()).count();
+        let bad = if unread > 0 {
+            format!(", {unread} of them not read")
+        } else {
+            String::new()
+        };
+        println!(
+            "\n{} capsules in {:.2}s{bad}",
+            reports.len(),
+            begin.elapsed().as_secs_f64()
+        );
     }
     Ok(if reports.iter().all(|report| report.correct) {
         Ended::Good
@@ -110,7 +137,7 @@ fn print(reports: &[Report]) {
                 yes(report.identical),
             ]);
         }
-        if report.faults.is_empty() {
+        if report.faults.is_empty() && report.problem.is_none() {
             let blank = || "-".to_owned();
             rows.push(vec![
                 report.capsule.clone(),
@@ -138,6 +165,9 @@ fn print(reports: &[Report]) {
         &rows,
     );
     for report in reports {
+        if let Some(problem) = &report.problem {
+            println!("\n{}: cannot be read: {problem}", report.capsule);
+        }
         for note in &report.notes {
             println!("\n{}: note: {note}", report.capsule);
         }

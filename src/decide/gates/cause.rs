@@ -25,7 +25,7 @@ impl Gate for Cause {
         if case.cures(top) || case.cure_probability() >= case.service.min_probability {
             return Ok(());
         }
-        if top.fault.as_str() == Hypothesis::SOMETHING_ELSE {
+        if !Hypothesis::is_of_a_pattern(&top.fault) {
             // Symptoms at the active instance without a known cause may need a move; nobody but a person can tell.
             let at_active = case
                 .incident

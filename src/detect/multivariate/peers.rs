@@ -17,6 +17,9 @@ const TICKS_MIN: u32 = 100;
 /// Distances beyond so many spreads move the usual one no further.
 const CLIP: f64 = 4.0;
 
+/// Strange values in a row after which they move the usual distance as any others do.
+const PATIENCE: u16 = 600;
+
 /// Fewest devices that have a median to be apart from.
 const DEVICES_MIN: usize = 3;
 
@@ -28,6 +31,9 @@ struct Follower {
     fast: f64,
     ticks: u32,
     tail: Tail,
+    run: f32,
+    /// Values in a row in the tail.
+    strange: u16,
 }
 
 impl Follower {
@@ -45,13 +51,26 @@ impl Follower {
         } else {
             off
         };
-        self.spread += SLOW.max(young) * (step.abs() - self.spread);
-        self.level += SLOW.max(young) * step;
+        // What is strange is not what is usual, until it has lasted: a return from it would be as strange.
+        self.strange = if self.run > 0.0 {
+            self.strange.saturating_add(1)
+        } else {
+            0
+        };
+        let weight = if (1..PATIENCE).contains(&self.strange) {
+            SLOW / 10.0
+        } else {
+            SLOW.max(young)
+        };
+        self.spread += weight * (step.abs() - self.spread);
+        self.level += weight * step;
         self.fast += FAST * (off - self.fast);
         if !settled || self.spread <= 0.0 {
             return 0.0;
         }
-        let surprise = self.tail.push((self.fast.abs() / self.spread) as f32);
+        let surprise = self
+            .tail
+            .push_run((self.fast.abs() / self.spread) as f32, &mut self.run);
         if self.ticks < TICKS_MIN {
             0.0
         } else {
@@ -134,7 +153,7 @@ mod tests {
     use crate::detect::multivariate::testing::Noise;
 
     /// Largest surprises of group and devices in rows 2000 to 2060, where `fault` changes the values.
-    fn run(fault: impl Fn(usize, f64) -> f64) -> Standing {
+    fn run(mut fault: impl FnMut(usize, f64) -> f64) -> Standing {
         let mut noise = Noise::new(17);
         let mut peers = Peers::new(8);
         let mut worst = Standing {
@@ -166,6 +185,16 @@ mod tests {
         let standing = run(|device, value| if device == 5 { value + 1.0 } else { value });
         assert!(standing.apart > 12.0 && standing.device == 5, "{standing:?}");
         assert!(standing.group < 8.0, "{standing:?}");
+    }
+
+    #[test]
+    fn a_device_that_departs_slowly_is_named_as_well() {
+        let mut away = 0.0;
+        let standing = run(move |device, value| {
+            away += if device == 5 { 0.02 } else { 0.0 };
+            if device == 5 { value + away } else { value }
+        });
+        assert!(standing.apart > 20.0 && standing.device == 5, "{standing:?}");
     }
 
     #[test]

@@ -285,6 +285,7 @@ pub fn reach_of(kind: SymptomKind) -> Option<Reach> {
         SymptomKind::NoAnswer => Reach::NoAnswer,
         SymptomKind::Unreachable => Reach::Unreachable,
         SymptomKind::Failing => Reach::Failing { detail: "503".into() },
+        SymptomKind::Odd => Reach::Odd { detail: "404".into() },
         _ => return None,
     })
 }

@@ -153,3 +153,52 @@ fn nothing_is_moved_for_a_learned_finding_of_just_any_signal() {
         assert!(!enough, "{} rests on learned findings of any signal", pattern.name);
     }
 }
+
+/// More than are told apart, each by itself, behind a gateway that goes on speaking of all the others.
+#[test]
+fn very_many_that_fall_one_by_one_are_called_that_and_not_one_fault_at_the_first() {
+    let shows: Vec<String> = (1..=60).map(|n| format!("\"{}s d-{n} silent\"", n * 4)).collect();
+    let case = format!(
+        "
+- case: a field of old batteries
+  entities: {{gateway: [gw], device: [\"d-{{1-400}}\"]}}
+  edges: [\"d-{{1-400}} connects_via gw\"]
+  shows: [{}]
+  well: [gw, \"d-{{1-400}}\"]
+  after: 241s
+  expect: []
+",
+        shows.join(", ")
+    );
+    let incidents = play(
+        &read_cases(&case).unwrap()[0],
+        &Arc::new(Library::builtin()),
+        &Settings::default(),
+    )
+    .unwrap();
+    let of = |fault: &str| {
+        let named = |incident: &&Incident| incident.top().is_some_and(|top| top.fault.as_str() == fault);
+        incidents.iter().filter(named).collect::<Vec<_>>()
+    };
+    let dead = of("device-dead");
+    assert!(
+        dead.len() > 20 && dead.iter().all(|incident| incident.symptoms.len() == 1),
+        "{}",
+        dead.len()
+    );
+    let [rest] = of("one-by-one")[..] else {
+        panic!(
+            "{:?}",
+            incidents
+                .iter()
+                .map(|i| i.top().map(|top| top.fault.clone()))
+                .collect::<Vec<_>>()
+        );
+    };
+    assert_eq!(rest.symptoms.len() + dead.len(), 60);
+    let told = rest.top().unwrap().evidence_for.join("; ");
+    assert!(
+        told.contains("devices fell Silent one by one") && told.contains("nothing in common"),
+        "{told}"
+    );
+}

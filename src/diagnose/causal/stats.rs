@@ -154,6 +154,19 @@ pub fn without_workload(series: &Series, workload: &Series) -> Series {
     }
 }
 
+/// The log likelihood ratio of two shares being two rather than one.
+pub fn likelihood_ratio(taken0: f64, n0: f64, taken1: f64, n1: f64) -> f64 {
+    let fit = |taken: f64, n: f64, p: f64| {
+        let part = |k: f64, p: f64| if k > 0.0 { k * (k / n / p.max(1e-12)).ln() } else { 0.0 };
+        part(taken, p) + part((n - taken).max(0.0), 1.0 - p)
+    };
+    if n0 <= 0.0 || n1 <= 0.0 {
+        return 0.0;
+    }
+    let p = (taken0 + taken1) / (n0 + n1);
+    (fit(taken0, n0, p) + fit(taken1, n1, p)).max(0.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,14 +9,11 @@ pub(super) mod settle;
 mod text;
 pub(super) mod without;
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
-use crate::model::{
-    EntityName, FaultName, Hypothesis, Incident, Remedy, SignalName, Symptom, SymptomKind, Timestamp, Topology,
-};
+use crate::model::{EntityName, FaultName, Hypothesis, Incident, Remedy, Symptom, Timestamp, Topology};
 
+use super::fold::{fold, such_as};
 use super::suspects::Suspects;
 pub use settle::{Look, Observation};
 pub use without::Without;
@@ -97,7 +94,7 @@ pub fn explain(incident: &Incident, topology: &Topology) -> Explanation {
             fault: h.fault.clone(),
             entity: h.entity.clone(),
             probability: h.probability,
-            remedy: Some(h.remedy).filter(|_| known(&h.fault)),
+            remedy: Some(h.remedy).filter(|_| Hypothesis::is_of_a_pattern(&h.fault)),
             speaks_for: h.evidence_for.clone(),
             speaks_against: h.evidence_against.clone(),
             paths: path::paths(&h.entity, &h.explains, topology),
@@ -116,15 +113,11 @@ pub fn explain(incident: &Incident, topology: &Topology) -> Explanation {
     }
 }
 
-fn known(fault: &FaultName) -> bool {
-    fault.as_str() != Hypothesis::SOMETHING_ELSE
-}
-
 /// What to do about a cause, beside its name.
 fn cure(cause: &Hypothesis) -> String {
     if cause.moving_helps {
         ", which a move cures".to_owned()
-    } else if known(&cause.fault) {
+    } else if Hypothesis::is_of_a_pattern(&cause.fault) {
         format!(" (the cure: {})", cause.remedy.phrase())
     } else {
         String::new()
@@ -141,7 +134,7 @@ impl Explanation {
         if second.probability < DOUBTED {
             return None;
         }
-        let other = if known(&second.fault) {
+        let other = if Hypothesis::is_of_a_pattern(&second.fault) {
             format!("{} at {}", second.fault, second.entity)
         } else {
             "something that no pattern knows".to_owned()
@@ -166,46 +159,30 @@ impl Explanation {
     }
 }
 
-/// Of symptoms of one sort so many are told one by one; the rest is counted.
-const ALIKE: usize = 4;
-
 /// One line for each symptom, in their order; where many are of one sort, the first of them and a line for the rest.
 fn alike(seen: &[(&Symptom, &str)]) -> Vec<String> {
-    let mut sorts: BTreeMap<(SymptomKind, &SignalName, &str), Vec<&Symptom>> = BTreeMap::new();
-    for (symptom, over) in seen {
-        let sort = (symptom.key.kind, &symptom.key.signal, *over);
-        sorts.entry(sort).or_default().push(symptom);
-    }
-    let mut told = Vec::new();
-    let mut number: BTreeMap<(SymptomKind, &SignalName, &str), usize> = BTreeMap::new();
-    for (symptom, over) in seen {
-        let sort = (symptom.key.kind, &symptom.key.signal, *over);
-        let all = sorts.get(&sort).map_or(&[][..], Vec::as_slice);
-        let place = number.entry(sort).or_default();
-        *place += 1;
-        if *place < ALIKE || all.len() <= ALIKE {
-            told.push(format!(
-                "{}  {}{over}: {}",
-                symptom.onset, symptom.key, symptom.evidence.text
-            ));
-        } else if *place == ALIKE {
-            let last = all.last().map_or(symptom.onset, |last| last.onset);
-            let names: Vec<&str> = all
-                .iter()
-                .skip(ALIKE - 1)
-                .take(3)
-                .map(|s| s.key.entity.as_str())
-                .collect();
-            told.push(format!(
-                "{}  {} more {:?}{over}, the last at {last}: {} …",
-                symptom.onset,
-                all.len() + 1 - ALIKE,
-                symptom.key.kind,
-                names.join(", ")
-            ));
-        }
-    }
-    told
+    let one = |(symptom, over): (&Symptom, &str)| {
+        format!("{}  {}{over}: {}", symptom.onset, symptom.key, symptom.evidence.text)
+    };
+    let rest = |rest: &[(&Symptom, &str)]| {
+        let Some(((first, over), (last, _))) = rest.first().zip(rest.last()) else {
+            return String::new();
+        };
+        let names = such_as(rest.iter().map(|(symptom, _)| symptom.key.entity.as_str()));
+        format!(
+            "{}  {} more {:?}{over}, the last at {}: {names}",
+            first.onset,
+            rest.len(),
+            first.key.kind,
+            last.onset,
+        )
+    };
+    fold(
+        seen,
+        |(symptom, over)| (symptom.key.kind, &symptom.key.signal, over),
+        one,
+        rest,
+    )
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ fn leave_out(
             "without {what} it would still be {fault} at {entity}, with {probability:.2} instead of {:.2}",
             top.probability
         )
-    } else if fault.as_str() == Hypothesis::SOMETHING_ELSE {
+    } else if !Hypothesis::is_of_a_pattern(&fault) {
         format!("without {what} no known fault would explain the rest ({probability:.2})")
     } else {
         format!("without {what} it would be {fault} at {entity}: {probability:.2}")

@@ -156,7 +156,7 @@ impl Library {
 }
 
 fn check(pattern: &Pattern) -> Result<(), String> {
-    if pattern.name.as_str() == Hypothesis::SOMETHING_ELSE {
+    if !Hypothesis::is_of_a_pattern(&pattern.name) {
         return Err("that name stands for what no pattern explains".into());
     }
     if !(pattern.prior > 0.0 && pattern.prior < 1.0) {

@@ -35,7 +35,8 @@ pub struct Pattern {
     /// What it may show. Missing ones say nothing; present ones are explained by it.
     #[serde(default)]
     pub may: Vec<Expectation>,
-    /// What it does not show. Present ones speak against it.
+    /// What it does not show. Present ones speak against it, whatever else explains them: a port that refuses proves that the machine lives, and who falls while what
+    /// it stands on is down has most probably not fallen by itself.
     #[serde(default)]
     pub must_not: Vec<Expectation>,
     /// Where this knowledge is from.

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use crate::detect::{Course, Point};
 use crate::diagnose::causal::{Evidence, Gap, Link, Measure, Node, Seen, Series, Signal, measure_of};
-use crate::model::{EdgeKind, EntityName, Symptom, Timestamp, Topology};
+use crate::model::{EdgeKind, EntityName, SPAN_STEPS, Symptom, Timestamp, Topology};
+
+use super::steps;
 
 /// Rows before, and after.
 const ROWS: usize = 48;
@@ -126,6 +128,10 @@ pub fn evidence(
         let signal = course.signal.as_str();
         let (name, to) = parts(signal);
         let values = series(&course.points, onset, now, step_s);
+        if name == SPAN_STEPS {
+            evidence.behaviours.extend(steps::changed(node, signal, &values));
+            continue;
+        }
         if let Some(callee) = to.and_then(|to| numbers.get(to)) {
             if name == "call_network_seconds" {
                 let (caller, callee) = (node, *callee);
@@ -149,6 +155,7 @@ pub fn evidence(
             });
         }
     }
+    steps::explain(&mut evidence);
     evidence.seen = seen(symptoms, &evidence, &numbers, topology);
     evidence
 }

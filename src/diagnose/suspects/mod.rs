@@ -6,6 +6,7 @@
 //! ahead of what). Never: a verdict. It names a place and no fault, so there is nothing that a gate could let pass.
 
 mod evidence;
+mod steps;
 mod trust;
 mod weights;
 

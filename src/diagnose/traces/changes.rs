@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::story::{MAX_DEPTH, NONE, Pair, Step, Story};
 use crate::diagnose::causal::Change;
-use crate::diagnose::causal::stats::weighted_quantile;
+use crate::diagnose::causal::stats::{likelihood_ratio, weighted_quantile};
 
 const MINUTE_NS: i64 = 60_000_000_000;
 /// Minutes of the past that are looked at, of those that have spans.
@@ -104,19 +104,6 @@ impl Side {
     }
 }
 
-/// The log likelihood ratio of two shares being two rather than one.
-fn ratio(taken0: f64, n0: f64, taken1: f64, n1: f64) -> f64 {
-    let fit = |taken: f64, n: f64, p: f64| {
-        let part = |k: f64, p: f64| if k > 0.0 { k * (k / n / p.max(1e-12)).ln() } else { 0.0 };
-        part(taken, p) + part((n - taken).max(0.0), 1.0 - p)
-    };
-    if n0 <= 0.0 || n1 <= 0.0 {
-        return 0.0;
-    }
-    let p = (taken0 + taken1) / (n0 + n1);
-    (fit(taken0, n0, p) + fit(taken1, n1, p)).max(0.0)
-}
-
 /// How one pair moved.
 #[derive(Debug, Clone, Copy, Default)]
 struct Moved {
@@ -186,7 +173,7 @@ impl Story {
         let against = |usual: f64| {
             let episodes = episodes(&minutes, share, usual);
             let moved = Moved {
-                surprise: ratio(usual * n0, n0, share * n1, n1) / (1.0 + 0.5 * episodes as f64),
+                surprise: likelihood_ratio(usual * n0, n0, share * n1, n1) / (1.0 + 0.5 * episodes as f64),
                 more: share > usual,
             };
             (moved, episodes)

@@ -46,6 +46,8 @@ pub struct CapsuleReport {
     pub causes: Figures,
     /// Capsules.
     pub capsules: usize,
+    /// Those among them that could not be read; they count as wrong.
+    pub unread: usize,
     /// Share with every cause and every verdict right, and nothing moved without need.
     pub right: f64,
     /// Share of faults with the right verdict.
@@ -84,6 +86,8 @@ pub struct Judged {
     pub judgements: Vec<Judgement>,
     /// What is not right.
     pub wrong: Vec<String>,
+    /// It could not be read.
+    pub unread: bool,
 }
 
 /// Finds the capsules at, or in, a folder.
@@ -110,8 +114,8 @@ fn within(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Scores every capsule at, or in, a folder.
-pub fn run(path: &Path) -> Result<CapsuleReport, CapsuleProblem> {
+/// Scores every capsule at, or in, a folder; with these models instead of those that were recorded, if any are given.
+pub fn run(path: &Path, models: Option<&[ModelFile]>) -> Result<CapsuleReport, CapsuleProblem> {
     let paths = find(path);
     if paths.is_empty() {
         return Err(CapsuleProblem {
@@ -119,11 +123,59 @@ pub fn run(path: &Path) -> Result<CapsuleReport, CapsuleProblem> {
             problem: "no capsule is there (a folder with a manifest.yml)".into(),
         });
     }
-    let mut judged = Vec::new();
-    for path in &paths {
-        judged.push(judge(path, With::Recorded)?);
+    // Models that do not fit are no fault of the capsules.
+    if let Some(models) = models {
+        let fits = Config::default().take_models(models);
+        fits.map_err(|problem| CapsuleProblem::of(Path::new("models"), problem))?;
     }
-    Ok(report(&judged))
+    let mut judged = Vec::new();
+    let mut first = None;
+    for path in &paths {
+        match judge(path, models.map_or(With::Recorded, With::Models)) {
+            Ok(one) => judged.push(one),
+            // One that cannot be read is one that is not right, and no reason to leave out the others.
+            Err(problem) => {
+                judged.push(unread(path, &problem));
+                first.get_or_insert(problem);
+            }
+        }
+    }
+    let report = report(&judged);
+    match first {
+        Some(problem) if report.unread == paths.len() => Err(problem),
+        _ => Ok(report),
+    }
+}
+
+/// A capsule of which nothing is known but, perhaps, what really happened.
+fn unread(path: &Path, problem: &CapsuleProblem) -> Judged {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let manifest = Capsule::open(path).map(|capsule| capsule.manifest).ok();
+    let truths = || manifest.iter().flat_map(|manifest| &manifest.truth);
+    let scored = |truth: &Truth| Scored {
+        name: name.clone(),
+        truth: format!("{} at {}", truth.fault, truth.entity),
+        rank: None,
+        first: "nothing".into(),
+        probability: 0.0,
+        why: String::new(),
+        kind: None,
+        kind_found: None,
+        forecasts: Vec::new(),
+        group: None,
+        seconds: 0.0,
+        unscored: Some(problem.problem.clone()),
+    };
+    Judged {
+        scored: truths().map(scored).collect(),
+        verdicts: truths().map(|_| false).collect(),
+        wrong_moves: 0,
+        look_alike: manifest.as_ref().is_some_and(|manifest| !manifest.never.is_empty()),
+        judgements: Vec::new(),
+        wrong: vec![format!("cannot be read: {}", problem.problem)],
+        unread: true,
+        name,
+    }
 }
 
 /// The figures over some capsules.
@@ -142,6 +194,7 @@ pub fn report(judged: &[Judged]) -> CapsuleReport {
     CapsuleReport {
         causes: Figures::of(&scored),
         capsules: judged.len(),
+        unread: judged.iter().filter(|judged| judged.unread).count(),
         right: share(
             judged.iter().filter(|judged| judged.wrong.is_empty()).count(),
             judged.len(),
@@ -162,9 +215,14 @@ pub fn report(judged: &[Judged]) -> CapsuleReport {
     }
 }
 
+/// A model: its file's name, and its text.
+pub type ModelFile = (String, String);
+
 /// Under which diagnosis.
 #[derive(Clone, Copy)]
 pub enum With<'a> {
+    /// The same patterns, and these models instead of those that were recorded.
+    Models(&'a [ModelFile]),
     /// The patterns that were recorded, or those that ship, with what was learned then.
     Recorded,
     /// Made of the same patterns, as they are written.
@@ -191,6 +249,7 @@ pub fn judge(path: &Path, with: With<'_>) -> Result<Judged, CapsuleProblem> {
         look_alike: !manifest.never.is_empty(),
         judgements: Vec::new(),
         wrong: Vec::new(),
+        unread: false,
     };
     let outcome = right::outcome(&capsule, &log);
     for fault in &outcome.faults {
@@ -283,12 +342,14 @@ pub fn config(capsule: &Capsule) -> Result<Config, String> {
 /// Runs a capsule through the whole engine.
 pub(super) fn replay(capsule: &Capsule, with: With<'_>) -> Result<(Engine, Vec<Record>), String> {
     let mut config = config(capsule)?;
-    if matches!(with, With::Made(_)) {
-        config.rules.learned.clear();
+    match with {
+        With::Recorded => {}
+        With::Models(models) => config.take_models(models)?,
+        With::Made(_) => config.rules.learned.clear(),
     }
     let library = config.library(&capsule.patterns).map_err(|error| error.to_string())?;
     let library = match with {
-        With::Recorded => library,
+        With::Recorded | With::Models(_) => library,
         With::Made(made) => made(library),
     };
     let books = capsule

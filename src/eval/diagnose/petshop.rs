@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::case::{Case, Cases, Truth, measure_of};
-use super::table::{Malformed, ReadError, number, rows, text};
+use super::table::{Malformed, ReadError, number, rows, text, text_of_rows};
 use crate::diagnose::causal::{Evidence, Link, Measure, Node, Seen, Series, Signal};
 
 /// Seconds between two rows.
@@ -22,7 +22,7 @@ struct Label {
     root_cause: Cause,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Target {
     node: String,
     metric: String,
@@ -75,18 +75,26 @@ impl Traffic {
         let (mut issues, mut cases) = (Vec::new(), Vec::new());
         for part in ["train", "test"] {
             for dir in folders(&path.join(part)) {
-                let file = dir.join("target.json");
-                let label: Label = serde_json::from_str(&text(&file)?).map_err(|error| ReadError::Content {
-                    path: file,
-                    what: format!("not a label: {error}"),
-                })?;
-                let window = table(&dir.join("metrics.csv"), malformed)?;
+                let name = dir.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+                let read = label(&dir).and_then(|label| Ok((label, table(&dir.join("metrics.csv"), malformed)?)));
+                // A case that cannot be read is one that cannot be scored, and no reason to leave out the others.
+                let Ok((label, window)) = read.map_err(|error| malformed.add(&dir, 0, error)) else {
+                    cases.push(Case {
+                        name: format!("{part}/{name}"),
+                        group: None,
+                        truth: Truth {
+                            node: String::new(),
+                            kind: None,
+                        },
+                    });
+                    issues.push(Issue {
+                        target: Target::default(),
+                        window: Table::default(),
+                    });
+                    continue;
+                };
                 cases.push(Case {
-                    name: format!(
-                        "{part}/{} {}",
-                        dir.file_name().map(|name| name.to_string_lossy()).unwrap_or_default(),
-                        label.root_cause.node
-                    ),
+                    name: format!("{part}/{name} {}", label.root_cause.node),
                     group: match measure_of(&label.target.metric) {
                         Measure::Latency => Some("latency"),
                         _ => Some("availability"),
@@ -119,6 +127,14 @@ impl Traffic {
     }
 }
 
+fn label(dir: &Path) -> Result<Label, ReadError> {
+    let file = dir.join("target.json");
+    serde_json::from_str(&text(&file)?).map_err(|error| ReadError::Content {
+        path: file,
+        what: format!("not a label: {error}"),
+    })
+}
+
 fn folders(dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(dir) else {
         return Vec::new();
@@ -133,7 +149,7 @@ fn folders(dir: &Path) -> Vec<PathBuf> {
 }
 
 fn graph(file: &Path, malformed: &mut Malformed) -> Result<(Vec<Node>, Vec<Link>), ReadError> {
-    let content = text(file)?;
+    let content = text_of_rows(file, malformed)?;
     let mut nodes: Vec<Node> = Vec::new();
     let mut links = Vec::new();
     rows(&content, file, malformed, |line, fields, malformed| {
@@ -167,7 +183,7 @@ fn graph(file: &Path, malformed: &mut Malformed) -> Result<(Vec<Node>, Vec<Link>
 }
 
 fn table(file: &Path, malformed: &mut Malformed) -> Result<Table, ReadError> {
-    let content = text(file)?;
+    let content = text_of_rows(file, malformed)?;
     let mut header: Vec<Vec<String>> = Vec::new();
     let mut names: Vec<(String, String, String)> = Vec::new();
     let mut found = Table::default();

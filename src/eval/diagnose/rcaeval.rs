@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::case::{Case, Cases, Truth, measure_of};
-use super::table::{Header, Malformed, ReadError, number, rows, text};
+use super::table::{Header, Malformed, ReadError, number, rows, text, text_of_rows};
 use crate::diagnose::causal::{Evidence, Measure, Node, Series, Signal};
 
 /// Rows before and after the injection that are looked at.
@@ -188,7 +188,7 @@ fn measured(metric: &str) -> Measure {
 const QUANTILE: &str = "90";
 
 fn wide(file: &Path, inject: f64, malformed: &mut Malformed) -> Result<Evidence, ReadError> {
-    let content = text(file)?;
+    let content = text_of_rows(file, malformed)?;
     if content.trim().is_empty() {
         malformed.add(file, 1, "it is empty");
     }

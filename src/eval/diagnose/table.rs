@@ -66,30 +66,49 @@ impl Malformed {
 
 /// The whole text of a file, unpacked if it is gzipped. `name.gz` is taken where `name` is not there.
 pub fn text(path: &Path) -> Result<String, ReadError> {
-    let open = |source| ReadError::Open {
-        path: path.to_owned(),
-        source,
-    };
+    match unpacked(path)? {
+        (text, None) => Ok(text),
+        (_, Some(source)) => Err(ReadError::Open {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// The same of a file of rows: one that is cut off, as by a disk that was full, is taken as far as it has whole rows, and the place is counted.
+pub fn text_of_rows(path: &Path, malformed: &mut Malformed) -> Result<String, ReadError> {
+    let (mut text, cut) = unpacked(path)?;
+    if let Some(error) = cut {
+        text.truncate(memchr::memrchr(b'\n', text.as_bytes()).map_or(0, |end| end + 1));
+        let line = memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1;
+        malformed.add(path, line, format!("the file is cut off here: {error}"));
+    }
+    Ok(text)
+}
+
+/// The text as far as it can be unpacked, and why not further.
+fn unpacked(path: &Path) -> Result<(String, Option<std::io::Error>), ReadError> {
     let packed = PathBuf::from(format!("{}.gz", path.display()));
     let path = if !path.exists() && packed.exists() {
         packed
     } else {
         path.to_owned()
     };
-    let file = File::open(&path).map_err(open)?;
+    let file = File::open(&path).map_err(|source| ReadError::Open {
+        path: path.clone(),
+        source,
+    })?;
     let mut bytes = Vec::new();
-    if path.extension().is_some_and(|ext| ext == "gz") {
-        MultiGzDecoder::new(file)
-            .take(MAX_FILE)
-            .read_to_end(&mut bytes)
-            .map_err(open)?;
+    let read = if path.extension().is_some_and(|ext| ext == "gz") {
+        MultiGzDecoder::new(file).take(MAX_FILE).read_to_end(&mut bytes)
     } else {
-        file.take(MAX_FILE).read_to_end(&mut bytes).map_err(open)?;
-    }
-    Ok(match String::from_utf8(bytes) {
+        file.take(MAX_FILE).read_to_end(&mut bytes)
+    };
+    let text = match String::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-    })
+    };
+    Ok((text, read.err()))
 }
 
 /// Calls `row` with the line number and fields of each row. Quoted fields may hold commas, doubled quotes and line ends.

@@ -6,7 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::nezha::spans::{lines as read_lines, spans as read_spans};
-use super::table::{Malformed, rows};
+use super::table::{Malformed, rows, text_of_rows};
 use super::{Format, run};
 use crate::diagnose::traces::Story;
 
@@ -32,6 +32,29 @@ fn a_quote_that_is_never_closed_costs_one_line_and_is_counted_with_its_place() {
     assert_eq!(found, [["a", "b"], ["e", "f"]]);
     assert_eq!(malformed.count, 1);
     assert!(malformed.places[0].starts_with("x.csv:2: "), "{:?}", malformed.places);
+}
+
+#[test]
+fn a_table_that_is_cut_off_is_read_as_far_as_it_has_whole_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("x.csv.gz");
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let text: String = (0_u32..5000)
+        .map(|row| format!("{row},{}\n", row.wrapping_mul(2_654_435_761)))
+        .collect();
+    std::io::Write::write_all(&mut packer, text.as_bytes()).unwrap();
+    let bytes = packer.finish().unwrap();
+    std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+    let mut malformed = Malformed::default();
+    let kept = text_of_rows(&dir.path().join("x.csv"), &mut malformed).unwrap();
+    assert!(!kept.is_empty() && text.starts_with(&kept) && kept.ends_with('\n'));
+    assert_eq!(malformed.count, 1);
+    let line = format!("x.csv:{}: the file is cut off here", kept.lines().count() + 1);
+    assert!(malformed.places[0].contains(&line), "{:?}", malformed.places);
+    assert!(
+        text_of_rows(&dir.path().join("y.csv"), &mut malformed).is_err(),
+        "what is not there is not cut off"
+    );
 }
 
 const SPANS: &str = "TraceID,SpanID,ParentID,PodName,OperationName,StartTimeUnixNano,EndTimeUnixNano,Duration\n";

@@ -3,8 +3,9 @@
 //! In: a case as it stands in `rules/patterns/tests/`, and a seed. Out: a recorded incident: config, inputs, decisions and the truth. Never: a symptom put
 //! into the engine by hand; what the case says that shows is acted out by whoever would show it, and the detectors have to find it.
 //!
-//! [`script`] says who does what when, [`item`] is what comes of it, [`signals`] what is measured, [`plant`] what the agent is told of it all, [`truth`] what is right.
+//! [`script`] says who does what when, [`item`] is what comes of it, [`instruments`] and [`signals`] what is measured, [`plant`] what the agent is told of it all, [`truth`] what is right.
 
+mod instruments;
 mod item;
 mod plant;
 mod script;

@@ -13,6 +13,9 @@ use super::signals::{ABOVE, BELOW, RATE};
 /// Samples that a learned detector must have seen here; plays are short.
 const WARM_UP: u32 = 25;
 
+/// Rows from which it is learned here how the signals of a device hang together.
+const LEARN_ROWS: u32 = 300;
+
 /// The config.
 pub fn config(case: &PatternCase, topology: &Topology, script: &Script) -> String {
     let mut text = String::from("# Written by the stage; see docs/reference/config.md.\n");
@@ -75,6 +78,7 @@ fn service(instances: &[EntityName], names: &BTreeSet<EntityName>) -> Option<Val
 fn detect(topology: &Topology, script: &Script) -> Value {
     let (mut threshold, mut rate) = (BTreeMap::new(), BTreeMap::new());
     let mut kinds: BTreeMap<&str, BTreeSet<EntityKind>> = BTreeMap::new();
+    let mut joint = false;
     for shown in &script.shown {
         let signal = shown.key.signal.as_str();
         let kind = topology.kind(shown.key.entity.as_str());
@@ -94,7 +98,8 @@ fn detect(topology: &Topology, script: &Script) -> Value {
                 rate.insert(signal, rule);
             }
             SymptomKind::Drift => _ = learn("drift"),
-            SymptomKind::Anomaly => _ = learn("anomaly"),
+            SymptomKind::Anomaly | SymptomKind::Unit => _ = learn("anomaly"),
+            SymptomKind::Decoupled | SymptomKind::Joint => joint = true,
             SymptomKind::Stuck => _ = learn("stuck"),
             _ => {}
         }
@@ -105,6 +110,9 @@ fn detect(topology: &Topology, script: &Script) -> Value {
     });
     for (detector, kinds) in kinds {
         detect[detector] = json!({"kinds": kinds, "warm_up": WARM_UP});
+    }
+    if joint {
+        detect["joint"] = json!({"learn_rows": LEARN_ROWS});
     }
     detect
 }

@@ -11,9 +11,10 @@ use fastrand::Rng;
 use crate::diagnose::{PatternCase, Shown, reach_of};
 use crate::model::event::Presence;
 use crate::model::{
-    Catalog, Check, EntityKind, EntityName, Event, EventKind, Reach, SignalName, Span, SymptomKind, Timestamp, Topology,
+    Catalog, Check, EntityKind, EntityName, Event, EventKind, Reach, Span, SymptomKind, Timestamp, Topology,
 };
 
+use super::instruments;
 use super::item::{Item, look, presence, sample};
 use super::signals::{Shape, Signal};
 
@@ -24,7 +25,7 @@ pub const AGENT: &str = "agent";
 pub const CANARY: &str = "router";
 
 /// How often instances, targets and the canary are looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+pub const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Scraped targets are looked at less often than instances are probed.
 const SCRAPE_EVERY: Duration = Duration::from_secs(1);
@@ -36,9 +37,6 @@ const FLAP: Duration = Duration::from_millis(300);
 /// A culprit falls so long before its first victim; what a case sees later than this is no beginning.
 const CAUSE_LEADS: Duration = Duration::from_millis(150);
 const SEEN_LATE: Duration = Duration::from_secs(2);
-
-/// Signals that learned detectors need many samples of.
-const DENSE: Duration = Duration::from_millis(100);
 
 /// After the last thing that shows and the time at which the case is judged, detectors get so long.
 const SLACK: Duration = Duration::from_secs(4);
@@ -87,10 +85,6 @@ pub struct Script {
     culprits: BTreeSet<EntityName>,
 }
 
-const fn learned(kind: SymptomKind) -> bool {
-    matches!(kind, SymptomKind::Drift | SymptomKind::Anomaly | SymptomKind::Stuck)
-}
-
 /// Symptoms that the stage can bring about from raw telemetry; a case with any other is not played.
 pub const fn acts_out(kind: SymptomKind) -> bool {
     matches!(
@@ -101,12 +95,17 @@ pub const fn acts_out(kind: SymptomKind) -> bool {
             | SymptomKind::NoAnswer
             | SymptomKind::Unreachable
             | SymptomKind::Failing
+            | SymptomKind::Odd
             | SymptomKind::High
             | SymptomKind::Low
             | SymptomKind::Rate
             | SymptomKind::Stuck
             | SymptomKind::Drift
             | SymptomKind::Anomaly
+            | SymptomKind::Unit
+            | SymptomKind::Apart
+            | SymptomKind::Decoupled
+            | SymptomKind::Joint
             | SymptomKind::BadPayload
             | SymptomKind::Restarted
             | SymptomKind::Flapping
@@ -114,6 +113,13 @@ pub const fn acts_out(kind: SymptomKind) -> bool {
             | SymptomKind::Clock
             | SymptomKind::Alert
     )
+}
+
+impl Part {
+    /// Somebody looks at it, or hears it.
+    pub const fn is_seen(&self) -> bool {
+        self.speaks || !self.reach.is_empty()
+    }
 }
 
 const fn field(kind: EntityKind) -> bool {
@@ -125,22 +131,35 @@ impl Script {
     pub fn of(case: &PatternCase, topology: &Topology) -> Result<Self, String> {
         let shown = case.shown()?;
         let has = |wanted: SymptomKind| shown.iter().any(|shown| shown.key.kind == wanted);
+        let (company, apart) = (
+            has(SymptomKind::Decoupled) || has(SymptomKind::Joint),
+            has(SymptomKind::Apart),
+        );
+        let long = case.after.0 > LONG;
         let onset = Duration::from_secs(match () {
-            () if has(SymptomKind::Drift) => 40,
+            () if company => 90,
+            () if has(SymptomKind::Drift) || apart && !long => 40,
             () if has(SymptomKind::Clock) => 30,
-            () if (has(SymptomKind::Anomaly) || has(SymptomKind::Stuck)) && case.after.0 > LONG => 90,
-            () if has(SymptomKind::Anomaly) || has(SymptomKind::Stuck) => 15,
+            () if (has(SymptomKind::Anomaly) || has(SymptomKind::Stuck)) && long => 90,
+            () if [SymptomKind::Anomaly, SymptomKind::Stuck, SymptomKind::Unit]
+                .map(has)
+                .contains(&true) =>
+            {
+                15
+            }
             () => 8,
         });
         let mut script = Self {
             parts: BTreeMap::new(),
             onset,
             // A long case need not be a large one.
-            period: Duration::from_secs(if case.after.0 > LONG { 5 } else { 1 }),
+            period: Duration::from_secs(if long { 5 } else { 1 }),
             after: case.after.0,
-            learned: [SymptomKind::Drift, SymptomKind::Stuck, SymptomKind::Clock]
-                .map(has)
-                .contains(&true),
+            learned: company
+                || apart
+                || [SymptomKind::Drift, SymptomKind::Stuck, SymptomKind::Clock]
+                    .map(has)
+                    .contains(&true),
             blind: case
                 .expect
                 .iter()
@@ -160,7 +179,13 @@ impl Script {
         for shown in script.shown.clone() {
             script.act_out(&shown, topology);
         }
-        script.measure(topology);
+        for (entity, signal) in
+            instruments::signals(&script.parts, &script.shown, onset, script.after >= LONG, topology)
+        {
+            if let Some(part) = script.parts.get_mut(&entity) {
+                part.signals.push(signal);
+            }
+        }
         Ok(script)
     }
 
@@ -272,36 +297,6 @@ impl Script {
         self.onset + fell.min().unwrap_or(Duration::MAX / 2)
     }
 
-    /// Signals of those that show something in them, and of their like that are well: one sensor among others.
-    fn measure(&mut self, topology: &Topology) {
-        let mut wanted: BTreeMap<(EntityKind, SignalName), Vec<&Shown>> = BTreeMap::new();
-        for shown in self.shown.iter().filter(|shown| Shape::of(shown.key.kind).is_some()) {
-            let kind = topology.kind(shown.key.entity.as_str());
-            wanted.entry((kind, shown.key.signal.clone())).or_default().push(shown);
-        }
-        let mut signals: Vec<(EntityName, Signal)> = Vec::new();
-        for ((kind, name), shown) in wanted {
-            let dense = shown.iter().any(|shown| learned(shown.key.kind));
-            let every = if dense && self.after < LONG { DENSE } else { LOOK_EVERY };
-            for (entity, part) in &self.parts {
-                let own: Vec<&&Shown> = shown.iter().filter(|shown| shown.key.entity == *entity).collect();
-                let like = topology.kind(entity.as_str()) == kind && (part.speaks || !part.reach.is_empty());
-                if own.is_empty() && !like {
-                    continue;
-                }
-                let shapes = own
-                    .iter()
-                    .filter_map(|shown| Some((self.onset + shown.after.0, Shape::of(shown.key.kind)?, shown.over)));
-                signals.push((entity.clone(), Signal::new(name.clone(), every, shapes.collect())));
-            }
-        }
-        for (entity, signal) in signals {
-            if let Some(part) = self.parts.get_mut(&entity) {
-                part.signals.push(signal);
-            }
-        }
-    }
-
     /// The length of the play.
     pub fn ends(&self) -> Duration {
         let last = self.shown.iter().map(|shown| shown.after.0).max().unwrap_or_default();
@@ -340,6 +335,12 @@ impl Script {
     pub fn items(&self, catalog: &Catalog, begin: Timestamp, rng: &mut Rng) -> Vec<(Timestamp, Item)> {
         let mut items = Vec::new();
         let end = self.ends();
+        // Only who follows something needs it.
+        let follow = self
+            .shown
+            .iter()
+            .any(|shown| Shape::of(shown.key.kind).is_some_and(Shape::of_many));
+        let salt = if follow { rng.u64(..) } else { 0 };
         for (entity, part) in &self.parts {
             let within = |times: &[(Duration, Duration)], at| times.iter().any(|(from, to)| *from <= at && at < *to);
             let silent = |at: Duration| within(&part.silent, at);
@@ -370,13 +371,20 @@ impl Script {
             }
             for signal in &part.signals {
                 let series = catalog.series(entity.as_str(), signal.name.as_str());
-                let mut play = signal.play();
-                every(signal.every, rng, &mut |at, rng| {
+                let mut play = signal.play(salt);
+                let mut say = |at: Duration, rng: &mut Rng| {
                     if !silent(at) {
                         let value = play.value(at, rng);
                         items.push(sample(series, begin + at, off(at), value, rng));
                     }
-                });
+                };
+                if signal.of_message() {
+                    // What one message holds was measured at one time.
+                    let mut times = Rng::with_seed(salt);
+                    every(signal.every, &mut times, &mut |at, _| say(at, rng));
+                } else {
+                    every(signal.every, rng, &mut say);
+                }
             }
             if !part.reach.is_empty() {
                 let check = if self.instances.contains(entity) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::service_of;
 use crate::diagnose::causal::{Evidence, Gap, Link, Measure, Node, Series, Signal};
 use crate::eval::diagnose::case::measure_of;
-use crate::eval::diagnose::table::{Header, Malformed, ReadError, number, rows, text};
+use crate::eval::diagnose::table::{Header, Malformed, ReadError, number, rows, text_of_rows};
 
 /// Seconds between two rows.
 const PERIOD_S: i64 = 60;
@@ -77,7 +77,7 @@ impl Metrics {
         let node = self.node(service_of(pod));
         let mut columns: Vec<Column> = Vec::new();
         let mut stamp = None;
-        let content = text(file)?;
+        let content = text_of_rows(file, malformed)?;
         let signals = &mut self.signals;
         rows(&content, file, malformed, |line, fields, malformed| {
             if line == 1 {
@@ -114,7 +114,7 @@ impl Metrics {
     }
 
     fn dependency(&mut self, file: &Path, malformed: &mut Malformed) -> Result<(), ReadError> {
-        let content = text(file)?;
+        let content = text_of_rows(file, malformed)?;
         rows(&content, file, malformed, |line, fields, malformed| {
             if line == 1 {
                 return;
@@ -133,7 +133,7 @@ impl Metrics {
     }
 
     fn edge(&mut self, file: &Path, end: usize, malformed: &mut Malformed) -> Result<(), ReadError> {
-        let content = text(file)?;
+        let content = text_of_rows(file, malformed)?;
         let mut columns: Vec<(usize, Link)> = Vec::new();
         let mut stamp = None;
         rows(&content, file, malformed, |line, fields, malformed| {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::service_of;
 use crate::diagnose::traces::{LogRow, SpanRow, Story};
-use crate::eval::diagnose::table::{Header, Malformed, ReadError, rows, text};
+use crate::eval::diagnose::table::{Header, Malformed, ReadError, rows, text_of_rows};
 
 /// Reads all of it; a day without either has an empty story.
 pub(super) fn read(day: &Path, malformed: &mut Malformed) -> Result<Story, ReadError> {
@@ -35,7 +35,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 
 /// One file of spans.
 pub fn spans(file: &Path, story: &mut Story, malformed: &mut Malformed) -> Result<(), ReadError> {
-    let content = text(file)?;
+    let content = text_of_rows(file, malformed)?;
     let mut columns: Option<[usize; 7]> = None;
     rows(&content, file, malformed, |line, fields, malformed| {
         if line == 1 {
@@ -90,7 +90,7 @@ pub fn spans(file: &Path, story: &mut Story, malformed: &mut Malformed) -> Resul
 
 /// One file of log lines.
 pub fn lines(file: &Path, story: &mut Story, malformed: &mut Malformed) -> Result<(), ReadError> {
-    let content = text(file)?;
+    let content = text_of_rows(file, malformed)?;
     let mut columns: Option<[usize; 4]> = None;
     rows(&content, file, malformed, |line, fields, malformed| {
         if line == 1 {

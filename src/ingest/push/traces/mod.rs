@@ -4,6 +4,7 @@
 //! the edges that follow from calls ([`Weaver`]). Never: spans themselves; an edge from a single stray call.
 
 pub mod jaeger;
+mod steps;
 mod tally;
 #[cfg(test)]
 mod tests;

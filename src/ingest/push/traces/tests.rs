@@ -104,6 +104,69 @@ fn a_call_is_an_edge_whichever_side_is_told_first() {
 }
 
 #[test]
+fn how_often_each_step_is_taken_is_told_until_it_is_not_taken_any_more() {
+    for swapped in [false, true] {
+        let mut bench = Bench::new(Bounds::default());
+        let request = |number: u64, reserves: bool, second: i64, bench: &mut Bench| {
+            let mut spans = vec![
+                Work {
+                    operation: "GET /cart".into(),
+                    ..work("shop", 1, None, Role::Server, 0.5)
+                },
+                Work {
+                    operation: "price".into(),
+                    ..work("shop", 2, Some(1), Role::Inside, 0.1)
+                },
+            ];
+            if reserves {
+                spans.push(Work {
+                    operation: "reserve".into(),
+                    ..work("stock", 3, Some(1), Role::Server, 0.1)
+                });
+            }
+            if swapped {
+                spans.reverse();
+            }
+            for span in spans {
+                let trace = u128::from(number);
+                bench.weaver.take(&Work { trace, ..span }, at(second));
+            }
+        };
+        for number in 1..=4 {
+            request(number, number % 2 == 0, 1, &mut bench);
+        }
+        let steps = |said: Vec<String>| -> Vec<String> {
+            said.into_iter()
+                .filter(|said| said.contains("span_steps_per_request"))
+                .collect()
+        };
+        let step = |step: &str, share: &str| {
+            format!("shop/span_steps_per_request{{operation=\"GET /cart\",step=\"{step}\"}}={share}")
+        };
+        let mut said = steps(bench.flush(10));
+        said.sort();
+        assert_eq!(
+            said,
+            [step("price", "1.000"), step("stock reserve", "0.500")],
+            "{swapped}"
+        );
+        request(9, false, 11, &mut bench);
+        let mut said = steps(bench.flush(20));
+        said.sort();
+        assert_eq!(
+            said,
+            [step("price", "1.000"), step("stock reserve", "0.000")],
+            "{swapped}"
+        );
+        assert_eq!(
+            steps(bench.flush(30)),
+            Vec::<String>::new(),
+            "of what was not done nothing is said"
+        );
+    }
+}
+
+#[test]
 fn both_sides_of_zipkins_shared_spans_are_told_apart() {
     for swapped in [false, true] {
         let mut bench = Bench::new(Bounds::default());
@@ -176,6 +239,7 @@ fn whatever_is_sent_no_bound_is_passed() {
         services: 3,
         operations: 2,
         edges: 2,
+        steps: 4,
         spans: 10,
         age: Duration::from_secs(10),
     };
@@ -196,7 +260,7 @@ fn whatever_is_sent_no_bound_is_passed() {
         assert!(bench.weaver.size().remembered <= 12);
     }
     let size = bench.weaver.size();
-    assert_eq!((size.services, size.calls <= 2), (3, true));
+    assert_eq!((size.services, size.calls <= 2, size.steps <= 4), (3, true, true));
     // The two, and what lies beyond them.
     assert!(size.operations <= 3);
     assert!(bench.weaver.dropped > 0);

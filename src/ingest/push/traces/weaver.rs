@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use super::steps::{Signature, Steps};
 use super::tally::{Names, Tally, Telling};
 use super::{Role, SpanSettings, Work};
 use crate::ingest::push::since::Since;
@@ -20,6 +21,8 @@ pub struct Bounds {
     pub operations: usize,
     /// Pairs of caller and callee.
     pub edges: usize,
+    /// Pairs of an operation and a step that it takes.
+    pub steps: usize,
     /// Spans of each of the two generations.
     pub spans: usize,
     /// A generation is as old as this at most.
@@ -32,14 +35,18 @@ impl Default for Bounds {
             services: 2000,
             operations: 100,
             edges: 10_000,
+            steps: 10_000,
             spans: 100_000,
             age: Duration::from_secs(120),
         }
     }
 }
 
-/// Bytes of the name of an operation that are said.
+/// Letters of the name of an operation that are said.
 const TEXT_MAX: usize = 120;
+
+/// Children that wait for one parent.
+const WAITING_MAX: usize = 1000;
 
 /// What is known is told again after so many windows, for an engine that has begun anew meanwhile.
 const AGAIN: u32 = 60;
@@ -67,6 +74,7 @@ type Key = (u128, u64);
 #[derive(Debug, Clone, Copy)]
 struct Side {
     service: u32,
+    signature: Signature,
     role: Role,
     seconds: f64,
 }
@@ -75,6 +83,9 @@ struct Side {
 #[derive(Debug, Clone, Copy)]
 struct Child {
     service: u32,
+    signature: Signature,
+    /// Whoever it was done for by another needs that other.
+    asked: bool,
     /// It waits for the other side of the same number.
     shared: bool,
     seconds: f64,
@@ -115,6 +126,7 @@ pub(super) struct Size {
     pub services: usize,
     pub operations: usize,
     pub calls: usize,
+    pub steps: usize,
 }
 
 /// See the module.
@@ -124,6 +136,7 @@ pub struct Weaver {
     numbers: HashMap<EntityName, u32>,
     services: Vec<Service>,
     calls: BTreeMap<(EntityName, EntityName), Calls>,
+    steps: Steps,
     young: Generation,
     old: Generation,
     begun: Option<Timestamp>,
@@ -142,6 +155,7 @@ impl Weaver {
             numbers: HashMap::new(),
             services: Vec::new(),
             calls: BTreeMap::new(),
+            steps: Steps::default(),
             young: Generation::default(),
             old: Generation::default(),
             begun: None,
@@ -159,17 +173,21 @@ impl Weaver {
         };
         self.age(now);
         self.count(service, work);
+        let signature = self.steps.done(service, &work.operation, &self.bounds);
         let key = (work.trace, work.id);
         let side = Side {
             service,
+            signature,
             role: work.role,
             seconds: work.seconds,
         };
         let parent = if work.shared { Some(work.id) } else { work.parent };
         // What is taken from a queue was not asked for by whoever put it there.
-        if let Some(parent) = parent.filter(|_| matches!(work.role, Role::Server | Role::Inside)) {
+        if let Some(parent) = parent.filter(|_| work.role != Role::Consumer) {
             let child = Child {
                 service,
+                signature,
+                asked: matches!(work.role, Role::Server | Role::Inside),
                 shared: work.shared,
                 seconds: work.seconds,
                 failed: work.failed,
@@ -177,26 +195,34 @@ impl Weaver {
             let parent = (work.trace, parent);
             let known = self.young.spans.get(&parent).into_iter().flatten();
             let mut known = known.chain(self.old.spans.get(&parent).into_iter().flatten());
-            let other = known.clone().find(|side| side.service != service).copied();
-            match other {
-                _ if !work.shared && known.any(|side| side.service == service) => {}
-                Some(caller) => self.called(caller, child, now),
-                None => self.young.waiting.entry(parent).or_default().push(child),
+            let own = known
+                .clone()
+                .find(|side| side.service == service)
+                .filter(|_| !work.shared);
+            match own.or_else(|| known.find(|side| side.service != service)).copied() {
+                Some(above) => self.belongs(above, child, now),
+                None => {
+                    let waiting = self.young.waiting.entry(parent).or_default();
+                    if waiting.len() < WAITING_MAX {
+                        waiting.push(child);
+                    } else {
+                        self.dropped += 1;
+                    }
+                }
             }
         }
         let mut found = Vec::new();
         for generation in [&mut self.young, &mut self.old] {
             if let Some(waiting) = generation.waiting.get_mut(&key) {
-                found.extend(waiting.extract_if(.., |child| child.service != service));
-                // What is left are own children, which need nobody else.
-                waiting.retain(|child| child.shared);
+                // One with the same number waits for the other side.
+                found.extend(waiting.extract_if(.., |child| child.service != service || !child.shared));
                 if waiting.is_empty() {
                     generation.waiting.remove(&key);
                 }
             }
         }
         for child in found {
-            self.called(side, child, now);
+            self.belongs(side, child, now);
         }
         self.young.spans.entry(key).or_default().push(side);
         if let Some((callee, kind)) = &work.peer {
@@ -216,6 +242,7 @@ impl Weaver {
             services: self.services.len(),
             operations: self.services.iter().map(|one| one.operations.len()).max().unwrap_or(0),
             calls: self.calls.len(),
+            steps: self.steps.len(),
         }
     }
 
@@ -254,12 +281,9 @@ impl Weaver {
         if work.parent.is_none() || matches!(work.role, Role::Server | Role::Consumer) {
             service.own.add(work.seconds, work.failed);
         }
-        let mut name: String = work.operation.chars().take(TEXT_MAX).collect();
-        if service.operations.len() >= self.bounds.operations
-            && !service.operations.contains_key(&(name.clone(), work.role))
-        {
-            name = "(further operations)".into();
-        }
+        let operations = &service.operations;
+        let known = |name: &str| operations.contains_key(&(name.to_owned(), work.role));
+        let name = further(&work.operation, known, operations.len(), &self.bounds);
         let tally = service.operations.entry((name, work.role)).or_default();
         tally.add(work.seconds, work.failed);
     }
@@ -277,6 +301,16 @@ impl Weaver {
         calls.total += 1;
         calls.last = now;
         Some(calls)
+    }
+
+    /// It is known what a piece of work was done for.
+    fn belongs(&mut self, above: Side, child: Child, now: Timestamp) {
+        if !self.steps.took(above.signature, child.signature, &self.bounds) {
+            self.dropped += 1;
+        }
+        if child.asked && child.service != above.service {
+            self.called(above, child, now);
+        }
     }
 
     /// Both ends of a call are known.
@@ -310,7 +344,10 @@ impl Weaver {
             seen: now,
             kind: EventKind::Topology(change),
         };
-        for service in &mut self.services {
+        let least = self.settings.edge_calls;
+        let names: Vec<EntityName> = self.services.iter().map(|service| service.name.clone()).collect();
+        let name_of = |number: u32| names.get(number as usize).map_or("", EntityName::as_str);
+        for (service, number) in self.services.iter_mut().zip(0..) {
             // A rate of one who has sent nothing would be taken for a sign of life.
             if service.operations.values().all(Tally::is_empty) {
                 continue;
@@ -335,8 +372,9 @@ impl Weaver {
                 let labels = [("kind", role.name()), ("operation", operation.as_str())];
                 tally.tell(&OPERATION, &labels, &mut to);
             }
+            self.steps.tell(number, least, name_of, &mut to);
         }
-        let (least, edge) = (u64::from(self.settings.edge_calls), EdgeKind::DependsOn);
+        let (least, edge) = (u64::from(least), EdgeKind::DependsOn);
         let age = self.settings.edge_age.0;
         self.calls.retain(|(caller, callee), calls| {
             let (from, to) = (caller.clone(), callee.clone());
@@ -367,6 +405,15 @@ impl Weaver {
             true
         });
     }
+}
+
+/// The name under which a kind of work is counted: its own, shortened, while there is room for one more.
+pub fn further(operation: &str, known: impl Fn(&str) -> bool, count: usize, bounds: &Bounds) -> String {
+    let name: String = operation.chars().take(TEXT_MAX).collect();
+    if count >= bounds.operations && !known(&name) {
+        return "(further operations)".into();
+    }
+    name
 }
 
 impl Calls {

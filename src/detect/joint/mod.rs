@@ -5,8 +5,11 @@
 //! and never more than the rows before it allow. Beside it each signal is judged by what the others do not account for (its [`Company`]):
 //! one that moves alone, or no longer with them, is named.
 //!
-//! A device with fewer than two signals has no rows. How many signals are judged this way is bounded, and so is how many devices are
+//! A device with fewer than two signals has no rows; those that only count upwards are none here. How many signals are judged this way is bounded, and so is how many devices are
 //! learned within one tick.
+
+mod alone;
+mod counting;
 
 use crate::model::{Evidence, Sample, SignalName, SymptomKind, Timestamp};
 
@@ -21,6 +24,8 @@ use super::sequence::numbers;
 use super::settings::JointSettings;
 use super::univariate::Tail;
 use super::{Ask, Detector, EntityMeta, Learned};
+use alone::Alone;
+use counting::Counting;
 
 /// Samples of an entity before its signals are taken to be all that it has.
 const GATHER: u32 = 64;
@@ -33,10 +38,6 @@ const RUN: usize = 3;
 
 /// A row whose surprises add up to this is odd.
 const ODD: f64 = 9.0;
-
-/// A signal that stands alone by less than this is back among the others, after so many rows in a row.
-const BACK: f32 = 0.6;
-const BACK_ROWS: u32 = 60;
 
 /// See the module.
 pub struct Joint {
@@ -66,6 +67,7 @@ struct Body {
     /// Series and names, by name.
     members: Vec<(u32, SignalName)>,
     row: Vec<f64>,
+    counting: Counting,
     filled: usize,
     begun: i64,
     gap_s: f32,
@@ -83,17 +85,6 @@ struct Body {
 enum Stage {
     Learning(Learner),
     Watching(Box<multivariate::Watch>),
-}
-
-/// The signal that stands alone, if one does.
-#[derive(Default)]
-struct Alone {
-    channel: usize,
-    /// Since when it is the one that does so most, and by more than [`BACK`].
-    since: Option<Timestamp>,
-    /// Rows since the one that was told came back.
-    back: u32,
-    told: Option<(usize, SignalName)>,
 }
 
 impl Joint {
@@ -152,6 +143,7 @@ impl Body {
         Some(Self {
             members,
             row: vec![f64::NAN; channels],
+            counting: Counting::new(channels),
             filled: 0,
             begun: 0,
             gap_s: 0.0,
@@ -183,7 +175,15 @@ impl Body {
         }
         self.row[channel] = value;
         self.filled += 1;
+        self.counting.see(channel, value);
         whole
+    }
+
+    /// Those of its signals that do not only count.
+    fn moving(&self) -> Vec<(u32, SignalName)> {
+        let channels = self.members.iter().enumerate();
+        let moving = channels.filter(|(channel, _)| !self.counting.counts(*channel));
+        moving.map(|(_, member)| member.clone()).collect()
     }
 
     /// Enough rows to learn from are there.
@@ -288,63 +288,6 @@ fn draft(
     }
 }
 
-impl Alone {
-    /// `most` stands alone most.
-    fn follow(
-        &mut self,
-        most: usize,
-        company: &Company,
-        members: &[(u32, SignalName)],
-        entity: usize,
-        at: Timestamp,
-        bar: f32,
-        settings: &JointSettings,
-        out: &mut Scribe<'_>,
-    ) {
-        let strength = company.strength(most);
-        if strength < BACK {
-            self.since = None;
-        } else if self.since.is_none() || most != self.channel {
-            self.channel = most;
-            self.since = Some(at);
-        }
-        if let Some((channel, _)) = &self.told {
-            self.back = if company.strength(*channel) < BACK {
-                self.back.saturating_add(1)
-            } else {
-                0
-            };
-            if self.back >= BACK_ROWS
-                && let Some((_, signal)) = self.told.take()
-            {
-                out.clear_entity(entity, SymptomKind::Decoupled, signal.as_str(), at);
-            }
-            return;
-        }
-        let surprise = company.surprise(strength);
-        if surprise >= LEAST {
-            out.ledger.hear(entity, surprise, out.now);
-        }
-        if surprise < bar {
-            return;
-        }
-        let Some((_, signal)) = members.get(most) else {
-            return;
-        };
-        let (does, others) = (company.words(most), members.len() - 1);
-        let (rare, bar_in) = (one_in(surprise), one_in(bar));
-        let text = format!(
-            "{does}, by what its {others} other signals say of it; {rare} by its own past, told from {bar_in} on"
-        );
-        let onset = self.since.unwrap_or(at);
-        let draft = draft(SymptomKind::Decoupled, text, onset, surprise, bar, settings);
-        out.ledger.spend(entity, out.now);
-        out.raise_entity(entity, signal.as_str(), draft);
-        self.told = Some((most, signal.clone()));
-        self.back = 0;
-    }
-}
-
 impl Detector for Joint {
     fn attach(&mut self, _: usize, signal: &str, entity: &EntityMeta) -> bool {
         self.settings.enabled && self.settings.kinds.contains(&entity.kind) && !numbers(signal)
@@ -429,6 +372,20 @@ impl Detector for Joint {
             (Team::Judged(mut body), Ask::Fit(_)) if body.company.due() => {
                 body.company.learn();
                 Team::Judged(body)
+            }
+            // Without those that only count it begins anew.
+            (Team::Judged(body), Ask::Fit(_))
+                if body.ready(&self.settings) && body.moving().len() < body.members.len() =>
+            {
+                match Some(body.moving()).filter(|moving| moving.len() > 1) {
+                    Some(moving) => {
+                        Body::new(moving, &self.settings).map_or(Team::Never, |body| Team::Judged(Box::new(body)))
+                    }
+                    None => {
+                        self.counts.entities_learning = self.counts.entities_learning.saturating_sub(1);
+                        Team::Never
+                    }
+                }
             }
             (Team::Judged(body), Ask::Fit(_)) => {
                 self.counts.entities_learning = self.counts.entities_learning.saturating_sub(1);
