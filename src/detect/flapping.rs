@@ -1,8 +1,11 @@
 //! Flapping: an entity that goes up and down again and again. Moving on each fall would be worse than the fault.
 //!
+//! What stays down for much longer than it ever took between two changes no longer flaps: it is down.
+//!
 //! Whoever looks sees a change only against what he himself saw before: a service whose metrics are well while its health check fails does not flap.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use crate::model::event::Presence;
 use crate::model::{Check, EntityName, Event, EventKind, Evidence, Reach, Span, SymptomKind, Timestamp};
@@ -10,6 +13,10 @@ use crate::model::{Check, EntityName, Event, EventKind, Evidence, Reach, Span, S
 use super::Detector;
 use super::scribe::{Draft, Scribe};
 use super::settings::FlappingSettings;
+
+/// What stays down for so many times the longest time between two changes, and at least for so long, is down.
+const STAYS: u32 = 3;
+const STAYS_LEAST: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub struct Flapping {
@@ -28,6 +35,25 @@ struct Watch {
     /// The latest changes, at most as many as make a finding.
     changes: VecDeque<Timestamp>,
     raised: bool,
+}
+
+impl Watch {
+    /// Nobody who looks has seen it well for much longer than one of its falls or rises ever took to be followed by the next.
+    fn stays_down(&self, now: Timestamp) -> bool {
+        let nobody = self.views.iter().all(|(viewpoint, good)| viewpoint.is_none() || !good);
+        let gaps = self.changes.iter().zip(self.changes.iter().skip(1));
+        let longest = gaps.map(|(one, next)| next.since(*one)).max().unwrap_or_default();
+        let stays = (longest * STAYS).max(STAYS_LEAST);
+        self.raised
+            && self.good == Some(false)
+            && nobody
+            && self.changes.back().is_some_and(|last| now.since(*last) > stays)
+    }
+
+    fn end(&mut self) {
+        self.raised = false;
+        self.changes.clear();
+    }
 }
 
 impl Flapping {
@@ -59,6 +85,10 @@ impl Detector for Flapping {
             _ => return,
         };
         let watch = self.watches.entry(entity).or_default();
+        if !good && watch.stays_down(event.seen) {
+            watch.end();
+            out.clear_entity(entity, SymptomKind::Flapping, "", event.seen);
+        }
         if watch.views.insert(viewpoint, good) == Some(good) {
             return;
         }
@@ -104,8 +134,7 @@ impl Detector for Flapping {
                 .back()
                 .is_none_or(|last| now.since(*last) > self.settings.window.0);
             if watch.raised && calm {
-                watch.raised = false;
-                watch.changes.clear();
+                watch.end();
                 out.clear_entity(*entity, SymptomKind::Flapping, "", now);
             }
         }

@@ -271,6 +271,35 @@ fn up_and_down_again_and_again_is_flapping_until_calm() {
 }
 
 #[test]
+fn what_stays_down_after_it_flapped_is_down() {
+    let mut bench = Bench::new("{flapping: {changes: 4, window: 60s}}");
+    for _ in 0..3 {
+        bench.reach("a", Reach::Good { took: Span::millis(1) });
+        bench.reach("a", Reach::Refused);
+    }
+    let flapping = |bench: &Bench| {
+        bench
+            .found
+            .iter()
+            .filter(|found| found.contains("Flapping"))
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(flapping(&bench), ["+ a Flapping"]);
+    for _ in 0..20 {
+        bench.wait(Span::millis(500));
+        bench.reach("a", Reach::Refused);
+    }
+    assert_eq!(flapping(&bench), ["+ a Flapping", "- a Flapping"]);
+    assert_eq!(
+        bench.found.last().unwrap(),
+        "- a Flapping",
+        "still refused: {:?}",
+        bench.found
+    );
+}
+
+#[test]
 fn a_sensor_that_stands_still_is_stuck_but_a_set_point_is_not() {
     let mut bench = Bench::new("{drift: {enabled: false}, anomaly: {enabled: false}}");
     bench.values("pump", "flow", (0..200).map(noise));
