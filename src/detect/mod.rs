@@ -216,6 +216,8 @@ fn registry(settings: &Settings) -> Vec<Box<dyn Detector>> {
 }
 
 #[cfg(test)]
+mod flapping_tests;
+#[cfg(test)]
 mod learned_tests;
 #[cfg(test)]
 mod properties;
