@@ -16,8 +16,19 @@ fn good(command: &mut Command) -> String {
     said
 }
 
-/// The package of this build, unpacked.
-fn unpacked(into: &Path) -> PathBuf {
+/// `dpkg` upon a system of its own below `root`.
+fn dpkg(root: &Path) -> Command {
+    let mut command = Command::new("dpkg");
+    command.arg(format!("--root={}", root.display())).args([
+        "--force-not-root",
+        "--force-script-chrootless",
+        "--force-depends",
+    ]);
+    command
+}
+
+/// The package of this build, installed into an empty system.
+fn installed(root: &Path) {
     good(Command::new(Path::new(ROOT).join("deploy/package")).arg("dev"));
     let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(ROOT).join("target"), PathBuf::from);
     let mut packages: Vec<PathBuf> = std::fs::read_dir(folder.join("debian"))
@@ -26,24 +37,20 @@ fn unpacked(into: &Path) -> PathBuf {
         .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
         .collect();
     packages.sort();
-    let package = packages.pop().unwrap();
-    good(Command::new("dpkg-deb").arg("-x").arg(&package).arg(into));
-    good(
-        Command::new("dpkg-deb")
-            .arg("-e")
-            .arg(&package)
-            .arg(into.join("DEBIAN")),
-    );
-    package
+    for kept in ["info", "updates", "triggers"] {
+        std::fs::create_dir_all(root.join("var/lib/dpkg").join(kept)).unwrap();
+    }
+    std::fs::write(root.join("var/lib/dpkg/status"), "").unwrap();
+    good(dpkg(root).arg("-i").arg(packages.pop().unwrap()));
 }
 
 #[test]
-fn the_debian_package_brings_all_that_it_should_and_starts() {
-    if skipped("the Debian package", &["cargo-deb", "dpkg-deb"]) {
+fn the_debian_package_is_installed_starts_and_is_removed_again() {
+    if skipped("the Debian package", &["cargo-deb", "dpkg"]) {
         return;
     }
     let root = tempfile::tempdir().unwrap();
-    unpacked(root.path());
+    installed(root.path());
     for file in [
         "etc/jurymast/jurymast.yml",
         "usr/share/man/man1/jurymast.1.gz",
@@ -56,7 +63,7 @@ fn the_debian_package_brings_all_that_it_should_and_starts() {
     let unit =
         ["lib/systemd/system", "usr/lib/systemd/system"].map(|dir| root.path().join(dir).join("jurymast.service"));
     assert!(unit.iter().any(|unit| unit.is_file()), "a unit for systemd");
-    let kept = std::fs::read_to_string(root.path().join("DEBIAN/conffiles")).unwrap();
+    let kept = std::fs::read_to_string(root.path().join("var/lib/dpkg/info/jurymast.conffiles")).unwrap();
     assert_eq!(
         kept.trim(),
         "/etc/jurymast/jurymast.yml",
@@ -92,6 +99,12 @@ fn the_debian_package_brings_all_that_it_should_and_starts() {
     let length = told.recv(&mut heard).unwrap();
     assert_eq!(String::from_utf8_lossy(&heard[..length]).trim(), "READY=1");
     assert!(agent.terminate(), "SIGTERM ends it well");
+
+    good(dpkg(root.path()).args(["-r", "jurymast"]));
+    assert!(!program.exists(), "the program goes");
+    assert!(config.is_file(), "an edited config stays");
+    good(dpkg(root.path()).args(["-P", "jurymast"]));
+    assert!(!config.exists(), "unless all of it is to go");
 }
 
 /// The config inside the manifest is one that the agent takes.
