@@ -83,8 +83,8 @@ pub fn install_crypto() {
 }
 
 /// An empty path names no file: playbooks leave out what a service does not state.
-fn named(path: Option<&PathBuf>) -> Option<&Path> {
-    path.map(PathBuf::as_path).filter(|path| !path.as_os_str().is_empty())
+pub fn named<P: AsRef<Path> + ?Sized>(path: Option<&P>) -> Option<&Path> {
+    path.map(AsRef::as_ref).filter(|path| !path.as_os_str().is_empty())
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

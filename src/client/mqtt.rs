@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rumqttc::{MqttOptions, TlsConfiguration, Transport};
 
-use crate::net::Tls;
+use crate::net::{Tls, named};
 use crate::secret;
 
 /// Host, port, and whether TLS is spoken, of `mqtt://host:port` or `mqtts://host:port`.
@@ -53,7 +53,11 @@ impl Broker<'_> {
 
     /// A clean session of that client id.
     pub fn options(&self, client_id: String) -> Result<MqttOptions, String> {
-        let (host, port, secure) = self.place()?;
+        self.session(self.place()?, client_id)
+    }
+
+    /// The same at a host and port that are known, by TLS or without.
+    pub fn session(&self, (host, port, secure): (String, u16, bool), client_id: String) -> Result<MqttOptions, String> {
         let mut options = MqttOptions::new(client_id, host, port);
         options.set_clean_session(true);
         if secure {
@@ -61,8 +65,7 @@ impl Broker<'_> {
             options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(config)));
         }
         if let Some(user) = self.username.filter(|user| !user.is_empty()) {
-            let file = self.password_file.filter(|file| !file.as_os_str().is_empty());
-            let password = secret::resolve(None, file.map(PathBuf::as_path)).map_err(|error| error.to_string())?;
+            let password = secret::resolve(None, named(self.password_file)).map_err(|error| error.to_string())?;
             options.set_credentials(user, password.as_ref().map_or("", |password| password.expose()));
         }
         Ok(options)

@@ -3,7 +3,7 @@
 //! <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use crate::net::Tls;
+use crate::net::{Tls, named};
 
 /// A longer line or text is an error.
 const TEXT_MAX: usize = 4 << 20;
@@ -76,7 +76,16 @@ pub struct Login<'a> {
     pub tls: Option<&'a Tls>,
 }
 
-impl Login<'_> {
+impl<'a> Login<'a> {
+    /// As executors, probes and sources are told of it.
+    pub fn of(user: &'a str, password_file: Option<&'a PathBuf>, tls: &'a Tls) -> Self {
+        Self {
+            user,
+            password_file: password_file.map(PathBuf::as_path),
+            tls: Some(tls),
+        }
+    }
+
     /// Finds what cannot be followed of it and of an address.
     pub fn check(&self, text: &str) -> Result<(), String> {
         let address = Address::parse(text)?;
@@ -157,7 +166,7 @@ impl Connection {
             stream: BufReader::new(stream),
             until,
         };
-        if let Some(file) = login.password_file.filter(|file| !file.as_os_str().is_empty()) {
+        if let Some(file) = named(login.password_file) {
             let password = std::fs::read_to_string(file)
                 .map_err(|error| Failed::NoConnection(io::Error::other(format!("{}: {error}", file.display()))))?;
             let password = password.trim_end();

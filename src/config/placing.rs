@@ -11,14 +11,13 @@ use crate::plan::places;
 
 /// Adds what is wrong to `errors` and what is doubtful to `warnings`.
 pub fn check(config: &Config, topology: &Topology, errors: &mut Vec<String>, warnings: &mut Vec<String>) {
-    numbers(config, topology, errors);
+    let zones = zones(topology);
+    numbers(config, &zones, errors);
     for service in &config.services {
         labels(config, service, topology, errors, warnings);
         if let Some(clients) = &service.clients
-            && topology.kind(clients.as_str()) != EntityKind::Zone
-            && !zones(topology).contains(clients)
+            && !zones.contains(clients)
         {
-            let zones = zones(topology);
             let hint = did_you_mean(clients.as_str(), zones.iter().map(EntityName::as_str));
             errors.push(format!(
                 "service '{}': clients '{clients}' is no zone{hint}",
@@ -50,7 +49,7 @@ fn zones(topology: &Topology) -> BTreeSet<EntityName> {
 }
 
 /// Capacities and latencies are numbers, and latencies are to a zone that there is.
-fn numbers(config: &Config, topology: &Topology, errors: &mut Vec<String>) {
+fn numbers(config: &Config, zones: &BTreeSet<EntityName>, errors: &mut Vec<String>) {
     for entity in &config.topology.entities {
         for (attribute, value) in &entity.attributes {
             let other = attribute.strip_prefix(places::LATENCY_MS);
@@ -64,7 +63,6 @@ fn numbers(config: &Config, topology: &Topology, errors: &mut Vec<String>) {
                     places::NUMBER_MAX
                 ));
             }
-            let zones = zones(topology);
             if let Some(other) = other
                 && !zones.contains(other)
             {

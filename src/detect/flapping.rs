@@ -40,14 +40,14 @@ struct Watch {
 impl Watch {
     /// Nobody who looks has seen it well for much longer than one of its falls or rises ever took to be followed by the next.
     fn stays_down(&self, now: Timestamp) -> bool {
+        if !self.raised || self.good != Some(false) {
+            return false;
+        }
         let nobody = self.views.iter().all(|(viewpoint, good)| viewpoint.is_none() || !good);
         let gaps = self.changes.iter().zip(self.changes.iter().skip(1));
         let longest = gaps.map(|(one, next)| next.since(*one)).max().unwrap_or_default();
         let stays = (longest * STAYS).max(STAYS_LEAST);
-        self.raised
-            && self.good == Some(false)
-            && nobody
-            && self.changes.back().is_some_and(|last| now.since(*last) > stays)
+        nobody && self.changes.back().is_some_and(|last| now.since(*last) > stays)
     }
 
     fn end(&mut self) {

@@ -8,12 +8,12 @@ const ALIKE: usize = 4;
 /// Names that stand for many.
 const NAMED: usize = 3;
 
-/// One line for each, in their order; where many are of one sort, the first of them and a line for the rest.
+/// One line for each, in their order; where many are of one sort, the first of them and a line for the rest of that sort.
 pub fn fold<T: Copy, S: Ord>(
     all: &[T],
     sort: impl Fn(T) -> S,
     one: impl Fn(T) -> String,
-    rest: impl Fn(&[T]) -> String,
+    rest: impl Fn(&S, &[T]) -> String,
 ) -> Vec<String> {
     let mut sorts: BTreeMap<S, (Vec<T>, usize)> = BTreeMap::new();
     for each in all {
@@ -21,14 +21,15 @@ pub fn fold<T: Copy, S: Ord>(
     }
     let mut told = Vec::new();
     for each in all {
-        let Some((alike, place)) = sorts.get_mut(&sort(*each)) else {
+        let sort = sort(*each);
+        let Some((alike, place)) = sorts.get_mut(&sort) else {
             continue;
         };
         *place += 1;
         if *place < ALIKE || alike.len() <= ALIKE {
             told.push(one(*each));
         } else if *place == ALIKE {
-            told.push(rest(alike.get(ALIKE - 1..).unwrap_or_default()));
+            told.push(rest(&sort, alike.get(ALIKE - 1..).unwrap_or_default()));
         }
     }
     told
@@ -47,7 +48,7 @@ mod tests {
     fn few_are_told_one_by_one_and_of_many_the_rest_is_counted() {
         let told = |all: &[(&'static str, u32)]| {
             let one = |(name, number): (&str, u32)| format!("{name} {number}");
-            let rest = |rest: &[(&str, u32)]| format!("{} more", rest.len());
+            let rest = |_: &&str, rest: &[(&str, u32)]| format!("{} more", rest.len());
             fold(all, |(name, _)| name, one, rest).join(", ")
         };
         let of = |name: &'static str, many: u32| (0..many).map(move |number| (name, number)).collect::<Vec<_>>();

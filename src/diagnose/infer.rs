@@ -278,7 +278,8 @@ mod tests {
 
     use super::*;
     use crate::detect::{Vital, Vitals};
-    use crate::model::{EdgeKind, Evidence, Severity, SymptomKey, SymptomKind, Topology, TopologyChange};
+    use crate::diagnose::testing::symptom;
+    use crate::model::{EdgeKind, SymptomKind, Topology, TopologyChange};
 
     struct Nothing;
 
@@ -289,19 +290,7 @@ mod tests {
     }
 
     fn silent(entity: &str, onset: i64) -> Symptom {
-        Symptom {
-            key: SymptomKey {
-                entity: entity.into(),
-                kind: SymptomKind::Silent,
-                signal: "".into(),
-            },
-            severity: Severity::Warning,
-            onset: Timestamp::from_secs(onset),
-            raised: Timestamp::from_secs(onset),
-            score: 0.9,
-            evidence: Evidence::default(),
-            detector: "test".into(),
-        }
+        symptom(entity, SymptomKind::Silent, "", Timestamp::from_secs(onset))
     }
 
     fn suspects_of(symptoms: &[Symptom], edges: &[(&str, EdgeKind, &str)]) -> BTreeSet<EntityName> {

@@ -190,7 +190,8 @@ fn correlation(a: &[f64], b: &[f64], lag: usize) -> f64 {
 mod tests {
     use super::*;
     use crate::detect::Vital;
-    use crate::model::{EntityName, Evidence, IncidentId, Severity, SignalName, SymptomKey, SymptomKind};
+    use crate::diagnose::testing::symptom;
+    use crate::model::{EntityName, IncidentId, SignalName, SymptomKind};
 
     fn at(secs: f64) -> Timestamp {
         Timestamp::from_nanos(1_700_000_000_000_000_000 + (secs * 1e9) as i64)
@@ -208,20 +209,8 @@ mod tests {
         }
     }
 
-    fn symptom(entity: &str, onset: f64) -> Symptom {
-        Symptom {
-            key: SymptomKey {
-                entity: entity.into(),
-                kind: SymptomKind::Anomaly,
-                signal: "s".into(),
-            },
-            severity: Severity::Warning,
-            onset: at(onset),
-            raised: at(onset),
-            score: 0.9,
-            evidence: Evidence::default(),
-            detector: "test".into(),
-        }
+    fn anomaly(entity: &str, onset: f64) -> Symptom {
+        symptom(entity, SymptomKind::Anomaly, "s", at(onset))
     }
 
     fn incident(symptoms: Vec<Symptom>) -> Incident {
@@ -264,7 +253,7 @@ mod tests {
             chart("tank", |n| 40.0 - 7.0 * noise(n + 96) + 0.3 * noise(n * 31)),
         ]);
         let found = links(
-            &incident(vec![symptom("tank", 2.0), symptom("pump", 3.0)]),
+            &incident(vec![anomaly("tank", 2.0), anomaly("pump", 3.0)]),
             &[],
             0.01,
             &pictures,
@@ -287,7 +276,7 @@ mod tests {
             chart("tank", |n| noise(n * 17 + 5)),
         ]);
         let found = links(
-            &incident(vec![symptom("tank", 2.0), symptom("pump", 50.0)]),
+            &incident(vec![anomaly("tank", 2.0), anomaly("pump", 50.0)]),
             &[],
             0.01,
             &pictures,
@@ -298,15 +287,15 @@ mod tests {
     #[test]
     fn beginning_together_is_worth_more_where_it_seldom_begins() {
         let none = Pictures(Vec::new());
-        let pair = || incident(vec![symptom("a", 10.0), symptom("b", 10.5)]);
+        let pair = || incident(vec![anomaly("a", 10.0), anomaly("b", 10.5)]);
         let seldom = links(&pair(), &[], 1.0 / 3600.0, &none);
         assert!(
             seldom.len() == 1 && seldom[0].by == By::Onset && seldom[0].confidence > 0.99,
             "{seldom:?}"
         );
         assert_eq!(links(&pair(), &[], 1.0, &none), []);
-        let stranger = symptom("c", 10.1);
-        let with = links(&incident(vec![symptom("a", 10.0)]), &[&stranger], 1.0 / 3600.0, &none);
+        let stranger = anomaly("c", 10.1);
+        let with = links(&incident(vec![anomaly("a", 10.0)]), &[&stranger], 1.0 / 3600.0, &none);
         assert_eq!(with[0].then.entity.as_str(), "c");
     }
 }

@@ -30,6 +30,8 @@ mod scene;
 mod settings;
 mod signature;
 mod suspects;
+#[cfg(test)]
+mod testing;
 mod timing;
 pub mod traces;
 mod weigh;

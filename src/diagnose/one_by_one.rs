@@ -78,23 +78,12 @@ fn told(symptoms: &[Symptom], topology: &Topology) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Evidence, Severity, SymptomKey, TopologyChange};
+    use crate::diagnose::testing::symptom;
+    use crate::model::TopologyChange;
 
     fn silent(number: i64, apart_s: i64) -> Symptom {
         let onset = Timestamp::from_secs(1_000_000 + number * apart_s);
-        Symptom {
-            key: SymptomKey {
-                entity: format!("device-{number}").into(),
-                kind: SymptomKind::Silent,
-                signal: "".into(),
-            },
-            severity: Severity::Warning,
-            onset,
-            raised: onset,
-            score: 0.9,
-            evidence: Evidence::default(),
-            detector: "test".into(),
-        }
+        symptom(&format!("device-{number}"), SymptomKind::Silent, "", onset)
     }
 
     fn named(count: i64, apart_s: i64) -> Option<Vec<String>> {

@@ -148,7 +148,8 @@ impl Library {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{EdgeKind, Evidence, SymptomKey, Timestamp, TopologyChange};
+    use crate::diagnose::testing::symptom;
+    use crate::model::{EdgeKind, Timestamp, TopologyChange};
 
     #[test]
     fn features_say_what_shows_where() {
@@ -160,19 +161,7 @@ mod tests {
                 to: "db".into(),
             });
         }
-        let symptom = |entity: &str, kind| Symptom {
-            key: SymptomKey {
-                entity: entity.into(),
-                kind,
-                signal: "".into(),
-            },
-            severity: Severity::Warning,
-            onset: Timestamp::EPOCH,
-            raised: Timestamp::EPOCH,
-            score: 0.9,
-            evidence: Evidence::default(),
-            detector: "test".into(),
-        };
+        let symptom = |entity: &str, kind| symptom(entity, kind, "", Timestamp::EPOCH);
         let (db, app) = (
             symptom("db", SymptomKind::Refused),
             symptom("app-1", SymptomKind::Failing),

@@ -158,21 +158,12 @@ pub fn began(pattern: &Pattern, entity: &EntityName, scene: &Scene<'_>) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Evidence, Severity, SymptomKey};
+    use crate::diagnose::testing::symptom;
 
-    fn symptom(kind: SymptomKind, onset: i64, raised: i64) -> Symptom {
+    fn told(kind: SymptomKind, onset: i64, raised: i64) -> Symptom {
         Symptom {
-            key: SymptomKey {
-                entity: "x".into(),
-                kind,
-                signal: "".into(),
-            },
-            severity: Severity::Warning,
-            onset: Timestamp::from_secs(onset),
             raised: Timestamp::from_secs(raised),
-            score: 0.9,
-            evidence: Evidence::default(),
-            detector: "test".into(),
+            ..symptom("x", kind, "", Timestamp::from_secs(onset))
         }
     }
 
@@ -182,32 +173,32 @@ mod tests {
 
     #[test]
     fn what_comes_within_its_time_or_may_have_is_in_time() {
-        let broker = symptom(SymptomKind::Refused, 1000, 1001);
+        let broker = told(SymptomKind::Refused, 1000, 1001);
         for (onset, raised) in [(1000, 1003), (1010, 1012), (1016, 1018), (400, 1200), (990, 990)] {
-            let device = symptom(SymptomKind::Silent, onset, raised);
+            let device = told(SymptomKind::Silent, onset, raised);
             assert!(lag(&broker, &device, 10) >= 0.0, "{onset} {raised}");
         }
         // A will is told late; the devices were silent since long.
-        let gateway = symptom(SymptomKind::Lost, 1090, 1090);
-        assert!(lag(&gateway, &symptom(SymptomKind::Silent, 1000, 1005), 10) >= 0.0);
+        let gateway = told(SymptomKind::Lost, 1090, 1090);
+        assert!(lag(&gateway, &told(SymptomKind::Silent, 1000, 1005), 10) >= 0.0);
     }
 
     #[test]
     fn what_is_out_of_time_counts_the_less_the_further_out_it_is() {
-        let broker = symptom(SymptomKind::Refused, 1000, 1001);
-        let late = |onset| lag(&broker, &symptom(SymptomKind::Silent, onset, onset + 3), 10);
+        let broker = told(SymptomKind::Refused, 1000, 1001);
+        let late = |onset| lag(&broker, &told(SymptomKind::Silent, onset, onset + 3), 10);
         assert!(late(1030) < 0.0 && late(1030) > -0.5);
         assert!(late(1300) < late(1100) && late(1300) < -4.0);
-        let early = |onset| lag(&broker, &symptom(SymptomKind::Silent, onset, onset + 3), 10);
+        let early = |onset| lag(&broker, &told(SymptomKind::Silent, onset, onset + 3), 10);
         assert!(early(940) < 0.0 && early(600) < -4.0);
     }
 
     #[test]
     fn what_is_learned_slowly_is_held_to_no_time_and_a_pattern_without_delay_only_to_the_order() {
-        let drift = symptom(SymptomKind::Drift, 90_000, 95_000);
-        let high = symptom(SymptomKind::High, 1000, 1001);
+        let drift = told(SymptomKind::Drift, 90_000, 95_000);
+        let high = told(SymptomKind::High, 1000, 1001);
         assert!(lag(&high, &drift, 10) >= 0.0 && lag(&drift, &high, 10) >= 0.0);
-        assert!(lag(&high, &symptom(SymptomKind::Failing, 9000, 9001), 0) >= 0.0);
-        assert!(lag(&high, &symptom(SymptomKind::Failing, 100, 101), 0) < -4.0);
+        assert!(lag(&high, &told(SymptomKind::Failing, 9000, 9001), 0) >= 0.0);
+        assert!(lag(&high, &told(SymptomKind::Failing, 100, 101), 0) < -4.0);
     }
 }

@@ -177,15 +177,15 @@ pub fn told<'a>(
             .copied()
             .filter(|key| !fit.explains.contains_key(key))
             .collect();
-        let rest = |rest: &[&SymptomKey]| {
-            let names = such_as(rest.iter().map(|key| key.entity.as_str()));
-            let kind = rest.first().map(|key| format!("{:?}", key.kind)).unwrap_or_default();
-            format!("leaves {} more {kind} unexplained: {names}", rest.len())
-        };
-        let one = |key: &SymptomKey| format!("leaves {key} unexplained");
-        notes
-            .speaks_against
-            .extend(fold(&left, |key| (key.kind, &key.signal), one, rest));
+        notes.speaks_against.extend(fold(
+            &left,
+            |key| (key.kind, &key.signal),
+            |key| format!("leaves {key} unexplained"),
+            |(kind, _), rest| {
+                let names = such_as(rest.iter().map(|key| key.entity.as_str()));
+                format!("leaves {} more {kind:?} unexplained: {names}", rest.len())
+            },
+        ));
     }
     Some(fit)
 }
@@ -246,17 +246,15 @@ fn fit<'a>(
         }
     }
     if let Some(notes) = &mut weighed.notes {
-        let rest = |rest: &[&Symptom]| {
-            let names = such_as(rest.iter().map(|symptom| symptom.key.entity.as_str()));
-            let kind = rest
-                .first()
-                .map(|symptom| format!("{:?}", symptom.key.kind))
-                .unwrap_or_default();
-            format!("explains {} more {kind}: {names}", rest.len())
-        };
-        let one = |symptom: &Symptom| format!("explains {}: {}", symptom.key, symptom.evidence.text);
-        let sort = |symptom: &Symptom| (symptom.key.kind, symptom.key.signal.clone());
-        notes.speaks_for.extend(fold(&also, sort, one, rest));
+        notes.speaks_for.extend(fold(
+            &also,
+            |symptom| (symptom.key.kind, &symptom.key.signal),
+            |symptom| format!("explains {}: {}", symptom.key, symptom.evidence.text),
+            |(kind, _), rest| {
+                let names = such_as(rest.iter().map(|symptom| symptom.key.entity.as_str()));
+                format!("explains {} more {kind:?}: {names}", rest.len())
+            },
+        ));
     }
     for expectation in &pattern.must_not {
         let members = scene.whose(expectation, entity);

@@ -62,11 +62,9 @@ impl Facts for Engine {
             return Vec::new();
         };
         let members = self
-            .services
-            .values()
+            .others(service)
             .filter(|other| other.anti_affinity.as_ref() == Some(group));
         members
-            .filter(|other| other.name != service.name)
             .flat_map(|other| {
                 let at = self
                     .places_of(other, service)
@@ -85,11 +83,9 @@ impl Facts for Engine {
             return Vec::new();
         }
         let members = self
-            .services
-            .values()
+            .others(service)
             .filter(|other| other.together.as_ref() == Some(group));
         members
-            .filter(|other| other.name != service.name)
             .filter_map(|other| {
                 let place = match self.coming(other, service) {
                     Some(coming) => coming,
@@ -133,6 +129,10 @@ impl Engine {
             ours.total_cmp(&theirs).is_ne() && !open.any(|other| failing(to, &key.signal, &other.symptoms))
         });
         told.map(|symptom| symptom.onset).min()
+    }
+
+    fn others(&self, than: &Service) -> impl Iterator<Item = &Service> {
+        self.services.values().filter(|other| other.name != than.name)
     }
 
     /// It answers, and no open incident blames it or what it stands on.

@@ -45,32 +45,31 @@ impl Engine {
             self.exposure.renew(&self.topology, &self.states);
         }
         self.kept_room.clear();
-        let mut turns: Vec<(&Incident, Option<Service>)> = Vec::new();
+        // Whose turn it is: an incident's that touches nothing, or a service's.
+        let mut turns: Vec<Option<&Incident>> = Vec::new();
+        let mut touched: Vec<(&Incident, Service)> = Vec::new();
         for incident in &open {
             let symptoms = incident.symptoms.iter().map(|symptom| &symptom.key.entity);
             let suspects = incident.hypotheses.iter().map(|hypothesis| &hypothesis.entity);
-            let touched: Vec<Service> = self
-                .exposure
-                .services(symptoms.chain(suspects))
-                .into_iter()
-                .filter_map(|name| Some((self.services.get(name)?, self.states.get(name)?)))
-                .filter(|(service, state)| decide::suffers(incident, service, &state.active, &self.topology))
-                .map(|(service, _)| service.clone())
-                .collect();
-            if touched.is_empty() {
-                turns.push((incident, None));
+            let before = touched.len();
+            touched.extend(
+                self.exposure
+                    .services(symptoms.chain(suspects))
+                    .into_iter()
+                    .filter_map(|name| Some((self.services.get(name)?, self.states.get(name)?)))
+                    .filter(|(service, state)| decide::suffers(incident, service, &state.active, &self.topology))
+                    .map(|(service, _)| (incident, service.clone())),
+            );
+            match touched.len() - before {
+                0 => turns.push(Some(incident)),
+                services => turns.extend(std::iter::repeat_n(None, services)),
             }
-            turns.extend(touched.into_iter().map(|service| (incident, Some(service))));
         }
         // Whoever is more important has the first choice; all others keep their turn.
-        let touched = turns
-            .iter()
-            .filter_map(|(incident, service)| Some((*incident, service.clone()?)));
-        let mut touched: Vec<(&Incident, Service)> = touched.collect();
         touched.sort_by_key(|(_, service)| Reverse(service.priority));
         let mut touched = touched.into_iter();
-        for (incident, service) in &turns {
-            if service.is_none() {
+        for turn in turns {
+            if let Some(incident) = turn {
                 self.standing.insert((incident.id, None));
                 let refusal = untouched(incident);
                 let costs = self.remedies(incident, None);

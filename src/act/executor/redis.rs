@@ -100,11 +100,7 @@ impl With {
     }
 
     fn login(&self) -> Login<'_> {
-        Login {
-            user: &self.user,
-            password_file: self.password_file.as_deref(),
-            tls: Some(&self.tls),
-        }
+        Login::of(&self.user, self.password_file.as_ref(), &self.tls)
     }
 
     async fn open(&self, address: &str, limit: Duration) -> Result<Server, Failed> {

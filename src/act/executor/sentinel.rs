@@ -42,11 +42,7 @@ struct With {
 
 impl With {
     fn login(&self) -> Login<'_> {
-        Login {
-            user: &self.user,
-            password_file: self.password_file.as_deref(),
-            tls: Some(&self.tls),
-        }
+        Login::of(&self.user, self.password_file.as_ref(), &self.tls)
     }
 
     /// Sentinel knows servers by host and port alone.

@@ -62,11 +62,7 @@ fn of_reply(reply: Reply, role: &str) -> Reach {
 
 impl With {
     fn login(&self) -> Login<'_> {
-        Login {
-            user: &self.user,
-            password_file: self.password_file.as_deref(),
-            tls: Some(&self.tls),
-        }
+        Login::of(&self.user, self.password_file.as_ref(), &self.tls)
     }
 }
 

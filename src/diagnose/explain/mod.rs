@@ -11,7 +11,9 @@ pub(super) mod without;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{EntityName, FaultName, Hypothesis, Incident, Remedy, Symptom, Timestamp, Topology};
+use crate::model::{
+    EntityName, FaultName, Hypothesis, Incident, Remedy, SignalName, Symptom, SymptomKind, Timestamp, Topology,
+};
 
 use super::fold::{fold, such_as};
 use super::suspects::Suspects;
@@ -164,16 +166,15 @@ fn alike(seen: &[(&Symptom, &str)]) -> Vec<String> {
     let one = |(symptom, over): (&Symptom, &str)| {
         format!("{}  {}{over}: {}", symptom.onset, symptom.key, symptom.evidence.text)
     };
-    let rest = |rest: &[(&Symptom, &str)]| {
-        let Some(((first, over), (last, _))) = rest.first().zip(rest.last()) else {
+    let rest = |(kind, _, over): &(SymptomKind, &SignalName, &str), rest: &[(&Symptom, &str)]| {
+        let Some(((first, _), (last, _))) = rest.first().zip(rest.last()) else {
             return String::new();
         };
         let names = such_as(rest.iter().map(|(symptom, _)| symptom.key.entity.as_str()));
         format!(
-            "{}  {} more {:?}{over}, the last at {}: {names}",
+            "{}  {} more {kind:?}{over}, the last at {}: {names}",
             first.onset,
             rest.len(),
-            first.key.kind,
             last.onset,
         )
     };

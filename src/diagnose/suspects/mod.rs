@@ -285,7 +285,8 @@ impl Suspects {
 mod tests {
     use super::*;
     use crate::detect::{Course, Point, Vital};
-    use crate::model::{EdgeKind, Evidence, SymptomKey, SymptomKind, TopologyChange};
+    use crate::diagnose::testing::symptom;
+    use crate::model::{EdgeKind, SymptomKind, TopologyChange};
 
     const ONSET: i64 = 1_000_000;
 
@@ -330,21 +331,13 @@ mod tests {
         topology
     }
 
-    fn symptom(entity: &str, signal: &str, after: i64) -> Symptom {
-        let onset = Timestamp::from_secs(ONSET + after);
-        Symptom {
-            key: SymptomKey {
-                entity: entity.into(),
-                kind: SymptomKind::Anomaly,
-                signal: signal.into(),
-            },
-            severity: Severity::Warning,
-            onset,
-            raised: onset,
-            score: 0.9,
-            evidence: Evidence::default(),
-            detector: "test".into(),
-        }
+    fn anomaly(entity: &str, signal: &str, after: i64) -> Symptom {
+        symptom(
+            entity,
+            SymptomKind::Anomaly,
+            signal,
+            Timestamp::from_secs(ONSET + after),
+        )
     }
 
     fn ranked(symptoms: &[&Symptom], signals: &Signals) -> Suspects {
@@ -368,7 +361,7 @@ mod tests {
             ("store", latency, 0.05, 0.65),
             ("ads", latency, 0.04, 0.04),
         ]);
-        let symptoms = [symptom("front", latency, 1), symptom("cart", latency, 0)];
+        let symptoms = [anomaly("front", latency, 1), anomaly("cart", latency, 0)];
         let found = ranked(&symptoms.iter().collect::<Vec<_>>(), &signals);
         let names: Vec<&str> = found.suspects.iter().map(|suspect| suspect.entity.as_str()).collect();
         // It shows no symptom itself: its signals name it.
@@ -382,9 +375,9 @@ mod tests {
     #[test]
     fn without_any_signal_the_symptoms_and_the_graph_speak() {
         let symptoms = [
-            symptom("front", "x", 4),
-            symptom("cart", "x", 3),
-            symptom("store", "x", 0),
+            anomaly("front", "x", 4),
+            anomaly("cart", "x", 3),
+            anomaly("store", "x", 0),
         ];
         let found = ranked(&symptoms.iter().collect::<Vec<_>>(), &Signals(Vec::new()));
         assert_eq!(found.suspects[0].entity.as_str(), "store");

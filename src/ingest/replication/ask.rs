@@ -67,11 +67,7 @@ fn read_postgres(answer: &str) -> Option<Standing> {
 }
 
 async fn redis(member: &Member, limit: Duration) -> Result<Standing, String> {
-    let login = Login {
-        user: &member.user,
-        password_file: member.password_file.as_deref(),
-        tls: Some(&member.tls),
-    };
+    let login = Login::of(&member.user, member.password_file.as_ref(), &member.tls);
     let open = Connection::open(&member.address, &login, limit).await;
     let mut connection = open.map_err(|e| e.to_string())?;
     let answer = connection.command(&["INFO", "replication"]).await;

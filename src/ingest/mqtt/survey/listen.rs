@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS, SubscribeReasonCode, TlsConfiguration, Transport};
+use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS, SubscribeReasonCode};
 use tokio::time::{Instant, timeout_at};
 
 use super::Survey;
+use crate::client::mqtt as client;
 use crate::clock::wall_clock;
 use crate::ingest::mqtt::Settings;
 use crate::net::Tls;
-use crate::secret;
 
 /// Packets up to so many bytes are taken.
 const PACKET_MAX: usize = 4 << 20;
@@ -66,27 +66,21 @@ fn options(broker: &Broker) -> Result<MqttOptions, ListenError> {
     let given = |problem: String| ListenError::Given(problem);
     let settings = serde_json::json!({"name": "discover", "url": broker.url, "subscribe": []});
     let settings: Settings = serde_json::from_value(settings).map_err(|error| given(error.to_string()))?;
-    let (host, port, tls) = settings.address().map_err(|error| given(error.to_string()))?;
+    let place = settings.address().map_err(|error| given(error.to_string()))?;
+    let tls = Tls {
+        ca_file: broker.ca_file.clone(),
+        ..Tls::default()
+    };
+    let known = client::Broker {
+        url: &broker.url,
+        username: broker.username.as_deref(),
+        password_file: broker.password_file.as_ref(),
+        tls: &tls,
+    };
     let id = format!("jurymast-discover-{}", std::process::id());
-    let mut options = MqttOptions::new(id, host, port);
-    options.set_keep_alive(Duration::from_secs(15)).set_clean_session(true);
+    let mut options = known.session(place, id).map_err(given)?;
+    options.set_keep_alive(Duration::from_secs(15));
     options.set_max_packet_size(PACKET_MAX, PACKET_MAX);
-    if tls {
-        let tls = Tls {
-            ca_file: broker.ca_file.clone(),
-            ..Tls::default()
-        };
-        let config = tls.client_config().map_err(|error| given(error.to_string()))?;
-        options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(config)));
-    }
-    if let Some(user) = &broker.username {
-        let password =
-            secret::resolve(None, broker.password_file.as_deref()).map_err(|error| given(error.to_string()))?;
-        options.set_credentials(
-            user,
-            password.map_or_else(String::new, |password| password.expose().to_owned()),
-        );
-    }
     Ok(options)
 }
 
