@@ -27,6 +27,7 @@ pub struct Roughness {
     seen: u32,
     band: Envelope,
     bar: Bar,
+    off: f32,
 }
 
 impl Roughness {
@@ -47,7 +48,13 @@ impl Roughness {
         };
         self.average += WEIGHT.max(1.0 / self.seen as f32) * (bend.min(most) - self.average);
         let outside = self.band.push((self.average + SMOOTH).ln(), learning);
-        self.bar.pass(GAIN * outside, secs)
+        self.off = GAIN * outside;
+        self.bar.pass(self.off, secs)
+    }
+
+    /// How much too rough or too smooth it is, in alarms, however often it was so before.
+    pub fn off(&self) -> f32 {
+        self.off / THRESHOLD
     }
 
     /// What is an alarm.

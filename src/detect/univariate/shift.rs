@@ -20,6 +20,7 @@ pub struct Shift {
     average: Option<f32>,
     band: Envelope,
     bar: Bar,
+    off: f32,
 }
 
 impl Shift {
@@ -28,10 +29,17 @@ impl Shift {
         let average = self.average.get_or_insert(place);
         *average += WEIGHT * (place - *average);
         let outside = self.band.push(*average, learning);
-        if outside <= 0.0 {
-            return self.bar.pass(0.0, secs);
-        }
-        self.bar.pass(GAIN * outside / self.band.width().max(NARROWEST), secs)
+        self.off = if outside > 0.0 {
+            GAIN * outside / self.band.width().max(NARROWEST)
+        } else {
+            0.0
+        };
+        self.bar.pass(self.off, secs)
+    }
+
+    /// How far off the level is, in alarms, however often it was so before.
+    pub fn off(&self) -> f32 {
+        self.off / THRESHOLD
     }
 
     /// What is an alarm.

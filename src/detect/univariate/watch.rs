@@ -27,11 +27,19 @@ const RHYTHM_SECS: f32 = 2.0 * LEARN_SECS;
 const BEYOND_DOUBT: f32 = 1.5;
 const WHEN_YOUNG: f32 = 6.0;
 
-/// Who has company is judged by both together: how far it stands alone, and a share of how strange its own past finds it, each the most of
-/// about so many samples. What is worth an alarm is a little more than either would need, because there are two of them.
-const OWN: f32 = 0.2;
-const TOGETHER: f32 = 1.05;
+/// Who has company is judged by both together: how far it stands alone, and a share of how strange its own past finds its value, its level
+/// or its noise, each the most of about so many samples. What is worth an alarm is a little more than either would need, because there
+/// are two of them. An opinion of its own counts up to so many alarms: no past is so long that more could be read from it.
+const OWN_VALUE: f32 = 0.2;
+const OWN_LEVEL: f32 = 0.1;
+const OWN_NOISE: f32 = 0.15;
+const OWN_MOST: f32 = 4.0;
+const TOGETHER: f32 = 1.03;
 const TOGETHER_SAMPLES: f32 = 64.0;
+
+/// Each alarm makes the next one of who has company dearer by so much; that wears off within days.
+const DEARER: f32 = 0.2;
+const DEARER_SECS: f32 = 5.0 * 86_400.0;
 
 /// Where others vouch for what is usual, youth matters less.
 const WHEN_YOUNG_AMONG: f32 = 3.0;
@@ -89,10 +97,35 @@ pub struct Watch {
     latest: Timestamp,
     learned_secs: f32,
     seen: u32,
-    quiet: u8,
-    /// How far it stood alone lately, and how strange its own past found it.
+    /// Order, silence and stuck are told although a strange value stands.
+    ordinary: Quiet,
+    usual: Quiet,
+    /// How far it stood alone lately, how strange its own past found it, and by how much an alarm is dearer.
     alone: Option<f32>,
     own: f32,
+    dearer: f32,
+}
+
+/// Samples since the last finding of a sort.
+#[derive(Debug, Clone)]
+struct Quiet(u8);
+
+impl Quiet {
+    /// What was found if an alarm rises with it, and not if one stands.
+    fn rises(&mut self, found: Option<Finding>) -> Option<Finding> {
+        let before = self.0;
+        self.0 = if found.is_some() {
+            0
+        } else {
+            before.saturating_add(1).min(QUIET)
+        };
+        found.filter(|_| before >= QUIET)
+    }
+
+    /// No alarm stands.
+    fn over(&self) -> bool {
+        self.0 >= QUIET
+    }
 }
 
 impl Default for Watch {
@@ -111,9 +144,11 @@ impl Default for Watch {
             latest: Timestamp::from_nanos(i64::MIN),
             learned_secs: 0.0,
             seen: 0,
-            quiet: QUIET,
+            ordinary: Quiet(QUIET),
+            usual: Quiet(QUIET),
             alone: None,
             own: 0.0,
+            dearer: 0.0,
         }
     }
 }
@@ -131,14 +166,14 @@ impl Watch {
         let held = self.alone.map(|held| held * (1.0 - 1.0 / TOGETHER_SAMPLES));
         self.alone = alone.map_or(held, |alone| Some(held.map_or(alone, |held| held.max(alone))));
         self.own *= 1.0 - 1.0 / TOGETHER_SAMPLES;
-        let found = self.find(at, value);
-        let raised = found.filter(|_| self.quiet >= QUIET);
-        self.quiet = if found.is_some() {
-            0
-        } else {
-            self.quiet.saturating_add(1).min(QUIET)
-        };
-        raised
+        let (plain, strange) = self.find(at, value);
+        let plain = self.ordinary.rises(plain);
+        // Who is stuck, or whose rows are misplaced, has strange values because of that.
+        let strange = self.usual.rises(strange.filter(|_| self.ordinary.over()));
+        if strange.is_some() && self.alone.is_some() {
+            self.dearer += DEARER;
+        }
+        plain.or(strange)
     }
 
     /// What was strangest about the value of the latest sample.
@@ -171,11 +206,12 @@ impl Watch {
         (self.learned_secs / LEARN_SECS).max(self.seen as f32 / LEARN_SAMPLES as f32)
     }
 
-    fn find(&mut self, at: Timestamp, value: f64) -> Option<Finding> {
+    /// What is wrong with its time or its life, and with its value.
+    fn find(&mut self, at: Timestamp, value: f64) -> (Option<Finding>, Option<Finding>) {
         let silence = self.silence.push(at).then_some(Finding::Silence);
         let misplaced = self.order.push(at).map(Finding::Order);
         if !value.is_finite() || misplaced.is_some() {
-            return misplaced;
+            return (misplaced, None);
         }
         let secs = if self.seen == 0 {
             0.0
@@ -185,6 +221,7 @@ impl Watch {
         self.latest = at;
         self.seen = self.seen.saturating_add(1);
         self.learned_secs += secs;
+        self.dearer -= self.dearer * (secs / DEARER_SECS).clamp(0.0, 1.0);
         let stuck = (self.stillness.push(value) >= 1.0).then_some(Finding::Stuck);
         let learning = self.learning();
         let judgement = self.portfolio.observe(at, value);
@@ -198,7 +235,7 @@ impl Watch {
         let noise = place.map_or(0.0, |place| self.roughness.push(place, secs, learning));
         let first = silence.or(stuck);
         if learning && self.alone.is_none() {
-            return first;
+            return (first, None);
         }
         let young = if self.alone.is_some() {
             WHEN_YOUNG_AMONG
@@ -206,11 +243,9 @@ impl Watch {
             WHEN_YOUNG
         };
         let settled = |score: f32| if learning { 0.0 } else { score };
+        let value = judgement.score / (BEYOND_DOUBT + young / self.age());
         let looks = [
-            (
-                judgement.score / (BEYOND_DOUBT + young / self.age()),
-                Finding::Value(judgement.term),
-            ),
+            (value, Finding::Value(judgement.term)),
             (settled(shift.max(rhythmic_shift)), Finding::Shift),
             (settled(noise), Finding::Noise),
         ];
@@ -220,19 +255,36 @@ impl Watch {
                 self.look = Look { strength, finding };
             }
         }
-        first.or_else(|| self.told())
+        let Some(alone) = self.alone else {
+            let Look { strength, finding } = self.look;
+            return (first, (strength >= 1.0).then_some(finding));
+        };
+        let level = self.shift.off().max(self.rhythmic_shift.off());
+        let opinions = [
+            (
+                OWN_VALUE,
+                value / Portfolio::threshold(),
+                Finding::Value(judgement.term),
+            ),
+            (OWN_LEVEL, settled(level), Finding::Shift),
+            (OWN_NOISE, settled(self.roughness.off()), Finding::Noise),
+        ];
+        (first, self.told(alone, opinions))
     }
 
-    /// Whether what stands against the value is worth an alarm.
-    fn told(&mut self) -> Option<Finding> {
-        let Look { strength, finding } = self.look;
-        let Some(alone) = self.alone else {
-            return (strength >= 1.0).then_some(finding);
-        };
-        self.own = self.own.max(strength);
-        let enough = alone + OWN * self.own >= TOGETHER;
-        let named = if strength >= 1.0 { finding } else { Finding::Alone };
-        enough.then_some(named)
+    /// Whether `alone` and its own opinions, each a share, how far off something is and what that is, are together worth an alarm.
+    fn told(&mut self, alone: f32, opinions: [(f32, f32, Finding); 3]) -> Option<Finding> {
+        let mut named = Finding::Alone;
+        let mut most = 0.0;
+        for (share, off, finding) in opinions {
+            let opinion = share * off.min(OWN_MOST);
+            if opinion > most {
+                most = opinion;
+                named = if off >= 1.0 { finding } else { Finding::Alone };
+            }
+        }
+        self.own = self.own.max(most);
+        (alone + self.own >= TOGETHER + self.dearer).then_some(named)
     }
 }
 
@@ -279,6 +331,39 @@ mod tests {
     fn it_learns_for_a_day() {
         assert!(fed(1400).learning());
         assert!(!fed(1600).learning());
+    }
+
+    #[test]
+    fn a_fault_of_another_sort_is_told_beside_one_that_stands() {
+        let mut watch = fed(FED);
+        assert!(matches!(watch.observe(at(FED), 90.0), Some(Finding::Value(_))));
+        assert_eq!(watch.observe(at(FED - 5), 20.0), Some(Finding::Order(Misplaced::Late)));
+        assert_eq!(watch.observe(at(FED - 4), 20.0), None, "it stands");
+    }
+
+    #[test]
+    fn plain_noise_is_found_where_company_has_no_clear_opinion() {
+        let rough = |n: u32| usual(n) - f64::from(n % 2) * 4.0;
+        let found = |alone: f32| {
+            let mut watch = Watch::default();
+            for n in 0..FED {
+                assert_eq!(watch.observe_among(at(n), usual(n), Some(0.3)), None, "{n}");
+            }
+            (FED..FED + 100).find_map(|n| watch.observe_among(at(n), rough(n), Some(alone)))
+        };
+        assert_eq!(found(0.6), Some(Finding::Noise));
+        assert_eq!(found(0.0), None, "the others do the same");
+    }
+
+    #[test]
+    fn who_was_told_of_often_has_to_be_stranger() {
+        let mut watch = Watch::default();
+        let mut alarms = 0;
+        for n in 0..FED {
+            let alone = if n % 500 == 499 { 1.3 } else { 0.0 };
+            alarms += u32::from(watch.observe_among(at(n), usual(n), Some(alone)).is_some());
+        }
+        assert!((2..6).contains(&alarms), "{alarms} of 12");
     }
 
     #[test]
