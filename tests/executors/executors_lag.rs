@@ -143,10 +143,16 @@ fn of_two_redis_that_both_took_writes_the_one_that_is_left_is_not_moved_to() {
     let _replica = redis(world.dir.path(), b, Some(a));
     wait("the replica hears", || linked(b));
     world.watch_redis(a, b, "socket: /nowhere");
-    wait("its lag is known", || queried(world.api, "count(replication_lag_seconds)") == Some(2.0));
+    wait("its lag is known", || {
+        queried(world.api, "count(replication_lag_seconds)") == Some(2.0)
+    });
     assert_eq!(cli(b, &["REPLICAOF", "NO", "ONE"]), "OK");
     wait("people are told, of both", || {
-        world.status().matches("TwoPrimaries fires: a and b take writes").count() >= 2
+        world
+            .status()
+            .matches("TwoPrimaries fires: a and b take writes")
+            .count()
+            >= 2
     });
     assert_eq!(cli(a, &["SET", "row", "1"]), "OK");
     drop(primary);

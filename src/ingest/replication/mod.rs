@@ -296,11 +296,16 @@ mod tests {
 
     fn told(source: &mut ReplicationSource, s: i64, standings: &[Option<Standing>]) -> Vec<(String, f64)> {
         let mut told = Vec::new();
-        source.samples(Timestamp::from_secs(s), standings, &mut Vec::new(), |entity, signal, value| {
-            if signal == "replication_lag_seconds" {
-                told.push((entity.to_owned(), value));
-            }
-        });
+        source.samples(
+            Timestamp::from_secs(s),
+            standings,
+            &mut Vec::new(),
+            |entity, signal, value| {
+                if signal == "replication_lag_seconds" {
+                    told.push((entity.to_owned(), value));
+                }
+            },
+        );
         told
     }
 
@@ -350,7 +355,10 @@ mod tests {
         let mut source = source();
         let mut fenced = standing(true, 100, &[]);
         fenced.fenced = true;
-        assert_eq!(told(&mut source, 1, &[Some(fenced), Some(standing(true, 100, &[]))]), []);
+        assert_eq!(
+            told(&mut source, 1, &[Some(fenced), Some(standing(true, 100, &[]))]),
+            []
+        );
         // It died before it could follow. The other one is the primary.
         assert_eq!(
             told(&mut source, 2, &[None, Some(standing(true, 110, &[]))]),

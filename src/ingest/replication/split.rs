@@ -22,7 +22,11 @@ impl Split {
 
     /// What servers say now, as (server, takes writes); who does not answer is not among them. Adds what begins or ends by it.
     pub fn hears(&mut self, at: Timestamp, told: &[(&EntityName, bool)], out: &mut Vec<Event>) {
-        let writers: Vec<&EntityName> = told.iter().filter(|(_, writes)| *writes).map(|(name, _)| *name).collect();
+        let writers: Vec<&EntityName> = told
+            .iter()
+            .filter(|(_, writes)| *writes)
+            .map(|(name, _)| *name)
+            .collect();
         if writers.len() > 1 {
             if !self.stands() {
                 self.since = at;
@@ -105,7 +109,10 @@ mod tests {
         assert_eq!(hears(&mut split, 2, &[("b", true), ("c", false)]), []);
         assert_eq!(hears(&mut split, 3, &[("a", false), ("c", false)]), []);
         assert!(split.stands(), "b has not said that it follows");
-        assert_eq!(hears(&mut split, 4, &[("a", true), ("b", false), ("c", false)]).len(), 2);
+        assert_eq!(
+            hears(&mut split, 4, &[("a", true), ("b", false), ("c", false)]).len(),
+            2
+        );
         assert!(!split.stands());
     }
 }
