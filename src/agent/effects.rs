@@ -135,6 +135,10 @@ impl Dispatcher {
         }
         let (journal_trouble, news_of_it) = self.keeping.look();
         effects.notify.extend(news_of_it);
+        let cannot_lead = self.trouble();
+        effects
+            .notify
+            .extend(self.keeping.leads(cannot_lead.as_deref(), wall_clock()));
         for mut notification in effects.notify.drain(..) {
             if let Some(links) = &self.links {
                 answers(links, engine, &mut notification);
@@ -171,7 +175,7 @@ impl Dispatcher {
         let due = self.painted.is_none_or(|painted| painted.elapsed() >= PICTURE_EVERY);
         if due || news {
             self.painted = Some(Instant::now());
-            let trouble = self.trouble();
+            let trouble = cannot_lead;
             let acting = self.conductor.is_some();
             let mut picture = snapshot(engine, &mut self.explained, &self.recent, &self.moves, acting, trouble);
             picture.drills = self.drilling.view(engine);

@@ -33,7 +33,12 @@ pub struct Keeping {
     numbered: u64,
     /// Since when the journal cannot be written, as people were told.
     ill: Option<Timestamp>,
+    /// Since when something keeps this agent from leading, and whether people were told.
+    led_by_nobody: Option<(Timestamp, bool)>,
 }
+
+/// A lease store that elects anew is away for so long without a word to people.
+const LEADING_AGAIN: Duration = Duration::from_secs(10);
 
 /// What the engine is told of an earlier run.
 pub fn inputs(state: &State) -> Vec<Input> {
@@ -108,6 +113,7 @@ impl Keeping {
             conductor,
             numbered,
             ill: None,
+            led_by_nobody: None,
         }
     }
 
@@ -160,6 +166,7 @@ impl Keeping {
                 let now = wall_clock();
                 self.ill = Some(now);
                 Some(notification(
+                    NotificationKind::Journal,
                     format!(
                         "the journal cannot be written, so nothing is acted upon, and what is said to this agent does not survive a restart: {why}"
                     ),
@@ -169,25 +176,67 @@ impl Keeping {
             }
             (None, Some(since)) => {
                 self.ill = None;
-                Some(notification("the journal can be written again".into(), since, false))
+                let text = "the journal can be written again".into();
+                Some(notification(NotificationKind::Journal, text, since, false))
             }
             _ => None,
         };
         (trouble, news)
     }
+
+    /// What people are to be told, if that is news, of what keeps this agent from leading.
+    pub fn leads(&mut self, trouble: Option<&str>, now: Timestamp) -> Option<Notification> {
+        let kind = NotificationKind::Leading;
+        match (trouble, self.led_by_nobody) {
+            (Some(why), since) => {
+                let (since, told) = since.unwrap_or((now, false));
+                let tell = !told && now.since(since) >= LEADING_AGAIN;
+                self.led_by_nobody = Some((since, told || tell));
+                let text = format!("this agent cannot lead, so it acts upon nothing: {why}");
+                tell.then(|| notification(kind, text, since, true))
+            }
+            (None, Some((since, told))) => {
+                self.led_by_nobody = None;
+                let text = "nothing keeps this agent from leading any more".into();
+                told.then(|| notification(kind, text, since, false))
+            }
+            (None, None) => None,
+        }
+    }
 }
 
-fn notification(text: String, since: Timestamp, firing: bool) -> Notification {
+fn notification(kind: NotificationKind, text: String, since: Timestamp, firing: bool) -> Notification {
     Notification {
-        kind: NotificationKind::Journal,
+        kind,
         severity: Severity::Critical,
         incident: None,
         service: None,
         entity: None,
-        label: "journal".into(),
+        label: String::new(),
         text,
         since,
         firing,
         links: BTreeMap::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_nobody_can_lead_is_told_once_it_lasts_and_so_is_its_end() {
+        let mut keeping = Keeping::new(None, 0);
+        let at = Timestamp::from_secs;
+        let mut told = |trouble, now| keeping.leads(trouble, at(now)).map(|told| (told.firing, told.since));
+        assert_eq!(told(None, 1), None);
+        // An election.
+        assert_eq!(told(Some("no member answers"), 2), None);
+        assert_eq!(told(None, 4), None);
+        assert_eq!(told(Some("no member answers"), 10), None);
+        assert_eq!(told(Some("no member answers"), 20), Some((true, at(10))));
+        assert_eq!(told(Some("no member answers"), 30), None, "once");
+        assert_eq!(told(None, 31), Some((false, at(10))));
+        assert_eq!(told(None, 32), None);
     }
 }

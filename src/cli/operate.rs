@@ -139,6 +139,12 @@ pub fn status(agent: &client::Args, output: Output) -> Outcome {
             "NOT READY: the journal cannot be written, so nothing is acted upon, and what is said to it does not survive a restart: {why}"
         );
     }
+    if let Some(why) = status["cannot_lead"].as_str() {
+        println!("CANNOT LEAD: this agent acts upon nothing: {why}");
+    }
+    if status["acting"] == json!(false) {
+        println!("It only watches, and acts upon nothing.");
+    }
     println!("{}", learned(&status["learned"]));
     let rows: Vec<Vec<String>> = list(&status, "services")
         .map(|service| {
@@ -155,6 +161,9 @@ pub fn status(agent: &client::Args, output: Output) -> Outcome {
     if !rows.is_empty() {
         println!();
         table(&["SERVICE", "ACTIVE", "HOME", "STANDBYS", "PLAN"], &rows);
+    }
+    for line in for_people(&status) {
+        println!("\n{line}");
     }
     let bad: Vec<Vec<String>> = list(&status, "entities")
         .filter(|entity| entity["health"] == "bad")
@@ -178,6 +187,32 @@ pub fn status(agent: &client::Args, output: Output) -> Outcome {
         println!("\ndrills: {}", why.as_str().unwrap_or_default());
     }
     Ok(Ended::Good)
+}
+
+/// What waits for somebody, a line each.
+fn for_people(status: &Value) -> Vec<String> {
+    let of_services = list(status, "services").flat_map(|service| {
+        let name = text(service, "/name");
+        let person = service.pointer("/state/handed_over").and_then(Value::as_str);
+        let undone = service.pointer("/state/undone").and_then(Value::as_str);
+        let person = person.map(|why| format!("{name} NEEDS A PERSON, a move of it has stopped half way: {why}"));
+        let undone = undone.map(|step| format!("{name} HAS CHANGED: '{step}' does not stand any more"));
+        person.into_iter().chain(undone)
+    });
+    let asks = list(status, "verdicts")
+        .filter(|verdict| verdict["decision"] == "ask")
+        .map(|verdict| {
+            format!(
+                "incident {} WAITS FOR A YES: {}",
+                verdict["incident"],
+                text(verdict, "/refusal/reason")
+            )
+        });
+    let uncovered = list(status, "uncovered").map(|failure| {
+        let (what, why) = (text(failure, "/failure"), text(failure, "/why"));
+        format!("no plan covers a failure of {what}: {why}")
+    });
+    of_services.chain(asks).chain(uncovered).collect()
 }
 
 /// `jurymast incidents`.

@@ -287,6 +287,7 @@ impl Engine {
             )
         };
         self.pending.extend(batch.events.iter().filter(lasting).cloned());
+        batch.events.retain(|event| !self.sleeps(event));
         self.rules.take(&batch, &self.catalog);
         self.detection.batch(batch);
     }
@@ -398,6 +399,7 @@ impl Engine {
                 begun,
             } => {
                 self.begun_before(&service, begun);
+                let mut before = None;
                 if let Some(state) = self.states.get_mut(&service) {
                     state.active = active;
                     self.exposure.forget();
@@ -405,8 +407,9 @@ impl Engine {
                     state.running = running;
                     state.named = named.into_iter().collect();
                     state.taken_back = taken_back;
-                    state.handed_over = handed_over;
+                    before = std::mem::replace(&mut state.handed_over, handed_over);
                 }
+                self.tell_person(&service, before.as_deref(), effects);
             }
             PlanEvent::LookedBack { service, gone, .. } => self.looked_back(&service, gone, effects),
             PlanEvent::Asks { .. } | PlanEvent::StepDone { .. } | PlanEvent::StepFailed { .. } => {}

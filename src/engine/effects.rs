@@ -192,4 +192,8 @@ pub enum NotificationKind {
     Undone,
     /// The journal cannot be written: nothing is acted upon.
     Journal,
+    /// A service that a plan has left half way.
+    Person,
+    /// Something keeps this agent from leading: it acts upon nothing.
+    Leading,
 }

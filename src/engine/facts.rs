@@ -1,7 +1,11 @@
 //! What the planner asks of candidates, answered from what the engine knows.
 
 use crate::decide::Target;
-use crate::model::{EdgeKind, EntityName, Incident, Reach, Service, SignalName, Span, Symptom, SymptomKind, Timestamp};
+use crate::model::service::{Standby, StandbyClass};
+use crate::model::{
+    Check, EdgeKind, EntityName, Event, EventKind, Incident, Reach, Service, SignalName, Span, Symptom, SymptomKind,
+    Timestamp,
+};
 use crate::plan::Facts;
 use crate::plan::fleet::host;
 
@@ -129,6 +133,32 @@ impl Engine {
             ours.total_cmp(&theirs).is_ne() && !open.any(|other| failing(to, &key.signal, &other.symptoms))
         });
         told.map(|symptom| symptom.onset).min()
+    }
+
+    /// A cold standby at which nobody listens: nothing runs there until it is needed, and that is no finding. That its host is gone would be one.
+    pub(super) fn sleeps(&self, event: &Event) -> bool {
+        let refused = matches!(
+            &event.kind,
+            EventKind::Reach {
+                check: Check::Probe | Check::Scrape,
+                reach: Reach::Refused,
+                ..
+            }
+        );
+        if !refused {
+            return false;
+        }
+        let mut its = self
+            .services
+            .values()
+            .filter(|service| service.instances().any(|instance| *instance == event.entity))
+            .peekable();
+        its.peek().is_some()
+            && its.all(|service| {
+                let cold = |standby: &Standby| standby.entity == event.entity && standby.class == StandbyClass::Cold;
+                let active = self.states.get(&service.name).map(|state| &state.active);
+                active != Some(&event.entity) && service.standbys.iter().any(cold)
+            })
     }
 
     fn others(&self, than: &Service) -> impl Iterator<Item = &Service> {

@@ -203,6 +203,7 @@ impl Engine {
         if state.running.as_ref() == Some(id) {
             state.running = None;
         }
+        let before = state.handed_over.clone();
         match outcome {
             Outcome::Done { active } => {
                 state.named = [active.clone()].into();
@@ -217,6 +218,7 @@ impl Engine {
             Outcome::Compensated { .. } => state.taken_back = Some(at),
             Outcome::HandedOver { reason } => state.handed_over = Some(reason),
         }
+        self.tell_person(service, before.as_deref(), effects);
     }
 
     /// Plans that run now.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::plan::Outcome;
-use crate::model::{Decision, Hypothesis, Incident, IncidentId, Plan, Service, Severity, Span, Verdict};
+use crate::model::{Decision, Hypothesis, Incident, IncidentId, Plan, Service, ServiceName, Severity, Span, Verdict};
 
 use super::{Effects, Engine, Notification, NotificationKind};
 
@@ -123,7 +123,6 @@ impl Engine {
                 (Severity::Critical, format!("{} needs a person: {reason}", plan.id))
             }
         };
-        let needs_person = matches!(outcome, Some(Outcome::HandedOver { .. }));
         effects.notify.push(Notification {
             kind: NotificationKind::Plan,
             severity,
@@ -133,7 +132,33 @@ impl Engine {
             label: plan.id.to_string(),
             text,
             since: plan.made,
-            firing: outcome.is_none() || needs_person,
+            firing: outcome.is_none(),
+            links: BTreeMap::new(),
+        });
+    }
+
+    /// That a service was left half way stands until a move of it ends well, over restarts of agents as well; it is told as long.
+    pub(super) fn tell_person(&self, service: &ServiceName, before: Option<&str>, effects: &mut Effects) {
+        let Some(state) = self.states.get(service) else {
+            return;
+        };
+        let text = match (&state.handed_over, before) {
+            (Some(now), before) if before != Some(now) => {
+                format!("{service} needs a person, a move of it has stopped half way: {now}")
+            }
+            (None, Some(_)) => format!("{service} runs on {} and needs nobody any more", state.active),
+            _ => return,
+        };
+        effects.notify.push(Notification {
+            kind: NotificationKind::Person,
+            severity: Severity::Critical,
+            incident: None,
+            service: Some(service.clone()),
+            entity: None,
+            label: String::new(),
+            text,
+            since: self.now,
+            firing: state.handed_over.is_some(),
             links: BTreeMap::new(),
         });
     }

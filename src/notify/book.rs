@@ -68,6 +68,8 @@ pub fn labels(notification: &Notification, agent: &str) -> BTreeMap<String, Stri
         NotificationKind::Drill => ("JurymastDrill", notification.severity),
         NotificationKind::Undone => ("JurymastUndone", notification.severity),
         NotificationKind::Journal => ("JurymastJournal", notification.severity),
+        NotificationKind::Person => ("JurymastNeedsPerson", notification.severity),
+        NotificationKind::Leading => ("JurymastCannotLead", notification.severity),
         // Its severity differs between its start and its end.
         NotificationKind::Plan => ("JurymastPlan", Severity::Critical),
     };
@@ -93,7 +95,11 @@ pub fn labels(notification: &Notification, agent: &str) -> BTreeMap<String, Stri
         NotificationKind::Drill => labels.extend([("reason", label)]),
         NotificationKind::Coverage => labels.extend([("kind", label), ("entity", entity)]),
         // The gate that asks and the entity that is suspected may be others once nobody needs to be asked any more.
-        NotificationKind::Approval | NotificationKind::Undone | NotificationKind::Journal => {}
+        NotificationKind::Approval
+        | NotificationKind::Undone
+        | NotificationKind::Journal
+        | NotificationKind::Person
+        | NotificationKind::Leading => {}
     }
     filled(labels)
 }

@@ -4,10 +4,12 @@
 mod harness;
 
 mod both_down;
+mod cold;
 mod contingency;
 mod drill_engine;
 mod hold;
 mod look_back;
+mod needs_person;
 mod placing;
 mod rules_engine;
 mod says_ill;

@@ -182,6 +182,15 @@ async fn the_newest_proven_snapshot_is_restored(kind: &'static str) {
     assert_eq!(says(), "old");
     let late = repository.with(&json!({"rpo": "1ms"}));
     deeds.refused(kind, &late, (3, 3), "the RPO is").await;
+    let elsewhere = repository.with(&json!({"path": "no/such/folder"}));
+    deeds.refused(kind, &elsewhere, (3, 4), "holds no").await;
+    // Half a copy for each try would fill the disk that the next one needs.
+    let left: Vec<String> = std::fs::read_dir(repository.dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|name| name.contains(".jurymast-"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[tokio::test]

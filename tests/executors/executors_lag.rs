@@ -131,6 +131,35 @@ fn a_redis_replica_that_is_too_far_behind_is_not_promoted() {
     assert!(cli(b, &["INFO", "replication"]).contains("role:slave"));
 }
 
+/// As after a restart of an old primary that nobody could fence. The one that is left is the primary beyond doubt, and lacks what the other has written.
+#[test]
+fn of_two_redis_that_both_took_writes_the_one_that_is_left_is_not_moved_to() {
+    if skipped("two primaries of Redis", &["redis-server", "redis-cli"]) {
+        return;
+    }
+    let mut world = World::new();
+    let (a, b) = (free_port(), free_port());
+    let primary = redis(world.dir.path(), a, None);
+    let _replica = redis(world.dir.path(), b, Some(a));
+    wait("the replica hears", || linked(b));
+    world.watch_redis(a, b, "socket: /nowhere");
+    wait("its lag is known", || {
+        queried(world.api, "count(replication_lag_seconds)") == Some(2.0)
+    });
+    assert_eq!(cli(b, &["REPLICAOF", "NO", "ONE"]), "OK");
+    wait("people are told, of both", || {
+        world
+            .status()
+            .matches("TwoPrimaries fires: a and b take writes")
+            .count()
+            >= 2
+    });
+    assert_eq!(cli(a, &["SET", "row", "1"]), "OK");
+    drop(primary);
+    world.is_left_to_a_person();
+    assert!(cli(b, &["INFO", "replication"]).contains("role:master"));
+}
+
 #[test]
 fn a_mariadb_replica_that_is_too_far_behind_is_not_promoted() {
     if skipped("lag of MariaDB", &["mariadbd", "mariadb", "mariadb-install-db"]) {

@@ -192,6 +192,21 @@ impl Job<'_> {
         }
     }
 
+    /// Where this very step restores to.
+    fn staging(&self) -> String {
+        let key = crc32fast::hash(self.call.key.as_bytes());
+        format!("{}.jurymast-{key:08x}", self.with.target)
+    }
+
+    /// A restore that has not touched the target leaves nothing behind: half a copy for each try would fill the disk that the next one needs.
+    async fn restore_or_tidy(&self) -> Result<(), (bool, String)> {
+        let done = self.restore().await;
+        if matches!(done, Err((false, _))) {
+            let _ = self.run(&argv(["rm", "-rf", "--", &self.staging()]), "").await;
+        }
+        done
+    }
+
     /// `Err((begun, why))`: whether the target may have been touched.
     async fn restore(&self) -> Result<(), (bool, String)> {
         let begin = Instant::now();
@@ -211,11 +226,7 @@ impl Job<'_> {
         let repository = self.with.repository(self.kind);
         let all = self.look(&repository.size(&snapshot.id)).await.good().ok();
         let all = all.and_then(|answer| repository.read_size(&answer));
-        let staging = format!(
-            "{}.jurymast-{:08x}",
-            self.with.target,
-            crc32fast::hash(self.call.key.as_bytes())
-        );
+        let staging = self.staging();
         // What an earlier try of this very step has left.
         self.run(&argv(["rm", "-rf", "--", &staging]), "")
             .await
@@ -342,7 +353,7 @@ impl Executor for Backup {
             };
             let job = self.job(call, &with);
             let done = match with.verb {
-                Verb::Restore => job.restore().await,
+                Verb::Restore => job.restore_or_tidy().await,
                 Verb::PutBack => job.put_back().await,
             };
             match done {

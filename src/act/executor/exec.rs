@@ -35,11 +35,10 @@ struct With {
     observe: Vec<String>,
 }
 
-/// The last line of stdout, where it is JSON.
-#[derive(Debug, Deserialize)]
+/// The last line of stdout, where it is a JSON object with a `result`.
+#[derive(Debug)]
 struct Said {
     result: Word,
-    #[serde(default)]
     message: String,
 }
 
@@ -59,7 +58,20 @@ enum Word {
 impl Said {
     fn of(out: &str) -> Option<Self> {
         let line = out.lines().rev().find(|line| !line.trim().is_empty())?;
-        serde_json::from_str(line).ok()
+        let object: Value = serde_json::from_str(line).ok()?;
+        let word = object.get("result")?;
+        let message = object.get("message").and_then(Value::as_str).unwrap_or_default();
+        Some(match Word::deserialize(word) {
+            Ok(result) => Self {
+                result,
+                message: message.to_owned(),
+            },
+            // `failed`, `ok`, `false`: whoever says something means something by it, and it may be that nothing was done.
+            Err(_) => Self {
+                result: Word::Unknown,
+                message: format!("it says {line}, which is no result of the contract (docs/executors.md)"),
+            },
+        })
     }
 }
 
@@ -224,6 +236,12 @@ mod tests {
         assert_eq!(unknown, Applied::Unknown(String::new()));
         assert_eq!(apply(&exec, &said(r#"{"result": "done"}"#), LONG).await, Applied::Done);
         assert_eq!(apply(&exec, "echo '{\"other\": 1}'", LONG).await, Applied::Done);
+        // A word that nobody knows is no success: it may mean that nothing was done.
+        let odd = apply(&exec, &said(r#"{"result": "failed", "message": "no route"}"#), LONG).await;
+        assert!(
+            matches!(&odd, Applied::Unknown(why) if why.contains("failed")),
+            "{odd:?}"
+        );
         // A bad end is not talked away.
         let bad = apply(&exec, "echo '{\"result\": \"done\"}'; exit 3", LONG).await;
         assert!(matches!(bad, Applied::Unknown(_)), "{bad:?}");

@@ -245,16 +245,16 @@ impl Runner {
             }
             (Stage::Applying, Event::Applied(Applied::Done))
             | (Stage::Looking { .. }, Event::Observed(Effect::There)) => self.done(),
-            (Stage::Applying, Event::Applied(Applied::NoEffect(error))) => self.failed(error),
+            (Stage::Applying, Event::Applied(Applied::NoEffect(error))) => self.failed(&error),
             (Stage::Looking { error, interrupted }, Event::Observed(Effect::NotThere)) => {
                 if interrupted {
                     self.ask()
                 } else {
-                    self.failed(error)
+                    self.failed(&error)
                 }
             }
             (Stage::Applying, Event::Applied(Applied::Unknown(error))) => self.look(error, false),
-            (Stage::Looking { error, .. }, Event::Observed(Effect::Unknown)) => self.unknown(error),
+            (Stage::Looking { error, .. }, Event::Observed(Effect::Unknown)) => self.unknown(&error),
             (Stage::Noting, Event::Journaled) => self.ask(),
             (Stage::Ending(outcome), Event::Journaled) => vec![Command::Tell(Told::Ended(outcome))],
             (stage, event) => {
@@ -332,8 +332,17 @@ impl Runner {
         ]
     }
 
+    /// Which step it was, and what it said, if it said anything.
+    fn of_step(&self, error: &str) -> String {
+        let name = self.steps().get(self.step).map_or("", |step| step.name.as_str());
+        match error.trim().trim_end_matches(':') {
+            "" => format!("'{name}' failed without a word"),
+            error => format!("'{name}': {error}"),
+        }
+    }
+
     /// The step certainly had no effect.
-    fn failed(&mut self, error: String) -> Vec<Command> {
+    fn failed(&mut self, error: &str) -> Vec<Command> {
         let retries = self.steps().get(self.step).map_or(0, |step| step.retries);
         if self.tries < retries && self.stop.is_none() {
             self.tries += 1;
@@ -345,25 +354,23 @@ impl Runner {
         } else {
             Way::Next
         };
-        self.give_up(error, way)
+        self.give_up(self.of_step(error), way)
     }
 
     /// The step may have had its effect and nobody can tell: it is never repeated.
-    fn unknown(&mut self, error: String) -> Vec<Command> {
+    fn unknown(&mut self, error: &str) -> Vec<Command> {
         if self.committed && !self.is_verified() {
-            let name = self
-                .steps()
-                .get(self.step)
-                .map_or_else(String::new, |step| step.name.clone());
+            let name = self.steps().get(self.step).map_or("", |step| step.name.as_str());
             return self.end(Outcome::HandedOver {
                 reason: format!("whether '{name}' has happened is not known ({error}); it is not repeated"),
             });
         }
+        let reason = self.of_step(error);
         if !self.committed {
             // Taken back like a step that was done.
             self.step += 1;
         }
-        self.give_up(error, Way::Next)
+        self.give_up(reason, Way::Next)
     }
 
     /// The candidate at hand cannot be reached: back, on to the next one, or to a person.

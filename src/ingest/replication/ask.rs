@@ -5,13 +5,15 @@ use std::time::Duration;
 use super::{Kind, Member};
 use crate::client::program::{Program, Stdin, argv};
 use crate::client::psql;
-use crate::client::resp::{Connection, Login, info};
+use crate::client::resp::{Connection, Login, Reply, info};
 
 /// How one server stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standing {
-    /// It takes writes.
+    /// It is the primary.
     pub primary: bool,
+    /// A primary that refuses writes all the same: it is fenced.
+    pub fenced: bool,
     /// A primary: what it has written. A standby: what it has received. In one log of changes.
     pub position: u64,
     /// Names the log of changes: a timeline, a replication id.
@@ -54,6 +56,7 @@ fn read_postgres(answer: &str) -> Option<Standing> {
     };
     Some(Standing {
         primary: *standby == "f",
+        fenced: false,
         position: position.parse().ok()?,
         // A standby does not always know its timeline; a switch is seen by another server being the primary.
         log: String::new(),
@@ -72,7 +75,25 @@ async fn redis(member: &Member, limit: Duration) -> Result<Standing, String> {
     let mut connection = open.map_err(|e| e.to_string())?;
     let answer = connection.command(&["INFO", "replication"]).await;
     let text = answer.map_err(|e| e.to_string())?.text()?;
-    read_redis(&text).ok_or_else(|| "INFO replication tells no offset".into())
+    let mut standing = read_redis(&text).ok_or("INFO replication tells no offset")?;
+    if standing.primary {
+        // Who may not ask for the setting takes it for a primary that takes writes: the worse of the two.
+        let set = connection.command(&["CONFIG", "GET", "min-replicas-to-write"]).await;
+        standing.fenced = set.is_ok_and(|set| refuses_writes(&text, &set));
+    }
+    Ok(standing)
+}
+
+/// It wants more replicas than it has before it takes a write.
+fn refuses_writes(text: &str, set: &Reply) -> bool {
+    let Reply::List(pair) = set else {
+        return false;
+    };
+    let Some(Reply::Text(wanted)) = pair.get(1) else {
+        return false;
+    };
+    let has = info(text, "connected_slaves").and_then(|has| has.parse::<u64>().ok());
+    matches!((has, wanted.parse::<u64>()), (Some(has), Ok(wanted)) if has < wanted)
 }
 
 fn read_redis(text: &str) -> Option<Standing> {
@@ -84,6 +105,7 @@ fn read_redis(text: &str) -> Option<Standing> {
     };
     Some(Standing {
         primary,
+        fenced: false,
         position: info(text, offset)?.parse().ok()?,
         log: info(text, "master_replid").unwrap_or_default().to_owned(),
         age_s: None,
@@ -147,6 +169,7 @@ fn read_mariadb(answer: &str) -> Option<Standing> {
     let position = if primary { written } else { received.unwrap_or(written) };
     Some(Standing {
         primary,
+        fenced: false,
         position: gtid(position)?,
         log: String::new(),
         age_s: value("Seconds_Behind_Master").and_then(|s| s.parse().ok()),
@@ -181,5 +204,19 @@ mod tests {
     fn a_redis_tells_its_offset_by_its_role() {
         let text = "role:slave\r\nslave_repl_offset:7\r\nmaster_replid:x\r\nmaster_repl_offset:9\r\n";
         assert_eq!(read_redis(text).map(|s| (s.primary, s.position)), Some((false, 7)));
+    }
+
+    #[test]
+    fn a_redis_that_wants_more_replicas_than_it_has_takes_no_writes() {
+        let set = |wanted: &str| {
+            Reply::List(vec![
+                Reply::Text("min-replicas-to-write".into()),
+                Reply::Text(wanted.into()),
+            ])
+        };
+        let text = "role:master\r\nconnected_slaves:1\r\n";
+        assert!(refuses_writes(text, &set("2")));
+        assert!(!refuses_writes(text, &set("1")) && !refuses_writes(text, &set("0")));
+        assert!(!refuses_writes(text, &Reply::Error("NOPERM".into())));
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! Signals of each server's entity: `replication_lag_seconds` (0 for the primary, and for a standby without which nothing is committed),
 //! `replication_lag_bytes` (positions, as the database counts them), `replication_primary` (1 or 0), `replication_sync` (1 or 0). A lag that nobody knows is not told:
-//! the gates take a lag without news as growing.
+//! the gates take a lag without news as growing. Of two that take writes at the same time nobody's lag is told until one of them follows again, and both get
+//! the alert `TwoPrimaries`.
 
 mod ask;
+mod split;
 mod tracker;
 
 use std::collections::BTreeSet;
@@ -16,13 +18,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::ask::{Standing, ask};
+use self::split::Split;
 use self::tracker::Tracker;
 use super::{Feed, Source};
 use crate::client::resp::Login;
 use crate::clock::wall_clock;
 use crate::engine::Input;
 use crate::metrics::{ByReason, BySource};
-use crate::model::{Batch, EntityName, Sample, Span, Timestamp};
+use crate::model::{Batch, EntityName, Event, Sample, Span, Timestamp};
 use crate::net::Tls;
 
 /// One replicated database.
@@ -116,6 +119,7 @@ pub struct ReplicationSource {
     tracker: Tracker,
     /// Standbys without which the primary, when it was last heard, committed nothing. Its death changes nothing about that.
     sync: Vec<String>,
+    split: Split,
     trouble: BTreeSet<String>,
 }
 
@@ -126,6 +130,7 @@ impl ReplicationSource {
             settings,
             tracker: Tracker::default(),
             sync: Vec::new(),
+            split: Split::default(),
             trouble: BTreeSet::new(),
         }
     }
@@ -166,6 +171,7 @@ impl ReplicationSource {
         &mut self,
         at: Timestamp,
         standings: &[Option<Standing>],
+        events: &mut Vec<Event>,
         mut tell: impl FnMut(&str, &'static str, f64),
     ) {
         let members = &self.settings.members;
@@ -175,16 +181,21 @@ impl ReplicationSource {
                 .zip(standings)
                 .filter_map(|(m, s)| Some((m, s.as_ref()?)))
         };
+        let takes_writes: Vec<_> = known()
+            .map(|(member, standing)| (&member.entity, standing.primary && !standing.fenced))
+            .collect();
+        self.split.hears(at, &takes_writes, events);
         let mut primaries = known().filter(|(_, standing)| standing.primary);
         let primary = match (primaries.next(), primaries.next()) {
             (Some(one), None) => Some(one),
             (None, _) => None,
-            (Some((one, _)), Some((other, _))) => {
-                // Whose log the standbys should have is not known.
-                tracing::error!(source = %self.settings.name, "{} and {} both say that they are the primary", one.entity, other.entity);
-                return;
-            }
+            // Whose log the standbys should have is not known.
+            (Some(_), Some(_)) => return,
         };
+        if self.split.stands() {
+            // The one that is left, if one has died: it lacks what the other has written, and nobody knows how much.
+            return;
+        }
         match primary {
             Some((member, standing)) => {
                 let log = format!("{} {}", member.entity, standing.log);
@@ -231,8 +242,9 @@ impl Source for ReplicationSource {
                 }
                 let (at, standings, bad) = self.round().await;
                 let mut batch = Batch::default();
-                self.samples(at, &standings, |entity, signal, value| {
-                    batch.samples.push(Sample {
+                let Batch { samples, events } = &mut batch;
+                self.samples(at, &standings, events, |entity, signal, value| {
+                    samples.push(Sample {
                         series: feed.catalog.series(entity, signal),
                         retained: false,
                         at,
@@ -267,6 +279,7 @@ mod tests {
     fn standing(primary: bool, position: u64, sync: &[&str]) -> Standing {
         Standing {
             primary,
+            fenced: false,
             position,
             log: String::new(),
             age_s: None,
@@ -283,11 +296,16 @@ mod tests {
 
     fn told(source: &mut ReplicationSource, s: i64, standings: &[Option<Standing>]) -> Vec<(String, f64)> {
         let mut told = Vec::new();
-        source.samples(Timestamp::from_secs(s), standings, |entity, signal, value| {
-            if signal == "replication_lag_seconds" {
-                told.push((entity.to_owned(), value));
-            }
-        });
+        source.samples(
+            Timestamp::from_secs(s),
+            standings,
+            &mut Vec::new(),
+            |entity, signal, value| {
+                if signal == "replication_lag_seconds" {
+                    told.push((entity.to_owned(), value));
+                }
+            },
+        );
         told
     }
 
@@ -322,15 +340,29 @@ mod tests {
     }
 
     #[test]
-    fn of_two_primaries_nothing_is_told() {
+    fn of_two_primaries_nothing_is_told_before_one_of_them_follows_again() {
         let mut source = source();
+        let both = [Some(standing(true, 100, &[])), Some(standing(true, 90, &[]))];
+        assert_eq!(told(&mut source, 1, &both), []);
+        // What the dead one has written is nowhere else: the other one is not up to date for being the only one left.
+        assert_eq!(told(&mut source, 2, &[None, Some(standing(true, 90, &[]))]), []);
+        let follows = [Some(standing(false, 120, &[])), Some(standing(true, 120, &[]))];
+        assert_eq!(told(&mut source, 3, &follows), [("a".into(), 0.0), ("b".into(), 0.0)]);
+    }
+
+    #[test]
+    fn a_fenced_primary_beside_the_new_one_is_no_second_writer() {
+        let mut source = source();
+        let mut fenced = standing(true, 100, &[]);
+        fenced.fenced = true;
         assert_eq!(
-            told(
-                &mut source,
-                1,
-                &[Some(standing(true, 100, &[])), Some(standing(true, 90, &[]))]
-            ),
+            told(&mut source, 1, &[Some(fenced), Some(standing(true, 100, &[]))]),
             []
+        );
+        // It died before it could follow. The other one is the primary.
+        assert_eq!(
+            told(&mut source, 2, &[None, Some(standing(true, 110, &[]))]),
+            [("b".into(), 0.0)]
         );
     }
 }
