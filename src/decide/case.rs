@@ -343,6 +343,7 @@ pub(super) mod fixture {
             anti_affinity: None,
             anti_affinity_by: crate::model::service::Spread::Host,
             together: None,
+            yields: None,
             clients: None,
             cross_zone: true,
         }

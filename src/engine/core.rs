@@ -392,6 +392,7 @@ impl Engine {
                 active,
                 moved,
                 named,
+                took,
                 running,
                 taken_back,
                 handed_over,
@@ -404,6 +405,7 @@ impl Engine {
                     state.moved = moved;
                     state.running = running;
                     state.named = named.into_iter().collect();
+                    state.took = took;
                     state.taken_back = taken_back;
                     state.handed_over = handed_over;
                 }

@@ -11,12 +11,13 @@ mod greedy;
 pub mod places;
 mod playbook;
 mod problem;
+mod room;
 pub mod solver;
 
 pub use check::{check, check_plan};
 pub use greedy::Greedy;
-pub use playbook::{Playbook, PlaybookError, Playbooks};
-pub use problem::{Choice, Facts, Problem};
+pub use playbook::{Playbook, PlaybookError, Playbooks, Yielding, put_in};
+pub use problem::{Choice, Facts, Lower, MakingRoom, Problem};
 
 use crate::model::{EntityName, Service, Topology};
 

@@ -9,6 +9,7 @@ mod drill_engine;
 mod hold;
 mod look_back;
 mod placing;
+mod room;
 mod rules_engine;
 mod says_ill;
 mod settling;
