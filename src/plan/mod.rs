@@ -5,6 +5,7 @@
 //! ahead of time). Never: a verdict, an effect.
 
 mod check;
+pub mod circle;
 pub mod contingency;
 pub mod fleet;
 mod greedy;

@@ -4,6 +4,7 @@
 mod harness;
 
 mod both_down;
+mod circle;
 mod contingency;
 mod drill_engine;
 mod hold;
