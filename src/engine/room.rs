@@ -170,8 +170,8 @@ impl Engine {
             plan.summary += &format!("; {name} is stopped at {at} to make room");
         }
         put_in(&mut plan.steps, more);
-        if self.stands_still_for(service).is_some() {
-            // It was stopped before its own plan: taken back, it stands still as before, and does not take the room again that it has made.
+        if self.takers(&plan.from).next().is_some() {
+            // It was stopped before its own plan, or may have been: taken back, it stands still as before, and does not take the room again that it has made.
             let fences = plan.steps.iter_mut().filter(|step| step.phase == Phase::Fence);
             fences.for_each(|step| step.undo = None);
         }
