@@ -78,6 +78,7 @@ fn noticed(mutant: Mutant) -> u64 {
         Mutant::RepeatedBlindly => 6,
         Mutant::RepeatedWrites => 122,
         Mutant::EpochNotCounted => 3,
+        Mutant::NobodyStops => 33,
     }
 }
 
@@ -90,6 +91,7 @@ fn a_rule_that_is_broken_on_purpose_is_noticed() {
             // What is forgotten shows in what is obeyed, or at once in what that opens.
             Mutant::TokenNotPersisted => &["tokens only grow", "never two actives"],
             Mutant::EpochNotCounted => &["tokens only grow"],
+            Mutant::NobodyStops => &["no host takes more than it has"],
             Mutant::JournalAfterEffect => &["no effect without its record"],
             Mutant::LeaseNotChecked => &["no step without the lease"],
             Mutant::PermitIgnored => &["no move when a gate refuses"],

@@ -102,6 +102,7 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
     crate::net::install_crypto();
     let prober = Prober::new();
     let executors = Executors::new();
+    super::yields::check(config, &topology, &executors, errors, warnings);
     for service in &config.services {
         let mut wrong = |problem: String| errors.push(format!("service '{}': {problem}", service.name));
         if service.confirm > 1 && !config.coordinate.is_shared() {

@@ -4,7 +4,8 @@ use super::load::Loaded;
 use crate::act::Executors;
 use crate::act::executor::TokenClass;
 use crate::model::plan::Phase;
-use crate::model::{PlanKind, Service, Step, Token};
+use crate::model::{PlanId, PlanKind, Service, Step, Token};
+use crate::plan::Yielding;
 
 /// One line for each service and each kind of step that changes who is active.
 pub fn fences(loaded: &Loaded) -> Vec<String> {
@@ -36,7 +37,18 @@ fn of_service(loaded: &Loaded, service: &Service, executors: &Executors) -> Vec<
         .playbooks
         .build(service, PlanKind::Failover, from, to, token, &named, &topology);
     let mut lines: Vec<String> = Vec::new();
-    for step in built.unwrap_or_default() {
+    let plan = PlanId::new(&service.name, token);
+    let stop = Yielding {
+        service,
+        at: from,
+        to: &service.name,
+        plan: &plan,
+        token,
+        kind: PlanKind::Failover,
+        topology: &topology,
+    }
+    .stop();
+    for step in built.unwrap_or_default().into_iter().chain(stop.and_then(Result::ok)) {
         let Some(word) = word(step.phase) else { continue };
         let line = format!("service '{}', {word}: {}", service.name, refuses(&step, executors));
         if !lines.contains(&line) {
@@ -53,7 +65,8 @@ const fn word(phase: Phase) -> Option<&'static str> {
         Phase::Promote => "promote",
         Phase::Start => "start",
         Phase::Switch => "switch",
-        Phase::Restore | Phase::Verify | Phase::Announce => return None,
+        Phase::Yield => "yield",
+        Phase::Restore | Phase::Verify | Phase::GiveBack | Phase::Announce => return None,
     })
 }
 

@@ -14,6 +14,7 @@ mod placing;
 mod redact;
 mod reference;
 mod schema;
+mod yields;
 
 pub use fences::fences;
 pub use load::{ConfigError, ConfigErrors, Loaded, read_models};

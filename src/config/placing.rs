@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::schema::Config;
 use crate::model::hint::did_you_mean;
 use crate::model::service::Spread;
-use crate::model::{EntityKind, EntityName, Service, Topology};
+use crate::model::{DrillKind, EntityKind, EntityName, Service, Topology};
 use crate::plan::fleet::host;
-use crate::plan::places;
+use crate::plan::{circle, places};
 
 /// Adds what is wrong to `errors` and what is doubtful to `warnings`.
 pub fn check(config: &Config, topology: &Topology, errors: &mut Vec<String>, warnings: &mut Vec<String>) {
@@ -33,6 +33,24 @@ pub fn check(config: &Config, topology: &Topology, errors: &mut Vec<String>, war
     }
     for (group, members) in groups {
         together(group, &members, topology, errors, warnings);
+        let drilled = |service: &&&Service| {
+            let mut drills = config.drills.iter();
+            drills.any(|drill| drill.service == service.name && drill.kind == DrillKind::Real)
+        };
+        if let Some(service) = members.iter().find(drilled).filter(|_| members.len() > 1) {
+            warnings.push(format!(
+                "service '{}': a real drill of it would leave the others of '{group}' of together behind, so none ever begins: make it `kind: dry`",
+                service.name
+            ));
+        }
+    }
+    for circle in circle::circles(&config.services, topology) {
+        let names: Vec<&str> = circle.iter().map(|service| service.name.as_str()).collect();
+        warnings.push(format!(
+            "topology.edges: services {} need one another in a circle: one of them that falls alone is moved, and of several that are down at once nobody can tell which has taken the others \
+             along, so people are asked to look",
+            names.join(", ")
+        ));
     }
 }
 
@@ -236,6 +254,42 @@ services:
         assert!(
             errors[0].starts_with("entity 'h2': capacity.cpu: 'four' must"),
             "{errors:?}"
+        );
+    }
+
+    #[test]
+    fn a_circle_is_told_with_its_services() {
+        let edges = |more: &str| {
+            let edge = "    - {from: h1, edge: in_zone, to: site-a}\n";
+            (edge, format!("{edge}{more}"))
+        };
+        let (edge, circle) =
+            edges("    - {from: a1, edge: depends_on, to: b1}\n    - {from: b2, edge: depends_on, to: a1}\n");
+        let (_, warnings) = said(&[(edge, &circle)]);
+        assert!(
+            matches!(warnings.as_slice(), [one] if one.contains("services a, b need one another in a circle")),
+            "{warnings:?}"
+        );
+        let (edge, line) = edges("    - {from: a1, edge: depends_on, to: b1}\n");
+        assert_eq!(said(&[(edge, &line)]), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_real_drill_of_one_of_a_group_is_told_to_begin_never() {
+        let group = [
+            ("name: a,", "name: a, together: g,"),
+            ("name: b,", "name: b, together: g,"),
+            ("{from: b2, edge: runs_on, to: h3}", "{from: b2, edge: runs_on, to: h2}"),
+        ];
+        let drills = |kind: &str| {
+            let text = format!("drills: [{{service: b, kind: {kind}, every: 1d}}]\nservices:");
+            said(&[group[0], group[1], group[2], ("services:", &text)]).1
+        };
+        assert_eq!(drills("dry"), [""; 0]);
+        let warnings = drills("real");
+        assert!(
+            warnings[0].starts_with("service 'b': a real drill of it would leave the others of 'g'"),
+            "{warnings:?}"
         );
     }
 

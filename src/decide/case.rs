@@ -1,7 +1,8 @@
 //! One incident as it touches one service: everything that a gate may ask.
 
 use crate::model::{
-    Decision, EntityName, Hypothesis, Incident, Lease, Refusal, Remedy, RemedyCost, Service, Timestamp, Topology,
+    Decision, EdgeKind, EntityName, Hypothesis, Incident, Lease, Refusal, Remedy, RemedyCost, Service, Timestamp,
+    Topology,
 };
 
 use super::{Ledger, Matter, Policy, Senses, ServiceState, remedies};
@@ -124,8 +125,16 @@ impl Case<'_> {
 /// Would moving the service away from `active` cure that cause? Only if the cause sits at the active instance or at
 /// something that it stands on, and at least one standby does not stand on it as well.
 pub fn curable(hypothesis: &Hypothesis, service: &Service, active: &EntityName, topology: &Topology) -> bool {
+    let is_own = service.instances().any(|instance| *instance == hypothesis.entity);
     let hits = |instance: &EntityName| {
-        hypothesis.entity == *instance || topology.upstream(instance.as_str()).contains(&hypothesis.entity)
+        let stands_on = || {
+            if is_own {
+                leans_on(instance, &hypothesis.entity, topology)
+            } else {
+                topology.upstream(instance.as_str()).contains(&hypothesis.entity)
+            }
+        };
+        hypothesis.entity == *instance || stands_on()
     };
     hypothesis.moving_helps
         && hypothesis.remedy == Remedy::Failover
@@ -133,6 +142,17 @@ pub fn curable(hypothesis: &Hypothesis, service: &Service, active: &EntityName, 
         && service
             .instances()
             .any(|instance| instance != active && !hits(instance))
+}
+
+/// Does an instance stand on another one of its own service? Not by way of what that one needs itself: services that call each other do not fall with each other's homes.
+fn leans_on(instance: &EntityName, sibling: &EntityName, topology: &Topology) -> bool {
+    let circle = topology.upstream(sibling.as_str());
+    let mut way = topology.upstream(instance.as_str());
+    way.insert(instance.clone());
+    way.iter().filter(|entity| !circle.contains(*entity)).any(|entity| {
+        let mut needs = topology.needs(entity.as_str());
+        needs.any(|(edge, needed)| edge != EdgeKind::ReplicatesTo && needed == sibling)
+    })
 }
 
 /// Does that incident touch the service: does a symptom or a probable cause sit at its active instance, or at what that
@@ -159,7 +179,7 @@ pub(super) mod fixture {
     use crate::model::event::{Check, Reach};
     use crate::model::service::{Approval, ProbeSpec, StandbyClass, Unanswered};
     use crate::model::{
-        EdgeKind, Evidence, IncidentId, Severity, Span, Standby, Symptom, SymptomKey, SymptomKind, TopologyChange,
+        Evidence, IncidentId, Severity, Span, Standby, Symptom, SymptomKey, SymptomKind, TopologyChange,
     };
 
     pub struct Fixture {
@@ -343,6 +363,7 @@ pub(super) mod fixture {
             anti_affinity: None,
             anti_affinity_by: crate::model::service::Spread::Host,
             together: None,
+            yields: None,
             clients: None,
             cross_zone: true,
         }

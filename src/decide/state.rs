@@ -30,6 +30,9 @@ pub struct ServiceState {
     /// Nodes that plans since the last one that ended well have named, and which must be sealed before another is
     /// promoted.
     pub named: BTreeSet<EntityName>,
+    /// Instances of other services that were stopped, or are about to be, to make room for it.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub took: BTreeSet<EntityName>,
 }
 
 impl ServiceState {
@@ -45,6 +48,7 @@ impl ServiceState {
             maintenance_until: Timestamp::EPOCH,
             silenced_until: Timestamp::EPOCH,
             named: BTreeSet::new(),
+            took: BTreeSet::new(),
         }
     }
 }

@@ -393,6 +393,7 @@ impl Engine {
                 active,
                 moved,
                 named,
+                took,
                 running,
                 taken_back,
                 handed_over,
@@ -406,6 +407,7 @@ impl Engine {
                     state.moved = moved;
                     state.running = running;
                     state.named = named.into_iter().collect();
+                    state.took = took;
                     state.taken_back = taken_back;
                     before = std::mem::replace(&mut state.handed_over, handed_over);
                 }

@@ -6,8 +6,8 @@ use crate::model::{
     Check, EdgeKind, EntityName, Event, EventKind, Incident, Reach, Service, SignalName, Span, Symptom, SymptomKind,
     Timestamp,
 };
-use crate::plan::Facts;
 use crate::plan::fleet::host;
+use crate::plan::{Facts, Lower};
 
 use super::Engine;
 
@@ -48,17 +48,23 @@ impl Facts for Engine {
     fn taken(&self, service: &Service, host: &EntityName, resource: &str) -> f64 {
         let others = self
             .services_on(host, service)
-            .filter(|other| other.name != service.name);
+            .filter(|other| other.name != service.name && !self.has_made_room(other, service));
         others.filter_map(|other| other.demands.get(resource)).sum()
     }
 
-    fn yields(&self, service: &Service, host: &EntityName, resource: &str) -> Vec<(String, f64)> {
+    fn lower(&self, service: &Service, host: &EntityName) -> Vec<Lower<'_>> {
         let lower = self
             .services_on(host, service)
-            .filter(|other| other.priority < service.priority);
-        lower
-            .filter_map(|other| Some((other.name.to_string(), *other.demands.get(resource)?)))
-            .collect()
+            .filter(|other| other.priority < service.priority && !self.has_made_room(other, service));
+        let lower = lower.filter_map(|other| {
+            let at = &self.states.get(&other.name)?.active;
+            Some(Lower {
+                service: other,
+                at: at.clone(),
+                may: self.may_be_stopped(other, at, service, host),
+            })
+        });
+        lower.collect()
     }
 
     fn apart(&self, service: &Service) -> Vec<(String, EntityName)> {
@@ -82,7 +88,7 @@ impl Facts for Engine {
         let (Some(group), Some(state)) = (&service.together, self.states.get(&service.name)) else {
             return Vec::new();
         };
-        // Who is well and is moved all the same is moved by a person, or for a drill: the others are to follow.
+        // Who is well and is moved all the same is moved by a person, who sends the others along.
         if self.is_well(&state.active) {
             return Vec::new();
         }
@@ -161,7 +167,7 @@ impl Engine {
             })
     }
 
-    fn others(&self, than: &Service) -> impl Iterator<Item = &Service> {
+    pub(super) fn others(&self, than: &Service) -> impl Iterator<Item = &Service> {
         self.services.values().filter(|other| other.name != than.name)
     }
 
@@ -192,7 +198,7 @@ impl Engine {
     }
 
     /// Services whose active instance is on that host, or is about to be.
-    fn services_on<'a>(&'a self, host: &EntityName, asks: &Service) -> impl Iterator<Item = &'a Service> {
+    pub(super) fn services_on<'a>(&'a self, host: &EntityName, asks: &Service) -> impl Iterator<Item = &'a Service> {
         self.services.values().filter(move |service| {
             self.places_of(service, asks).any(|instance| {
                 let mut needs = self.topology.needs(instance.as_str());

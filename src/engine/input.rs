@@ -1,5 +1,7 @@
 //! Everything that the engine ever learns.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::plan::Outcome;
@@ -97,6 +99,9 @@ pub enum PlanEvent {
         moved: Option<Timestamp>,
         /// Nodes that plans since then have named: to be sealed before another is promoted.
         named: Vec<EntityName>,
+        /// Instances of other services that were stopped, or are about to be, to make room for it.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        took: BTreeSet<EntityName>,
         /// The plan that a crash had interrupted and that is gone on with: no second one may run beside it.
         running: Option<PlanId>,
         /// When a plan for it was last taken back.

@@ -53,7 +53,8 @@ impl Engine {
     fn done_for(&self, service: &Service) -> Option<LookBack> {
         let state = self.states.get(&service.name)?;
         let lease = self.lease_of(&service.name);
-        let worked_on = state.running.is_some() || state.handed_over.is_some() || state.maintenance_until > self.now;
+        let stands_still = self.worked_on_by(&service.name).is_some() || self.stands_still_for(service).is_some();
+        let worked_on = stands_still || state.handed_over.is_some() || state.maintenance_until > self.now;
         if !lease.is_held(self.now) || worked_on {
             return None;
         }

@@ -6,6 +6,7 @@
 mod ahead;
 mod alarms;
 mod asking;
+mod company;
 mod core;
 mod drills;
 mod effects;
@@ -17,6 +18,7 @@ mod look_back;
 mod operator;
 mod planning;
 mod review;
+mod room;
 mod settling;
 mod telling;
 mod view;

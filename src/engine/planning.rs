@@ -37,50 +37,45 @@ impl Engine {
         Ok(self.launch(plan, effects))
     }
 
+    /// Sends a service there, home if nothing else is said, with whoever it is to be together with.
     pub(super) fn start_failback(
         &mut self,
         service: &ServiceName,
         to: Option<EntityName>,
         by: &str,
         effects: &mut Effects,
-    ) -> Result<PlanId, String> {
+    ) -> Result<Vec<PlanId>, String> {
         let service = self
             .services
             .get(service)
             .cloned()
             .ok_or_else(|| format!("no service is called {service}"))?;
-        let state = self
-            .states
-            .get(&service.name)
-            .cloned()
-            .ok_or("the service has no state")?;
         let to = to.unwrap_or_else(|| service.active.clone());
-        if let Some(plan) = &state.running {
-            return Err(format!("plan {plan} is running"));
-        }
-        if to == state.active {
-            return Err(format!("{} runs on {to} already", service.name));
-        }
         if self.held {
             return Err(ON_HOLD.into());
         }
-        if !self.lease_of(&service.name).is_held(self.now) {
-            return Err("this agent holds no lease".into());
+        let all = self.all_go(&service, &to)?;
+        let mut plans = Vec::new();
+        for (one, to) in all {
+            let state = self.states.get(&one.name).cloned().ok_or("the service has no state")?;
+            let with = if one.name == service.name {
+                String::new()
+            } else {
+                format!(", to stay together with {}", service.name)
+            };
+            let plan = self
+                .make(
+                    PlanKind::Failback,
+                    None,
+                    &one,
+                    &state,
+                    &to,
+                    &format!("{with}, asked for by {by}"),
+                )
+                .map_err(|refusal| refusal.reason)?;
+            plans.push(self.launch(plan, effects));
         }
-        if let Some(reason) = plan::choose(&service, &state.active, &self.topology, self).refusal(&to) {
-            return Err(format!("{to} cannot take over: {reason}"));
-        }
-        let plan = self
-            .make(
-                PlanKind::Failback,
-                None,
-                &service,
-                &state,
-                &to,
-                &format!(", asked for by {by}"),
-            )
-            .map_err(|refusal| refusal.reason)?;
-        Ok(self.launch(plan, effects))
+        Ok(plans)
     }
 
     pub(super) fn make(
@@ -98,14 +93,15 @@ impl Engine {
             seq: lease.seq + 1,
         };
         let mut named: Vec<EntityName> = state.named.iter().cloned().collect();
+        let unusable = |error: plan::PlaybookError| Refusal {
+            gate: "playbook".into(),
+            decision: Decision::Ask,
+            reason: error.to_string(),
+        };
         let steps = |from: &EntityName, to: &EntityName, named: &[EntityName]| {
             self.playbooks
                 .build(service, kind, from, to, token, named, &self.topology)
-                .map_err(|error| Refusal {
-                    gate: "playbook".into(),
-                    decision: Decision::Ask,
-                    reason: error.to_string(),
-                })
+                .map_err(unusable)
         };
         let tries_again = self.playbooks.tries_again(service);
         let unsealed = |node: &&EntityName| **node != state.active && *node != to;
@@ -143,7 +139,7 @@ impl Engine {
                 steps: steps(to, &state.active, &named)?,
             }),
         }
-        Ok(Plan {
+        let mut plan = Plan {
             id: PlanId::new(&service.name, token),
             token,
             kind,
@@ -157,7 +153,10 @@ impl Engine {
             deadline: self.now + service.rto.0 * DEADLINE_IN_RTOS,
             expected_rto_s,
             summary: format!("move {} from {} to {to}{why}", service.name, state.active),
-        })
+        };
+        let stops = choice.making_room(to).filter(|_| kind == PlanKind::Failover);
+        self.make_room(service, &mut plan, stops).map_err(unusable)?;
+        Ok(plan)
     }
 
     pub(super) fn launch(&mut self, plan: Plan, effects: &mut Effects) -> PlanId {
@@ -169,6 +168,10 @@ impl Engine {
             state
                 .named
                 .extend(plan.alternatives.iter().map(|other| other.to.clone()));
+            // Nobody else moves these while it runs.
+            state
+                .took
+                .extend(plan.takes_room_of().chain(plan.gives_back()).cloned());
         }
         Self::tell_plan(&plan, None, effects);
         effects.log.push(Record::Plan {
@@ -192,8 +195,8 @@ impl Engine {
         let plan = self.plans.remove(id);
         // A drill is no sign that a service is restless.
         let is_drill = plan.as_ref().is_some_and(|plan| plan.kind.is_drill());
-        if let Some(plan) = plan {
-            Self::tell_plan(&plan, Some(&outcome), effects);
+        if let Some(plan) = &plan {
+            Self::tell_plan(plan, Some(&outcome), effects);
             self.approved
                 .retain(|(incident, name), _| Some(*incident) != plan.incident || name != service);
         }
@@ -214,8 +217,20 @@ impl Engine {
                 }
                 state.handed_over = None;
                 state.taken_back = None;
+                if let Some(plan) = &plan {
+                    self.gave_back(plan);
+                }
             }
-            Outcome::Compensated { .. } => state.taken_back = Some(at),
+            Outcome::Compensated { .. } => {
+                state.taken_back = Some(at);
+                match &plan {
+                    Some(plan) => plan
+                        .takes_room_of()
+                        .for_each(|instance| _ = state.took.remove(instance)),
+                    // A plan of an earlier run: whom it had stopped runs again, and counts; of whom nobody can tell, it counts as well.
+                    None => state.took.clear(),
+                }
+            }
             Outcome::HandedOver { reason } => state.handed_over = Some(reason),
         }
         self.tell_person(service, before.as_deref(), effects);

@@ -15,6 +15,9 @@ use super::{Effects, Engine, Permit, ProbeRequest, Record};
 /// Gates after which a probe could tell more.
 const WORTH_A_PROBE: [&str; 2] = ["hold-off", "confirmed"];
 
+/// What a verdict says of who stands still for another.
+const MADE_ROOM: &str = "was stopped to make room for";
+
 impl Engine {
     pub(super) fn review(&mut self, effects: &mut Effects) {
         let open: Vec<Incident> = self
@@ -45,6 +48,7 @@ impl Engine {
             self.exposure.renew(&self.topology, &self.states);
         }
         self.kept_room.clear();
+        self.see_who_is_back();
         // Whose turn it is: an incident's that touches nothing, or a service's.
         let mut turns: Vec<Option<&Incident>> = Vec::new();
         let mut touched: Vec<(&Incident, Service)> = Vec::new();
@@ -82,9 +86,10 @@ impl Engine {
     }
 
     fn judge(&mut self, incident: &Incident, service: &Service, at: Option<&AtFault>, effects: &mut Effects) {
-        let Some(state) = self.states.get(&service.name).cloned() else {
+        let Some(mut state) = self.states.get(&service.name).cloned() else {
             return;
         };
+        state.running = self.worked_on_by(&service.name).cloned();
         self.heed_earlier_no(incident, &service.name, effects);
         let target = self.target(service, &state, self.planned(incident, service, at));
         let mut refusal = decide::judge(&self.case(incident, service, &state, &target)).err();
@@ -105,6 +110,12 @@ impl Engine {
             && refusal.as_ref().is_some_and(waits)
         {
             self.kept_room.insert(service.name.clone(), to.clone());
+        }
+        if let (Some(refusal), Some(taker)) = (&mut refusal, self.stands_still_for(service)) {
+            refusal.reason += &format!(
+                " ({} {MADE_ROOM} {taker}, and is started again when {taker} moves away)",
+                service.name
+            );
         }
         let costs = self.remedies(incident, Some((service, &state.active)));
         let mut verdict = verdict(incident, Some(service.name.clone()), refusal, costs, self.now);
@@ -158,7 +169,7 @@ impl Engine {
     fn target(&self, service: &Service, state: &ServiceState, planned: Option<EntityName>) -> Target {
         let choice = plan::choose(service, &state.active, &self.topology, self);
         let planned = planned.filter(|to| choice.refusal(to).is_none());
-        match planned.or_else(|| choice.ranked.first().map(|(best, _)| best.clone())) {
+        match planned.or_else(|| choice.best().cloned()) {
             Some(best) => Target::Found(best),
             None => Target::None(
                 choice
@@ -216,9 +227,10 @@ impl Engine {
         let key = (verdict.incident, verdict.service.clone());
         let gist = |v: &Verdict| {
             let gate = v.refusal.as_ref().map(|refusal| refusal.gate.clone());
+            let reason = v.refusal.as_ref().map_or("", |refusal| &refusal.reason);
             (
                 v.decision,
-                gate,
+                (gate, reason.contains(MADE_ROOM)),
                 v.fault.clone(),
                 v.entity.clone(),
                 v.plan.clone(),

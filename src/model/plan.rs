@@ -146,6 +146,24 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Instances of other services that it stops, to make room for its own.
+    pub fn takes_room_of(&self) -> impl Iterator<Item = &EntityName> {
+        self.targets_of(Phase::Yield)
+    }
+
+    /// Instances of other services that it starts again, because their room is needed no more.
+    pub fn gives_back(&self) -> impl Iterator<Item = &EntityName> {
+        self.targets_of(Phase::GiveBack)
+    }
+
+    fn targets_of(&self, phase: Phase) -> impl Iterator<Item = &EntityName> {
+        let others = self.alternatives.iter().flat_map(|other| &other.steps);
+        let steps = self.steps.iter().chain(others);
+        steps.filter(move |step| step.phase == phase).map(|step| &step.target)
+    }
+}
+
 /// What a step is for. Steps run in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -154,6 +172,8 @@ pub enum Phase {
     Fence,
     /// Makes nodes that earlier plans named refuse lower tokens.
     Seal,
+    /// Stops who is less important on the target's host, to make room. Made of their `yields`, never by a playbook.
+    Yield,
     /// Brings data back from a copy.
     Restore,
     /// Makes the target the one that writes. The first step of this phase, or else of `switch`, is the commit point:
@@ -165,6 +185,8 @@ pub enum Phase {
     Switch,
     /// Proves from outside that it serves.
     Verify,
+    /// Starts again who was stopped to make room where the service has left. Made of their `yields`, never by a playbook.
+    GiveBack,
     /// Tells the world.
     Announce,
 }

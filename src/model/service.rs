@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::plan::Action;
 use super::{EntityName, ServiceName, SignalName, Span};
 
 /// A service that must stay up: what it needs, where it runs, where it could run.
@@ -73,13 +74,17 @@ pub struct Service {
     /// What services of one group of `anti_affinity` do not share.
     #[serde(default)]
     pub anti_affinity_by: Spread,
-    /// Services of one group are all on one host: where one of them runs well, another is not moved away from it.
+    /// Services of one group are all on one host: where one of them runs well, another is not moved away from it. A failback takes all of
+    /// them along or none, and a real drill of one of them does not begin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub together: Option<String>,
     /// The zone of those who use it: among equally ready targets the nearest is taken. A zone tells in its attribute `latency_ms.OTHER` how many milliseconds
     /// the other one is away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clients: Option<EntityName>,
+    /// It may be stopped, by this, where one of a higher `priority` has to take over on its host and finds no room there. Without it nobody who runs well is ever stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yields: Option<Yields>,
     /// Moves may leave the zone of the active instance.
     #[serde(default = "yes")]
     pub cross_zone: bool,
@@ -111,6 +116,20 @@ pub struct Standby {
     /// `rpo`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag_signal: Option<SignalName>,
+}
+
+/// How the active instance of a service is stopped to make room, and started again. `{node}` is the instance, `{node.ATTRIBUTE}` what it states of itself, `{service}` the
+/// service that is stopped, `{token}` the token of the plan that stops it; its `vars` are filled in as well.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Yields {
+    /// Stops it. What nobody can see to have worked is refused, as for a fence.
+    pub stop: Action,
+    /// Starts it again: when the move that it made room for is taken back, and when the other one leaves its host for good.
+    pub start: Action,
+    /// How long either may take.
+    #[serde(default = "default_yield_timeout")]
+    pub timeout: Span,
 }
 
 /// How ready standby capacity is.
@@ -199,6 +218,9 @@ const fn default_probe_timeout() -> Span {
 }
 const fn default_probe_interval() -> Span {
     Span::secs(1)
+}
+const fn default_yield_timeout() -> Span {
+    Span::secs(10)
 }
 const fn yes() -> bool {
     true

@@ -35,13 +35,33 @@ pub fn check(problem: &Problem<'_>, choice: &Choice) -> Result<(), String> {
         if !seconds.is_finite() || *seconds < 0.0 {
             return Err(format!("{entity} is expected to serve in {seconds} s"));
         }
-        can_take_over(problem, entity).map_err(|why| format!("{entity} cannot take over: {why}"))?;
+        can_take_over(problem, entity, &BTreeSet::new()).map_err(|why| format!("{entity} cannot take over: {why}"))?;
+    }
+    if let Some(other) = choice.by_making_room.first().filter(|_| !choice.ranked.is_empty()) {
+        return Err(format!(
+            "somebody is stopped for {}, and there is another way",
+            other.to
+        ));
+    }
+    for other in &choice.by_making_room {
+        let stopped: BTreeSet<&EntityName> = other.stops.values().collect();
+        let to = &other.to;
+        if can_take_over(problem, to, &BTreeSet::new()).is_ok() {
+            return Err(format!("{to} can take over, and somebody is stopped for it"));
+        }
+        can_take_over(problem, to, &stopped).map_err(|why| format!("{to} cannot take over even so: {why}"))?;
+        for needless in &stopped {
+            let fewer = stopped.iter().copied().filter(|one| one != needless).collect();
+            if can_take_over(problem, to, &fewer).is_ok() {
+                return Err(format!("{needless} is stopped in vain"));
+            }
+        }
     }
     Ok(())
 }
 
-/// Serving, data, zone, affinity, capacity: each by itself.
-fn can_take_over(problem: &Problem<'_>, entity: &EntityName) -> Result<(), String> {
+/// Serving, data, zone, affinity, capacity: each by itself. `stopped`: instances of others that do not count any more.
+fn can_take_over(problem: &Problem<'_>, entity: &EntityName, stopped: &BTreeSet<&EntityName>) -> Result<(), String> {
     let service = problem.service;
     if !service.instances().any(|instance| instance == entity) {
         return Err(format!("it is no instance of {}", service.name));
@@ -100,7 +120,20 @@ fn can_take_over(problem: &Problem<'_>, entity: &EntityName) -> Result<(), Strin
             .and_then(|attributes| attributes.get(&format!("capacity.{resource}")))
             .and_then(|text| text.parse().ok())
             .unwrap_or(0.0);
-        let total = problem.facts.taken(service, host, resource) + demand;
+        let mut total = problem.facts.taken(service, host, resource) + demand;
+        for at in stopped {
+            let lower = problem.facts.lower(service, host);
+            let Some(other) = lower.iter().find(|other| other.at == **at) else {
+                return Err(format!("{at} is nobody of a lower priority on {host}"));
+            };
+            if let Err(why) = &other.may {
+                return Err(format!("{at} must not be stopped: {why}"));
+            }
+            if other.service.priority >= service.priority {
+                return Err(format!("{at} is as important"));
+            }
+            total -= other.service.demands.get(resource).copied().unwrap_or(0.0);
+        }
         if total > capacity * (1.0 + ROUNDING) {
             return Err(format!("{host} would hold {total} {resource} of {capacity}"));
         }
@@ -122,7 +155,11 @@ pub fn check_plan(problem: &Problem<'_>, plan: &Plan, named: &BTreeSet<EntityNam
     if plan.to == plan.from {
         return Err(format!("{} is where the service is", plan.to));
     }
-    can_take_over(problem, &plan.to).map_err(|why| format!("{} cannot take over: {why}", plan.to))?;
+    let stopped: BTreeSet<&EntityName> = plan.takes_room_of().collect();
+    if !stopped.is_empty() && plan.kind != PlanKind::Failover {
+        return Err("nobody is stopped while all is well".into());
+    }
+    can_take_over(problem, &plan.to, &stopped).map_err(|why| format!("{} cannot take over: {why}", plan.to))?;
     let mut tried = named.clone();
     Route {
         from: &plan.from,
@@ -142,7 +179,8 @@ pub fn check_plan(problem: &Problem<'_>, plan: &Plan, named: &BTreeSet<EntityNam
                 return Err(format!("{} is what is broken", other.to));
             }
             PlanKind::Failover => {
-                can_take_over(problem, &other.to).map_err(|why| format!("{} cannot take over: {why}", other.to))?;
+                can_take_over(problem, &other.to, &BTreeSet::new())
+                    .map_err(|why| format!("{} cannot take over: {why}", other.to))?;
                 &plan.from
             }
             PlanKind::Failback | PlanKind::Drill | PlanKind::DrillBack if other.to != plan.from => {
@@ -182,11 +220,15 @@ impl Route<'_> {
             if step.timeout.0.is_zero() {
                 return Err(format!("'{}' has no time", step.name));
             }
-            let takes_power = matches!(step.phase, Phase::Fence | Phase::Seal);
+            let takes_power = matches!(step.phase, Phase::Fence | Phase::Seal | Phase::Yield);
+            let of_others = matches!(step.phase, Phase::GiveBack | Phase::Announce);
+            if step.phase == Phase::Yield && step.undo.is_none() {
+                return Err(format!("'{}' stops {} for good", step.name, step.target));
+            }
             if takes_power && step.target == *to {
                 return Err(format!("'{}' takes the power of the new active", step.name));
             }
-            if !takes_power && step.phase != Phase::Announce && step.target != *to {
+            if !takes_power && !of_others && step.target != *to {
                 return Err(format!("'{}' acts on {} on the way to {to}", step.name, step.target));
             }
             let later = steps.iter().skip(place + 1);
@@ -220,207 +262,4 @@ impl Route<'_> {
 mod properties;
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-    use crate::model::{Entity, EntityKind, EntityName, Service, Span, Topology, TopologyChange};
-    use crate::plan::{Facts, choose};
-
-    #[derive(Default)]
-    struct Known {
-        down: Vec<&'static str>,
-        lag: BTreeMap<&'static str, u64>,
-        used: f64,
-        group: Option<&'static str>,
-        friend: Option<&'static str>,
-    }
-
-    impl Facts for Known {
-        fn serves(&self, instance: &EntityName) -> Result<(), String> {
-            if self.down.contains(&instance.as_str()) {
-                Err("it does not answer".into())
-            } else {
-                Ok(())
-            }
-        }
-        fn lag(&self, instance: &EntityName, _: &str) -> Option<Span> {
-            self.lag.get(instance.as_str()).map(|secs| Span::secs(*secs))
-        }
-        fn taken(&self, _: &Service, _: &EntityName, _: &str) -> f64 {
-            self.used
-        }
-        fn yields(&self, _: &Service, _: &EntityName, _: &str) -> Vec<(String, f64)> {
-            vec![("batch".into(), self.used)]
-        }
-        fn apart(&self, _: &Service) -> Vec<(String, EntityName)> {
-            self.group.map(|at| ("other".into(), at.into())).into_iter().collect()
-        }
-        fn together(&self, _: &Service) -> Vec<(String, EntityName)> {
-            self.friend.map(|at| ("friend".into(), at.into())).into_iter().collect()
-        }
-    }
-
-    fn service(extra: &str) -> Service {
-        let yaml = format!(
-            "{{name: s, active: a, standbys: [{{entity: b, lag_signal: lag, class: warm}}, {{entity: c, lag_signal: lag}}], \
-             playbook: p, probe: {{uses: tcp}}{extra}}}"
-        );
-        serde_saphyr::from_str(&yaml).unwrap()
-    }
-
-    fn ranked(service: &Service, known: &Known) -> (Vec<String>, String) {
-        let mut topology = Topology::new();
-        for name in ["b", "c"] {
-            let labels = if name == "b" { "ssd, gpu" } else { "ssd" };
-            let attributes = [("capacity.cpu", "4"), ("labels", labels)];
-            let entity = Entity {
-                name: name.into(),
-                kind: EntityKind::Service,
-                period: None,
-                group: None,
-                attributes: attributes.map(|(key, value)| (key.into(), value.into())).into(),
-            };
-            topology.apply(&TopologyChange::Entity { entity });
-        }
-        for (name, away) in [("near", "2"), ("far", "30")] {
-            let entity = Entity {
-                name: name.into(),
-                kind: EntityKind::Zone,
-                period: None,
-                group: None,
-                attributes: [("latency_ms.users".to_owned(), away.to_owned())].into(),
-            };
-            topology.apply(&TopologyChange::Entity { entity });
-        }
-        for (from, to) in [("b", "near"), ("d", "near"), ("c", "far")] {
-            let (from, to) = (from.into(), to.into());
-            let edge = EdgeKind::InZone;
-            topology.apply(&TopologyChange::Edge { from, edge, to });
-        }
-        let from = "a".into();
-        let choice = choose(service, &from, &topology, known);
-        let problem = Problem {
-            service,
-            from: &from,
-            topology: &topology,
-            facts: known,
-        };
-        check(&problem, &choice).unwrap();
-        let why = choice
-            .rejected
-            .iter()
-            .map(|(entity, why)| format!("{entity}: {why}; "))
-            .collect();
-        (
-            choice.ranked.iter().map(|(entity, _)| entity.to_string()).collect(),
-            why,
-        )
-    }
-
-    #[test]
-    fn the_readiest_comes_first() {
-        assert_eq!(ranked(&service(""), &Known::default()).0, ["c", "b"]);
-    }
-
-    #[test]
-    fn a_dead_standby_is_refused_with_the_reason() {
-        let (names, why) = ranked(
-            &service(""),
-            &Known {
-                down: vec!["c"],
-                ..Known::default()
-            },
-        );
-        assert_eq!(names, ["b"]);
-        assert!(why.contains("c: it does not answer"), "{why}");
-    }
-
-    #[test]
-    fn data_older_than_the_rpo_or_of_unknown_age_is_refused() {
-        let known = Known {
-            lag: [("b", 5), ("c", 90)].into(),
-            ..Known::default()
-        };
-        let (names, why) = ranked(&service(", rpo: 60s"), &known);
-        assert_eq!(names, ["b"]);
-        assert!(why.contains("1m30s behind"), "{why}");
-        assert!(ranked(&service(", rpo: 60s"), &Known::default()).0.is_empty());
-    }
-
-    #[test]
-    fn capacity_and_affinity_hold() {
-        let known = Known {
-            used: 3.0,
-            ..Known::default()
-        };
-        assert_eq!(ranked(&service(", demands: {cpu: 1}"), &known).0, ["c", "b"]);
-        assert!(
-            ranked(&service(", demands: {cpu: 2}"), &known)
-                .1
-                .contains("1 cpu free of 4")
-        );
-        let known = Known {
-            group: Some("c"),
-            ..Known::default()
-        };
-        assert_eq!(ranked(&service(", anti_affinity: g"), &known).0, ["b"]);
-    }
-
-    #[test]
-    fn a_standby_whose_host_lacks_a_label_is_refused() {
-        let (names, why) = ranked(&service(", needs: [ssd, gpu]"), &Known::default());
-        assert_eq!(names, ["b"]);
-        assert!(why.contains("c: c has no label gpu"), "{why}");
-        assert_eq!(ranked(&service(", needs: [ssd]"), &Known::default()).0, ["c", "b"]);
-    }
-
-    #[test]
-    fn apart_may_mean_another_zone_and_together_means_the_same_host() {
-        let known = Known {
-            group: Some("d"),
-            ..Known::default()
-        };
-        let (names, why) = ranked(&service(", anti_affinity: g, anti_affinity_by: zone"), &known);
-        assert_eq!(names, ["c"], "b is in the zone of d");
-        assert!(why.contains("group g runs on d"), "{why}");
-        assert_eq!(ranked(&service(", anti_affinity: g"), &known).0, ["c", "b"]);
-        let known = Known {
-            friend: Some("b"),
-            ..Known::default()
-        };
-        let (names, why) = ranked(&service(", together: g"), &known);
-        assert_eq!(names, ["b"]);
-        assert!(
-            why.contains("c: friend, which it is to be together with (g), runs on b"),
-            "{why}"
-        );
-    }
-
-    #[test]
-    fn among_equally_ready_ones_the_nearest_to_the_clients_is_taken() {
-        let both_hot = |extra: &str| {
-            let mut service = service(extra);
-            service.standbys[0].class = StandbyClass::Hot;
-            service
-        };
-        let (known, near) = (Known::default(), ["b", "c"]);
-        assert_eq!(ranked(&both_hot(", clients: users"), &known).0, near);
-        assert_eq!(ranked(&both_hot(", clients: far"), &known).0, ["c", "b"]);
-        assert_eq!(
-            ranked(&service(", clients: users"), &known).0,
-            ["c", "b"],
-            "the readier first"
-        );
-    }
-
-    #[test]
-    fn who_would_make_room_is_named() {
-        let known = Known {
-            used: 3.0,
-            ..Known::default()
-        };
-        let (_, why) = ranked(&service(", demands: {cpu: 2}"), &known);
-        assert!(why.contains("of a lower priority there: batch"), "{why}");
-    }
-}
+mod tests;

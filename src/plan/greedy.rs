@@ -5,7 +5,8 @@ use crate::model::{EdgeKind, EntityName, Standby};
 
 use super::fleet::FAR_MS;
 use super::places;
-use super::problem::{Choice, Problem};
+use super::problem::{Choice, MakingRoom, Problem};
+use super::room;
 
 /// See the module.
 pub struct Greedy;
@@ -28,33 +29,62 @@ impl Greedy {
             .chain([&home])
             .filter(|standby| standby.entity != *problem.from);
         let mut fit: Vec<Fit> = Vec::new();
+        let mut tight: Vec<Fit> = Vec::new();
         let mut rejected = Vec::new();
         for standby in candidates {
-            match unfit(problem, standby) {
-                Some(why) => rejected.push((standby.entity.clone(), why)),
-                None => {
-                    fit.push(Fit {
-                        class: standby.class,
-                        ready_s: standby.activation.0.as_secs_f64(),
-                        away_ms: away_ms(problem, &standby.entity),
-                        cost: standby.cost,
-                        entity: standby.entity.clone(),
-                    });
+            let into = match unfit(problem, standby) {
+                None => &mut fit,
+                Some(Unfit::For(why)) => {
+                    rejected.push((standby.entity.clone(), why));
+                    continue;
                 }
-            }
+                Some(Unfit::NoRoom(why)) => {
+                    rejected.push((standby.entity.clone(), why));
+                    &mut tight
+                }
+            };
+            into.push(Fit {
+                class: standby.class,
+                ready_s: standby.activation.0.as_secs_f64(),
+                away_ms: away_ms(problem, &standby.entity),
+                cost: standby.cost,
+                entity: standby.entity.clone(),
+            });
         }
         // Stable: among equals the config's order holds.
-        fit.sort_by(|a, b| {
-            let ready = a.class.cmp(&b.class).then(a.ready_s.total_cmp(&b.ready_s));
-            ready
-                .then(a.away_ms.total_cmp(&b.away_ms))
-                .then(a.cost.total_cmp(&b.cost))
+        let in_order = |fit: &mut Vec<Fit>| {
+            fit.sort_by(|a, b| {
+                let ready = a.class.cmp(&b.class).then(a.ready_s.total_cmp(&b.ready_s));
+                ready
+                    .then(a.away_ms.total_cmp(&b.away_ms))
+                    .then(a.cost.total_cmp(&b.cost))
+            });
+        };
+        in_order(&mut fit);
+        in_order(&mut tight);
+        // Nobody is stopped where there is another way.
+        let making_room = tight.into_iter().filter(|_| fit.is_empty()).filter_map(|fit| {
+            let stops = room::stops(problem, &host(problem, &fit.entity))?;
+            Some(MakingRoom {
+                to: fit.entity,
+                ready_s: fit.ready_s,
+                stops,
+            })
         });
         Choice {
+            by_making_room: making_room.collect(),
             ranked: fit.into_iter().map(|fit| (fit.entity, fit.ready_s)).collect(),
             rejected,
         }
     }
+}
+
+/// Why a candidate cannot take over as it is.
+pub(super) enum Unfit {
+    /// Nothing that anybody could be stopped for.
+    For(String),
+    /// All else is well, and its host is full.
+    NoRoom(String),
 }
 
 /// A candidate that may take over.
@@ -86,7 +116,19 @@ pub(super) fn host(problem: &Problem<'_>, instance: &EntityName) -> EntityName {
 }
 
 /// Why the candidate cannot take over; `None` if it can.
-pub(super) fn unfit(problem: &Problem<'_>, standby: &Standby) -> Option<String> {
+fn unfit(problem: &Problem<'_>, standby: &Standby) -> Option<Unfit> {
+    if let Some(why) = unable(problem, standby) {
+        return Some(Unfit::For(why));
+    }
+    let host = host(problem, &standby.entity);
+    if let Some(why) = unplaceable(problem, &host) {
+        return Some(Unfit::For(why));
+    }
+    room::short(problem, &host)
+}
+
+/// Why it may not, wherever it is.
+fn unable(problem: &Problem<'_>, standby: &Standby) -> Option<String> {
     let (service, instance) = (problem.service, &standby.entity);
     // A cold standby does not serve before it is started.
     if standby.class != StandbyClass::Cold
@@ -119,8 +161,7 @@ pub(super) fn unfit(problem: &Problem<'_>, standby: &Standby) -> Option<String> 
             return Some("it is in another zone, and cross_zone is off".into());
         }
     }
-    let host = host(problem, instance);
-    unplaceable(problem, &host)
+    None
 }
 
 /// Why the service may not be on that host.
@@ -148,29 +189,5 @@ fn unplaceable(problem: &Problem<'_>, host: &EntityName) -> Option<String> {
             "{other}, which it is to be together with ({group}), runs on {at}"
         ));
     }
-    for (resource, demand) in &service.demands {
-        let Some(capacity) = places::capacity(topology, host, resource) else {
-            return Some(format!("{host} states no {}{resource}", places::CAPACITY));
-        };
-        let free = capacity - problem.facts.taken(service, host, resource);
-        if *demand > free {
-            let short = format!("{host} has {free} {resource} free of {capacity}; {demand} are needed");
-            return Some(short + &making_room(problem, host, resource, *demand - free));
-        }
-    }
     None
-}
-
-/// Nobody who runs well is stopped by the agent; but a person may want to.
-fn making_room(problem: &Problem<'_>, host: &EntityName, resource: &str, missing: f64) -> String {
-    let lower = problem.facts.yields(problem.service, host, resource);
-    let room: f64 = lower.iter().map(|(_, takes)| takes).sum();
-    if lower.is_empty() || room < missing {
-        return String::new();
-    }
-    let names: Vec<&str> = lower.iter().map(|(name, _)| name.as_str()).collect();
-    format!(
-        " (of a lower priority there: {}; moved away or stopped, they would make room)",
-        names.join(", ")
-    )
 }

@@ -5,18 +5,20 @@
 //! ahead of time). Never: a verdict, an effect.
 
 mod check;
+pub mod circle;
 pub mod contingency;
 pub mod fleet;
 mod greedy;
 pub mod places;
 mod playbook;
 mod problem;
+mod room;
 pub mod solver;
 
 pub use check::{check, check_plan};
 pub use greedy::Greedy;
-pub use playbook::{Playbook, PlaybookError, Playbooks};
-pub use problem::{Choice, Facts, Problem};
+pub use playbook::{Playbook, PlaybookError, Playbooks, Yielding, put_in};
+pub use problem::{Choice, Facts, Lower, MakingRoom, Problem};
 
 use crate::model::{EntityName, Service, Topology};
 

@@ -5,6 +5,7 @@
 
 mod fence;
 mod fill;
+mod room;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ use crate::model::plan::Phase;
 use crate::model::service::ProbeSpec;
 use crate::model::{EntityName, PlanKind, Service, Span, Step, Token, Topology};
 use fill::Filler;
+pub use room::{Yielding, put_in};
 
 /// A remedy as a list of step templates.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -254,6 +256,12 @@ impl Playbooks {
             if playbook.steps.windows(2).any(|pair| pair[0].phase > pair[1].phase) {
                 return wrong(
                     "its phases go backwards: fence, seal, restore, promote, start, switch, verify, announce",
+                );
+            }
+            let not_its_own = |step: &&Template| matches!(step.phase, Phase::Yield | Phase::GiveBack);
+            if playbook.steps.iter().any(|step| not_its_own(&step)) {
+                return wrong(
+                    "`yield` and `give_back` are no phases of a playbook: who makes room says how in its own `yields`",
                 );
             }
             if !playbook.steps.iter().any(|step| step.phase == Phase::Verify) {

@@ -1,6 +1,8 @@
 //! What is to be solved: one service, its candidates, and what is known of them.
 
-use crate::model::{EntityName, Service, Span, Topology};
+use std::collections::BTreeMap;
+
+use crate::model::{EntityName, Service, ServiceName, Span, Topology};
 
 /// What a solver may ask about candidates.
 pub trait Facts {
@@ -13,14 +15,25 @@ pub trait Facts {
     /// What the active instances of services other than this one take of that resource on that host, and those that are to come there.
     fn taken(&self, service: &Service, host: &EntityName, resource: &str) -> f64;
 
-    /// Who of them is of a lower priority, with what it takes.
-    fn yields(&self, service: &Service, host: &EntityName, resource: &str) -> Vec<(String, f64)>;
+    /// Who of them runs there and is of a lower priority.
+    fn lower(&self, service: &Service, host: &EntityName) -> Vec<Lower<'_>>;
 
     /// The other services of its group of `anti_affinity`, each with the host that it is on or to come to.
     fn apart(&self, service: &Service) -> Vec<(String, EntityName)>;
 
     /// The other services of its group of `together` that it must stay with, each with the host.
     fn together(&self, service: &Service) -> Vec<(String, EntityName)>;
+}
+
+/// Another service whose active instance is on the host, and of a lower priority.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lower<'a> {
+    /// Which.
+    pub service: &'a Service,
+    /// Its active instance.
+    pub at: EntityName,
+    /// May it be stopped? `Err` says why not.
+    pub may: Result<(), String>,
 }
 
 /// One service that needs another place.
@@ -35,11 +48,24 @@ pub struct Problem<'a> {
     pub facts: &'a dyn Facts,
 }
 
+/// A candidate for which others have to be stopped.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MakingRoom {
+    /// Which.
+    pub to: EntityName,
+    /// Seconds until it is expected to serve.
+    pub ready_s: f64,
+    /// Whom to stop: services of a lower priority that allow it, each with its active instance.
+    pub stops: BTreeMap<ServiceName, EntityName>,
+}
+
 /// Where a service could go.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Choice {
     /// Fit candidates with their expected seconds until they serve, best first.
     pub ranked: Vec<(EntityName, f64)>,
+    /// Only where nobody is fit as it is: candidates that would be fit if these instances of other services were stopped, with their expected seconds, best first.
+    pub by_making_room: Vec<MakingRoom>,
     /// Unfit candidates, and why.
     pub rejected: Vec<(EntityName, String)>,
 }
@@ -56,9 +82,20 @@ impl Choice {
 
     /// Seconds until `entity` is expected to serve.
     pub fn expected_rto_s(&self, entity: &EntityName) -> f64 {
-        self.ranked
-            .iter()
-            .find(|(fit, _)| fit == entity)
-            .map_or(f64::NAN, |(_, seconds)| *seconds)
+        let fit = self.ranked.iter().find(|(fit, _)| fit == entity);
+        let fit = fit.map(|(_, seconds)| *seconds);
+        fit.or_else(|| Some(self.making_room(entity)?.ready_s))
+            .unwrap_or(f64::NAN)
+    }
+
+    /// Whom it takes to stop so that `entity` can take over.
+    pub fn making_room(&self, entity: &EntityName) -> Option<&MakingRoom> {
+        self.by_making_room.iter().find(|other| other.to == *entity)
+    }
+
+    /// The best target: one that is fit as it is, else one that is fit once others have made room.
+    pub fn best(&self) -> Option<&EntityName> {
+        let fit = self.ranked.first().map(|(best, _)| best);
+        fit.or_else(|| self.by_making_room.first().map(|other| &other.to))
     }
 }

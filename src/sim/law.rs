@@ -68,6 +68,7 @@ const BUDGET: &str = "no more moves than the budget";
 /// Nothing stays broken in silence.
 const SEEN: &str = "what is broken is noticed";
 const ACTIVES: &str = "never two actives";
+const CROWDED: &str = "no host takes more than it has";
 const ONE_PLAN: &str = "one plan of a service at a time";
 
 /// Agents' clocks differ.
@@ -97,6 +98,20 @@ impl World {
                 .collect();
             if open.len() > 1 {
                 return Some((ACTIVES, format!("{} of {} write", open.join(" and "), service.name)));
+            }
+        }
+        if self.book == plant::Book::Crowded {
+            let there: Vec<&str> = self
+                .gates
+                .keys()
+                .map(String::as_str)
+                .filter(|name| self.may_write(name))
+                .collect();
+            if there.iter().map(|name| plant::takes(name)).sum::<u32>() > plant::ROOM {
+                return Some((
+                    CROWDED,
+                    format!("{} run, and host-2 has room for less", there.join(" and ")),
+                ));
             }
         }
         let agent = self.agent.as_ref()?;

@@ -23,11 +23,13 @@ pub enum Mutant {
     RepeatedWrites,
     /// An agent that starts anew does not count its epoch up.
     EpochNotCounted,
+    /// Whoever is stopped to make room says that it has ended and has not.
+    NobodyStops,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::NoFence,
         Self::NoSeal,
         Self::SealOnlyLower,
@@ -38,5 +40,6 @@ impl Mutant {
         Self::RepeatedBlindly,
         Self::RepeatedWrites,
         Self::EpochNotCounted,
+        Self::NobodyStops,
     ];
 }

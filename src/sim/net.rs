@@ -30,6 +30,9 @@ impl World {
         if self.hosts_down.contains(plant::host(target)) {
             return Reach::Unreachable;
         }
+        if self.gates.get(target).is_some_and(|gate| gate.stopped) {
+            return Reach::Refused;
+        }
         match self.ill.get(target) {
             None => Reach::Good { took: Span::millis(1) },
             Some(Ill::Dead) => Reach::Refused,

@@ -1,4 +1,4 @@
-//! The plant that is simulated: two services on four hosts, and what is looked at beside them.
+//! The plant that is simulated: two services on three hosts, in some worlds a third one, and what is looked at beside them.
 
 use std::sync::{Arc, OnceLock};
 
@@ -94,30 +94,52 @@ pub enum Book {
     Seals,
     /// Nobody is: a service with more than one standby is then left to people.
     SealsNot,
+    /// The first again; and on host-2 runs somebody who takes all the room there, and may be stopped for it.
+    Crowded,
 }
 
 impl Book {
-    /// One world in eight has the worse one.
+    /// One world in eight has the worse one, and one is crowded.
     pub const fn of(seed: u64) -> Self {
-        if seed % 8 == 7 { Self::SealsNot } else { Self::Seals }
+        match seed % 8 {
+            1 => Self::Crowded,
+            7 => Self::SealsNot,
+            _ => Self::Seals,
+        }
     }
 }
 
 /// The services.
-pub fn services() -> Vec<Service> {
+pub fn services(book: Book) -> Vec<Service> {
     let service = |name: &str, count: usize, own_gates| Service {
         name: name.to_owned(),
         instances: (0..count).map(|n| format!("{name}-{n}")).collect(),
         own_gates,
     };
-    vec![service("web", 3, false), service("base", 2, true)]
+    let mut services = vec![service("web", 3, false), service("base", 2, true)];
+    if book == Book::Crowded {
+        services.push(service("batch", 2, false));
+    }
+    services
+}
+
+/// What host-2 has, in a crowded world.
+pub const ROOM: u32 = 2;
+
+/// What an instance takes of it.
+pub fn takes(instance: &str) -> u32 {
+    match instance {
+        "web-2" | "base-1" => 1,
+        "batch-0" => 2,
+        _ => 0,
+    }
 }
 
 /// The host of an instance.
 pub fn host(instance: &str) -> &'static str {
     match instance {
         "web-0" | "base-0" => "host-0",
-        "web-1" => "host-1",
+        "web-1" | "batch-1" => "host-1",
         _ => "host-2",
     }
 }
@@ -134,24 +156,62 @@ pub struct Told {
 
 /// The same in each world of a kind, and read once: each life of each agent begins with it.
 pub fn told(kind: Kind, book: Book) -> Result<&'static Told, String> {
-    static TOLD: [OnceLock<Result<Told, String>>; 4] = [const { OnceLock::new() }; 4];
+    static TOLD: [OnceLock<Result<Told, String>>; 6] = [const { OnceLock::new() }; 6];
     let policy = match kind {
         Kind::Storm => STORMS,
         Kind::Day => DAYS,
     };
-    let [storm, storm_open, day, day_open] = &TOLD;
+    let [storm, storm_open, storm_crowded, day, day_open, day_crowded] = &TOLD;
     let slot = match (kind, book) {
         (Kind::Storm, Book::Seals) => storm,
         (Kind::Storm, Book::SealsNot) => storm_open,
         (Kind::Day, Book::Seals) => day,
         (Kind::Day, Book::SealsNot) => day_open,
+        (Kind::Storm, Book::Crowded) => storm_crowded,
+        (Kind::Day, Book::Crowded) => day_crowded,
     };
     slot.get_or_init(|| read(policy, book)).as_ref().map_err(Clone::clone)
 }
 
+/// The same with room that is short, and somebody unimportant who takes it.
+fn crowded(text: &str) -> String {
+    let (interval, _) = text
+        .split_once("interval: ")
+        .and_then(|(_, rest)| rest.split_once('}'))
+        .unwrap_or(("1s", ""));
+    let batch = format!(
+        "  - {{name: batch, active: batch-0, standbys: [{{entity: batch-1}}], playbook: sim, rto: 60s, single_writer: true, priority: 10, demands: {{slots: 2}},
+     yields: {{stop: {{uses: gate, with: {{op: stop}}}}, start: {{uses: gate, with: {{op: start}}}}, timeout: 1s}}, probe: {{uses: tcp, interval: {interval}}}}}\n"
+    );
+    let room = |host: &str, slots: u32| {
+        let plain = format!("{{name: {host}, kind: host}}");
+        let stated = format!("{{name: {host}, kind: host, attributes: {{capacity.slots: '{slots}'}}}}");
+        (plain, stated)
+    };
+    let (mut text, changes) = (
+        text.to_owned(),
+        [room("host-0", 9), room("host-1", 9), room("host-2", ROOM)],
+    );
+    for (plain, stated) in changes {
+        text = text.replace(&plain, &stated);
+    }
+    text.replace("playbook: sim, ", "playbook: sim, demands: {slots: 1}, ")
+        .replace(
+            "    - {name: base-1, kind: service}\n",
+            "    - {name: base-1, kind: service}\n    - {name: batch-0, kind: service}\n    - {name: batch-1, kind: service}\n",
+        )
+        .replace(
+            "    - {from: base-1, edge: runs_on, to: host-2}\n",
+            "    - {from: base-1, edge: runs_on, to: host-2}\n    - {from: batch-0, edge: runs_on, to: host-2}\n    - {from: batch-1, edge: runs_on, to: host-1}\n",
+        )
+        .replace("policy:\n", &format!("{batch}policy:\n"))
+}
+
 fn read(policy: &str, book: Book) -> Result<Told, String> {
-    let config = Config::parse(&format!("{CONFIG}{policy}")).map_err(|error| error.message)?;
-    let seals = |line: &&str| book == Book::Seals || !line.contains("phase: seal");
+    let text = format!("{CONFIG}{policy}");
+    let text = if book == Book::Crowded { crowded(&text) } else { text };
+    let config = Config::parse(&text).map_err(|error| error.message)?;
+    let seals = |line: &&str| book != Book::SealsNot || !line.contains("phase: seal");
     let playbook = PLAYBOOK.lines().filter(seals).collect::<Vec<_>>().join("\n");
     let playbooks = Playbooks::parse([("sim.yml", playbook.as_str())]).map_err(|error| error.to_string())?;
     Ok(Told {

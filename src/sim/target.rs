@@ -16,6 +16,10 @@ pub enum Op {
     Seal,
     /// Open.
     Promote,
+    /// Close, and end what is behind it.
+    Stop,
+    /// Begin it again, and open.
+    Start,
 }
 
 impl Op {
@@ -26,6 +30,8 @@ impl Op {
             "unfence" => Self::Unfence,
             "seal" => Self::Seal,
             "promote" => Self::Promote,
+            "stop" => Self::Stop,
+            "start" => Self::Start,
             _ => return None,
         })
     }
@@ -36,6 +42,8 @@ impl Op {
 pub struct Gate {
     /// The instance may write.
     pub open: bool,
+    /// What is behind it was ended.
+    pub stopped: bool,
     seen: Token,
     sealed: Token,
     /// Commands that were obeyed: one that comes twice has its effect once.
@@ -69,12 +77,15 @@ impl Gate {
         match op {
             Op::Fence if mutant == Some(Mutant::NoFence) => {}
             Op::Seal if mutant == Some(Mutant::NoSeal) => {}
+            Op::Stop if mutant == Some(Mutant::NobodyStops) => {}
             Op::Fence => self.open = false,
             Op::Seal => {
                 self.open = false;
                 self.sealed = self.sealed.max(token);
             }
             Op::Unfence | Op::Promote => self.open = true,
+            Op::Stop => (self.open, self.stopped) = (false, true),
+            Op::Start => (self.open, self.stopped) = (true, false),
         }
         Ok(true)
     }

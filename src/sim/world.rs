@@ -243,7 +243,8 @@ const fn agents(seed: u64) -> usize {
 pub fn run(kind: Kind, seed: u64, mutant: Option<Mutant>) -> Result<Stats, Box<Broken>> {
     let agents = agents(seed);
     let pace = kind.pace();
-    let services = plant::services();
+    let book = Book::of(seed);
+    let services = plant::services(book);
     let mut gates: BTreeMap<String, Gate> = BTreeMap::new();
     for service in &services {
         for (number, name) in service.instances.iter().enumerate() {
@@ -254,7 +255,7 @@ pub fn run(kind: Kind, seed: u64, mutant: Option<Mutant>) -> Result<Stats, Box<B
         now: BEGIN,
         ends: BEGIN + pace.whole,
         kind,
-        book: Book::of(seed),
+        book,
         pace,
         rng: Rng::with_seed(seed),
         mutant,

@@ -1,4 +1,4 @@
-//! The fences of `deploy/examples/fences/`: each takes the power of who it is told to, is seen to hold, and gives it back. The broker's with a real Mosquitto; firewall
+//! The fences of `deploy/examples/fences/`: each takes the power of who it is told to, is seen to hold, gives it back, and refuses a stale token. The broker's with a real Mosquitto; firewall
 //! and power on stand-ins that keep to the recorded contract of `nft`, `ipmitool` and Redfish.
 
 use std::collections::BTreeSet;
@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use jurymast::act::runner::{Applied, Effect};
 use jurymast::config::Config;
 use jurymast::model::plan::Phase;
 use jurymast::model::{EntityName, PlanKind, Step, Token};
@@ -48,8 +49,15 @@ fn steps(program: &str, from: &str, to: &str) -> Vec<Step> {
 
 /// Each step: not there, done, there, and done again it is the same.
 async fn is_fenced_and_released(dir: &Path, name: &str, conf: &str) {
-    std::fs::copy(folder().join(name), dir.join(name)).unwrap();
-    std::fs::write(dir.join("fence.conf"), conf).unwrap();
+    for file in [name, "refuse-stale"] {
+        std::fs::copy(folder().join(file), dir.join(file)).unwrap();
+    }
+    let keeper = format!(
+        "keeper={} tokens={}/tokens\n",
+        env!("CARGO_BIN_EXE_jurymast"),
+        dir.display()
+    );
+    std::fs::write(dir.join("fence.conf"), keeper + conf).unwrap();
     let program = dir.join(name).display().to_string();
     let deeds = Deeds::new(dir);
     let with = |step: &Step| serde_json::Value::Object(step.action.with.clone());
@@ -66,6 +74,21 @@ async fn is_fenced_and_released(dir: &Path, name: &str, conf: &str) {
     deeds
         .done("exec", &serde_json::Value::Object(undo.with.clone()), (1, 5))
         .await;
+    // What was under way for long, and comes after that, is refused, and nothing of it is done.
+    let fence = first(&plan, Phase::Fence);
+    deeds.refused("exec", &fence, (1, 4), "lower than 1.5").await;
+    assert_eq!(deeds.look("exec", &fence, (1, 4)).await, Effect::NotThere);
+    // … and so is what the plan itself had sent to whom it has sealed since.
+    let (release, seal) = (
+        first(&steps(&program, "a", "c"), Phase::Promote),
+        first(&plan, Phase::Seal),
+    );
+    let late = deeds.keyed("exec", &release, (1, 3), "another step").await;
+    assert!(
+        matches!(&late, Applied::NoEffect(why) if why.contains("sealed at 1.3")),
+        "{late:?}"
+    );
+    assert_eq!(deeds.look("exec", &seal, (1, 3)).await, Effect::There);
 }
 
 #[tokio::test]

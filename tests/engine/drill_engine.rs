@@ -212,6 +212,7 @@ fn an_agent_that_takes_over_in_mid_drill_brings_the_service_back() {
         active: "b".into(),
         moved: None,
         named: vec!["b".into()],
+        took: [].into(),
         running: None,
         taken_back: None,
         handed_over: None,

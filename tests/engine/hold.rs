@@ -104,6 +104,7 @@ fn a_plan_of_an_earlier_run_is_no_exception() {
         active: "a".into(),
         moved: None,
         named: vec!["b".into()],
+        took: [].into(),
         running: Some(plan.clone()),
         taken_back: None,
         handed_over: None,

@@ -64,6 +64,7 @@ impl World {
             active: "b".into(),
             moved: None,
             named: Vec::new(),
+            took: [].into(),
             running: None,
             taken_back: None,
             handed_over: None,

@@ -4,6 +4,7 @@
 mod harness;
 
 mod both_down;
+mod circle;
 mod cold;
 mod contingency;
 mod drill_engine;
@@ -11,6 +12,7 @@ mod hold;
 mod look_back;
 mod needs_person;
 mod placing;
+mod room;
 mod rules_engine;
 mod says_ill;
 mod settling;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use jurymast::model::{Reach, Timestamp};
+use jurymast::engine::{Input, OperatorCommand, PlanEvent};
+use jurymast::model::plan::Outcome;
+use jurymast::model::{Reach, Span, Timestamp};
 
 use crate::harness::watch::{CANARIES, World};
 
@@ -129,4 +131,131 @@ fn room_is_kept_for_whoever_is_more_important() {
         ["alpha to alpha-2"],
         "among equals the quicker one"
     );
+}
+
+/// Both run on h3 after h1 has fallen; h1 is back.
+fn away(beta: &str) -> World {
+    let (alpha, beta) = (
+        format!("{ALPHA}, clients: users, demands: {{slots: 1}}, together: pair"),
+        format!("{BETA}, clients: users, demands: {{slots: 1}}, together: pair{beta}"),
+    );
+    let mut world = watched(&plant(&alpha, &beta));
+    world.gone = vec!["alpha-1", "beta-1"];
+    world.pass(20);
+    assert_eq!(moves(&world), ["alpha to alpha-3", "beta to beta-3"]);
+    for plan in std::mem::take(&mut world.effects.start) {
+        let event = PlanEvent::Ended {
+            plan: plan.id.clone(),
+            service: plan.service.clone(),
+            at: world.now,
+            outcome: Outcome::Done {
+                active: plan.to.clone(),
+            },
+        };
+        world.engine.handle(Input::Plan(event), &mut world.effects);
+    }
+    world.gone = Vec::new();
+    world.pass(20);
+    world
+}
+
+fn sent_home(world: &mut World) -> (Vec<String>, String) {
+    world.say(OperatorCommand::Failback {
+        service: "beta".into(),
+        to: None,
+        by: "test".into(),
+    });
+    let told = world
+        .effects
+        .notify
+        .iter()
+        .filter(|told| told.label == "failback-refused");
+    let told = told.map(|told| told.text.clone()).collect();
+    (moves(world), told)
+}
+
+#[test]
+fn who_is_to_be_together_goes_home_together_or_not_at_all() {
+    let mut world = away("");
+    let (sent, refused) = sent_home(&mut world);
+    assert_eq!(
+        (sent, refused.as_str()),
+        (vec!["alpha to alpha-1".to_owned(), "beta to beta-1".to_owned()], "")
+    );
+    let beside = world
+        .effects
+        .start
+        .iter()
+        .find(|plan| plan.service.as_str() == "alpha")
+        .unwrap();
+    assert!(
+        beside.summary.contains("to stay together with beta"),
+        "{}",
+        beside.summary
+    );
+
+    let mut world = away("");
+    world.gone = vec!["alpha-1"];
+    world.pass(5);
+    let (sent, refused) = sent_home(&mut world);
+    assert_eq!(sent, [""; 0]);
+    assert!(
+        refused.contains("alpha, which is to be together with it, has to stay: alpha-1 cannot take over"),
+        "{refused}"
+    );
+
+    // There is room at home for each of them, and not for both.
+    let mut world = away("");
+    let narrow = jurymast::model::Entity {
+        name: "h1".into(),
+        kind: jurymast::model::EntityKind::Host,
+        period: None,
+        group: None,
+        attributes: [("capacity.slots".to_owned(), "1".to_owned())].into(),
+    };
+    let event = jurymast::model::Event {
+        entity: "h1".into(),
+        at: world.now,
+        seen: world.now,
+        kind: jurymast::model::EventKind::Topology(jurymast::model::TopologyChange::Entity { entity: narrow }),
+    };
+    world.engine.handle(Input::Event(event), &mut world.effects);
+    world.pass(2);
+    let (sent, refused) = sent_home(&mut world);
+    assert_eq!(sent, [""; 0]);
+    assert!(
+        refused.contains("h1 has 1 slots free of 1; beta, alpha together need 2"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_drill_that_would_leave_others_behind_says_so_and_does_not_begin() {
+    let drill = |world: &mut World| {
+        world.say(OperatorCommand::Drill {
+            service: "alpha".into(),
+            to: Some("alpha-3".into()),
+            stay: Span::secs(5),
+            yes: true,
+            asked: "now".into(),
+            by: "test".into(),
+        });
+        let refused = world
+            .engine
+            .drills_refused()
+            .map(|refused| refused.reason.clone())
+            .collect::<String>();
+        (moves(world), refused)
+    };
+    let config = plant(&format!("{ALPHA}, together: pair"), &format!("{BETA}, together: pair"));
+    let (moved, refused) = drill(&mut watched(&config));
+    assert_eq!(moved, [""; 0]);
+    assert!(
+        refused.contains(
+            "a drill moves alpha alone, and beta, which it is to be together with (pair), would be left behind"
+        ),
+        "{refused}"
+    );
+    let (moved, refused) = drill(&mut watched(&plant(ALPHA, BETA)));
+    assert_eq!((moved, refused.as_str()), (vec!["alpha to alpha-3".to_owned()], ""));
 }

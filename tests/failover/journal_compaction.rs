@@ -34,6 +34,7 @@ fn writer() {
             active: Some(format!("node-{epoch}").as_str().into()),
             moved: None,
             named: [format!("node-{epoch}").as_str().into()].into(),
+            took: [].into(),
             taken_back: None,
             handed_over: None,
             begun: Vec::new(),

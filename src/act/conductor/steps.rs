@@ -94,10 +94,10 @@ pub(super) async fn apply(shared: &Shared, runner: &Runner, candidate: usize, in
     }
 }
 
-/// Where another may write as soon as this is done, whoever says that it is done is not believed by their word.
+/// Where another may write, or takes the room, as soon as this is done, whoever says that it is done is not believed by their word.
 fn is_to_be_seen(step: &Step) -> bool {
     let action = &step.action;
-    matches!(step.phase, Phase::Fence | Phase::Seal)
+    matches!(step.phase, Phase::Fence | Phase::Seal | Phase::Yield)
         && (action.observe.is_some() || action.with.contains_key("observe"))
 }
 

@@ -15,6 +15,7 @@ mod lock;
 mod pages;
 mod said;
 mod state;
+mod word;
 
 pub use audit::AuditError;
 pub use chain::{Chain, Verified, verify};

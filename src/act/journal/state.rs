@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::said::{self, Denial};
+use super::word::{same, still_counts, supersedes};
 use crate::act::runner::Entry;
 use crate::engine::{About, OperatorCommand};
 use crate::model::plan::Outcome;
@@ -83,6 +84,9 @@ pub struct ServiceRecord {
     pub moved: Option<Timestamp>,
     /// Nodes that plans since then have named: never forgotten before a plan has ended well (FAILOVER.md 5.2, 4).
     pub named: BTreeSet<EntityName>,
+    /// Instances of other services that were stopped, or are about to be, to make room for it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub took: BTreeSet<EntityName>,
     /// When a plan for it was last taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_back: Option<Timestamp>,
@@ -105,6 +109,7 @@ impl ServiceRecord {
             active: None,
             moved: None,
             named: BTreeSet::new(),
+            took: BTreeSet::new(),
             taken_back: None,
             handed_over: None,
             begun: Vec::new(),
@@ -244,6 +249,10 @@ impl State {
                 known
                     .named
                     .extend(plan.alternatives.iter().map(|other| other.to.clone()));
+                // Nobody else moves these while it runs.
+                known
+                    .took
+                    .extend(plan.takes_room_of().chain(plan.gives_back()).cloned());
                 // Told twice it is still the same plan, with what it has done.
                 self.open
                     .entry(plan.id.clone())
@@ -267,8 +276,17 @@ impl State {
                     known.handed_over = None;
                     // Cut down to the completed plan's own target, never emptied.
                     known.named = [active.clone()].into();
+                    let back: BTreeSet<&EntityName> = plan.gives_back().collect();
+                    for record in self.services.values_mut() {
+                        record.took.retain(|instance| !back.contains(instance));
+                    }
                 }
-                Outcome::Compensated { .. } => known.taken_back = Some(at),
+                Outcome::Compensated { .. } => {
+                    known.taken_back = Some(at);
+                    for instance in plan.takes_room_of() {
+                        known.took.remove(instance);
+                    }
+                }
                 Outcome::HandedOver { reason } => known.handed_over = Some(reason.clone()),
             }
         } else if let Some((_, entries)) = self.open.get_mut(id) {
@@ -310,136 +328,5 @@ impl State {
     }
 }
 
-/// Does the older word say nothing any more once the newer one is said?
-fn supersedes(newer: &OperatorCommand, older: &OperatorCommand) -> bool {
-    match (newer, older) {
-        (OperatorCommand::Hold { .. }, OperatorCommand::Hold { .. }) => true,
-        (OperatorCommand::Maintenance { service: of, .. }, OperatorCommand::Maintenance { service, .. }) => {
-            of.is_none() || of == service
-        }
-        (OperatorCommand::Drilled { drill }, OperatorCommand::Drilled { drill: known }) => {
-            (&drill.service, drill.kind) == (&known.service, known.kind)
-        }
-        _ => false,
-    }
-}
-
-/// The same, by whomever.
-fn same(a: &OperatorCommand, b: &OperatorCommand) -> bool {
-    match (a, b) {
-        (OperatorCommand::Hold { on: a, .. }, OperatorCommand::Hold { on: b, .. }) => a == b,
-        (
-            OperatorCommand::Maintenance {
-                service: a,
-                until: ends,
-                ..
-            },
-            OperatorCommand::Maintenance { service: b, until, .. },
-        ) => (a, ends) == (b, until),
-        (OperatorCommand::Drilled { drill: a }, OperatorCommand::Drilled { drill: b }) => a == b,
-        (OperatorCommand::LinkUsed { link: a, .. }, OperatorCommand::LinkUsed { link: b, .. }) => a == b,
-        _ => false,
-    }
-}
-
-fn still_counts(word: &OperatorCommand, now: Timestamp) -> bool {
-    match word {
-        OperatorCommand::Hold { on, .. } => *on,
-        OperatorCommand::Maintenance { until, .. } | OperatorCommand::LinkUsed { until, .. } => *until > now,
-        OperatorCommand::Drilled { .. } => true,
-        _ => false,
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::model::{PlanKind, Token};
-
-    fn plan(service: usize, token: Token) -> Plan {
-        let service = ServiceName::from(format!("svc-{service}").as_str());
-        let at = Timestamp::from_secs(1);
-        Plan {
-            id: PlanId::new(&service, token),
-            token,
-            kind: PlanKind::Failover,
-            incident: None,
-            service,
-            from: "a".into(),
-            to: format!("b{}", token.seq).as_str().into(),
-            alternatives: Vec::new(),
-            steps: Vec::new(),
-            made: at,
-            deadline: at,
-            expected_rto_s: 0.0,
-            summary: String::new(),
-        }
-    }
-
-    /// Plans one after the other, each as far as it came, and agents that took over.
-    fn records(moves: &[(usize, u8, bool)]) -> Vec<Record> {
-        let (mut epoch, mut seq) = (1, 0);
-        let mut records = vec![Record::Epoch { epoch }];
-        let mut open = BTreeSet::new();
-        for (at, (service, how, restarts)) in (10..).map(Timestamp::from_secs).zip(moves) {
-            if *restarts {
-                epoch += 1;
-                seq = 0;
-                records.push(Record::Epoch { epoch });
-            }
-            // One plan at a time for each service.
-            if open.contains(service) {
-                continue;
-            }
-            seq += 1;
-            let plan = plan(*service, Token { epoch, seq });
-            let (id, to) = (plan.id.clone(), plan.to.clone());
-            let reason = "r".to_owned();
-            let mut note = |entry| records.push(Record::Plan { at, entry });
-            note(Entry::Plan { plan: Box::new(plan) });
-            if *restarts {
-                let word = OperatorCommand::Hold {
-                    on: *how == 1,
-                    by: "p".into(),
-                };
-                records.push(Record::Word { at, word });
-            }
-            let mut note = |entry| records.push(Record::Plan { at, entry });
-            note(Entry::Intent {
-                plan: id.clone(),
-                candidate: 0,
-                step: 0,
-            });
-            let outcome = match how {
-                0 => {
-                    open.insert(*service);
-                    continue;
-                }
-                1 => Outcome::Compensated { reason },
-                2 => Outcome::HandedOver { reason },
-                _ => Outcome::Done { active: to },
-            };
-            note(Entry::End { plan: id, outcome });
-        }
-        records
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_left_tells_the_same(moves in prop::collection::vec((0..4usize, 0..5u8, any::<bool>()), 0..30)) {
-            let records = records(&moves);
-            let state = State::read(&records);
-            let left = state.compact(Timestamp::from_secs(99));
-            prop_assert!(left.len() <= records.len() + state.services.len() + 1);
-            let mut told = State::read(&left);
-            // A released hold is as good as none.
-            let mut state = state;
-            for state in [&mut told, &mut state] {
-                state.words.retain(|(_, word)| matches!(word, OperatorCommand::Hold { on: true, .. }));
-            }
-            prop_assert_eq!(told, state);
-        }
-    }
-}
+mod tests;

@@ -284,10 +284,13 @@ impl Runner {
         point.is_some_and(|point| step >= point)
     }
 
-    /// Everything up to the proof is done; only announcements are left.
+    /// Everything up to the proof is done; only what does not concern the service itself is left.
     fn is_verified(&self) -> bool {
         let left = self.steps().get(self.step..).unwrap_or_default();
-        self.committed && left.iter().all(|step| step.phase == Phase::Announce)
+        self.committed
+            && left
+                .iter()
+                .all(|step| matches!(step.phase, Phase::GiveBack | Phase::Announce))
     }
 
     fn ask(&mut self) -> Vec<Command> {

@@ -70,14 +70,19 @@ fn action() -> Action {
 fn steps(rng: &mut Chance, to: &str, tried: &[&str]) -> Vec<Step> {
     let mut wanted = vec![(Phase::Fence, "a")];
     wanted.extend(tried.iter().map(|node| (Phase::Seal, *node)));
+    if tried.is_empty() && rng.coin() {
+        wanted.push((Phase::Yield, "less"));
+    }
     for phase in [Phase::Restore, Phase::Promote, Phase::Start] {
         if rng.coin() {
             wanted.push((phase, to));
         }
     }
     wanted.extend([(Phase::Switch, to), (Phase::Verify, to)]);
-    if rng.coin() {
-        wanted.push((Phase::Announce, to));
+    for (phase, whom) in [(Phase::GiveBack, "other"), (Phase::Announce, to)] {
+        if rng.coin() {
+            wanted.push((phase, whom));
+        }
     }
     wanted
         .into_iter()
@@ -88,7 +93,7 @@ fn steps(rng: &mut Chance, to: &str, tried: &[&str]) -> Vec<Step> {
             phase,
             target: target.into(),
             action: action(),
-            undo: (phase == Phase::Fence || rng.coin()).then(action),
+            undo: (matches!(phase, Phase::Fence | Phase::Yield) || rng.coin()).then(action),
             timeout: Span::secs(1),
             retries: rng.below(3) as u8,
         })

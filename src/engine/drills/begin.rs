@@ -43,6 +43,16 @@ impl Engine {
                 }
             },
         };
+        if let Some(other) = self.left_behind(&service, &to).next() {
+            return Err(format!(
+                "a drill moves {} alone, and {}, which it is to be together with ({}), would be left behind: drill it dry, or send them all to another host and back \
+                 with 'jurymast failback {} --to {to}'",
+                service.name,
+                other.name,
+                service.together.as_deref().unwrap_or_default(),
+                service.name
+            ));
+        }
         let rpo_s = service.rpo.and_then(|_| {
             let signal = service
                 .standbys

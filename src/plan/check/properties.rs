@@ -7,7 +7,7 @@ use proptest::sample::Index;
 
 use super::*;
 use crate::model::{Alternative, Entity, EntityKind, Service, Span, Timestamp, Token, Topology, TopologyChange};
-use crate::plan::{Facts, Playbooks, choose};
+use crate::plan::{Facts, Lower, Playbooks, choose};
 
 const HOSTS: usize = 3;
 const STANDBYS: usize = 4;
@@ -110,7 +110,7 @@ impl Facts for World {
             0.0
         }
     }
-    fn yields(&self, _: &Service, _: &EntityName, _: &str) -> Vec<(String, f64)> {
+    fn lower(&self, _: &Service, _: &EntityName) -> Vec<Lower<'_>> {
         Vec::new()
     }
     fn apart(&self, _: &Service) -> Vec<(String, EntityName)> {

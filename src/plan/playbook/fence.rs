@@ -8,7 +8,7 @@ use crate::model::plan::Phase;
 
 impl Template {
     /// `Err` says why it leaves open whether the node can still write.
-    fn holds(&self) -> Result<(), &'static str> {
+    pub(super) fn holds(&self) -> Result<(), &'static str> {
         if self.with.get("unreachable").and_then(Value::as_str) == Some("ok") {
             return Err("`unreachable: ok` lets a host pass that nobody reaches");
         }

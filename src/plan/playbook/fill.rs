@@ -60,6 +60,10 @@ impl Filler {
         }
     }
 
+    pub(super) fn set(&mut self, name: &str, value: String) {
+        self.values.insert(name.to_owned(), value);
+    }
+
     pub(super) fn known(&self) -> String {
         self.values
             .keys()

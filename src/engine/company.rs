@@ -1,0 +1,98 @@
+//! Services that are to be together: whoever of them is sent somewhere takes the others along, or stays.
+
+use crate::model::{EntityName, PlanKind, Service};
+use crate::plan::fleet::host;
+use crate::plan::{Facts, choose, places};
+
+use super::Engine;
+
+impl Engine {
+    /// Those of its group of `together` that would be left behind on another host if it went there.
+    pub(super) fn left_behind<'a>(
+        &'a self,
+        service: &'a Service,
+        to: &EntityName,
+    ) -> impl Iterator<Item = &'a Service> {
+        let there = host(&self.topology, to);
+        let group = service.together.as_ref();
+        self.others(service).filter(move |other| {
+            let active = self.states.get(&other.name).map(|state| &state.active);
+            group.is_some()
+                && other.together.as_ref() == group
+                && active.is_some_and(|at| host(&self.topology, at) != there)
+        })
+    }
+
+    /// The service with its target, and with it whoever would be left behind, each with its instance on the same host. `Err` says why they cannot all go.
+    pub(super) fn all_go(&self, service: &Service, to: &EntityName) -> Result<Vec<(Service, EntityName)>, String> {
+        let there = host(&self.topology, to);
+        let mut all = vec![(service.clone(), to.clone())];
+        for other in self.left_behind(service, to) {
+            let mut here = other.instances().filter(|at| host(&self.topology, at) == there);
+            let Some(at) = here.next() else {
+                return Err(format!(
+                    "{} is to be together with it ({}) and has no instance on {there}",
+                    other.name,
+                    service.together.as_deref().unwrap_or_default()
+                ));
+            };
+            all.push((other.clone(), at.clone()));
+        }
+        for (one, to) in &all {
+            self.may_be_sent(one, to).map_err(|why| {
+                if one.name == service.name {
+                    why
+                } else {
+                    format!("{}, which is to be together with it, has to stay: {why}", one.name)
+                }
+            })?;
+        }
+        self.have_room(&all, &there)?;
+        Ok(all)
+    }
+
+    /// Why a person may not send that one service there.
+    fn may_be_sent(&self, service: &Service, to: &EntityName) -> Result<(), String> {
+        let name = &service.name;
+        let state = self.states.get(name).ok_or("the service has no state")?;
+        if let Some(plan) = self.worked_on_by(name) {
+            return Err(format!("plan {plan} is running"));
+        }
+        if *to == state.active {
+            return Err(format!("{name} runs on {to} already"));
+        }
+        if !self.lease_of(name).is_held(self.now) {
+            return Err("this agent holds no lease".into());
+        }
+        if let Some(reason) = choose(service, &state.active, &self.topology, self).refusal(to) {
+            return Err(format!("{to} cannot take over: {reason}"));
+        }
+        // What would only be found out once the others are on their way.
+        self.make(PlanKind::Failback, None, service, state, to, "")
+            .map(|_| ())
+            .map_err(|refusal| refusal.reason)
+    }
+
+    /// Each alone finds room: do all of them?
+    fn have_room(&self, all: &[(Service, EntityName)], there: &EntityName) -> Result<(), String> {
+        let Some((first, _)) = all.first() else { return Ok(()) };
+        let wanted = all.iter().flat_map(|(service, _)| service.demands.keys());
+        for resource in wanted {
+            let needed: f64 = all
+                .iter()
+                .filter_map(|(service, _)| service.demands.get(resource))
+                .sum();
+            let taken = self.taken(first, there, resource);
+            let capacity = places::capacity(&self.topology, there, resource).unwrap_or_default();
+            if taken + needed > capacity {
+                let names: Vec<&str> = all.iter().map(|(service, _)| service.name.as_str()).collect();
+                return Err(format!(
+                    "{there} has {} {resource} free of {capacity}; {} together need {needed}",
+                    capacity - taken,
+                    names.join(", ")
+                ));
+            }
+        }
+        Ok(())
+    }
+}

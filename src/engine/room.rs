@@ -1,0 +1,209 @@
+//! Who makes room for whom: services of a lower priority that are stopped by the plan of one that needs their room, and are started again once it has left.
+
+use std::collections::BTreeSet;
+
+use crate::decide::ServiceState;
+use crate::model::plan::Phase;
+use crate::model::{EntityName, Plan, PlanId, PlanKind, Service, ServiceName, Step};
+use crate::plan::fleet::host;
+use crate::plan::{MakingRoom, PlaybookError, Yielding, places, put_in};
+
+use super::Engine;
+
+impl Engine {
+    /// The services for which that instance was stopped, or is about to be.
+    fn takers<'a>(&'a self, at: &'a EntityName) -> impl Iterator<Item = (&'a ServiceName, &'a ServiceState)> {
+        self.states.iter().filter(|(_, state)| state.took.contains(at))
+    }
+
+    /// Its active instance does not count any more for `asks`. While the plan that stops it runs, for that plan alone; afterwards for as long as nobody has started it again.
+    pub(super) fn has_made_room(&self, other: &Service, asks: &Service) -> bool {
+        let Some(state) = self.states.get(&other.name) else {
+            return false;
+        };
+        self.takers(&state.active).any(|(name, taker)| match taker.running {
+            Some(_) => *name == asks.name,
+            None => self.stands_still(&state.active, taker),
+        })
+    }
+
+    /// For whom the service stands still now.
+    pub(super) fn stands_still_for(&self, service: &Service) -> Option<&ServiceName> {
+        let at = &self.states.get(&service.name)?.active;
+        let mut takers = self.takers(at);
+        let (name, _) = takers.find(|(_, taker)| taker.running.is_none() && self.stands_still(at, taker))?;
+        Some(name)
+    }
+
+    /// The last look has shown that it does not serve. One that nobody has looked at may run, and one whose taker needs a person may share the room with it: both count.
+    fn stands_still(&self, at: &EntityName, taker: &ServiceState) -> bool {
+        let look = self.senses.own_probe(at.as_str(), &self.agent);
+        taker.handed_over.is_none() && look.is_some_and(|look| !look.reach.is_good())
+    }
+
+    /// The plan that works on the service: its own, or one that stops it.
+    pub(super) fn worked_on_by(&self, service: &ServiceName) -> Option<&PlanId> {
+        let state = self.states.get(service)?;
+        let stopping = || self.takers(&state.active).find_map(|(_, taker)| taker.running.as_ref());
+        state.running.as_ref().or_else(stopping)
+    }
+
+    /// `Err` says why nobody may stop `other`, which runs at `at`, for `asks`.
+    pub(super) fn may_be_stopped(
+        &self,
+        other: &Service,
+        at: &EntityName,
+        asks: &Service,
+        on: &EntityName,
+    ) -> Result<(), String> {
+        if other.yields.is_none() {
+            return Err("its config has no `yields`".into());
+        }
+        if let Some(plan) = self.worked_on_by(&other.name) {
+            return Err(format!("plan {plan} works on it"));
+        }
+        let Some(state) = self.states.get(&other.name) else {
+            return Err("it has no state".into());
+        };
+        if host(&self.topology, at) != *on {
+            return Err("it is only to come there".into());
+        }
+        if state.maintenance_until > self.now {
+            return Err("it is in maintenance".into());
+        }
+        if state.silenced_until > self.now {
+            return Err("it is silenced".into());
+        }
+        if state.handed_over.is_some() {
+            return Err("it needs a person".into());
+        }
+        let (ours, its) = (self.lease_of(&asks.name), self.lease_of(&other.name));
+        if (ours.epoch, ours.until) != (its.epoch, its.until) {
+            return Err("another agent leads it".into());
+        }
+        if other.together.is_some() {
+            return Err("it is to be together with others".into());
+        }
+        let stands_on_it = |service: &&Service| {
+            let mut instances = service.instances();
+            instances.any(|instance| self.topology.upstream(instance.as_str()).contains(at))
+        };
+        // Whoever needs it would stand still with it, and has not said that it may.
+        if let Some(above) = self.others(other).find(stands_on_it) {
+            return Err(format!("{} needs it", above.name));
+        }
+        Ok(())
+    }
+
+    /// Whom a move away of the service lets start again: whoever was stopped on the host that it leaves, for it or for others, where there is room without it.
+    fn room_left(&self, service: &Service, to: &EntityName) -> Vec<(&Service, &EntityName)> {
+        let left = self
+            .states
+            .get(&service.name)
+            .map(|state| host(&self.topology, &state.active));
+        let Some(left) = left.filter(|left| *left != host(&self.topology, to)) else {
+            return Vec::new();
+        };
+        let stopped = self.others(service).filter_map(|other| {
+            let state = self.states.get(&other.name)?;
+            let at = &state.active;
+            let is_free = self.worked_on_by(&other.name).is_none()
+                && state.maintenance_until <= self.now
+                && state.handed_over.is_none();
+            let was_stopped = self.stands_still_for(other).is_some() && host(&self.topology, at) == left;
+            (is_free && was_stopped && self.fits_without(other, &left, service)).then_some((other, at))
+        });
+        stopped.collect()
+    }
+
+    /// Is there room for `other` on that host once `gone` has left?
+    fn fits_without(&self, other: &Service, on: &EntityName, gone: &Service) -> bool {
+        other.demands.iter().all(|(resource, demand)| {
+            let capacity = places::capacity(&self.topology, on, resource);
+            let taken: f64 = self
+                .services_on(on, other)
+                .filter(|there| there.name != other.name && there.name != gone.name)
+                .filter(|there| !self.has_made_room(there, other))
+                .filter_map(|there| there.demands.get(resource))
+                .sum();
+            capacity.is_some_and(|capacity| taken + demand <= capacity)
+        })
+    }
+
+    /// Adds the steps that a plan has beside those of its playbook: they stop who has to make room at its target, and start again who was stopped where it leaves.
+    pub(super) fn make_room(
+        &self,
+        service: &Service,
+        plan: &mut Plan,
+        stops: Option<&MakingRoom>,
+    ) -> Result<(), PlaybookError> {
+        let (id, token, kind) = (plan.id.clone(), plan.token, plan.kind);
+        let of = |other, at| Yielding {
+            service: other,
+            at,
+            to: &service.name,
+            plan: &id,
+            token,
+            kind,
+            topology: &self.topology,
+        };
+        let starts = |to: &EntityName| -> Result<Vec<Step>, PlaybookError> {
+            // A drill comes back, and is to find the room that it has left.
+            let left = if kind.is_drill() {
+                Vec::new()
+            } else {
+                self.room_left(service, to)
+            };
+            let left = left.into_iter().filter_map(|(other, at)| of(other, at).start());
+            left.collect()
+        };
+        let mut more = starts(&plan.to)?;
+        let stopped = stops.into_iter().flat_map(|stops| &stops.stops);
+        for (name, at) in stopped {
+            let stop = self.services.get(name).and_then(|other| of(other, at).stop());
+            more.push(stop.unwrap_or_else(|| {
+                Err(PlaybookError::Content {
+                    playbook: format!("yields of {name}"),
+                    problem: "it has none".into(),
+                })
+            })?);
+            plan.summary += &format!("; {name} is stopped at {at} to make room");
+        }
+        put_in(&mut plan.steps, more);
+        if self.takers(&plan.from).next().is_some() {
+            // It was stopped before its own plan, or may have been: taken back, it stands still as before, and does not take the room again that it has made.
+            let fences = plan.steps.iter_mut().filter(|step| step.phase == Phase::Fence);
+            fences.for_each(|step| step.undo = None);
+        }
+        if kind == PlanKind::Failover {
+            for other in &mut plan.alternatives {
+                put_in(&mut other.steps, starts(&other.to)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whoever serves again where it was stopped has been started by a person, and takes its room as before; whoever runs elsewhere by now needs it no more.
+    pub(super) fn see_who_is_back(&mut self) {
+        let actives: BTreeSet<EntityName> = self.states.values().map(|state| state.active.clone()).collect();
+        let (senses, agent) = (&self.senses, &self.agent);
+        for state in self.states.values_mut() {
+            if state.running.is_some() || state.handed_over.is_some() {
+                continue;
+            }
+            let since = state.moved.unwrap_or_default();
+            state.took.retain(|at| {
+                let look = senses.own_probe(at.as_str(), agent);
+                actives.contains(at) && !look.is_some_and(|look| look.at > since && look.reach.is_good())
+            });
+        }
+    }
+
+    /// A plan has started these again: nobody has their room any more.
+    pub(super) fn gave_back(&mut self, plan: &Plan) {
+        let back: BTreeSet<&EntityName> = plan.gives_back().collect();
+        for state in self.states.values_mut() {
+            state.took.retain(|instance| !back.contains(instance));
+        }
+    }
+}
