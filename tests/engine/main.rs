@@ -6,6 +6,7 @@ mod harness;
 mod both_down;
 mod contingency;
 mod drill_engine;
+mod flapping;
 mod hold;
 mod look_back;
 mod placing;
