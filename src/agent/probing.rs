@@ -124,7 +124,7 @@ mod tests {
         let blind_for = |round_ms: u128, first: Duration, place: u32| {
             let is_down = |at: &Duration| at.as_millis() % round_ms < round_ms * 7 / 10;
             let seen = looks(interval, first, place).take(100).find(is_down);
-            seen.unwrap_or(Duration::MAX) - first
+            seen.map_or(Duration::MAX, |at| at.saturating_sub(first))
         };
         for place in 0..100 {
             for round_ms in (500..=2000).step_by(50) {
