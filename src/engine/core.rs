@@ -76,6 +76,8 @@ pub struct Engine {
     catalog: Catalog,
     pub(super) diagnosis: Diagnosis,
     pub(super) senses: Senses,
+    /// Who goes up and down again and again.
+    pub(super) flapping: BTreeSet<EntityName>,
     pub(super) services: BTreeMap<ServiceName, Service>,
     pub(super) states: BTreeMap<ServiceName, ServiceState>,
     pub(super) playbooks: Arc<Playbooks>,
@@ -185,6 +187,7 @@ impl Engine {
             detect_settings: setup.detect,
             shards: setup.shards,
             changed: true,
+            flapping: BTreeSet::new(),
             reviewed: Timestamp::EPOCH,
             turn: Turn::default(),
         })
@@ -199,6 +202,7 @@ impl Engine {
         let mut next = Self::new(setup)?;
         if same_detectors {
             std::mem::swap(&mut next.detection, &mut self.detection);
+            std::mem::swap(&mut next.flapping, &mut self.flapping);
         }
         if same_detectors && same_diagnosis {
             std::mem::swap(&mut next.diagnosis, &mut self.diagnosis);
@@ -308,6 +312,7 @@ impl Engine {
             });
         }
         let findings = self.detection.tick(self.now, &self.topology, &*self.parallel);
+        self.note_flapping(&findings);
         let incidents = self
             .diagnosis
             .update(self.now, &findings, &self.topology, &self.detection);

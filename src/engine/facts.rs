@@ -2,6 +2,7 @@
 
 use crate::decide::Target;
 use crate::model::service::{Standby, StandbyClass};
+use crate::model::symptom::Finding;
 use crate::model::{
     Check, EdgeKind, EntityName, Event, EventKind, Incident, Reach, Service, SignalName, Span, Symptom, SymptomKind,
     Timestamp,
@@ -28,6 +29,10 @@ impl Facts for Engine {
             return Err(format!("its last probe is {age} old"));
         }
         match &look.reach {
+            // Its good moments prove nothing: whoever is moved there falls with it.
+            Reach::Good { .. } if self.flapping.contains(instance) => Err(
+                "it goes up and down again and again; it may take over once it has stood still (detect.flapping.window)".into(),
+            ),
             Reach::Good { .. } => Ok(()),
             bad => Err(format!("it does not serve: {bad:?}")),
         }
@@ -113,6 +118,17 @@ impl Facts for Engine {
 }
 
 impl Engine {
+    /// Remembers who flaps, for as long as its detector says so.
+    pub(super) fn note_flapping(&mut self, findings: &[Finding]) {
+        for finding in findings.iter().filter(|f| f.key().kind == SymptomKind::Flapping) {
+            let entity = &finding.key().entity;
+            match finding {
+                Finding::Raised(_) => self.flapping.insert(entity.clone()),
+                Finding::Cleared { .. } => self.flapping.remove(entity),
+            };
+        }
+    }
+
     /// Since when the active says by a signal of its own that it is ill, more than once, while the target has said since by the same signal that it is
     /// well. What both need shows at both, so the target must have spoken later.
     pub(super) fn says_ill(&self, incident: &Incident, active: &EntityName, target: &Target) -> Option<Timestamp> {

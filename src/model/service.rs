@@ -190,7 +190,8 @@ pub struct ProbeSpec {
     /// How long an answer may take.
     #[serde(default = "default_probe_timeout")]
     pub timeout: Span,
-    /// How often it is asked in quiet times.
+    /// At most so long passes between two looks in quiet times. Pauses differ, down to half of it: what falls and rises in step with it is seen as
+    /// well.
     #[serde(default = "default_probe_interval")]
     pub interval: Span,
 }

@@ -8,6 +8,7 @@ mod circle;
 mod cold;
 mod contingency;
 mod drill_engine;
+mod flapping;
 mod hold;
 mod look_back;
 mod needs_person;

@@ -41,6 +41,7 @@ fn found(handed_over: Option<&str>) -> PlanEvent {
         moved: None,
         named: Vec::new(),
         running: None,
+        took: [].into(),
         taken_back: None,
         handed_over: handed_over.map(str::to_owned),
         begun: Vec::new(),
