@@ -35,6 +35,7 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
     }
     names(config, errors);
     let topology = config.topology();
+    let fixed = config.fixed_topology();
     let known: BTreeSet<String> = topology.entities().map(|entity| entity.name.to_string()).collect();
     for edge in &config.topology.edges {
         for end in [&edge.from, &edge.to] {
@@ -46,14 +47,20 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
                 .flat_map(Service::instances)
                 .any(|name| name == end)
                 || config.sources.mqtt.iter().any(|source| source.broker() == *end)
+                || config
+                    .services
+                    .iter()
+                    .any(|service| service.name.as_str() == end.as_str())
                 || *end == config.agent.name;
             if !stated && !elsewhere {
+                let services = config.services.iter().map(|service| service.name.as_str());
                 let others = known
                     .iter()
-                    .filter(|name| name.as_str() != end.as_str())
-                    .map(String::as_str);
+                    .map(String::as_str)
+                    .filter(|name| *name != end.as_str())
+                    .chain(services);
                 errors.push(format!(
-                    "topology.edges: '{end}' is no entity{}",
+                    "topology.edges: '{end}' is neither an entity nor a service{}",
                     did_you_mean(end.as_str(), others)
                 ));
             }
@@ -64,6 +71,23 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
             "policy.max_red_share: {} must lie between 0 and 1",
             config.policy.max_red_share
         ));
+    }
+    for service in &config.services {
+        let itself = |name: &EntityName| {
+            name.as_str() == service.name.as_str() || service.instances().any(|instance| instance == name)
+        };
+        let stated = |name: &EntityName| topology.entity(name.as_str()).is_some();
+        let circles = config
+            .topology
+            .edges
+            .iter()
+            .filter(|edge| edge.to.as_str() == service.name.as_str() && !stated(&edge.to) && itself(&edge.from));
+        for edge in circles {
+            errors.push(format!(
+                "topology.edges: '{}' and '{}' are one service, which cannot need itself",
+                edge.from, edge.to
+            ));
+        }
     }
     for [one, other] in &config.policy.pairs {
         let services = || config.services.iter().map(|service| service.name.as_str());
@@ -113,7 +137,7 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
             ));
         }
         check_service(service, &topology, playbooks, &prober, &executors, &mut wrong);
-        warn(service, &topology, playbooks, warnings);
+        warn(service, &config.services, &fixed, playbooks, warnings);
     }
 }
 
@@ -239,7 +263,13 @@ fn check_service(
     }
 }
 
-fn warn(service: &Service, topology: &Topology, playbooks: &Playbooks, warnings: &mut Vec<String>) {
+fn warn(
+    service: &Service,
+    services: &[Service],
+    topology: &Topology,
+    playbooks: &Playbooks,
+    warnings: &mut Vec<String>,
+) {
     let mut doubtful = |text: String| warnings.push(format!("service '{}': {text}", service.name));
     if let Some(why) = playbooks.unfenced(service) {
         doubtful(format!(
@@ -260,8 +290,15 @@ fn warn(service: &Service, topology: &Topology, playbooks: &Playbooks, warnings:
             .map(ToString::to_string)
             .collect();
         if !shared.is_empty() {
+            let mut movable = services.iter().filter(|other| {
+                let at = |name: &EntityName| shared.iter().any(|shared| shared == name.as_str());
+                other.name != service.name && other.instances().count() > 1 && other.instances().any(at)
+            });
+            let hint = movable.next().map_or_else(String::new, |other| {
+                format!("; an edge `to: {}` goes along when that service moves", other.name)
+            });
             doubtful(format!(
-                "all its instances stand on {}: a fault there is cured by no move",
+                "all its instances stand on {}: a fault there is cured by no move{hint}",
                 shared.join(", ")
             ));
         }

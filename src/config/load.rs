@@ -11,7 +11,6 @@ use super::expand::expand;
 use super::schema::Config;
 use crate::diagnose::Library;
 use crate::model::hint::meant;
-use crate::model::{Entity, EntityKind, Topology, TopologyChange};
 use crate::plan::Playbooks;
 use crate::promql::rules::{RuleFile, holds_unit_tests};
 use crate::secret::{self, Secret};
@@ -109,56 +108,6 @@ impl Config {
                 place: place.filter(|(line, column)| *line > 0 && *column > 0),
             }
         })
-    }
-
-    /// What the topology states, as changes of an empty one.
-    pub fn topology_changes(&self) -> Vec<TopologyChange> {
-        let agent = Entity {
-            name: self.agent.name.clone(),
-            kind: EntityKind::Agent,
-            period: None,
-            group: None,
-            attributes: std::collections::BTreeMap::new(),
-        };
-        let plain = |name: &crate::model::EntityName, kind| Entity {
-            name: name.clone(),
-            kind,
-            ..agent.clone()
-        };
-        let mut entities = vec![agent.clone()];
-        entities.extend(
-            self.sources
-                .mqtt
-                .iter()
-                .map(|source| plain(&source.broker(), EntityKind::Broker)),
-        );
-        entities.extend(
-            self.policy
-                .canaries
-                .iter()
-                .map(|canary| plain(&canary.name, EntityKind::Link)),
-        );
-        let monitors = self.sources.query.iter();
-        entities.extend(monitors.map(|source| plain(&source.name.as_str().into(), EntityKind::Service)));
-        let instances = self.services.iter().flat_map(crate::model::Service::instances);
-        entities.extend(instances.map(|name| plain(name, EntityKind::Service)));
-        entities.extend(self.topology.entities.iter().cloned());
-        let entities = entities.into_iter().map(|entity| TopologyChange::Entity { entity });
-        let edges = self.topology.edges.iter().map(|edge| TopologyChange::Edge {
-            from: edge.from.clone(),
-            edge: edge.edge,
-            to: edge.to.clone(),
-        });
-        entities.chain(edges).collect()
-    }
-
-    /// The topology that the config states.
-    pub fn topology(&self) -> Topology {
-        let mut topology = Topology::new();
-        for change in self.topology_changes() {
-            topology.apply(&change);
-        }
-        topology
     }
 }
 

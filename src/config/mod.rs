@@ -7,6 +7,7 @@ mod check;
 mod confd;
 mod expand;
 mod fences;
+mod graph;
 mod load;
 mod models;
 mod pages;

@@ -190,11 +190,11 @@ pub struct TopologySpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EdgeSpec {
-    /// The one that suffers.
+    /// The one that suffers: an entity, or a service for each of its instances.
     pub from: EntityName,
     /// In what way it needs the other.
     pub edge: EdgeKind,
-    /// The one that is needed.
+    /// The one that is needed: an entity, or a service wherever that runs.
     pub to: EntityName,
 }
 

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use crate::model::{EntityName, Hypothesis, Severity, SignalName, Symptom, SymptomKey, SymptomKind};
+use crate::model::{EdgeKind, EntityName, Hypothesis, Severity, SignalName, Symptom, SymptomKey, SymptomKind};
 
 use super::fold::{fold, such_as};
 use super::pattern::{Expectation, Pattern, Whose};
@@ -200,11 +200,12 @@ fn fit<'a>(
     notes: Option<Notes>,
 ) -> Option<Fit<'a>> {
     if let Some(wanted) = pattern.replicated {
-        let replicated = scene
-            .topology
-            .needed_by(entity.as_str())
-            .any(|(edge, _)| edge == crate::model::EdgeKind::ReplicatesTo);
-        if replicated != wanted {
+        let is_copy = |(edge, _): (EdgeKind, &EntityName)| edge == EdgeKind::ReplicatesTo;
+        let replicated = scene.topology.needed_by(entity.as_str()).any(is_copy);
+        // Of a service with a standby nobody has to say that another can take its place; that of a copy is where the copy is from.
+        let stood_by = scene.siblings.get(entity).is_some_and(|others| !others.is_empty())
+            && !scene.topology.needs(entity.as_str()).any(is_copy);
+        if (replicated || stood_by) != wanted {
             return None;
         }
     }

@@ -232,6 +232,10 @@ impl Engine {
         next.now = self.now;
         next.begun = self.begun;
         next.topology.recall(&self.topology);
+        let services: Vec<ServiceName> = next.states.keys().cloned().collect();
+        for service in &services {
+            next.lead_to(service);
+        }
         next.lease = self.lease;
         std::mem::swap(&mut next.shares, &mut self.shares);
         std::mem::swap(&mut next.given, &mut self.given);
@@ -416,6 +420,7 @@ impl Engine {
                     state.taken_back = taken_back;
                     before = std::mem::replace(&mut state.handed_over, handed_over);
                 }
+                self.lead_to(&service);
                 self.tell_person(&service, before.as_deref(), effects);
             }
             PlanEvent::LookedBack { service, gone, .. } => self.looked_back(&service, gone, effects),

@@ -4,8 +4,8 @@ use crate::decide::Target;
 use crate::model::service::{Standby, StandbyClass};
 use crate::model::symptom::Finding;
 use crate::model::{
-    Check, EdgeKind, EntityName, Event, EventKind, Incident, Reach, Service, SignalName, Span, Symptom, SymptomKind,
-    Timestamp,
+    Check, EdgeKind, EntityName, Event, EventKind, Incident, Reach, Service, ServiceName, SignalName, Span, Symptom,
+    SymptomKind, Timestamp, TopologyChange,
 };
 use crate::plan::fleet::host;
 use crate::plan::{Facts, Lower};
@@ -181,6 +181,14 @@ impl Engine {
                 let active = self.states.get(&service.name).map(|state| &state.active);
                 active != Some(&event.entity) && service.standbys.iter().any(cold)
             })
+    }
+
+    /// Whoever needs the service wherever that runs needs the instance at which it runs now.
+    pub(super) fn lead_to(&mut self, service: &ServiceName) {
+        if let Some(state) = self.states.get(service) {
+            let (service, instance) = (service.clone(), state.active.clone());
+            self.topology.apply(&TopologyChange::Serves { service, instance });
+        }
     }
 
     pub(super) fn others(&self, than: &Service) -> impl Iterator<Item = &Service> {

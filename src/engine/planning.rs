@@ -233,6 +233,7 @@ impl Engine {
             }
             Outcome::HandedOver { reason } => state.handed_over = Some(reason),
         }
+        self.lead_to(service);
         self.tell_person(service, before.as_deref(), effects);
     }
 

@@ -41,7 +41,11 @@ fn each_mistake_is_told_with_its_place_and_what_was_meant() {
         (
             "to: host-a",
             "to: hots-a",
-            &["jurymast.yml:8:", "'hots-a' is no entity", "did you mean 'host-a'?"],
+            &[
+                "jurymast.yml:8:",
+                "'hots-a' is neither an entity nor a service",
+                "did you mean 'host-a'?",
+            ],
         ),
         (
             "haproxy-switch",
@@ -121,7 +125,7 @@ fn all_errors_of_meaning_come_at_once() {
         .replace("to: host-a", "to: nowhere")
         .replace("[{entity: ingest-b}]", "[]");
     let told = said(&text);
-    for word in ["nothing", "'nowhere' is no entity", "no standby"] {
+    for word in ["nothing", "'nowhere' is neither an entity nor a service", "no standby"] {
         assert!(told.contains(word), "{told}");
     }
 }

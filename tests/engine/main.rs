@@ -9,6 +9,7 @@ mod cold;
 mod contingency;
 mod drill_engine;
 mod flapping;
+mod follows;
 mod hold;
 mod look_back;
 mod needs_person;

@@ -287,10 +287,8 @@ impl Runner {
     /// Everything up to the proof is done; only what does not concern the service itself is left.
     fn is_verified(&self) -> bool {
         let left = self.steps().get(self.step..).unwrap_or_default();
-        self.committed
-            && left
-                .iter()
-                .all(|step| matches!(step.phase, Phase::GiveBack | Phase::Announce))
+        let besides = |step: &Step| matches!(step.phase, Phase::GiveBack | Phase::Announce);
+        self.committed && left.iter().all(besides)
     }
 
     fn ask(&mut self) -> Vec<Command> {

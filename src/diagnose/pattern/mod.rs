@@ -20,7 +20,7 @@ pub struct Pattern {
     pub summary: String,
     /// Where it can sit.
     pub at: Vec<EntityKind>,
-    /// Only where something replicates to the entity, or, with `false`, only where nothing does.
+    /// Only where another can take its place, because it replicates to the entity or stands by for the same service; with `false`, only where nothing can.
     #[serde(default)]
     pub replicated: Option<bool>,
     /// How likely it is, before any evidence, among all faults of an entity that has one. `0..1`.
