@@ -1,7 +1,6 @@
 //! Keeps what people were told and have said, so that a restart does not forget it: the numbers of incidents, answers that nobody has given by hand, the end
 //! of what was said no to. Watches whether the journal can be written, and says so.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -10,7 +9,7 @@ use crate::act::Conductor;
 use crate::act::journal::{Record as Kept, State};
 use crate::clock::wall_clock;
 use crate::engine::{About, Engine, Input, Notification, NotificationKind, OperatorCommand, Record, TIME_LIMIT};
-use crate::model::{IncidentId, Severity, Span, Timestamp};
+use crate::model::{IncidentId, Span, Timestamp};
 
 /// Numbers are put on disk for so many incidents ahead: those that were told of are never told of again, whenever the disk or this process fails.
 const AHEAD: u64 = 10;
@@ -165,8 +164,9 @@ impl Keeping {
             (Some(why), None) => {
                 let now = wall_clock();
                 self.ill = Some(now);
-                Some(notification(
+                Some(Notification::critical(
                     NotificationKind::Journal,
+                    None,
                     format!(
                         "the journal cannot be written, so nothing is acted upon, and what is said to this agent does not survive a restart: {why}"
                     ),
@@ -177,7 +177,13 @@ impl Keeping {
             (None, Some(since)) => {
                 self.ill = None;
                 let text = "the journal can be written again".into();
-                Some(notification(NotificationKind::Journal, text, since, false))
+                Some(Notification::critical(
+                    NotificationKind::Journal,
+                    None,
+                    text,
+                    since,
+                    false,
+                ))
             }
             _ => None,
         };
@@ -192,31 +198,20 @@ impl Keeping {
                 let (since, told) = since.unwrap_or((now, false));
                 let tell = !told && now.since(since) >= LEADING_AGAIN;
                 self.led_by_nobody = Some((since, told || tell));
-                let text = format!("this agent cannot lead, so it acts upon nothing: {why}");
-                tell.then(|| notification(kind, text, since, true))
+                tell.then(|| {
+                    let text = format!("this agent cannot lead, so it acts upon nothing: {why}");
+                    Notification::critical(kind, None, text, since, true)
+                })
             }
             (None, Some((since, told))) => {
                 self.led_by_nobody = None;
-                let text = "nothing keeps this agent from leading any more".into();
-                told.then(|| notification(kind, text, since, false))
+                told.then(|| {
+                    let text = "nothing keeps this agent from leading any more".into();
+                    Notification::critical(kind, None, text, since, false)
+                })
             }
             (None, None) => None,
         }
-    }
-}
-
-fn notification(kind: NotificationKind, text: String, since: Timestamp, firing: bool) -> Notification {
-    Notification {
-        kind,
-        severity: Severity::Critical,
-        incident: None,
-        service: None,
-        entity: None,
-        label: String::new(),
-        text,
-        since,
-        firing,
-        links: BTreeMap::new(),
     }
 }
 

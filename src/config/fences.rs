@@ -4,7 +4,7 @@ use super::load::Loaded;
 use crate::act::Executors;
 use crate::act::executor::TokenClass;
 use crate::model::plan::Phase;
-use crate::model::{PlanId, PlanKind, Service, Step, Token};
+use crate::model::{PlanKind, Service, Step, Token};
 use crate::plan::Yielding;
 
 /// One line for each service and each kind of step that changes who is active.
@@ -37,12 +37,10 @@ fn of_service(loaded: &Loaded, service: &Service, executors: &Executors) -> Vec<
         .playbooks
         .build(service, PlanKind::Failover, from, to, token, &named, &topology);
     let mut lines: Vec<String> = Vec::new();
-    let plan = PlanId::new(&service.name, token);
     let stop = Yielding {
         service,
         at: from,
         to: &service.name,
-        plan: &plan,
         token,
         kind: PlanKind::Failover,
         topology: &topology,

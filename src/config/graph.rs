@@ -74,21 +74,15 @@ impl Config {
 
     /// The topology that the config states.
     pub fn topology(&self) -> Topology {
-        let mut topology = Topology::new();
-        for change in self.topology_changes() {
-            topology.apply(&change);
-        }
-        topology
+        Topology::of(&self.topology_changes())
     }
 
     /// The same without what goes along with services that move.
     pub fn fixed_topology(&self) -> Topology {
-        let mut topology = Topology::new();
-        for change in self.topology_changes() {
-            if !matches!(change, TopologyChange::NeedsService { .. }) {
-                topology.apply(&change);
-            }
-        }
-        topology
+        let changes = self.topology_changes();
+        let fixed = changes
+            .iter()
+            .filter(|change| !matches!(change, TopologyChange::NeedsService { .. }));
+        Topology::of(fixed)
     }
 }

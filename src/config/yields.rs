@@ -2,7 +2,7 @@
 
 use super::schema::Config;
 use crate::act::Executors;
-use crate::model::{PlanId, PlanKind, Service, Step, Token, Topology};
+use crate::model::{PlanKind, Service, Step, Token, Topology};
 use crate::plan::{PlaybookError, Yielding};
 
 /// Adds what is wrong to `errors` and what is doubtful to `warnings`.
@@ -32,13 +32,11 @@ pub fn check(
 }
 
 fn of(service: &Service, topology: &Topology, executors: &Executors, at: &crate::model::EntityName) -> Vec<String> {
-    let token = Token { epoch: 1, seq: 1 };
     let yielding = Yielding {
         service,
         at,
         to: &service.name,
-        plan: &PlanId::new(&service.name, token),
-        token,
+        token: Token { epoch: 1, seq: 1 },
         kind: PlanKind::Failover,
         topology,
     };

@@ -14,12 +14,9 @@ impl Engine {
         to: &EntityName,
     ) -> impl Iterator<Item = &'a Service> {
         let there = host(&self.topology, to);
-        let group = service.together.as_ref();
-        self.others(service).filter(move |other| {
+        self.fellows(service).filter(move |other| {
             let active = self.states.get(&other.name).map(|state| &state.active);
-            group.is_some()
-                && other.together.as_ref() == group
-                && active.is_some_and(|at| host(&self.topology, at) != there)
+            active.is_some_and(|at| host(&self.topology, at) != there)
         })
     }
 

@@ -124,10 +124,7 @@ const REVIEW_EVERY: Duration = Duration::from_millis(20);
 impl Engine {
     /// An engine that has seen nothing yet.
     pub fn new(setup: Setup) -> Result<Self, SetupError> {
-        let mut topology = Topology::new();
-        for change in &setup.topology {
-            topology.apply(change);
-        }
+        let topology = Topology::of(&setup.topology);
         let states = setup
             .services
             .iter()

@@ -174,6 +174,30 @@ pub struct Notification {
     pub links: BTreeMap<String, String>,
 }
 
+impl Notification {
+    /// That this stands, or is over, of that service or of the agent itself: nothing but its kind tells it from others.
+    pub fn critical(
+        kind: NotificationKind,
+        service: Option<&ServiceName>,
+        text: String,
+        since: Timestamp,
+        firing: bool,
+    ) -> Self {
+        Self {
+            kind,
+            severity: Severity::Critical,
+            incident: None,
+            service: service.cloned(),
+            entity: None,
+            label: String::new(),
+            text,
+            since,
+            firing,
+            links: BTreeMap::new(),
+        }
+    }
+}
+
 /// About what people hear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

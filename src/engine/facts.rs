@@ -51,16 +51,14 @@ impl Facts for Engine {
     }
 
     fn taken(&self, service: &Service, host: &EntityName, resource: &str) -> f64 {
-        let others = self
-            .services_on(host, service)
-            .filter(|other| other.name != service.name && !self.has_made_room(other, service));
+        let others = self.beside(service, host);
         others.filter_map(|other| other.demands.get(resource)).sum()
     }
 
     fn lower(&self, service: &Service, host: &EntityName) -> Vec<Lower<'_>> {
         let lower = self
-            .services_on(host, service)
-            .filter(|other| other.priority < service.priority && !self.has_made_room(other, service));
+            .beside(service, host)
+            .filter(|other| other.priority < service.priority);
         let lower = lower.filter_map(|other| {
             let at = &self.states.get(&other.name)?.active;
             Some(Lower {
@@ -90,17 +88,15 @@ impl Facts for Engine {
     }
 
     fn together(&self, service: &Service) -> Vec<(String, EntityName)> {
-        let (Some(group), Some(state)) = (&service.together, self.states.get(&service.name)) else {
+        let state = self.states.get(&service.name).filter(|_| service.together.is_some());
+        let Some(state) = state else {
             return Vec::new();
         };
         // Who is well and is moved all the same is moved by a person, who sends the others along.
         if self.is_well(&state.active) {
             return Vec::new();
         }
-        let members = self
-            .others(service)
-            .filter(|other| other.together.as_ref() == Some(group));
-        members
+        self.fellows(service)
             .filter_map(|other| {
                 let place = match self.coming(other, service) {
                     Some(coming) => coming,
@@ -195,6 +191,18 @@ impl Engine {
         self.services.values().filter(|other| other.name != than.name)
     }
 
+    /// The others of its group of `together`.
+    pub(super) fn fellows(&self, service: &Service) -> impl Iterator<Item = &Service> {
+        self.others(service)
+            .filter(|other| service.together.is_some() && other.together == service.together)
+    }
+
+    /// Who takes room on that host beside the service: whose active instance is there, or is about to be, and has not made room for it.
+    pub(super) fn beside(&self, service: &Service, host: &EntityName) -> impl Iterator<Item = &Service> {
+        self.services_on(host, service)
+            .filter(|other| other.name != service.name && !self.has_made_room(other, service))
+    }
+
     /// It answers, and no open incident blames it or what it stands on.
     fn is_well(&self, instance: &EntityName) -> bool {
         let mut open = self.diagnosis.incidents().filter(|incident| incident.is_open());
@@ -222,7 +230,7 @@ impl Engine {
     }
 
     /// Services whose active instance is on that host, or is about to be.
-    pub(super) fn services_on<'a>(&'a self, host: &EntityName, asks: &Service) -> impl Iterator<Item = &'a Service> {
+    fn services_on<'a>(&'a self, host: &EntityName, asks: &Service) -> impl Iterator<Item = &'a Service> {
         self.services.values().filter(move |service| {
             self.places_of(service, asks).any(|instance| {
                 let mut needs = self.topology.needs(instance.as_str());

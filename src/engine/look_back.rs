@@ -3,11 +3,10 @@
 //!
 //! In: the time, and what the shell saw. Out: what to look at, and what people are told. Never: a repair; whoever changed it may have had a reason.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::plan::Phase;
-use crate::model::{PlanKind, Service, ServiceName, Severity, Step, Timestamp, Token};
+use crate::model::{PlanKind, Service, ServiceName, Step, Timestamp, Token};
 
 use super::{Effects, Engine, Notification, NotificationKind};
 
@@ -108,17 +107,8 @@ impl Engine {
             None => format!("{service}: what was done stands again, and it runs on {}", state.active),
         };
         state.undone = gone;
-        effects.notify.push(Notification {
-            kind: NotificationKind::Undone,
-            severity: Severity::Critical,
-            incident: None,
-            service: Some(service.clone()),
-            entity: None,
-            label: String::new(),
-            text,
-            since: self.now,
-            firing,
-            links: BTreeMap::new(),
-        });
+        let kind = NotificationKind::Undone;
+        let told = Notification::critical(kind, Some(service), text, self.now, firing);
+        effects.notify.push(told);
     }
 }

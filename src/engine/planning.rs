@@ -168,10 +168,7 @@ impl Engine {
             state
                 .named
                 .extend(plan.alternatives.iter().map(|other| other.to.clone()));
-            // Nobody else moves these while it runs.
-            state
-                .took
-                .extend(plan.takes_room_of().chain(plan.gives_back()).cloned());
+            state.took.extend(plan.works_on_others().cloned());
         }
         Self::tell_plan(&plan, None, effects);
         effects.log.push(Record::Plan {

@@ -121,9 +121,8 @@ impl Engine {
         other.demands.iter().all(|(resource, demand)| {
             let capacity = places::capacity(&self.topology, on, resource);
             let taken: f64 = self
-                .services_on(on, other)
-                .filter(|there| there.name != other.name && there.name != gone.name)
-                .filter(|there| !self.has_made_room(there, other))
+                .beside(other, on)
+                .filter(|there| there.name != gone.name)
                 .filter_map(|there| there.demands.get(resource))
                 .sum();
             capacity.is_some_and(|capacity| taken + demand <= capacity)
@@ -137,12 +136,11 @@ impl Engine {
         plan: &mut Plan,
         stops: Option<&MakingRoom>,
     ) -> Result<(), PlaybookError> {
-        let (id, token, kind) = (plan.id.clone(), plan.token, plan.kind);
+        let (token, kind) = (plan.token, plan.kind);
         let of = |other, at| Yielding {
             service: other,
             at,
             to: &service.name,
-            plan: &id,
             token,
             kind,
             topology: &self.topology,

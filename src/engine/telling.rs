@@ -149,17 +149,8 @@ impl Engine {
             (None, Some(_)) => format!("{service} runs on {} and needs nobody any more", state.active),
             _ => return,
         };
-        effects.notify.push(Notification {
-            kind: NotificationKind::Person,
-            severity: Severity::Critical,
-            incident: None,
-            service: Some(service.clone()),
-            entity: None,
-            label: String::new(),
-            text,
-            since: self.now,
-            firing: state.handed_over.is_some(),
-            links: BTreeMap::new(),
-        });
+        let (kind, firing) = (NotificationKind::Person, state.handed_over.is_some());
+        let told = Notification::critical(kind, Some(service), text, self.now, firing);
+        effects.notify.push(told);
     }
 }

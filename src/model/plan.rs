@@ -144,9 +144,12 @@ impl Plan {
                 .map(|found| (&found.to, found.steps.as_slice())),
         }
     }
-}
 
-impl Plan {
+    /// Instances of other services that it stops or starts again: nobody else moves these while it runs.
+    pub fn works_on_others(&self) -> impl Iterator<Item = &EntityName> {
+        self.takes_room_of().chain(self.gives_back())
+    }
+
     /// Instances of other services that it stops, to make room for its own.
     pub fn takes_room_of(&self) -> impl Iterator<Item = &EntityName> {
         self.targets_of(Phase::Yield)

@@ -117,6 +117,15 @@ impl Topology {
         Self::default()
     }
 
+    /// What these changes make of an empty one.
+    pub fn of<'a>(changes: impl IntoIterator<Item = &'a TopologyChange>) -> Self {
+        let mut topology = Self::new();
+        for change in changes {
+            topology.apply(change);
+        }
+        topology
+    }
+
     /// Counts up with every real change.
     pub const fn version(&self) -> u64 {
         self.version

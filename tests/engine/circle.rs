@@ -1,9 +1,5 @@
 //! Services that need one another in a circle, as those do that call each other.
 
-use std::time::Duration;
-
-use jurymast::engine::{Input, PlanEvent};
-use jurymast::model::plan::Outcome;
 use jurymast::model::{Decision, Timestamp};
 
 use crate::harness::watch::{CANARIES, World};
@@ -26,32 +22,19 @@ policy:
   {CANARIES}
 "
     );
-    let mut world = World {
-        step: Duration::from_millis(100),
-        ticks_a_look: 5,
-        ..World::at(
-            Timestamp::from_secs(1_000),
-            &config,
-            &["alpha-1", "alpha-2", "beta-1", "beta-2"],
-        )
-    };
-    world.pass(5);
-    world
+    World::at(
+        Timestamp::from_secs(1_000),
+        &config,
+        &["alpha-1", "alpha-2", "beta-1", "beta-2"],
+    )
+    .finely()
 }
 
 fn moved(world: &mut World) -> Vec<String> {
     let plans = std::mem::take(&mut world.effects.start);
     let moves = plans.iter().map(|plan| plan.to.to_string()).collect();
     for plan in plans {
-        let event = PlanEvent::Ended {
-            plan: plan.id.clone(),
-            service: plan.service.clone(),
-            at: world.now,
-            outcome: Outcome::Done {
-                active: plan.to.clone(),
-            },
-        };
-        world.engine.handle(Input::Plan(event), &mut world.effects);
+        world.done(&plan);
     }
     moves
 }

@@ -53,13 +53,7 @@ impl World {
         let plan = self.effects.start.pop().expect("a plan was started");
         assert!(self.effects.start.is_empty());
         self.pass(seconds);
-        let event = PlanEvent::Ended {
-            plan: plan.id.clone(),
-            service: plan.service.clone(),
-            at: self.now,
-            outcome: outcome(&plan),
-        };
-        self.engine.handle(Input::Plan(event), &mut self.effects);
+        self.ended(&plan, outcome(&plan));
         plan
     }
 

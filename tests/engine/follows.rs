@@ -1,10 +1,6 @@
 //! An app that needs a database wherever that runs, both at home on one host.
 
-use std::time::Duration;
-
-use jurymast::engine::{Input, PlanEvent};
 use jurymast::model::Timestamp;
-use jurymast::model::plan::Outcome;
 
 use crate::harness::watch::{CANARIES, World};
 
@@ -27,17 +23,12 @@ policy:
   {CANARIES}
 "
     );
-    let mut world = World {
-        step: Duration::from_millis(100),
-        ticks_a_look: 5,
-        ..World::at(
-            Timestamp::from_secs(1_000),
-            &config,
-            &["app-1", "app-2", "db-1", "db-2"],
-        )
-    };
-    world.pass(5);
-    world
+    World::at(
+        Timestamp::from_secs(1_000),
+        &config,
+        &["app-1", "app-2", "db-1", "db-2"],
+    )
+    .finely()
 }
 
 /// Who is moved where within that time; each move ends well at once.
@@ -47,15 +38,7 @@ fn moves(world: &mut World, seconds: u64) -> Vec<String> {
         world.pass(1);
         for plan in std::mem::take(&mut world.effects.start) {
             moves.push(plan.to.to_string());
-            let event = PlanEvent::Ended {
-                plan: plan.id.clone(),
-                service: plan.service.clone(),
-                at: world.now,
-                outcome: Outcome::Done {
-                    active: plan.to.clone(),
-                },
-            };
-            world.engine.handle(Input::Plan(event), &mut world.effects);
+            world.done(&plan);
         }
     }
     moves

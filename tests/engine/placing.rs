@@ -1,9 +1,6 @@
 //! Where a live service goes: labels, groups that stay together or apart, nearness to the clients, and who comes first when there is room for one.
 
-use std::time::Duration;
-
-use jurymast::engine::{Input, OperatorCommand, PlanEvent};
-use jurymast::model::plan::Outcome;
+use jurymast::engine::{Input, OperatorCommand};
 use jurymast::model::{Reach, Span, Timestamp};
 
 use crate::harness::watch::{CANARIES, World};
@@ -42,14 +39,11 @@ const BETA: &str = "standbys: [{entity: beta-3}, {entity: beta-2}]";
 
 fn watched(config: &str) -> World {
     const INSTANCES: [&str; 6] = ["alpha-1", "alpha-2", "alpha-3", "beta-1", "beta-2", "beta-3"];
-    let mut world = World {
+    let world = World {
         lost: Reach::Unreachable,
-        step: Duration::from_millis(100),
-        ticks_a_look: 5,
         ..World::at(Timestamp::from_secs(1_000), config, &INSTANCES)
     };
-    world.pass(5);
-    world
+    world.finely()
 }
 
 fn moves(world: &World) -> Vec<String> {
@@ -144,15 +138,7 @@ fn away(beta: &str) -> World {
     world.pass(20);
     assert_eq!(moves(&world), ["alpha to alpha-3", "beta to beta-3"]);
     for plan in std::mem::take(&mut world.effects.start) {
-        let event = PlanEvent::Ended {
-            plan: plan.id.clone(),
-            service: plan.service.clone(),
-            at: world.now,
-            outcome: Outcome::Done {
-                active: plan.to.clone(),
-            },
-        };
-        world.engine.handle(Input::Plan(event), &mut world.effects);
+        world.done(&plan);
     }
     world.gone = Vec::new();
     world.pass(20);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jurymast::engine::{Input, OperatorCommand, PlanEvent};
 use jurymast::model::plan::{Outcome, Phase};
-use jurymast::model::{Decision, Plan, PlanId, PlanKind, Reach, Refusal, Span, Step, Timestamp};
+use jurymast::model::{Decision, Plan, PlanId, PlanKind, Refusal, Span, Step, Timestamp};
 
 use crate::harness::watch::{CANARIES, World};
 
@@ -51,14 +51,7 @@ const ALPHA: &str = "standbys: [{entity: alpha-2}]";
 
 fn watched(config: &str) -> World {
     let instances = ["alpha-1", "alpha-2", "alpha-3", "batch-1", "batch-2"];
-    let mut world = World {
-        lost: Reach::Refused,
-        step: Duration::from_millis(100),
-        ticks_a_look: 5,
-        ..World::by(BOOK, Timestamp::from_secs(1_000), config, &instances)
-    };
-    world.pass(5);
-    world
+    World::by(BOOK, Timestamp::from_secs(1_000), config, &instances).finely()
 }
 
 /// `alpha-1` is gone, and as much time has passed as a decision takes.
@@ -75,23 +68,12 @@ fn only_plan(world: &mut World) -> Plan {
     plan
 }
 
-fn ends(world: &mut World, plan: &Plan, outcome: Outcome) {
-    let event = PlanEvent::Ended {
-        plan: plan.id.clone(),
-        service: plan.service.clone(),
-        at: world.now,
-        outcome,
-    };
-    world.engine.handle(Input::Plan(event), &mut world.effects);
-}
-
 /// `alpha` runs on h2, and `batch` has been stopped for it.
 fn taken_over() -> World {
     let mut world = fallen(&plant(ALPHA, YIELDS, ""));
     let plan = only_plan(&mut world);
     world.gone = vec!["alpha-1", "batch-1", "batch-2"];
-    ends(
-        &mut world,
+    world.ended(
         &plan,
         Outcome::Done {
             active: "alpha-2".into(),
@@ -246,7 +228,7 @@ fn while_it_is_being_stopped_nothing_else_is_done_to_it() {
     assert_eq!(world.effects.start, []);
     // Taken back, it has its room again, and is moved like anybody whose instance is down.
     let reason = "a gate said no".to_owned();
-    ends(&mut world, &plan, Outcome::Compensated { reason });
+    world.ended(&plan, Outcome::Compensated { reason });
     world.pass(5);
     let moved = world.effects.start.iter().map(|plan| plan.to.as_str());
     assert_eq!(moved.collect::<Vec<_>>(), ["batch-2"]);
@@ -257,8 +239,7 @@ fn who_was_stopped_goes_where_there_is_room_or_people_are_told_why_it_stands_sti
     let mut world = fallen(&plant(ALPHA, YIELDS, ""));
     let plan = only_plan(&mut world);
     world.gone = vec!["alpha-1", "batch-1"];
-    ends(
-        &mut world,
+    world.ended(
         &plan,
         Outcome::Done {
             active: "alpha-2".into(),
@@ -302,8 +283,7 @@ fn it_is_started_again_when_the_other_goes_home_and_not_for_a_drill() {
         start.action.with["argv"],
         serde_json::json!(["/start", "batch-1", "1.2"])
     );
-    ends(
-        &mut world,
+    world.ended(
         &plan,
         Outcome::Done {
             active: "alpha-1".into(),

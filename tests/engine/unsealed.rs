@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jurymast::engine::{Input, OperatorCommand, PlanEvent};
+use jurymast::engine::OperatorCommand;
 use jurymast::model::plan::{Outcome, Phase};
 use jurymast::model::{Decision, Plan, Timestamp};
 
@@ -39,13 +39,7 @@ fn fallen(playbook: &str, standbys: &str) -> World {
 }
 
 fn ends(world: &mut World, plan: &Plan, outcome: Outcome) {
-    let event = PlanEvent::Ended {
-        plan: plan.id.clone(),
-        service: plan.service.clone(),
-        at: world.now,
-        outcome,
-    };
-    world.engine.handle(Input::Plan(event), &mut world.effects);
+    world.ended(plan, outcome);
     world.pass(1);
 }
 

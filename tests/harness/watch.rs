@@ -9,8 +9,9 @@ use jurymast::agent::engine_setup;
 use jurymast::config::Config;
 use jurymast::detect::Sequential;
 use jurymast::diagnose::Library;
-use jurymast::engine::{Effects, Engine, Input, OperatorCommand};
-use jurymast::model::{Catalog, Check, Event, EventKind, Lease, Reach, Span, Timestamp};
+use jurymast::engine::{Effects, Engine, Input, OperatorCommand, PlanEvent};
+use jurymast::model::plan::Outcome;
+use jurymast::model::{Catalog, Check, Event, EventKind, Lease, Plan, Reach, Span, Timestamp};
 use jurymast::plan::Playbooks;
 
 /// `p`, for services that need none in particular.
@@ -73,6 +74,34 @@ impl World {
             step: Duration::from_secs(1),
             ticks_a_look: 1,
         }
+    }
+
+    /// The same with ten ticks a second and two looks, after five seconds in which all is well.
+    pub fn finely(self) -> Self {
+        let mut world = Self {
+            step: Duration::from_millis(100),
+            ticks_a_look: 5,
+            ..self
+        };
+        world.pass(5);
+        world
+    }
+
+    /// That is what has come of a plan.
+    pub fn ended(&mut self, plan: &Plan, outcome: Outcome) {
+        let event = PlanEvent::Ended {
+            plan: plan.id.clone(),
+            service: plan.service.clone(),
+            at: self.now,
+            outcome,
+        };
+        self.engine.handle(Input::Plan(event), &mut self.effects);
+    }
+
+    /// It has moved its service.
+    pub fn done(&mut self, plan: &Plan) {
+        let active = plan.to.clone();
+        self.ended(plan, Outcome::Done { active });
     }
 
     pub fn say(&mut self, word: OperatorCommand) {

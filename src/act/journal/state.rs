@@ -249,10 +249,7 @@ impl State {
                 known
                     .named
                     .extend(plan.alternatives.iter().map(|other| other.to.clone()));
-                // Nobody else moves these while it runs.
-                known
-                    .took
-                    .extend(plan.takes_room_of().chain(plan.gives_back()).cloned());
+                known.took.extend(plan.works_on_others().cloned());
                 // Told twice it is still the same plan, with what it has done.
                 self.open
                     .entry(plan.id.clone())

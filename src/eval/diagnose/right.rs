@@ -128,14 +128,9 @@ fn meant<'a>(truth: &Truth, finals: &[&'a Incident]) -> Option<&'a Incident> {
 
 /// What the config of a capsule states.
 fn topology(capsule: &Capsule) -> Topology {
-    let mut topology = Topology::new();
     // One that cannot be read states nothing; replaying it says so.
-    if let Ok(config) = Config::parse(&capsule.config) {
-        for change in config.topology_changes() {
-            topology.apply(&change);
-        }
-    }
-    topology
+    let config = Config::parse(&capsule.config);
+    config.map(|config| config.topology()).unwrap_or_default()
 }
 
 /// The first right verdict on a fault.

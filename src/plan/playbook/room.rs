@@ -14,9 +14,7 @@ pub struct Yielding<'a> {
     pub at: &'a EntityName,
     /// For whom.
     pub to: &'a ServiceName,
-    /// The plan that stops it, or starts it again.
-    pub plan: &'a PlanId,
-    /// Its token.
+    /// The token of the plan that stops it, or starts it again.
     pub token: Token,
     /// Why that plan exists.
     pub kind: PlanKind,
@@ -55,7 +53,7 @@ impl Yielding<'_> {
         let mut filler = Filler::new(self.service, self.kind, self.at, self.at, self.token, self.topology);
         filler.entity("node", self.at, self.topology);
         filler.set("for", self.to.to_string());
-        filler.set("plan", self.plan.to_string());
+        filler.set("plan", PlanId::new(self.to, self.token).to_string());
         filler
             .step(template, self.at, 0)
             .map_err(|variable| PlaybookError::Variable {
@@ -104,12 +102,11 @@ mod tests {
 
     /// Its stop, its start, and what is doubtful.
     fn steps(service: &Service) -> (Step, Step, Option<&'static str>) {
-        let (at, to, plan) = ("batch-1".into(), "ingest".into(), PlanId("ingest-3-4".into()));
+        let (at, to) = ("batch-1".into(), "ingest".into());
         let yielding = Yielding {
             service,
             at: &at,
             to: &to,
-            plan: &plan,
             token: Token { epoch: 3, seq: 4 },
             kind: PlanKind::Failover,
             topology: &Topology::new(),
