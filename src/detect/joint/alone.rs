@@ -61,7 +61,7 @@ impl Alone {
         if surprise >= LEAST {
             out.ledger.hear(entity, surprise, out.now);
         }
-        if surprise < bar {
+        if surprise < bar || !company.is_apart(most) {
             return;
         }
         let Some((_, signal)) = members.get(most) else {

@@ -3,18 +3,21 @@
 //! A load that comes and goes moves all of a device's signals together; a sensor that lies moves alone. Each channel is judged by
 //! what is left of it when the others have said what they know (its conditional residual, from the inverse covariance), in several
 //! [`View`]s: at four paces, from a jump to a creep over a thousand rows; and by how much is left of it row for row, as a geometric mean, for
-//! noise and for a channel that follows the others no more: a burst makes a few rows large, a fault makes most of them larger.
+//! noise and for a channel that follows the others no more: a burst makes a few rows large, a fault makes most of them larger; and by how well it still
+//! does what they say ([`follows`]).
 //! What is left of most others at the same time is taken into account too: when nothing fits any more, no single channel is to blame.
 //!
 //! Learns from its first rows, and again whenever twice as many are known: whoever holds it does so when it is [`Company::due`], because that
 //! takes a moment. A row is only ever judged by what was learned before it.
 
+mod follows;
 mod pace;
 #[cfg(test)]
 mod tests;
 
 use super::peaks::Peaks;
 use super::{CHANNELS_MAX, LearnError};
+use follows::{Follows, Told};
 use pace::{Pace, Span};
 
 /// Rows after which it first learns, and the most that are kept to learn from; then the older half goes. When so many were seen, it has learned.
@@ -40,7 +43,11 @@ const LOOSE: [(usize, f64); 3] = [(0, 32.0), (0, 128.0), (1, 128.0)];
 const NOTHING: f64 = 0.05;
 
 /// Ways of standing alone.
-pub const VIEWS: usize = PACES + LOOSE.len();
+pub const VIEWS: usize = PACES + LOOSE.len() + 1;
+
+/// The views from [`PACES`] on ask in several ways whether it still moves with the others. Chance raises one of them, a fault all, so they
+/// count together: as the root of the sum of their squares, by this power of how many know enough to say anything.
+const ALIKE: f32 = 0.28;
 
 /// Of each view: false alarms a day of one channel by an exponential tail, rows of a stretch of which the peak counts, and rows before it
 /// says anything. Jumps have the heaviest tail and are given least; what moves slowly has few independent peaks.
@@ -52,7 +59,11 @@ const VIEW: [View; VIEWS] = [
     View::of(0.02, 64, 32, "no longer moves with the others"),
     View::of(0.02, 128, 128, "no longer moves with the others"),
     View::of(0.02, 256, 128, "no longer moves with the others"),
+    View::of(0.02, 128, 96, "no longer moves with the others"),
 ];
+
+/// Who stands so many times as much alone as the next is told from it.
+const CLEARLY: f32 = 1.2;
 
 /// Parts into which the first rows are cut, so that each is judged by what the others teach.
 const FOLDS: usize = 4;
@@ -88,6 +99,7 @@ struct Channel {
     averages: Averages,
     /// Mean logarithms of what is left, see [`LOOSE`].
     loose: [f64; LOOSE.len()],
+    follows: Follows,
     rows: u32,
     peaks: [Peaks; VIEWS],
     strengths: [f32; VIEWS],
@@ -168,6 +180,14 @@ impl Company {
         self.strengths.get(channel).copied().unwrap_or(0.0)
     }
 
+    /// Whether the channel stands more alone than every other, clearly: where several do about as much, nothing fits any more, and it cannot be
+    /// said who is to blame. Of two each stands apart from the other.
+    pub fn is_apart(&self, channel: usize) -> bool {
+        let others = self.strengths.iter().enumerate().filter(|(place, _)| *place != channel);
+        let next = others.map(|(_, strength)| *strength).fold(0.0, f32::max);
+        self.width == 2 || self.strength(channel) >= CLEARLY * next
+    }
+
     /// What a strength is as a surprise, minus the logarithm of a probability: with 1, a row that comes about by chance as often as all views
     /// together are allowed to raise false alarms.
     pub fn surprise(&self, strength: f32) -> f32 {
@@ -208,9 +228,14 @@ impl Company {
         }
         let width = self.width;
         let mut alone = [[0.0; CHANNELS_MAX]; PACES];
+        let mut told = [Told::default(); CHANNELS_MAX];
         for (place, (alone, steps)) in alone.iter_mut().zip(&mut steps).enumerate() {
             if let Some(pace) = self.paces.get(place.min(LEARNED - 1)) {
-                *alone = pace.alone(&mut steps[..width]);
+                let at_pace;
+                (*alone, at_pace) = pace.alone(&mut steps[..width]);
+                if place == 0 {
+                    told = at_pace;
+                }
             }
         }
         self.judged += 1;
@@ -221,7 +246,7 @@ impl Company {
             channel.strengths = [0.0; VIEWS];
             if value.is_finite() {
                 let left = std::array::from_fn(|pace| alone[pace][place]);
-                let seen = channel.views(left);
+                let seen = channel.views(left, told[place]);
                 for (view, rules) in VIEW.iter().enumerate() {
                     if self.judged > rules.from {
                         let above = channel.peaks[view].push_among(seen[view] as f32, rules.stretch, self.usual[view]);
@@ -230,7 +255,7 @@ impl Company {
                     }
                 }
             }
-            *strength = channel.strengths.iter().copied().fold(0.0, f32::max);
+            *strength = channel.strength();
         }
         if self.judged.is_multiple_of(POOL_ROWS) {
             self.pool();
@@ -336,7 +361,7 @@ fn fit(steps: &[Vec<f64>; LEARNED], width: usize, without: std::ops::Range<usize
 
 impl Channel {
     /// What each view sees of what is left of the channel at each pace.
-    fn views(&mut self, left: [f64; PACES]) -> [f64; VIEWS] {
+    fn views(&mut self, left: [f64; PACES], told: Told) -> [f64; VIEWS] {
         self.rows = self.rows.saturating_add(1);
         let mut seen = [0.0; VIEWS];
         seen[..PACES].copy_from_slice(&left);
@@ -345,7 +370,17 @@ impl Channel {
             *mean += weight * ((left[pace] + NOTHING).ln() - *mean);
             *seen = mean.exp();
         }
+        seen[VIEWS - 1] = self.follows.push(told, self.rows);
         seen
+    }
+
+    /// By all views.
+    fn strength(&self) -> f32 {
+        let (moves, alike) = self.strengths.split_at(PACES);
+        let squares: f32 = alike.iter().map(|strength| strength * strength).sum();
+        let known = self.peaks[PACES..].iter().filter(|peaks| peaks.variance().is_some());
+        let together = squares.sqrt() / (known.count().max(1) as f32).powf(ALIKE);
+        moves.iter().copied().fold(together, f32::max)
     }
 }
 

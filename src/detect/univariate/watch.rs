@@ -34,7 +34,7 @@ const OWN_VALUE: f32 = 0.2;
 const OWN_LEVEL: f32 = 0.1;
 const OWN_NOISE: f32 = 0.15;
 const OWN_MOST: f32 = 4.0;
-const TOGETHER: f32 = 1.03;
+const TOGETHER: f32 = 1.02;
 const TOGETHER_SAMPLES: f32 = 64.0;
 
 /// Each alarm makes the next one of who has company dearer by so much; that wears off within days.

@@ -3,6 +3,7 @@
 use super::super::linalg::Symmetric;
 use super::super::quantile;
 use super::CHANNELS_MAX;
+use super::follows::Told;
 
 /// How much of the correlation between channels is taken for chance: at least this, and of few rows half the share that as many channels
 /// without any relation would show.
@@ -112,16 +113,20 @@ impl Pace {
         })
     }
 
-    /// How far each channel stands alone, from the moves of all of them.
-    pub fn alone(&self, steps: &mut [f64]) -> [f64; CHANNELS_MAX] {
+    /// How far each channel stands alone, from the moves of all of them; and what it did, and what the others say that it did.
+    pub fn alone(&self, steps: &mut [f64]) -> ([f64; CHANNELS_MAX], [Told; CHANNELS_MAX]) {
         for ((step, mean), deviation) in steps.iter_mut().zip(&self.mean).zip(&self.deviation) {
             let off = (*step - mean) / deviation;
             *step = if off.is_finite() { off.clamp(-CLIP, CLIP) } else { 0.0 };
         }
         let mut alone = [0.0; CHANNELS_MAX];
-        for ((alone, row), scale) in alone.iter_mut().zip(self.precision.rows()).zip(&self.scale) {
+        let mut told = [Told::default(); CHANNELS_MAX];
+        let channels = alone.iter_mut().zip(&mut told).zip(self.precision.rows());
+        for (((alone, told), row), (step, scale)) in channels.zip(steps.iter().zip(&self.scale)) {
             let left: f64 = row.iter().zip(steps.iter()).map(|(a, b)| a * b).sum();
             *alone = left.abs() * scale;
+            told.moved = *step;
+            told.said = step - left * scale * scale;
         }
         let width = steps.len();
         if width >= MOST_MIN {
@@ -131,6 +136,6 @@ impl Pace {
             let calm = (1.0 + *most * *most).sqrt();
             alone[..width].iter_mut().for_each(|alone| *alone /= calm);
         }
-        alone
+        (alone, told)
     }
 }
