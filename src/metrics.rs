@@ -108,6 +108,12 @@ pub struct Metrics {
     pub acting: Gauge,
     /// 0 while the journal cannot be written, as on a full disk: nothing is acted upon then. To be alerted upon.
     pub journal_writable: Gauge,
+    /// 1 while the journal had to be made anew from the audit log and no person has looked yet: nothing is acted upon. To be alerted upon.
+    pub journal_lost: Gauge,
+    /// Bytes that stood behind the journal's last whole record at the start: a crash leaves a part of one.
+    pub journal_torn: Gauge,
+    /// 0 while the audit log's chain of hashes is broken: somebody has changed it, or the disk has. To be alerted upon.
+    pub audit_whole: Gauge,
     /// The epoch of the lease that is held; 0 without one.
     pub epoch: Gauge,
     /// 1 while the service runs elsewhere than where the config puts it.
@@ -168,6 +174,21 @@ impl Metrics {
             "journal_writable",
             "0 while the journal cannot be written",
             self.journal_writable.clone(),
+        );
+        registry.register(
+            "journal_lost",
+            "1 while the journal was lost and no person has looked yet",
+            self.journal_lost.clone(),
+        );
+        registry.register(
+            "journal_torn_bytes",
+            "Bytes behind the journal's last whole record at the start",
+            self.journal_torn.clone(),
+        );
+        registry.register(
+            "audit_whole",
+            "0 while the audit log's chain is broken",
+            self.audit_whole.clone(),
         );
         registry.register("epoch", "The epoch of the lease that is held", self.epoch.clone());
         registry.register(

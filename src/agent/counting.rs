@@ -85,6 +85,11 @@ pub fn show(metrics: &Metrics, picture: &Snapshot) {
     metrics
         .journal_writable
         .set(i64::from(picture.journal_trouble.is_none()));
+    metrics.journal_lost.set(i64::from(picture.journal_lost.is_some()));
+    metrics
+        .journal_torn
+        .set(i64::try_from(picture.journal_torn).unwrap_or(i64::MAX));
+    metrics.audit_whole.set(i64::from(picture.audit_broken.is_none()));
     let shared = picture.leases.iter().map(|share| share.lease.epoch);
     let epoch = shared.clone().max().unwrap_or(picture.lease.epoch);
     metrics.epoch.set(i64::try_from(epoch).unwrap_or(i64::MAX));

@@ -16,6 +16,7 @@ mod explaining;
 mod full;
 mod keeping;
 mod looking_back;
+mod memory;
 mod moves;
 mod parallel;
 mod probing;
@@ -205,6 +206,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let mut dispatcher = Dispatcher {
         keeping: keeping::Keeping::new(acting.conductor.clone(), acting.numbered),
+        memory: acting.memory,
         conductor: acting.conductor,
         sharing: acting.sharing,
         prober: Arc::clone(&prober),

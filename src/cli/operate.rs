@@ -139,6 +139,14 @@ pub fn status(agent: &client::Args, output: Output) -> Outcome {
             "NOT READY: the journal cannot be written, so nothing is acted upon, and what is said to it does not survive a restart: {why}"
         );
     }
+    if let Some(why) = status["journal_lost"].as_str() {
+        println!(
+            "THE JOURNAL WAS LOST, and made anew from the audit log: {why}. Nothing is acted upon: look where each service runs, then say 'jurymast hold --off'"
+        );
+    }
+    if let Some(why) = status["audit_broken"].as_str() {
+        println!("THE AUDIT LOG IS NOT WHOLE: {why}");
+    }
     if let Some(why) = status["cannot_lead"].as_str() {
         println!("CANNOT LEAD: this agent acts upon nothing: {why}");
     }

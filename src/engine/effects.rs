@@ -216,6 +216,10 @@ pub enum NotificationKind {
     Undone,
     /// The journal cannot be written: nothing is acted upon.
     Journal,
+    /// The journal was lost, and made anew from the audit log: nothing is acted upon until a person has looked.
+    Lost,
+    /// The audit log was changed, or is damaged.
+    Audit,
     /// A service that a plan has left half way.
     Person,
     /// Something keeps this agent from leading: it acts upon nothing.

@@ -252,7 +252,7 @@ async function draw() {
   const age = Date.now() - Date.parse(s.now);
   gone(age > 5000 ? `The engine stands still since ${clock(s.now)} UTC, or the clocks of this computer and of the agent differ by ${Math.round(age / 1000)} s.` : "");
   if (turn++ % 10 === 0) { askDrill(); askAudit(); }
-  alerted("trouble", s.journal_trouble ? `The journal cannot be written, so nothing is moved: ${s.journal_trouble}. Free or mend the disk of agent.data_dir; Jurymast goes on by itself.` : "");
+  alerted("trouble", s.journal_trouble ? `The journal cannot be written, so nothing is moved: ${s.journal_trouble}. Free or mend the disk of agent.data_dir; Jurymast goes on by itself.` : s.journal_lost ? `The journal was lost, so nothing is moved: ${s.journal_lost}. Look where each service runs, then release the hold.` : s.audit_broken ? `The audit log is not whole: ${s.audit_broken}.` : "");
   head(s); news(s); paint(s);
 }
 function paint(s) {
