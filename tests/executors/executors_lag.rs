@@ -58,6 +58,13 @@ services:
         );
     }
 
+    /// Its agent is killed, and another one started.
+    fn begins_anew(&mut self) {
+        drop(self.servers.pop());
+        self.servers.push(Server::agent(self.dir.path(), self.api, 2));
+        hears_from(self.api, "pair");
+    }
+
     /// By more than it may be, as the agent sees it.
     fn falls_behind(&self) {
         wait("the standby is too far behind", || {
@@ -157,6 +164,16 @@ fn of_two_redis_that_both_took_writes_the_one_that_is_left_is_not_moved_to() {
     assert_eq!(cli(a, &["SET", "row", "1"]), "OK");
     drop(primary);
     world.is_left_to_a_person();
+    // Started anew, it has only seen the one that is left.
+    world.begins_anew();
+    wait("people are told again, of both", || {
+        world
+            .status()
+            .matches("TwoPrimaries fires: a and b take writes")
+            .count()
+            >= 2
+    });
+    assert_eq!(queried(world.api, "count(replication_lag_seconds)"), None);
     assert!(cli(b, &["INFO", "replication"]).contains("role:master"));
 }
 
