@@ -148,6 +148,8 @@ pub struct MoveView {
     pub ended: Option<Timestamp>,
     /// How it ended.
     pub outcome: Option<Outcome>,
+    /// It was left to another agent, which leads now: how it ends is told there.
+    pub left: bool,
 }
 
 /// A step, shortly.

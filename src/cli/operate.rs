@@ -205,7 +205,9 @@ fn for_people(status: &Value) -> Vec<String> {
         let undone = service.pointer("/state/undone").and_then(Value::as_str);
         let person = person.map(|why| format!("{name} NEEDS A PERSON, a move of it has stopped half way: {why}"));
         let undone = undone.map(|step| format!("{name} HAS CHANGED: '{step}' does not stand any more"));
-        person.into_iter().chain(undone)
+        let left = service.pointer("/state/left_undone").and_then(Value::as_str);
+        let left = left.map(|what| format!("{name} was moved well, and this was NOT DONE: {what}"));
+        person.into_iter().chain(undone).chain(left)
     });
     let asks = list(status, "verdicts")
         .filter(|verdict| verdict["decision"] == "ask")

@@ -91,6 +91,13 @@ pub enum Record {
         /// What happened.
         plan_event: super::PlanEvent,
     },
+    /// A plan under way was left to another agent, which leads now.
+    Left {
+        /// When.
+        at: Timestamp,
+        /// Which.
+        plan: PlanId,
+    },
     /// A confirmed incident: what it was, and what it showed of it.
     Confirmed {
         /// When.
