@@ -1,3 +1,5 @@
+//! The journal's file, cut off, damaged, replaced, rewritten.
+
 use super::super::verify;
 use super::*;
 use crate::engine::OperatorCommand;
