@@ -191,8 +191,9 @@ fn what_an_agent_that_was_killed_has_recorded_can_be_replayed() {
     let part = dir.path().join("run.part");
     let read = || -> Option<(usize, usize)> {
         let capsule = Capsule::open(&part).ok()?;
-        let lines = capsule.inputs(&Catalog::new(), |_| {}).ok()?;
-        Some((lines, capsule.log().ok()?.len()))
+        let mut heard = 0;
+        capsule.inputs(&Catalog::new(), |_| heard += 1).ok()?;
+        Some((heard, capsule.log().ok()?.len()))
     };
     let all = (inputs.len(), whole.log().unwrap().len());
     wait("what waited in memory is on the disk", || {
