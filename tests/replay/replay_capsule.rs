@@ -181,12 +181,12 @@ fn what_an_agent_that_was_killed_has_recorded_can_be_replayed() {
     let run = dir.path().join("run");
     let mut recording =
         Recording::begin(&run, catalog.clone(), source(&whole.config), ONE, Metrics::default()).unwrap();
-    inputs.iter().for_each(|input| recording.input(input));
-    whole
-        .log()
-        .unwrap()
-        .iter()
-        .for_each(|record| recording.decision(record));
+    for input in &inputs {
+        recording.input(input);
+    }
+    for record in &whole.log().unwrap() {
+        recording.decision(record);
+    }
     // Its thread goes on as a process does until it is killed; nothing ends what it writes.
     let part = dir.path().join("run.part");
     let read = || -> Option<(usize, usize)> {
