@@ -246,6 +246,19 @@ fn among_equals_nobody_who_runs_well_is_moved_or_stopped_for_another() {
         assert!(matches!(&answer.services["high"], Fate::Down { .. }), "{answer:#?}");
         assert_eq!(answer.disturbed, 0, "{answer:#?}");
     }
+    // Not even where it would only have to go elsewhere.
+    let alone: String = TIGHT
+        .lines()
+        .filter(|line| !line.contains("lowest"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let answer = what_if(&plant(&alone.replace("priority: 10", "priority: 90")), &["a"]);
+    assert_eq!(answer.services["low"], Fate::Stays { on: "b".into() });
+    let answer = what_if(&plant(&alone), &["a"]);
+    assert!(
+        matches!(&answer.services["low"], Fate::Moves { makes_room: true, .. }),
+        "{answer:#?}"
+    );
     // Nor for two of its own sort.
     let two = "
 nodes: [{ name: a, capacity: { cpu: 4 } }, { name: b, capacity: { cpu: 4 } }]
