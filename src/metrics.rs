@@ -92,6 +92,8 @@ pub struct Metrics {
     pub plans_started: Counter,
     /// Plans that ended.
     pub plans_ended: Family<ByOutcome, Counter>,
+    /// Steps of plans that failed for good: those that led to a plan's end, and those behind the proof, such as announcements.
+    pub steps_failed: Counter,
     /// Series that are held.
     pub series: Gauge,
     /// What the learned detectors look at, and what they have no place for: `learning`, `watched`, `closely`, `beyond`, `compared`.
@@ -108,12 +110,21 @@ pub struct Metrics {
     pub acting: Gauge,
     /// 0 while the journal cannot be written, as on a full disk: nothing is acted upon then. To be alerted upon.
     pub journal_writable: Gauge,
+    /// 1 while the journal had to be made anew from the audit log and no person has looked yet: nothing is acted upon. To be alerted upon.
+    pub journal_lost: Gauge,
+    /// Bytes that stood behind the journal's last whole record at the start: a crash leaves a part of one.
+    pub journal_torn: Gauge,
+    /// 0 while the audit log's chain of hashes is broken: somebody has changed it, or the disk has. To be alerted upon.
+    pub audit_whole: Gauge,
     /// The epoch of the lease that is held; 0 without one.
     pub epoch: Gauge,
     /// 1 while the service runs elsewhere than where the config puts it.
     pub service_away: Family<ByService, Gauge>,
     /// 1 while the service is out of Jurymast's hands and needs a person.
     pub service_needs_person: Family<ByService, Gauge>,
+    /// 1 while something is left undone by the service's latest move, which ended well: an announcement that failed, a service that was stopped to make room and not started again.
+    /// To be alerted upon.
+    pub service_left_undone: Family<ByService, Gauge>,
     /// When the service's latest drill was over, in seconds since 1970.
     pub drill_time: Family<ByDrill, Gauge<f64, AtomicU64>>,
     /// 1 if the service's latest drill was good.
@@ -149,6 +160,11 @@ impl Metrics {
         registry.register("verdicts", "Verdicts that were reached", self.verdicts.clone());
         registry.register("plans_started", "Plans that were started", self.plans_started.clone());
         registry.register("plans_ended", "Plans that ended", self.plans_ended.clone());
+        registry.register(
+            "steps_failed",
+            "Steps of plans that failed for good",
+            self.steps_failed.clone(),
+        );
         registry.register("series", "Series that are held", self.series.clone());
         registry.register(
             "learned_series",
@@ -169,6 +185,21 @@ impl Metrics {
             "0 while the journal cannot be written",
             self.journal_writable.clone(),
         );
+        registry.register(
+            "journal_lost",
+            "1 while the journal was lost and no person has looked yet",
+            self.journal_lost.clone(),
+        );
+        registry.register(
+            "journal_torn_bytes",
+            "Bytes behind the journal's last whole record at the start",
+            self.journal_torn.clone(),
+        );
+        registry.register(
+            "audit_whole",
+            "0 while the audit log's chain is broken",
+            self.audit_whole.clone(),
+        );
         registry.register("epoch", "The epoch of the lease that is held", self.epoch.clone());
         registry.register(
             "service_away",
@@ -179,6 +210,11 @@ impl Metrics {
             "service_needs_person",
             "1 while the service needs a person",
             self.service_needs_person.clone(),
+        );
+        registry.register(
+            "service_left_undone",
+            "1 while the service's latest move has left something undone",
+            self.service_left_undone.clone(),
         );
         registry.register(
             "drill_time_seconds",

@@ -6,10 +6,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::memory::Memory;
 use super::sharing::{Sharing, Shelf};
 use super::{AgentError, keeping};
 use crate::act::journal::{Record, ServiceRecord, State};
-use crate::act::{Conductor, Intents, Prober};
+use crate::act::{Conductor, Intents, Prober, Recovered};
 use crate::clock::wall_clock;
 use crate::config::Config;
 use crate::coordinate::{Who, parts, solo};
@@ -27,6 +28,8 @@ pub struct Acting {
     pub sharing_task: Option<JoinHandle<()>>,
     /// Incidents up to this number were told of by earlier runs.
     pub numbered: u64,
+    /// Whether what earlier runs left is whole.
+    pub memory: Memory,
 }
 
 /// What it is made with.
@@ -50,15 +53,6 @@ fn failed(what: &'static str) -> impl Fn(String) -> AgentError {
     move |error| AgentError::Start { what, error }
 }
 
-fn tell_torn(torn: u64) {
-    if torn > 0 {
-        tracing::warn!(
-            bytes = torn,
-            "the journal's last record was cut off by a crash and is dropped"
-        );
-    }
-}
-
 async fn alone(config: &Config, topology: &Topology, shell: Shell) -> Result<Acting, AgentError> {
     let wrong = failed("the journal");
     let right = solo::Right::default();
@@ -75,7 +69,7 @@ async fn alone(config: &Config, topology: &Topology, shell: Shell) -> Result<Act
     conductor
         .note(&Record::Epoch { epoch })
         .map_err(|error| wrong(error.to_string()))?;
-    tell_torn(recovered.torn);
+    let memory = Memory::of(&recovered, config.agent.data_dir.clone(), shell.held.clone());
     conductor.know(&config.services, topology);
     for event in restored(&recovered.state, &config.services) {
         super::send(&shell.inbox, Input::Plan(event)).await;
@@ -95,6 +89,7 @@ async fn alone(config: &Config, topology: &Topology, shell: Shell) -> Result<Act
     Ok(Acting {
         conductor: Some(conductor),
         numbered: recovered.state.incidents,
+        memory,
         ..Acting::default()
     })
 }
@@ -114,6 +109,7 @@ async fn among_others(config: &Config, topology: &Topology, shell: Shell) -> Res
             "kubernetes-lease"
         }),
     };
+    let (torn, garbage) = (known.torn, known.garbage);
     drop(known);
     let parts = parts(&config.services, &config.topology());
     let made = config.coordinate.coordinator(parts, who);
@@ -131,7 +127,15 @@ async fn among_others(config: &Config, topology: &Topology, shell: Shell) -> Res
         shell.inbox.clone(),
     )
     .map_err(|error| wrong(error.to_string()))?;
-    tell_torn(recovered.torn);
+    let memory = Memory::of(
+        &Recovered {
+            torn: recovered.torn.max(torn),
+            garbage: recovered.garbage || garbage,
+            ..recovered.clone()
+        },
+        dir.clone(),
+        shell.held.clone(),
+    );
     conductor.know(&config.services, topology);
     for event in restored(&recovered.state, &config.services) {
         // Which plans run is told by the store, once a lead is held.
@@ -148,6 +152,7 @@ async fn among_others(config: &Config, topology: &Topology, shell: Shell) -> Res
         sharing: Some(handle),
         sharing_task: Some(task),
         numbered,
+        memory,
     })
 }
 

@@ -31,6 +31,10 @@ pub fn count(metrics: &Metrics, record: &Record) {
         }
         Record::Plan { .. } => drop(metrics.plans_started.inc()),
         Record::PlanEvent {
+            plan_event: PlanEvent::StepFailed { .. },
+            ..
+        } => drop(metrics.steps_failed.inc()),
+        Record::PlanEvent {
             plan_event: PlanEvent::Ended { outcome, .. },
             ..
         } => {
@@ -85,6 +89,11 @@ pub fn show(metrics: &Metrics, picture: &Snapshot) {
     metrics
         .journal_writable
         .set(i64::from(picture.journal_trouble.is_none()));
+    metrics.journal_lost.set(i64::from(picture.journal_lost.is_some()));
+    metrics
+        .journal_torn
+        .set(i64::try_from(picture.journal_torn).unwrap_or(i64::MAX));
+    metrics.audit_whole.set(i64::from(picture.audit_broken.is_none()));
     let shared = picture.leases.iter().map(|share| share.lease.epoch);
     let epoch = shared.clone().max().unwrap_or(picture.lease.epoch);
     metrics.epoch.set(i64::try_from(epoch).unwrap_or(i64::MAX));
@@ -104,6 +113,8 @@ pub fn show(metrics: &Metrics, picture: &Snapshot) {
         metrics.service_away.get_or_create(&by).set(away.into());
         let person = service.state.handed_over.is_some();
         metrics.service_needs_person.get_or_create(&by).set(person.into());
+        let undone = service.state.left_undone.is_some();
+        metrics.service_left_undone.get_or_create(&by).set(undone.into());
         let warned = picture.drills.warnings.contains_key(&service.name);
         metrics.drill_warning.get_or_create(&by).set(warned.into());
     }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::act::executor::Call;
 use crate::act::runner::Effect;
 use crate::act::{Executors, Prober};
-use crate::config::Loaded;
+use crate::config::{Loaded, needs};
 use crate::model::service::StandbyClass;
 use crate::model::{EntityName, PlanId, PlanKind, Service, ServiceName, Step, Token, Topology};
 
@@ -58,6 +58,34 @@ pub async fn drill(loaded: &Loaded, services: &[&Service], active: &BTreeMap<Ser
         drill.service(service, active, &mut looks).await;
     }
     looks
+}
+
+/// What would stop a move in its middle and shows when whatever the steps act upon is asked: a backup that lacks what is to be restored.
+pub async fn foresee(loaded: &Loaded) -> Vec<String> {
+    let mut told: Vec<String> = Vec::new();
+    let executors = Executors::new();
+    for service in &loaded.config.services {
+        for step in needs::steps(loaded, service) {
+            let Ok(executor) = executors.get(&step.action.uses) else {
+                continue;
+            };
+            let (token, plan) = (Token::default(), PlanId::new(&service.name, Token::default()));
+            let call = Call {
+                with: &step.action.with,
+                plan: &plan,
+                token,
+                key: "foresee",
+                timeout: step.timeout.0.min(LOOK_MOST),
+            };
+            if let Err(why) = executor.foresee(&call).await {
+                let line = format!("service '{}', step '{}': {why}", service.name, step.name);
+                if !told.contains(&line) {
+                    told.push(line);
+                }
+            }
+        }
+    }
+    told
 }
 
 struct Drill<'a> {
@@ -134,6 +162,9 @@ impl Drill<'_> {
             key: &key,
             timeout: step.timeout.0.min(LOOK_MOST),
         };
+        if let Err(why) = executor.foresee(&call).await {
+            return Found::Bad(why);
+        }
         match executor.observe(&call).await {
             Effect::There | Effect::NotThere => Found::Good,
             Effect::Unknown => Found::Unseen(format!(

@@ -22,6 +22,7 @@ use super::explaining::Explained;
 use super::full::Full;
 use super::keeping::Keeping;
 use super::looking_back::LookingBack;
+use super::memory::Memory;
 use super::moves::Moves;
 use super::snapshot::snapshot;
 use super::standing::Standing;
@@ -56,6 +57,7 @@ pub struct Dispatcher {
     pub standing: Standing,
     pub looking_back: LookingBack,
     pub keeping: Keeping,
+    pub memory: Memory,
 }
 
 impl Dispatcher {
@@ -135,6 +137,7 @@ impl Dispatcher {
         }
         let (journal_trouble, news_of_it) = self.keeping.look();
         effects.notify.extend(news_of_it);
+        effects.notify.extend(self.memory.look());
         let cannot_lead = self.trouble();
         effects
             .notify
@@ -158,6 +161,7 @@ impl Dispatcher {
                 .keep(&record, self.conductor.as_ref(), self.sharing.as_ref());
             self.moves.take(&record);
             self.keeping.keep(&record, engine);
+            self.memory.heed(&record);
             let record = Arc::new(record);
             if let Some(watch) = &self.watch {
                 // Nobody has to watch.
@@ -180,6 +184,7 @@ impl Dispatcher {
             let mut picture = snapshot(engine, &mut self.explained, &self.recent, &self.moves, acting, trouble);
             picture.drills = self.drilling.view(engine);
             picture.journal_trouble = journal_trouble;
+            self.memory.show(&mut picture);
             counting::show(&self.metrics, &picture);
             self.picture.publish(picture);
         }

@@ -16,6 +16,7 @@ mod explaining;
 mod full;
 mod keeping;
 mod looking_back;
+mod memory;
 mod moves;
 mod parallel;
 mod probing;
@@ -39,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::act::{Conductor, Prober};
 use crate::api::{self, Hooks, Links, Picture};
-use crate::config::Loaded;
+use crate::config::{Loaded, needs};
 use crate::engine::{Engine, Input, Record, RuleDesk, SetupError};
 use crate::ingest::Feed;
 use crate::ingest::alertmanager::{self, Desk};
@@ -177,6 +178,9 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
     let desk = Desk::open(config.sources.alerts.clone(), of_alerts);
     let links = signed(&loaded);
     let current = Arc::new(ArcSwap::from_pointee(loaded));
+    if acting.conductor.is_some() {
+        tokio::spawn(look_ahead(current.load_full()));
+    }
     let duty = duty::Duty {
         config: Arc::clone(&current),
         picture: picture.clone(),
@@ -205,6 +209,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let mut dispatcher = Dispatcher {
         keeping: keeping::Keeping::new(acting.conductor.clone(), acting.numbered),
+        memory: acting.memory,
         conductor: acting.conductor,
         sharing: acting.sharing,
         prober: Arc::clone(&prober),
@@ -298,6 +303,15 @@ async fn drain(dispatcher: &mut Dispatcher, engine: &mut Engine, waiting: &mut m
     engine_loop::run(engine, waiting, &mut none, dispatcher, &enough).await;
     if !ended.await.unwrap_or(false) {
         tracing::warn!("plans were still running; they are gone on with at the next start");
+    }
+}
+
+/// Tells in the log what would stop a move in its middle and shows already now.
+async fn look_ahead(loaded: Arc<Loaded>) {
+    let asked = drill::foresee(&loaded).await;
+    let lacks = tokio::task::spawn_blocking(move || needs::lacks(&loaded)).await;
+    for line in lacks.unwrap_or_default().into_iter().chain(asked) {
+        tracing::warn!("a move would fail: {line}");
     }
 }
 

@@ -27,6 +27,12 @@ impl Moves {
                     self.step(&permit.plan, permit.step, *at, StepState::Refused, Some(why));
                 }
             },
+            Record::Left { at, plan } => {
+                if let Some(known) = self.of(plan) {
+                    known.ended = Some(*at);
+                    known.left = true;
+                }
+            }
             Record::PlanEvent { plan_event, .. } => match plan_event {
                 PlanEvent::StepDone { plan, step, at } => self.step(plan, *step, *at, StepState::Done, None),
                 PlanEvent::StepFailed { plan, step, at, error } => {
@@ -70,6 +76,7 @@ impl Moves {
             steps: steps.collect(),
             ended: None,
             outcome: None,
+            left: false,
         });
     }
 

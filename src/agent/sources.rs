@@ -31,7 +31,9 @@ pub fn start(config: &Config, feed: &Feed, prober: &Arc<Prober>) {
         sources.push(Box::new(QuerySource::new(settings.clone())));
     }
     for settings in &config.sources.replication {
-        sources.push(Box::new(ReplicationSource::new(settings.clone())));
+        sources.push(Box::new(
+            ReplicationSource::new(settings.clone()).kept_in(&config.agent.data_dir),
+        ));
     }
     for settings in &config.sources.backup {
         sources.push(Box::new(BackupSource::new(settings.clone())));

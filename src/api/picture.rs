@@ -35,6 +35,12 @@ pub struct Snapshot {
     pub cannot_lead: Option<String>,
     /// What keeps the journal from being written, if anything: nothing is acted upon then.
     pub journal_trouble: Option<String>,
+    /// What the journal lacked when this agent made it anew from the audit log: nothing is acted upon until a person releases the hold.
+    pub journal_lost: Option<String>,
+    /// Bytes that stood behind the journal's last whole record at the start.
+    pub journal_torn: u64,
+    /// Where the audit log's chain of hashes is broken, if it is.
+    pub audit_broken: Option<String>,
     /// The number of this run's first incident; lower ones were told of by an earlier run.
     pub first_incident: u64,
     /// How many single failures are covered by a plan; nothing while plans are being made.
@@ -142,6 +148,8 @@ pub struct MoveView {
     pub ended: Option<Timestamp>,
     /// How it ended.
     pub outcome: Option<Outcome>,
+    /// It was left to another agent, which leads now: how it ends is told there.
+    pub left: bool,
 }
 
 /// A step, shortly.

@@ -101,6 +101,11 @@ impl Capsule {
                 format: manifest.format,
             });
         }
+        let mut decisions = read("decisions.jsonl")?;
+        if manifest.ends.is_none() {
+            // A line that was being written when its agent was killed.
+            decisions.truncate(decisions.rfind('\n').map_or(0, |end| end + 1));
+        }
         Ok(Self {
             manifest,
             config: read("jurymast.yml")?,
@@ -108,7 +113,7 @@ impl Capsule {
             playbooks: rules(&dir.join("rules/playbooks"))?,
             models: rules(&dir.join("models"))?,
             alerts: rules(&dir.join("rules/alerts"))?,
-            decisions: read("decisions.jsonl")?,
+            decisions,
             dir: dir.to_owned(),
         })
     }
@@ -129,9 +134,10 @@ impl Capsule {
         let mut line = 0;
         loop {
             text.clear();
-            let read = io::Read::take(&mut reader, LINE_MAX as u64)
-                .read_until(b'\n', &mut text)
-                .map_err(io)?;
+            let read = match io::Read::take(&mut reader, LINE_MAX as u64).read_until(b'\n', &mut text) {
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && self.manifest.ends.is_none() => break,
+                read => read.map_err(io)?,
+            };
             if read == 0 {
                 break;
             }

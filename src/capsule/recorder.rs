@@ -5,8 +5,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -16,8 +17,17 @@ use super::{FORMAT, Manifest, Redactor};
 use crate::engine::{Input, Record};
 use crate::model::{Catalog, Timestamp};
 
+const MANIFEST: &str = "manifest.yml";
+
 /// Lines that wait to be written.
 const WAITING: usize = 65_536;
+
+/// What waits in memory goes to the disk this often: an agent that is killed leaves all but the last of it.
+const FLUSHED: Duration = Duration::from_secs(1);
+
+/// What the manifest says until the capsule is ended.
+const NOT_ENDED: &str = "# This capsule was never ended: whoever records it still runs, or was killed, or lost its power.\n\
+    # It holds what had happened until about a second before; `jurymast replay` plays that.\n";
 
 /// A capsule that cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +108,13 @@ impl Recorder {
         })
     }
 
+    /// Says what the capsule is before it is ended, so that it can be read if it never is.
+    pub fn foretell(&self, manifest: &Manifest) -> Result<(), RecorderError> {
+        let path = self.part.join(MANIFEST);
+        let text = serde_saphyr::to_string(manifest).map_err(|e| wrong(&path)(io::Error::other(e.to_string())))?;
+        fs::write(&path, format!("{NOT_ENDED}{text}")).map_err(wrong(&path))
+    }
+
     /// Waits for the disk rather than leave anything out: for recordings that are made from files.
     #[must_use]
     pub const fn waiting(mut self) -> Self {
@@ -167,7 +184,7 @@ impl Recorder {
         manifest.begins = self.begins;
         manifest.ends = self.ends;
         manifest.dropped = self.dropped;
-        let path = self.part.join("manifest.yml");
+        let path = self.part.join(MANIFEST);
         let text = serde_saphyr::to_string(&manifest).map_err(|e| wrong(&path)(io::Error::other(e.to_string())))?;
         let mut file = File::create(&path).map_err(wrong(&path))?;
         file.write_all(text.as_bytes())
@@ -234,10 +251,20 @@ fn write(
     };
     let mut inputs = GzEncoder::new(counted(inputs), Compression::default());
     let mut decisions = counted(decisions);
-    for line in lines {
-        match line {
-            Line::Input(text) => inputs.write_all(redactor.redact(text).as_bytes())?,
-            Line::Decision(text) => decisions.write_all(redactor.redact(text).as_bytes())?,
+    let (mut flushed, mut waits) = (Instant::now(), false);
+    loop {
+        match lines.recv_timeout(FLUSHED) {
+            Ok(Line::Input(text)) => inputs.write_all(redactor.redact(text).as_bytes())?,
+            Ok(Line::Decision(text)) => decisions.write_all(redactor.redact(text).as_bytes())?,
+            Err(RecvTimeoutError::Timeout) if !waits => continue,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        waits = true;
+        if flushed.elapsed() >= FLUSHED {
+            inputs.flush()?;
+            decisions.flush()?;
+            (flushed, waits) = (Instant::now(), false);
         }
     }
     inputs.finish()?.finish()?;

@@ -65,18 +65,23 @@ impl Recording {
         metrics: Metrics,
     ) -> Result<Self, RecorderError> {
         let recorder = Recorder::begin(dir, catalog.clone(), &source.files, source.redactor.clone())?;
-        Ok(Self {
+        let recording = Self {
             first: dir.to_owned(),
             catalog,
             source,
             limits,
             metrics,
-            recorder: Some(recorder),
+            recorder: None,
             continues: None,
             number: 1,
             kept: Vec::new(),
             ending: None,
             told: false,
+        };
+        recorder.foretell(&recording.manifest(&recording.source))?;
+        Ok(Self {
+            recorder: Some(recorder),
+            ..recording
         })
     }
 
@@ -158,7 +163,12 @@ impl Recording {
             &self.source.files,
             self.source.redactor.clone(),
         ) {
-            Ok(recorder) => self.recorder = Some(recorder),
+            Ok(recorder) => {
+                if let Err(error) = recorder.foretell(&self.manifest(&self.source)) {
+                    tracing::warn!(%error, "should this agent be killed, this capsule cannot be read");
+                }
+                self.recorder = Some(recorder);
+            }
             Err(error) => tracing::error!(%error, "the recording cannot go on"),
         }
     }

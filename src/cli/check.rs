@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Ended, Outcome, Output};
 use crate::capsule::Capsule;
-use crate::config::{Config, Loaded, fences};
+use crate::config::{Config, Loaded, fences, needs};
 use crate::detect::trained::{Model, Recording};
 use crate::diagnose::{Learned, Library};
 use crate::model::Catalog;
@@ -146,6 +146,9 @@ fn config(path: &Path, online: bool) -> Result<Finding, String> {
     match Loaded::read(path) {
         Ok(loaded) => {
             if online {
+                finding
+                    .problems
+                    .extend(super::runtime()?.block_on(crate::agent::drill::foresee(&loaded)));
                 for (what, result) in super::runtime()?.block_on(super::reach::reach(&loaded)) {
                     match result {
                         Ok(said) => finding.notes.push(format!("{what}: {said}")),
@@ -157,6 +160,7 @@ fn config(path: &Path, online: bool) -> Result<Finding, String> {
             finding
                 .notes
                 .extend(loaded.warnings.iter().cloned().chain(fences(&loaded)));
+            finding.notes.extend(needs::lacks(&loaded));
         }
         Err(errors) => finding.problems.push(errors.to_string()),
     }

@@ -139,6 +139,14 @@ pub fn status(agent: &client::Args, output: Output) -> Outcome {
             "NOT READY: the journal cannot be written, so nothing is acted upon, and what is said to it does not survive a restart: {why}"
         );
     }
+    if let Some(why) = status["journal_lost"].as_str() {
+        println!(
+            "THE JOURNAL WAS LOST, and made anew from the audit log: {why}. Nothing is acted upon: look where each service runs, then say 'jurymast hold --off'"
+        );
+    }
+    if let Some(why) = status["audit_broken"].as_str() {
+        println!("THE AUDIT LOG IS NOT WHOLE: {why}");
+    }
     if let Some(why) = status["cannot_lead"].as_str() {
         println!("CANNOT LEAD: this agent acts upon nothing: {why}");
     }
@@ -197,7 +205,9 @@ fn for_people(status: &Value) -> Vec<String> {
         let undone = service.pointer("/state/undone").and_then(Value::as_str);
         let person = person.map(|why| format!("{name} NEEDS A PERSON, a move of it has stopped half way: {why}"));
         let undone = undone.map(|step| format!("{name} HAS CHANGED: '{step}' does not stand any more"));
-        person.into_iter().chain(undone)
+        let left = service.pointer("/state/left_undone").and_then(Value::as_str);
+        let left = left.map(|what| format!("{name} was moved well, and this was NOT DONE: {what}"));
+        person.into_iter().chain(undone).chain(left)
     });
     let asks = list(status, "verdicts")
         .filter(|verdict| verdict["decision"] == "ask")

@@ -35,7 +35,8 @@ pub struct Args {
 
 /// Answers; 1 if somebody stays down, is pushed out or is late.
 pub fn run(args: &Args, output: Output) -> Outcome {
-    let (fleet, notes) = read(&args.file)?;
+    let (fleet, mut notes) = read(&args.file)?;
+    notes.extend(fleet.overrun());
     let budget = Budget {
         seed: args.seed,
         ..Budget::moves(args.effort)

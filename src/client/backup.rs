@@ -126,6 +126,22 @@ impl Repository<'_> {
         }
     }
 
+    /// Lists what a snapshot holds at that path, given without slashes around it.
+    pub fn inside(&self, id: &str, path: &str) -> Vec<String> {
+        match self.kind {
+            Kind::Restic => self.tool(&["--no-lock", "ls", id, &format!("/{path}")]),
+            Kind::Borg => self.tool(&["list", "--short", &format!("{}::{id}", self.at), path]),
+        }
+    }
+
+    /// Whether what `inside` has answered holds that path, or anything below it.
+    pub fn read_inside(&self, answer: &str, path: &str) -> bool {
+        answer.lines().any(|line| {
+            let rest = line.trim_start_matches('/').strip_prefix(path);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    }
+
     /// What `list` has answered, the oldest first.
     pub fn read_list(&self, answer: &str) -> Result<Vec<Snapshot>, String> {
         let json: Value = serde_json::from_str(answer).map_err(|error| format!("not a list of snapshots: {error}"))?;

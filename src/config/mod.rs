@@ -10,6 +10,7 @@ mod fences;
 mod graph;
 mod load;
 mod models;
+pub mod needs;
 mod pages;
 mod placing;
 mod redact;

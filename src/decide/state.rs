@@ -21,6 +21,9 @@ pub struct ServiceState {
     /// The step of a plan whose effect is gone, though nobody here has taken it back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undone: Option<String>,
+    /// What the last plan that ended well has left undone behind the proof: an announcement that failed, a service that was not started again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_undone: Option<String>,
     /// The plan that runs now.
     pub running: Option<PlanId>,
     /// No moves until then.
@@ -44,6 +47,7 @@ impl ServiceState {
             taken_back: None,
             handed_over: None,
             undone: None,
+            left_undone: None,
             running: None,
             maintenance_until: Timestamp::EPOCH,
             silenced_until: Timestamp::EPOCH,

@@ -1,10 +1,12 @@
 //! Services that are to be together: whoever of them is sent somewhere takes the others along, or stays.
 
-use crate::model::{EntityName, PlanKind, Service};
+use std::collections::BTreeMap;
+
+use crate::model::{EntityName, Plan, PlanKind, Service};
 use crate::plan::fleet::host;
 use crate::plan::{Facts, choose, places};
 
-use super::Engine;
+use super::{Effects, Engine};
 
 impl Engine {
     /// Those of its group of `together` that would be left behind on another host if it went there.
@@ -46,6 +48,26 @@ impl Engine {
         }
         self.have_room(&all, &there)?;
         Ok(all)
+    }
+
+    /// Who was sent along with it, by the same word, goes back as well where it still can: they go all, or none.
+    pub(super) fn call_off_fellows(&self, plan: &Plan, effects: &mut Effects) {
+        let Some(service) = self
+            .services
+            .get(&plan.service)
+            .filter(|_| plan.kind == PlanKind::Failback)
+        else {
+            return;
+        };
+        let fellows: Vec<_> = self.fellows(service).map(|other| &other.name).collect();
+        let along = self
+            .plans
+            .values()
+            .filter(|other| other.kind == plan.kind && other.made == plan.made && fellows.contains(&&other.service));
+        effects.abort.extend(along.map(|other| {
+            let reason = format!("{}, which is to be together with it, did not go", plan.service);
+            (other.id.clone(), reason)
+        }));
     }
 
     /// Why a person may not send that one service there.
@@ -92,4 +114,16 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// For each instance of a service the other ones.
+pub(super) fn siblings(services: &[Service]) -> BTreeMap<EntityName, Vec<EntityName>> {
+    let mut siblings: BTreeMap<EntityName, Vec<EntityName>> = BTreeMap::new();
+    for service in services {
+        for instance in service.instances() {
+            let others = service.instances().filter(|other| *other != instance).cloned();
+            siblings.entry(instance.clone()).or_default().extend(others);
+        }
+    }
+    siblings
 }

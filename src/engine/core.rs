@@ -15,6 +15,7 @@ use crate::plan::Playbooks;
 
 use super::ahead::Ahead;
 use super::asking::DeniedBefore;
+use super::company::siblings;
 use super::drills::{Drills, Schedule};
 use super::exposure::Exposure;
 use super::look_back::Turn;
@@ -105,6 +106,8 @@ pub struct Engine {
     /// Where a service will go once it may: kept from those of a lower priority. As of the last review.
     pub(super) kept_room: BTreeMap<ServiceName, EntityName>,
     pub(super) plans: BTreeMap<PlanId, Plan>,
+    /// Steps of these that have failed for good, in their order, and why.
+    pub(super) failed: BTreeMap<PlanId, Vec<(usize, String)>>,
     pub(super) told: BTreeMap<IncidentId, Notification>,
     pub(super) probe_seq: u64,
     pub(super) probe_sent: BTreeMap<EntityName, Timestamp>,
@@ -175,6 +178,7 @@ impl Engine {
             standing: BTreeSet::new(),
             kept_room: BTreeMap::new(),
             plans: BTreeMap::new(),
+            failed: BTreeMap::new(),
             told: BTreeMap::new(),
             probe_seq: 0,
             probe_sent: BTreeMap::new(),
@@ -246,6 +250,7 @@ impl Engine {
         std::mem::swap(&mut next.senses, &mut self.senses);
         std::mem::swap(&mut next.ledger, &mut self.ledger);
         std::mem::swap(&mut next.plans, &mut self.plans);
+        std::mem::swap(&mut next.failed, &mut self.failed);
         std::mem::swap(&mut next.told, &mut self.told);
         *self = next;
         Ok(())
@@ -421,7 +426,13 @@ impl Engine {
                 self.tell_person(&service, before.as_deref(), effects);
             }
             PlanEvent::LookedBack { service, gone, .. } => self.looked_back(&service, gone, effects),
-            PlanEvent::Asks { .. } | PlanEvent::StepDone { .. } | PlanEvent::StepFailed { .. } => {}
+            PlanEvent::StepFailed { plan, step, error, .. } => {
+                // Of a plan of an earlier run nothing more is known than the journal tells.
+                if self.plans.contains_key(&plan) {
+                    self.failed.entry(plan).or_default().push((step, error));
+                }
+            }
+            PlanEvent::Asks { .. } | PlanEvent::StepDone { .. } => {}
         }
     }
 
@@ -429,16 +440,4 @@ impl Engine {
     pub(super) fn incident(&self, id: IncidentId) -> Option<&Incident> {
         self.diagnosis.incident(id)
     }
-}
-
-/// For each instance of a service the other ones.
-fn siblings(services: &[Service]) -> BTreeMap<EntityName, Vec<EntityName>> {
-    let mut siblings: BTreeMap<EntityName, Vec<EntityName>> = BTreeMap::new();
-    for service in services {
-        for instance in service.instances() {
-            let others = service.instances().filter(|other| *other != instance).cloned();
-            siblings.entry(instance.clone()).or_default().extend(others);
-        }
-    }
-    siblings
 }

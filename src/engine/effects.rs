@@ -91,6 +91,13 @@ pub enum Record {
         /// What happened.
         plan_event: super::PlanEvent,
     },
+    /// A plan under way was left to another agent, which leads now.
+    Left {
+        /// When.
+        at: Timestamp,
+        /// Which.
+        plan: PlanId,
+    },
     /// A confirmed incident: what it was, and what it showed of it.
     Confirmed {
         /// When.
@@ -216,6 +223,10 @@ pub enum NotificationKind {
     Undone,
     /// The journal cannot be written: nothing is acted upon.
     Journal,
+    /// The journal was lost, and made anew from the audit log: nothing is acted upon until a person has looked.
+    Lost,
+    /// The audit log was changed, or is damaged.
+    Audit,
     /// A service that a plan has left half way.
     Person,
     /// Something keeps this agent from leading: it acts upon nothing.

@@ -1,10 +1,9 @@
 //! The right to act: one lease for all services, or one for each part of them that several agents share.
 
 use crate::decide::Move;
-use crate::model::plan::Outcome;
 use crate::model::{EntityName, Lease, ServiceName, Share, Timestamp, Token};
 
-use super::{Effects, Engine};
+use super::{Effects, Engine, Record};
 
 impl Engine {
     pub(super) fn renew(&mut self, lease: Lease) {
@@ -44,8 +43,9 @@ impl Engine {
             .collect();
         for id in left {
             let Some(plan) = self.plans.remove(&id) else { continue };
-            let reason = "another agent leads now and goes on with it".to_owned();
-            Self::tell_plan(&plan, Some(&Outcome::Compensated { reason }), effects);
+            self.failed.remove(&id);
+            Self::tell_left(&plan, effects);
+            effects.log.push(Record::Left { at: self.now, plan: id });
         }
         for service in &share.services {
             if let Some(state) = self.states.get_mut(service) {

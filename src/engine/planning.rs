@@ -1,7 +1,7 @@
 //! Turns a verdict to act, or an operator's word, into a plan; and takes in how it ended.
 
 use crate::decide::{Move, ON_HOLD, ServiceState};
-use crate::model::plan::Outcome;
+use crate::model::plan::{Outcome, Phase};
 use crate::model::{
     Alternative, Decision, EntityName, Incident, Plan, PlanId, PlanKind, Refusal, Service, ServiceName, Timestamp,
     Token,
@@ -170,7 +170,7 @@ impl Engine {
                 .extend(plan.alternatives.iter().map(|other| other.to.clone()));
             state.took.extend(plan.works_on_others().cloned());
         }
-        Self::tell_plan(&plan, None, effects);
+        Self::tell_plan(&plan, None, None, effects);
         effects.log.push(Record::Plan {
             at: self.now,
             plan: plan.clone(),
@@ -190,10 +190,12 @@ impl Engine {
     ) {
         self.drill_leg_ended(id, at, &outcome, effects);
         let plan = self.plans.remove(id);
+        let failed = self.failed.remove(id).unwrap_or_default();
+        let left_undone = plan.as_ref().and_then(|plan| left_undone(plan, &outcome, &failed));
         // A drill is no sign that a service is restless.
         let is_drill = plan.as_ref().is_some_and(|plan| plan.kind.is_drill());
         if let Some(plan) = &plan {
-            Self::tell_plan(plan, Some(&outcome), effects);
+            Self::tell_plan(plan, Some(&outcome), left_undone.as_deref(), effects);
             self.approved
                 .retain(|(incident, name), _| Some(*incident) != plan.incident || name != service);
         }
@@ -204,6 +206,7 @@ impl Engine {
             state.running = None;
         }
         let before = state.handed_over.clone();
+        let went = matches!(&outcome, Outcome::Done { active } if plan.as_ref().is_none_or(|plan| plan.to == *active));
         match outcome {
             Outcome::Done { active } => {
                 state.named = [active.clone()].into();
@@ -214,6 +217,7 @@ impl Engine {
                 }
                 state.handed_over = None;
                 state.taken_back = None;
+                state.left_undone = left_undone;
                 if let Some(plan) = &plan {
                     self.gave_back(plan);
                 }
@@ -232,10 +236,40 @@ impl Engine {
         }
         self.lead_to(service);
         self.tell_person(service, before.as_deref(), effects);
+        if let Some(plan) = plan.filter(|_| !went) {
+            self.call_off_fellows(&plan, effects);
+        }
     }
 
     /// Plans that run now.
     pub fn plans(&self) -> impl Iterator<Item = &Plan> {
         self.plans.values()
     }
+}
+
+/// What a plan that ended well has left undone: it goes on where a step behind the proof fails, for the service runs.
+fn left_undone(plan: &Plan, outcome: &Outcome, failed: &[(usize, String)]) -> Option<String> {
+    let Outcome::Done { active } = outcome else {
+        return None;
+    };
+    let candidate = (0..).map_while(|n| Some((n, plan.candidate(n)?)));
+    let (before, (_, steps)) = candidate.into_iter().find(|(_, (to, _))| *to == active)?;
+    let besides = |step: usize| {
+        let step = steps.get(step)?;
+        matches!(step.phase, Phase::GiveBack | Phase::Announce).then_some(step)
+    };
+    // One failure has led from each target to the next.
+    let whys: Vec<String> = failed
+        .iter()
+        .skip(before)
+        .filter_map(|(step, why)| {
+            let name = &besides(*step)?.name;
+            Some(if why.contains(name.as_str()) {
+                why.clone()
+            } else {
+                format!("'{name}': {why}")
+            })
+        })
+        .collect();
+    (!whys.is_empty()).then(|| whys.join("; "))
 }

@@ -111,18 +111,34 @@ impl Engine {
         });
     }
 
-    pub(super) fn tell_plan(plan: &Plan, outcome: Option<&Outcome>, effects: &mut Effects) {
+    pub(super) fn tell_plan(plan: &Plan, outcome: Option<&Outcome>, left_undone: Option<&str>, effects: &mut Effects) {
         let (severity, text) = match outcome {
             None => (Severity::Critical, plan.summary.clone()),
-            Some(Outcome::Done { active }) => (
-                Severity::Warning,
-                format!("{} runs on {active}, verified", plan.service),
-            ),
+            Some(Outcome::Done { active }) => {
+                let but = left_undone.map_or_else(String::new, |what| format!("; not done: {what}"));
+                (
+                    Severity::Warning,
+                    format!("{} runs on {active}, verified{but}", plan.service),
+                )
+            }
             Some(Outcome::Compensated { reason }) => (Severity::Critical, format!("{} taken back: {reason}", plan.id)),
             Some(Outcome::HandedOver { reason }) => {
                 (Severity::Critical, format!("{} needs a person: {reason}", plan.id))
             }
         };
+        Self::tell_of_plan(plan, severity, text, outcome.is_none(), effects);
+    }
+
+    /// A plan under way is another agent's now: nothing is taken back, and how it ends is told there.
+    pub(super) fn tell_left(plan: &Plan, effects: &mut Effects) {
+        let text = format!(
+            "{} is left to another agent, which leads now and goes on with it; that one tells how it ends",
+            plan.id
+        );
+        Self::tell_of_plan(plan, Severity::Warning, text, false, effects);
+    }
+
+    fn tell_of_plan(plan: &Plan, severity: Severity, text: String, firing: bool, effects: &mut Effects) {
         effects.notify.push(Notification {
             kind: NotificationKind::Plan,
             severity,
@@ -132,7 +148,7 @@ impl Engine {
             label: plan.id.to_string(),
             text,
             since: plan.made,
-            firing: outcome.is_none(),
+            firing,
             links: BTreeMap::new(),
         });
     }

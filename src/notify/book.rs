@@ -68,6 +68,8 @@ pub fn labels(notification: &Notification, agent: &str) -> BTreeMap<String, Stri
         NotificationKind::Drill => ("JurymastDrill", notification.severity),
         NotificationKind::Undone => ("JurymastUndone", notification.severity),
         NotificationKind::Journal => ("JurymastJournal", notification.severity),
+        NotificationKind::Lost => ("JurymastJournalLost", notification.severity),
+        NotificationKind::Audit => ("JurymastAudit", notification.severity),
         NotificationKind::Person => ("JurymastNeedsPerson", notification.severity),
         NotificationKind::Leading => ("JurymastCannotLead", notification.severity),
         // Its severity differs between its start and its end.
@@ -98,6 +100,8 @@ pub fn labels(notification: &Notification, agent: &str) -> BTreeMap<String, Stri
         NotificationKind::Approval
         | NotificationKind::Undone
         | NotificationKind::Journal
+        | NotificationKind::Lost
+        | NotificationKind::Audit
         | NotificationKind::Person
         | NotificationKind::Leading => {}
     }

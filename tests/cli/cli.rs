@@ -326,6 +326,27 @@ fn what_is_said_about_mistakes_in_a_config() {
     insta::assert_snapshot!("config_mistakes", told);
 }
 
+#[test]
+fn programs_and_files_that_a_move_needs_and_that_are_not_here_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let playbook = "name: p\nsummary: Two programs.\nsteps:\n  - {name: restore, phase: restore, uses: restic, with: {do: restore, repository: repo, tests: t.json, password_file: /nowhere/password, target: /srv/app}}\n  \
+        - {name: start, phase: start, uses: exec, with: {argv: [no-such-program], observe: ['true']}}\n  \
+        - {name: look, phase: verify, uses: probe}\n";
+    std::fs::write(dir.path().join("p.yml"), playbook).unwrap();
+    let config = "agent: {name: here}\nrules: {playbooks: [p.yml]}\nservices:\n  - {name: web, active: a, standbys: [{entity: b, class: cold}], playbook: p, probe: {uses: tcp, with: {address: '127.0.0.1:1'}}}\n";
+    std::fs::write(dir.path().join("jurymast.yml"), config).unwrap();
+    let output = jurymast(dir.path(), &["check", "config"]);
+    let told = text(&output.stdout);
+    for what in [
+        "step 'start': program 'no-such-program' is not there",
+        "step 'restore': password_file '/nowhere/password' is not there",
+    ] {
+        assert!(told.contains(what), "{what}: {told}");
+    }
+    assert!(!told.contains("program 'true'"), "{told}");
+    assert_eq!(code(&output), 0, "it may be another machine than the agent's: {told}");
+}
+
 const PATTERN: &str = "- name: x
   summary: s
   at: [service]

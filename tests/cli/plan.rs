@@ -236,6 +236,78 @@ fn a_high_priority_pushes_out_the_lowest_and_the_rest_moves_over() {
 }
 
 #[test]
+fn among_equals_nobody_who_runs_well_is_moved_or_stopped_for_another() {
+    // c is too small for `high`; b would do if `low` and `lowest` made room.
+    for (low, lowest) in [(90, 90), (95, 90)] {
+        let equal = TIGHT
+            .replace("priority: 10", &format!("priority: {low}"))
+            .replace("priority: 5,", &format!("priority: {lowest},"));
+        let answer = what_if(&plant(&equal), &["a"]);
+        assert!(matches!(&answer.services["high"], Fate::Down { .. }), "{answer:#?}");
+        assert_eq!(answer.disturbed, 0, "{answer:#?}");
+    }
+    // Not even where it would only have to go elsewhere.
+    let alone: String = TIGHT
+        .lines()
+        .filter(|line| !line.contains("lowest"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let answer = what_if(&plant(&alone.replace("priority: 10", "priority: 90")), &["a"]);
+    assert_eq!(answer.services["low"], Fate::Stays { on: "b".into() });
+    let answer = what_if(&plant(&alone), &["a"]);
+    assert!(
+        matches!(&answer.services["low"], Fate::Moves { makes_room: true, .. }),
+        "{answer:#?}"
+    );
+    // Nor for two of its own sort.
+    let two = "
+nodes: [{ name: a, capacity: { cpu: 4 } }, { name: b, capacity: { cpu: 4 } }]
+services:
+  - { name: large, demands: { cpu: 4 }, on: b, cold: { activation: 5s } }
+  - { name: small-1, demands: { cpu: 2 }, on: a, cold: { activation: 5s } }
+  - { name: small-2, demands: { cpu: 2 }, on: a, cold: { activation: 5s } }
+";
+    let answer = what_if(&plant(two), &["a"]);
+    assert_eq!(answer.services["large"], Fate::Stays { on: "b".into() });
+}
+
+#[test]
+fn whoever_runs_well_goes_along_with_those_it_is_to_be_together_with() {
+    let pair = "
+nodes: [{ name: a }, { name: b }]
+services:
+  - { name: db, together: pair, on: a, copies: [{ on: a }, { on: b, lag: 0s }] }
+  - { name: app, together: pair, on: a, cold: { activation: 5s } }
+";
+    let answer = what_if(&plant(pair), &["db"]);
+    for name in ["db", "app"] {
+        assert!(
+            matches!(&answer.services[name], Fate::Moves { to, .. } if to == "b"),
+            "{answer:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_node_that_carries_too_much_already_keeps_what_it_carries_and_takes_nobody() {
+    let fleet = plant(&TIGHT.replace("zone: y, capacity: { cpu: 4 }", "zone: y, capacity: { cpu: 3 }"));
+    let told = fleet.overrun();
+    assert!(
+        told.len() == 1 && told[0].starts_with("b has 3 cpu, and 4 is wanted"),
+        "{told:?}"
+    );
+    let answer = what_if(&fleet, &[]);
+    assert_eq!((answer.served, answer.disturbed), (3, 0), "{answer:#?}");
+    let answer = what_if(&fleet, &["c"]);
+    assert_eq!(answer.services["lowest"], Fate::Stays { on: "b".into() });
+    let small = TIGHT
+        .replace("cpu: 4 }, on: a", "cpu: 3 }, on: a")
+        .replace("zone: y, capacity: { cpu: 4 }", "zone: y, capacity: { cpu: 3 }");
+    let answer = what_if(&plant(&small), &["a"]);
+    assert!(matches!(&answer.services["high"], Fate::Down { .. }), "{answer:#?}");
+}
+
+#[test]
 fn nobody_is_disturbed_without_need() {
     let answer = what_if(&plant(&TIGHT.replace("cpu: 4 }, on: a", "cpu: 2 }, on: a")), &["a"]);
     assert!(

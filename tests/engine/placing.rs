@@ -1,6 +1,7 @@
 //! Where a live service goes: labels, groups that stay together or apart, nearness to the clients, and who comes first when there is room for one.
 
 use jurymast::engine::{Input, OperatorCommand};
+use jurymast::model::plan::Outcome;
 use jurymast::model::{Reach, Span, Timestamp};
 
 use crate::harness::watch::{CANARIES, World};
@@ -244,4 +245,34 @@ fn a_drill_that_would_leave_others_behind_says_so_and_does_not_begin() {
     );
     let (moved, refused) = drill(&mut watched(&plant(ALPHA, BETA)));
     assert_eq!((moved, refused.as_str()), (vec!["alpha to alpha-3".to_owned()], ""));
+}
+
+/// One of them cannot go after all, while it is under way: the other one comes back as well.
+#[test]
+fn who_went_home_together_comes_back_together_where_one_cannot_go() {
+    let mut world = away("");
+    let (sent, _) = sent_home(&mut world);
+    assert_eq!(sent.len(), 2);
+    let plans = std::mem::take(&mut world.effects.start);
+    let of = |name: &str| plans.iter().find(|plan| plan.service.as_str() == name).unwrap();
+    let reason = "'fence': no answer".to_owned();
+    world.ended(of("alpha"), Outcome::Compensated { reason });
+    let called_off: Vec<(String, String)> = std::mem::take(&mut world.effects.abort)
+        .into_iter()
+        .map(|(plan, why)| (plan.to_string(), why))
+        .collect();
+    assert_eq!(
+        called_off,
+        [(
+            of("beta").id.to_string(),
+            "alpha, which is to be together with it, did not go".to_owned()
+        )]
+    );
+    // Who has gone well calls nobody off.
+    let mut world = away("");
+    sent_home(&mut world);
+    for plan in std::mem::take(&mut world.effects.start) {
+        world.done(&plan);
+    }
+    assert_eq!(world.effects.abort, []);
 }

@@ -143,6 +143,8 @@ async fn the_newest_proven_snapshot_is_restored(kind: &'static str) {
     let deeds = Deeds::new(repository.dir.path());
     let with = repository.with(&json!({}));
     deeds.refused(kind, &with, (3, 1), "none is verified").await;
+    let foreseen = deeds.foresee(kind, &with).await.unwrap_err();
+    assert!(foreseen.contains("none is verified"), "{foreseen}");
     let signals = tested(&repository, "\"grep -rq 2 {}\"", 1).await;
     for signal in [
         "backup_age_seconds",
@@ -159,6 +161,11 @@ async fn the_newest_proven_snapshot_is_restored(kind: &'static str) {
     std::fs::write(repository.path("restored/says"), "old").unwrap();
     let says = || std::fs::read_to_string(repository.path("restored/says")).unwrap();
     let with = repository.with(&json!({"check": ["test", "-e", "{}/says"], "rpo": "1h"}));
+    // What is not in the snapshot is told before a move needs it.
+    assert_eq!(deeds.foresee(kind, &with).await, Ok(()));
+    let elsewhere = repository.with(&json!({"path": "no/such/folder"}));
+    let foreseen = deeds.foresee(kind, &elsewhere).await.unwrap_err();
+    assert!(foreseen.contains("no 'no/such/folder' in snapshot"), "{foreseen}");
     assert_eq!(deeds.look(kind, &with, (3, 1)).await, Effect::NotThere);
     assert_eq!(deeds.apply(kind, &with, (3, 1)).await, Applied::Done);
     assert_eq!(deeds.look(kind, &with, (3, 1)).await, Effect::There);

@@ -1,5 +1,6 @@
 //! The gate of the RPO on real pairs: a primary dies while its standby is too far behind, and nothing is moved; a person is asked, and told by how much.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::harness::maria::Maria;
@@ -56,6 +57,15 @@ services:
                 "playbook: redis-haproxy, vars: {{{vars}, backend: be}}, probe: {{uses: redis, with: {{address: '{{address}}'}}, interval: 400ms}}"
             ),
         );
+    }
+
+    /// Its agent is killed, and another one started.
+    fn begins_anew(&mut self) {
+        drop(self.servers.pop());
+        // Not all that it looks at can be reached.
+        let program = Path::new(env!("CARGO_BIN_EXE_jurymast"));
+        self.servers.push(Server::start(self.dir.path(), program, &["run"]));
+        hears_from(self.api, "pair");
     }
 
     /// By more than it may be, as the agent sees it.
@@ -157,6 +167,16 @@ fn of_two_redis_that_both_took_writes_the_one_that_is_left_is_not_moved_to() {
     assert_eq!(cli(a, &["SET", "row", "1"]), "OK");
     drop(primary);
     world.is_left_to_a_person();
+    // Started anew, it has only seen the one that is left.
+    world.begins_anew();
+    wait("people are told again, of both", || {
+        world
+            .status()
+            .matches("TwoPrimaries fires: a and b take writes")
+            .count()
+            >= 2
+    });
+    assert_eq!(queried(world.api, "count(replication_lag_seconds)"), None);
     assert!(cli(b, &["INFO", "replication"]).contains("role:master"));
 }
 

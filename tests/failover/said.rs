@@ -198,3 +198,55 @@ fn a_full_disk_is_told_of_and_what_was_said_meanwhile_is_written_once_there_is_r
         "{text}"
     );
 }
+
+#[test]
+fn a_journal_that_was_emptied_is_told_of_at_the_start_and_nothing_is_moved_until_a_person_says_so() {
+    let world = World::new();
+    let agent = Server::agent(world.dir.path(), world.api, 2);
+    let (code, text) = world.says(&["maintenance", "web", "--for", "1h"]);
+    assert_eq!(code, 0, "{text}");
+    agent.signal("KILL");
+    drop(agent);
+    std::fs::write(world.dir.path().join("data/journal"), "").unwrap();
+    for _ in 0..2 {
+        let agent = Server::agent(world.dir.path(), world.api, 2);
+        let (_, text) = world.says(&["status"]);
+        assert!(
+            text.contains("ON HOLD") && text.contains("THE JOURNAL WAS LOST"),
+            "{text}"
+        );
+        assert!(
+            get(world.api, "/metrics")
+                .unwrap()
+                .contains("\njurymast_journal_lost 1\n"),
+            "the metric says so"
+        );
+        drop(agent);
+    }
+    let agent = Server::agent(world.dir.path(), world.api, 2);
+    // What the audit log told is known again.
+    world.ill.store(true, Ordering::SeqCst);
+    world.stopped_by("held");
+    assert_eq!(world.says(&["hold", "--off"]).0, 0);
+    world.stopped_by("maintenance");
+    let (_, text) = world.says(&["status"]);
+    assert!(!text.contains("THE JOURNAL WAS LOST"), "{text}");
+    assert_eq!(world.says(&["audit", "verify"]).0, 0);
+    drop(agent);
+}
+
+#[test]
+fn an_audit_log_that_somebody_has_changed_is_told_of_at_the_start() {
+    let world = World::new();
+    drop(Server::agent(world.dir.path(), world.api, 2));
+    let audit = world.dir.path().join("data/audit");
+    let text = std::fs::read_to_string(&audit).unwrap();
+    std::fs::write(&audit, text.replacen("\"epoch\":", "\"epoch\":1", 1)).unwrap();
+    let _agent = Server::agent(world.dir.path(), world.api, 2);
+    wait("it is told", || {
+        world.says(&["status"]).1.contains("THE AUDIT LOG IS NOT WHOLE")
+    });
+    wait("the metric says so", || {
+        get(world.api, "/metrics").is_some_and(|text| text.contains("\njurymast_audit_whole 0\n"))
+    });
+}

@@ -59,6 +59,12 @@ impl Deeds {
             .await
     }
 
+    /// What would stop it in the middle of a move, seen before.
+    pub async fn foresee(&self, name: &str, with: &Value) -> Result<(), String> {
+        let call = self.call(with, (0, 0), "");
+        self.executors.get(name).unwrap().foresee(&call).await
+    }
+
     /// As it is asked long after, by nobody in particular.
     pub async fn stands(&self, name: &str, with: &Value) -> Effect {
         let call = self.call(with, (0, 0), "");

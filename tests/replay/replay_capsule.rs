@@ -14,7 +14,7 @@ use jurymast::metrics::Metrics;
 use jurymast::model::Catalog;
 use jurymast::plan::Playbooks;
 
-use crate::harness::said;
+use crate::harness::{said, wait};
 
 fn dataset(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets").join(name)
@@ -169,6 +169,55 @@ fn a_capsule_has_its_name_only_once_it_is_whole() {
     begin().unwrap().finish();
     assert_eq!(folders(dir.path()), ["run"]);
     assert!(begin().is_err(), "no capsule is written over another");
+}
+
+#[test]
+fn what_an_agent_that_was_killed_has_recorded_can_be_replayed() {
+    let whole = Capsule::open(&dataset("service-crash")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = Catalog::new();
+    let mut inputs = Vec::new();
+    whole.inputs(&catalog, |input| inputs.push(input)).unwrap();
+    let run = dir.path().join("run");
+    let mut recording =
+        Recording::begin(&run, catalog.clone(), source(&whole.config), ONE, Metrics::default()).unwrap();
+    for input in &inputs {
+        recording.input(input);
+    }
+    for record in &whole.log().unwrap() {
+        recording.decision(record);
+    }
+    // Its thread goes on as a process does until it is killed; nothing ends what it writes.
+    let part = dir.path().join("run.part");
+    let read = || -> Option<(usize, usize)> {
+        let capsule = Capsule::open(&part).ok()?;
+        let mut heard = 0;
+        capsule.inputs(&Catalog::new(), |_| heard += 1).ok()?;
+        Some((heard, capsule.log().ok()?.len()))
+    };
+    let all = (inputs.len(), whole.log().unwrap().len());
+    wait("what waited in memory is on the disk", || {
+        // At any moment what is there can be read.
+        read().expect("it can be read") == all
+    });
+    // Killed in the middle of a line.
+    let killed = dir.path().join("killed");
+    copy(&part, &killed);
+    for (name, parts) in [("inputs.jsonl.gz", 2), ("decisions.jsonl", 40)] {
+        let path = killed.join(name);
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() - bytes.len() / parts]).unwrap();
+    }
+    let cut = Capsule::open(&killed).unwrap();
+    let mut heard = Vec::new();
+    cut.inputs(&catalog, |input| heard.push(input)).unwrap();
+    assert!(heard.len() < inputs.len(), "{} of {}", heard.len(), inputs.len());
+    assert_eq!(heard, inputs[..heard.len()]);
+    let log = cut.log().unwrap();
+    assert!(log.len() < all.1 && log == whole.log().unwrap()[..log.len()]);
+    let manifest = std::fs::read_to_string(killed.join("manifest.yml")).unwrap();
+    assert!(manifest.contains("# This capsule was never ended"), "{manifest}");
+    drop(recording);
 }
 
 #[test]

@@ -88,11 +88,14 @@ enum News {
 }
 
 /// What the journal told at start.
+#[derive(Clone)]
 pub struct Recovered {
     /// Its state.
     pub state: State,
-    /// Bytes of a record that a crash had cut off.
+    /// Bytes behind the journal's last whole record.
     pub torn: u64,
+    /// They are not what a crash leaves.
+    pub garbage: bool,
 }
 
 /// A conductor that cannot start.
@@ -131,6 +134,7 @@ impl Conductor {
             Recovered {
                 state: opened.state,
                 torn: opened.torn,
+                garbage: opened.garbage,
             },
         ))
     }

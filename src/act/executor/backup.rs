@@ -192,6 +192,23 @@ impl Job<'_> {
         }
     }
 
+    /// Is there a snapshot to be restored, and what is wanted inside it?
+    async fn foresee(&self) -> Result<(), String> {
+        let snapshot = self.choose().await?;
+        let wanted = self.with.path.trim_matches('/');
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let repository = self.with.repository(self.kind);
+        let listed = self.look(&repository.inside(&snapshot.id, wanted)).await;
+        let missing = format!("there is no '{wanted}' in snapshot {} (snapshot_path)", snapshot.id);
+        match listed {
+            Ended::Exited { out, .. } if repository.read_inside(&out, wanted) => Ok(()),
+            Ended::Exited { code: 0, .. } => Err(missing),
+            other => Err(format!("{missing}: {other}")),
+        }
+    }
+
     /// Where this very step restores to.
     fn staging(&self) -> String {
         let key = crc32fast::hash(self.call.key.as_bytes());
@@ -339,6 +356,21 @@ impl Executor for Backup {
 
     fn check(&self, with: &Map<String, Value>) -> Result<(), String> {
         With::checked(with, self.kind).map(|_| ())
+    }
+
+    fn programs(&self, with: &Map<String, Value>) -> Vec<String> {
+        let with = With::checked(with, self.kind);
+        with.map_or_else(|_| Vec::new(), |with| with.at.begins(self.name()))
+    }
+
+    fn foresee<'a>(&'a self, call: &'a Call<'a>) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            let with = With::checked(call.with, self.kind)?;
+            match with.verb {
+                Verb::Restore => self.job(call, &with).foresee().await,
+                Verb::PutBack => Ok(()),
+            }
+        })
     }
 
     fn token_class(&self) -> TokenClass {

@@ -125,6 +125,15 @@ impl Executor for Exec {
         "exec"
     }
 
+    fn programs(&self, with: &Map<String, Value>) -> Vec<String> {
+        let with: Option<With> = parameters(with).ok();
+        let both = with.map(|with| [with.argv, with.observe]);
+        both.into_iter()
+            .flatten()
+            .filter_map(|argv| argv.into_iter().next())
+            .collect()
+    }
+
     fn check(&self, with: &Map<String, Value>) -> Result<(), String> {
         let with: With = parameters(with)?;
         if with.argv.is_empty() {

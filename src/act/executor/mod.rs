@@ -57,6 +57,16 @@ pub trait Executor: Send + Sync {
     /// Where a stale token is refused.
     fn token_class(&self) -> TokenClass;
 
+    /// The programs that it begins on this machine.
+    fn programs(&self, _with: &Map<String, Value>) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What would stop it in the middle of a move and shows before: `Err` says what. Changes nothing.
+    fn foresee<'a>(&'a self, _call: &'a Call<'a>) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Finds parameters that cannot be followed before anything is done.
     fn check(&self, with: &Map<String, Value>) -> Result<(), String>;
 }

@@ -49,6 +49,15 @@ impl Place {
         here
     }
 
+    /// What is begun on this machine for a program there.
+    pub fn begins(&self, program: &str) -> Vec<String> {
+        if !self.ssh.is_empty() {
+            return vec!["ssh".into()];
+        }
+        let first = (!self.user.is_empty()).then(|| "runuser".to_owned());
+        first.into_iter().chain([program.to_owned()]).collect()
+    }
+
     /// What the programs may still do over there when the connection is lost is not known.
     pub fn is_lost(&self, ended: &Ended) -> bool {
         !self.ssh.is_empty() && matches!(ended, Ended::Exited { code: SSH_LOST, .. })

@@ -14,7 +14,7 @@ use crate::clock::wall_clock;
 use crate::engine::OperatorCommand;
 
 /// By what a record is known again, in the journal as in the audit log; `None` for one that a rewrite of the journal may have made up.
-fn known_by(record: &Record) -> Option<String> {
+pub(super) fn known_by(record: &Record) -> Option<String> {
     Some(match record {
         Record::Epoch { epoch } if *epoch > 0 => format!("epoch {epoch}"),
         Record::Epoch { .. } | Record::Seq { .. } | Record::Service(_) | Record::Numbers { .. } => return None,

@@ -8,12 +8,17 @@ use std::sync::Arc;
 use super::audit::Audit;
 use super::compare::mend;
 use super::lock::Lock;
+use super::lost::{anew, lacks};
 use super::{DecodeError, Health, Record, State, decode, encode};
 use crate::clock::wall_clock;
 use crate::model::Timestamp;
 
 const NAME: &str = "journal";
 const NEXT: &str = "journal.next";
+/// What stood behind the last whole record at the latest start that found anything there.
+const TORN: &str = "journal.torn";
+/// What a journal held that was made anew.
+const BEFORE: &str = "journal.before";
 
 /// Records that no longer tell anything are left out once the file has grown beyond this, and beyond twice of what was
 /// left the last time: so it is bounded by what there is to tell, and rewriting costs no more than writing did.
@@ -75,8 +80,10 @@ pub struct Opened {
     pub journal: Journal,
     /// What it told.
     pub state: State,
-    /// Bytes of a record that a crash had cut off.
+    /// Bytes behind the last whole record, put aside into `journal.torn`.
     pub torn: u64,
+    /// They are not what a crash leaves.
+    pub garbage: bool,
 }
 
 impl Journal {
@@ -107,14 +114,20 @@ impl Journal {
         let length = decoded.whole as u64;
         let torn = bytes.len() as u64 - length;
         if torn > 0 {
+            let behind = bytes.get(decoded.whole..).unwrap_or_default();
+            if let Err(error) = std::fs::write(dir.join(TORN), behind) {
+                tracing::warn!(%error, "what stood behind the journal's last whole record cannot be put aside");
+            }
             file.set_len(length)
                 .and_then(|()| file.sync_data())
                 .map_err(io_error(&path))?;
         }
         file.seek(SeekFrom::Start(length)).map_err(io_error(&path))?;
+        let at_audit = || io_error(&dir.join("audit"));
         let state = State::read(&decoded.records);
-        let mut audit = Audit::open(dir).map_err(io_error(&dir.join("audit")))?;
-        mend(dir, &mut audit, &decoded.records).map_err(io_error(&dir.join("audit")))?;
+        let mut audit = Audit::open(dir).map_err(at_audit())?;
+        mend(dir, &mut audit, &decoded.records).map_err(at_audit())?;
+        let lost = lacks(dir, &decoded.records, decoded.garbage).map_err(at_audit())?;
         let mut journal = Self {
             dir: dir.to_owned(),
             path,
@@ -123,17 +136,31 @@ impl Journal {
             buffer: Vec::new(),
             broken: false,
             unsettled: false,
-            state: state.clone(),
+            state,
             compact_at: COMPACT_AT,
             limit: COMPACT_AT,
             lock,
             audit,
             health: Health::of(dir),
         };
-        if length > COMPACT_AT {
+        if let Some(why) = lost {
+            tracing::error!(
+                "the journal lacked what the audit log holds: {why}. It is made anew, and nothing is acted upon until `jurymast hold --off`"
+            );
+            std::fs::write(dir.join(BEFORE), &bytes).map_err(io_error(&dir.join(BEFORE)))?;
+            let records = anew(dir, &why, now).map_err(at_audit())?;
+            journal.rewrite(&records)?;
+            journal.state = State::read(&records);
+            mend(dir, &mut journal.audit, &records).map_err(at_audit())?;
+        } else if length > COMPACT_AT {
             journal.compact(now)?;
         }
-        Ok(Opened { journal, state, torn })
+        Ok(Opened {
+            state: journal.state.clone(),
+            garbage: decoded.garbage,
+            journal,
+            torn,
+        })
     }
 
     /// The file is rewritten once it has grown beyond so many bytes, and beyond twice of what was left the last time.
@@ -279,170 +306,4 @@ impl Journal {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::verify;
-    use super::*;
-
-    fn epoch(epoch: u64) -> Record {
-        Record::Epoch { epoch }
-    }
-
-    fn filled(dir: &Path, epochs: u64) -> Vec<u8> {
-        let mut journal = Journal::open(dir, Timestamp::EPOCH).unwrap().journal;
-        for n in 1..=epochs {
-            journal.append(&epoch(n)).unwrap();
-        }
-        std::fs::read(dir.join(NAME)).unwrap()
-    }
-
-    #[test]
-    fn what_was_appended_is_read_again() {
-        let dir = tempfile::tempdir().unwrap();
-        filled(dir.path(), 3);
-        let opened = Journal::open(dir.path(), Timestamp::EPOCH).unwrap();
-        assert_eq!((opened.state.epoch, opened.torn), (3, 0));
-    }
-
-    #[test]
-    fn a_file_cut_off_at_any_byte_keeps_every_whole_record() {
-        let dir = tempfile::tempdir().unwrap();
-        let bytes = filled(dir.path(), 3);
-        for cut in 0..bytes.len() {
-            std::fs::write(dir.path().join(NAME), &bytes[..cut]).unwrap();
-            let mut opened = Journal::open(dir.path(), Timestamp::EPOCH).unwrap();
-            let whole = (cut * 3 / bytes.len()) as u64;
-            assert_eq!(opened.state.epoch, whole, "cut at {cut}");
-            opened.journal.append(&epoch(9)).unwrap();
-            drop(opened);
-            assert_eq!(
-                Journal::open(dir.path(), Timestamp::EPOCH).unwrap().state.epoch,
-                9,
-                "cut at {cut}"
-            );
-        }
-    }
-
-    #[test]
-    fn damage_in_the_middle_is_refused_with_its_place() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut bytes = filled(dir.path(), 3);
-        bytes[16] ^= 1;
-        std::fs::write(dir.path().join(NAME), &bytes).unwrap();
-        let error = Journal::open(dir.path(), Timestamp::EPOCH).unwrap_err().to_string();
-        assert!(error.contains("record 0 at byte 0 is damaged"), "{error}");
-    }
-
-    #[test]
-    fn a_damaged_length_does_not_pass_for_a_torn_end() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut bytes = filled(dir.path(), 3);
-        bytes[1] ^= 1;
-        std::fs::write(dir.path().join(NAME), &bytes).unwrap();
-        assert!(matches!(
-            Journal::open(dir.path(), Timestamp::EPOCH),
-            Err(JournalError::Damaged { .. })
-        ));
-    }
-
-    #[test]
-    fn two_agents_cannot_hold_one_journal() {
-        let dir = tempfile::tempdir().unwrap();
-        let _held = Journal::open(dir.path(), Timestamp::EPOCH).unwrap();
-        assert!(matches!(
-            Journal::open(dir.path(), Timestamp::EPOCH),
-            Err(JournalError::Locked { .. })
-        ));
-    }
-
-    #[test]
-    fn a_journal_stays_small_while_it_runs_and_tells_the_same() {
-        let dir = tempfile::tempdir().unwrap();
-        let opened = Journal::open(dir.path(), Timestamp::EPOCH).unwrap();
-        let mut journal = opened.journal.compact_beyond(300);
-        for n in 1..=200 {
-            journal.append(&epoch(n)).unwrap();
-            assert!(journal.len() <= 400, "{} bytes after {n}", journal.len());
-        }
-        drop(journal);
-        assert_eq!(Journal::open(dir.path(), Timestamp::EPOCH).unwrap().state.epoch, 200);
-    }
-
-    #[test]
-    fn a_rewrite_that_was_cut_off_at_any_byte_changes_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let bytes = filled(dir.path(), 3);
-        for cut in 0..bytes.len() {
-            std::fs::write(dir.path().join(NEXT), &bytes[..cut]).unwrap();
-            let opened = Journal::open(dir.path(), Timestamp::EPOCH).unwrap();
-            assert_eq!(opened.state.epoch, 3, "cut at {cut}");
-            let mut journal = opened.journal.compact_beyond(1);
-            journal.append(&epoch(3)).unwrap();
-        }
-        assert_eq!(Journal::open(dir.path(), Timestamp::EPOCH).unwrap().state.epoch, 3);
-    }
-
-    #[test]
-    fn a_rewrite_that_fails_costs_no_record() {
-        let dir = tempfile::tempdir().unwrap();
-        let opened = Journal::open(dir.path(), Timestamp::EPOCH).unwrap();
-        let mut journal = opened.journal.compact_beyond(100);
-        std::fs::create_dir(dir.path().join(NEXT)).unwrap();
-        for n in 1..=20 {
-            journal.append(&epoch(n)).unwrap();
-        }
-        assert!(journal.len() > 100, "nothing could be left out");
-        std::fs::remove_dir(dir.path().join(NEXT)).unwrap();
-        for n in 21..=30 {
-            journal.append(&epoch(n)).unwrap();
-        }
-        assert!(journal.len() < 400, "{} bytes", journal.len());
-        drop(journal);
-        assert_eq!(Journal::open(dir.path(), Timestamp::EPOCH).unwrap().state.epoch, 30);
-    }
-
-    #[test]
-    fn a_folder_that_was_replaced_is_noticed() {
-        let parent = tempfile::tempdir().unwrap();
-        let dir = parent.path().join("data");
-        let journal = Journal::open(&dir, Timestamp::EPOCH).unwrap().journal;
-        assert_eq!(journal.lock().still_ours(), Ok(()));
-        std::fs::rename(&dir, parent.path().join("gone")).unwrap();
-        assert!(journal.lock().still_ours().is_err());
-        let _other = Journal::open(&dir, Timestamp::EPOCH).unwrap().journal;
-        assert!(journal.lock().still_ours().unwrap_err().contains("another agent"));
-    }
-
-    #[test]
-    fn a_record_that_the_audit_log_cannot_take_is_not_written() {
-        let dir = tempfile::tempdir().unwrap();
-        let before = filled(dir.path(), 2);
-        let mut journal = Journal::open(dir.path(), Timestamp::EPOCH).unwrap().journal;
-        let good = journal.spoil();
-        journal.append(&epoch(3)).unwrap_err();
-        assert!(journal.health().trouble().unwrap().contains("audit"));
-        assert_eq!(std::fs::read(dir.path().join(NAME)).unwrap(), before);
-        journal.mend(good);
-        journal.append(&epoch(4)).unwrap();
-        let told = verify(dir.path(), None).unwrap();
-        assert_eq!((told.records, told.missing), (3, Vec::new()));
-    }
-
-    #[test]
-    fn a_log_that_lacks_what_the_journal_holds_is_told_of_and_mended_at_the_next_start() {
-        let dir = tempfile::tempdir().unwrap();
-        filled(dir.path(), 4);
-        let audit = dir.path().join("audit");
-        let whole = std::fs::read_to_string(&audit).unwrap();
-        let lines: Vec<&str> = whole.split_inclusive('\n').collect();
-        for kept in 0..lines.len() {
-            std::fs::write(&audit, lines[..kept].concat()).unwrap();
-            let told = verify(dir.path(), None).unwrap();
-            let lost: Vec<String> = (kept.max(1)..=4).map(|n| format!("epoch {n}")).collect();
-            assert_eq!(told.missing, lost, "{kept} lines are left");
-        }
-        std::fs::write(&audit, "").unwrap();
-        drop(Journal::open(dir.path(), Timestamp::EPOCH).unwrap());
-        let told = verify(dir.path(), None).unwrap();
-        assert_eq!((told.missing.len(), told.records, told.recovered), (0, 4, 4));
-    }
-}
+mod tests;

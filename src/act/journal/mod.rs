@@ -2,8 +2,8 @@
 //!
 //! In: [`Entry`](super::runner::Entry)s. Out: durable, checked records. A record is a length, its complement and a CRC-32 (little endian, 4 bytes each) and one JSON object.
 //! The file is rewritten while it runs once most of it no longer tells anything, so it stays small.
-//! A record that was cut off by a crash at the very end is dropped and reported; damage before the end is refused with its
-//! place, because what follows cannot be trusted.
+//! What stands behind the last whole record is put aside and reported: mostly a record that a crash has cut off. Damage with whole records behind it is
+//! refused with its place. A journal that lacks what the audit log holds is made anew from that, and a person is waited for.
 
 mod audit;
 mod chain;
@@ -12,6 +12,7 @@ mod decode;
 mod file;
 mod health;
 mod lock;
+mod lost;
 mod pages;
 mod said;
 mod state;

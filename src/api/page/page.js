@@ -51,10 +51,10 @@ const services = ({ acting, services }) => services.length ? el("div", "wide", s
 
 // -- moves
 const MARK = { waiting: "·", started: "▶", done: "✓", failed: "✗", refused: "✗" };
-const ended = (o) => (o.outcome === "done" ? `done: it runs on ${o.active}, verified` : o.outcome === "compensated" ? `taken back: ${o.reason}` : `needs a person: ${o.reason}`);
+const ended = (o) => (o.outcome === "left" ? "left to another agent, which leads now and tells how it ends" : o.outcome === "done" ? `done: it runs on ${o.active}, verified` : o.outcome === "compensated" ? `taken back: ${o.reason}` : `needs a person: ${o.reason}`);
 function move(m, acting) {
   const steps = el("ol", "steps", m.steps.map((step) => el("li", step.state, el("span", { role: "img", "aria-label": step.state }, MARK[step.state]), el("span", "", step.phase), el("span", "", step.name, step.at ? [" ", when(step.at)] : "", step.why ? `: ${step.why}` : ""))));
-  const good = m.outcome && m.outcome.outcome === "done";
+  const good = m.outcome && ["done", "left"].includes(m.outcome.outcome);
   return el("div", { class: "card " + (m.outcome ? (good ? "good" : "bad") : "noted"), "data-key": m.id },
     el("div", "row", el("h3", "", m.summary), m.outcome ? el("span", "soft", `began ${clock(m.begun)}, over ${clock(m.ended)}`) : acting ? order("abort", "stop…", { id: m.id, summary: m.summary }) : null),
     m.outcome ? el("p", "", el("strong", good ? "done" : "failed", ended(m.outcome))) : soft(`began ${clock(m.begun)}, given up at ${clock(m.deadline)}`),
@@ -195,6 +195,7 @@ function line(r) {
     case "plan": return r.plan.summary;
     case "permit": return `step ${r.permit.step} of ${r.permit.plan}: ${r.permit.refusal ? "refused by " + r.permit.refusal.gate : "allowed"}`;
     case "plan_event": { const e = r.plan_event, name = e.plan || e.service; return e.outcome ? `${name}: ${ended(e.outcome)}` : e.plan_event === "restored" ? `${name} runs on ${e.active}, says the journal` : `${name}: step ${e.step} ${{ asks: "is about to start", step_done: "is done", step_failed: "failed: " + e.error }[e.plan_event] || e.plan_event}`; }
+    case "left": return `${r.plan}: ${ended({ outcome: "left" })}`;
     case "confirmed": return `incident ${r.incident} was ${r.testimony.fault} at ${r.testimony.entity}, says ${r.by}`;
     case "drill": return `${r.drill.kind} drill of ${r.drill.service}: ${went(r.drill)}`;
     case "drill_refused": return `drill of ${r.refused.service} refused: ${r.refused.reason}`;
@@ -249,10 +250,11 @@ async function draw() {
     return gone(last ? `${how} This is how it stood at ${clock(last.now)} UTC.` : `${how} Is it running?`);
   }
   last = s;
+  for (const m of s.moves) if (m.left) m.outcome = { outcome: "left" };
   const age = Date.now() - Date.parse(s.now);
   gone(age > 5000 ? `The engine stands still since ${clock(s.now)} UTC, or the clocks of this computer and of the agent differ by ${Math.round(age / 1000)} s.` : "");
   if (turn++ % 10 === 0) { askDrill(); askAudit(); }
-  alerted("trouble", s.journal_trouble ? `The journal cannot be written, so nothing is moved: ${s.journal_trouble}. Free or mend the disk of agent.data_dir; Jurymast goes on by itself.` : "");
+  alerted("trouble", s.journal_trouble ? `The journal cannot be written, so nothing is moved: ${s.journal_trouble}. Free or mend the disk of agent.data_dir; Jurymast goes on by itself.` : s.journal_lost ? `The journal was lost, so nothing is moved: ${s.journal_lost}. Look where each service runs, then release the hold.` : s.audit_broken ? `The audit log is not whole: ${s.audit_broken}.` : "");
   head(s); news(s); paint(s);
 }
 function paint(s) {

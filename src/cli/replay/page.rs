@@ -93,6 +93,7 @@ fn at(record: &Record) -> Timestamp {
         | Record::PlanEvent { at, .. }
         | Record::Confirmed { at, .. }
         | Record::Drill { at, .. }
+        | Record::Left { at, .. }
         | Record::Operator { at, .. } => *at,
     }
 }

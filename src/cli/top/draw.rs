@@ -128,6 +128,13 @@ fn head(view: &View, status: &Value) -> Vec<Line> {
         let text = format!("the journal cannot be written, so nothing is moved: {why}");
         lines.push(Line::of(Look::Bad, text));
     }
+    if let Some(why) = status["journal_lost"].as_str() {
+        let text = format!("the journal was lost, so nothing is moved until `jurymast hold --off`: {why}");
+        lines.push(Line::of(Look::Bad, text));
+    }
+    if let Some(why) = status["audit_broken"].as_str() {
+        lines.push(Line::of(Look::Bad, format!("the audit log is not whole: {why}")));
+    }
     if let Some(why) = status["cannot_lead"].as_str() {
         lines.push(Line::of(Look::Bad, format!("cannot lead: {why}")));
     }

@@ -6,18 +6,20 @@
 //! the alert `TwoPrimaries`.
 
 mod ask;
+mod kept;
 mod split;
 mod tracker;
 
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::ask::{Standing, ask};
+use self::kept::Kept;
 use self::split::Split;
 use self::tracker::Tracker;
 use super::{Feed, Source};
@@ -120,6 +122,9 @@ pub struct ReplicationSource {
     /// Standbys without which the primary, when it was last heard, committed nothing. Its death changes nothing about that.
     sync: Vec<String>,
     split: Split,
+    /// What was put on disk of that, and where.
+    written: Split,
+    kept: Kept,
     trouble: BTreeSet<String>,
 }
 
@@ -131,7 +136,36 @@ impl ReplicationSource {
             tracker: Tracker::default(),
             sync: Vec::new(),
             split: Split::default(),
+            written: Split::default(),
+            kept: Kept::default(),
             trouble: BTreeSet::new(),
+        }
+    }
+
+    /// Remembers in that folder, and over restarts, whose data cannot be trusted.
+    #[must_use]
+    pub fn kept_in(mut self, data_dir: &Path) -> Self {
+        self.kept = Kept::of(data_dir, &self.settings.name);
+        let members = &self.settings.members;
+        self.written = self
+            .kept
+            .read(|name| members.iter().any(|member| member.entity == *name));
+        self.split.clone_from(&self.written);
+        self
+    }
+
+    /// What has changed goes to the disk before anything is told of it, and once more at the next round where that cannot be written.
+    async fn keep(&mut self) {
+        if self.split == self.written {
+            return;
+        }
+        let (kept, split) = (self.kept.clone(), self.split.clone());
+        match tokio::task::spawn_blocking(move || kept.write(&split).map(|()| split)).await {
+            Ok(Ok(split)) => self.written = split,
+            Ok(Err(error)) => {
+                tracing::error!(source = %self.settings.name, %error, "that two servers take writes does not outlive this agent until it can be written");
+            }
+            Err(error) => tracing::error!(source = %self.settings.name, %error, "cannot be kept"),
         }
     }
 
@@ -252,6 +286,7 @@ impl Source for ReplicationSource {
                         value,
                     });
                 });
+                self.keep().await;
                 let label = BySource { source: source.clone() };
                 feed.metrics.messages.get_or_create(&label).inc();
                 feed.metrics

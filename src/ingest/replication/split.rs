@@ -2,22 +2,34 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{EntityName, Event, EventKind, Timestamp};
 
 /// The name of the alert at each of them.
 const ALERT: &str = "TwoPrimaries";
 
-/// Who took writes at the same time as another, until all but one of them follow again.
-#[derive(Debug, Default)]
+/// Who took writes at the same time as another, until all but one of them follow again. Kept over restarts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
     members: BTreeSet<EntityName>,
     since: Timestamp,
+    /// An earlier run has found it: this one has told nobody yet.
+    #[serde(skip)]
+    untold: bool,
 }
 
 impl Split {
     /// True while what one of them has written may be missing everywhere else.
     pub fn stands(&self) -> bool {
         !self.members.is_empty()
+    }
+
+    /// As an earlier run has left it. Whoever is no server of that database any more is not waited for.
+    pub fn found(mut self, is_member: impl Fn(&EntityName) -> bool) -> Self {
+        self.members.retain(is_member);
+        self.untold = self.stands();
+        self
     }
 
     /// What servers say now, as (server, takes writes); who does not answer is not among them. Adds what begins or ends by it.
@@ -27,6 +39,9 @@ impl Split {
             .filter(|(_, writes)| *writes)
             .map(|(name, _)| *name)
             .collect();
+        if std::mem::take(&mut self.untold) {
+            self.say(at, true, out);
+        }
         if writers.len() > 1 {
             if !self.stands() {
                 self.since = at;
@@ -99,6 +114,30 @@ mod tests {
         assert_eq!(hears(&mut split, 3, &[("a", true), ("b", true)]), []);
         let over = [("a".to_owned(), false), ("b".to_owned(), false)];
         assert_eq!(hears(&mut split, 4, &[("a", false), ("b", true)]), over);
+        assert!(!split.stands());
+    }
+
+    #[test]
+    fn a_restart_does_not_end_it_and_who_is_removed_from_the_config_is_not_waited_for() {
+        let mut split = Split::default();
+        hears(&mut split, 1, &[("a", true), ("b", true)]);
+        let kept = serde_json::to_string(&split).unwrap();
+        let found = |known: &'static [&str]| {
+            let split: Split = serde_json::from_str(&kept).unwrap();
+            split.found(|name| known.contains(&name.as_str()))
+        };
+        let mut split = found(&["a", "b"]);
+        assert_eq!(
+            hears(&mut split, 9, &[("b", true)]),
+            [("a".to_owned(), true), ("b".to_owned(), true)]
+        );
+        assert_eq!(hears(&mut split, 10, &[("b", true)]), []);
+        assert!(split.stands());
+        let mut split = found(&["b", "c"]);
+        assert_eq!(
+            hears(&mut split, 9, &[("b", true), ("c", false)]),
+            [("b".to_owned(), true), ("b".to_owned(), false)]
+        );
         assert!(!split.stands());
     }
 

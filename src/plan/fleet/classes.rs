@@ -11,7 +11,7 @@ pub(super) fn count(services: &[&FleetService]) -> i64 {
 }
 
 /// Each service's priority, or a higher one that depends on it.
-fn inherited(services: &[&FleetService], waits_for: &[BTreeSet<usize>]) -> Vec<u8> {
+pub(super) fn inherited(services: &[&FleetService], waits_for: &[BTreeSet<usize>]) -> Vec<u8> {
     let mut priority: Vec<u8> = services.iter().map(|service| service.priority).collect();
     // Each round carries it one step further; a chain is no longer than there are services.
     for _ in 0..services.len() {

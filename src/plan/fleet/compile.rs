@@ -8,6 +8,7 @@ use crate::model::service::StandbyClass;
 use crate::plan::solver::{BIGGEST, FORBIDDEN, Instance, Rule, RuleKind, Tables};
 
 use super::classes::{count, prices};
+use super::left_alone::{kept, overrun};
 use super::spec::{Fleet, FleetError, FleetService, Late, Node};
 
 /// Limits beside those of each service.
@@ -45,6 +46,10 @@ pub enum Refused {
     Without(String),
     /// It runs well elsewhere and may not be moved.
     Pinned,
+    /// It runs well elsewhere, and nobody of a higher priority gains by its being moved.
+    Kept,
+    /// More is wanted there already than the node has.
+    Overrun,
     /// The node lacks a label.
     Label(String),
     /// It may not be in that zone.
@@ -78,6 +83,8 @@ impl fmt::Display for Refused {
             Self::Broken => f.write_str("its instance there is broken"),
             Self::Without(needed) => write!(f, "{needed}, which it needs there, is gone"),
             Self::Pinned => f.write_str("it may not be moved"),
+            Self::Kept => f.write_str("it runs well, and nobody of a higher priority needs its place"),
+            Self::Overrun => f.write_str("more is wanted there already than the node has"),
             Self::Label(label) => write!(f, "no label {label}"),
             Self::Zone(zone) => write!(f, "zone {zone} is not allowed"),
             Self::NoCopy => f.write_str("no copy and no cold start"),
@@ -166,6 +173,10 @@ impl Fleet {
             .filter(|(_, gone)| **gone)
             .map(|(node, _)| node.zone.as_str())
             .collect();
+        let behind = self.behind();
+        let waits_for = waits_for(&services, &behind);
+        let kept = kept(&services, &waits_for, &hit, &stranded);
+        let overrun = overrun(&services, &nodes, &home, &hit);
         let latency = self.distances();
         let mut places = Vec::with_capacity(services.len() * nodes.len());
         for (number, service) in services.iter().enumerate() {
@@ -187,6 +198,10 @@ impl Fleet {
                     Err(Refused::Broken)
                 } else if let Some(needed) = service.without(node, &fallen) {
                     Err(Refused::Without(needed.to_owned()))
+                } else if kept[number] && service.movable {
+                    Err(Refused::Kept)
+                } else if overrun[at] {
+                    Err(Refused::Overrun)
                 } else {
                     let runs_well = home[number].is_some() && !hit[number];
                     self.place(service, node, runs_well, limits).map(|mut place| {
@@ -204,9 +219,7 @@ impl Fleet {
                 });
             }
         }
-        let behind = self.behind();
-        let waits_for = waits_for(&services, &behind);
-        let instance = self.tables(&services, &nodes, &places, &home, &hit, &waits_for)?;
+        let instance = self.tables(&services, &nodes, &places, &home, &hit, &waits_for, &kept)?;
         Ok(Case {
             services,
             nodes,
@@ -295,6 +308,7 @@ impl Fleet {
         home: &[Option<usize>],
         hit: &[bool],
         waits_for: &[BTreeSet<usize>],
+        kept: &[bool],
     ) -> Result<Instance, FleetError> {
         let resources: BTreeSet<&str> = services
             .iter()
@@ -305,10 +319,17 @@ impl Fleet {
             resources: resources.len(),
             ..Tables::default()
         };
+        let need = |service: &FleetService, resource: &str| {
+            let need = service.demands.get(resource).copied().unwrap_or(0.0);
+            (need * MILLI - 1e-6).ceil().max(0.0) as i64
+        };
         for (at, node) in nodes.iter().enumerate() {
             for resource in &resources {
                 let has = node.capacity.get(*resource).copied().unwrap_or(0.0);
-                tables.capacity.push((has * MILLI + 1e-6).floor() as i64);
+                let there = (0..services.len()).filter(|item| home[*item] == Some(at) && !hit[*item]);
+                // Whoever runs well where more is wanted than there is goes on doing so.
+                let wanted: i64 = there.map(|item| need(services[item], resource)).sum();
+                tables.capacity.push(wanted.max((has * MILLI + 1e-6).floor() as i64));
             }
             let in_use = home.iter().zip(hit).any(|(home, hit)| *home == Some(at) && !hit);
             let free = node.class == StandbyClass::Hot || in_use;
@@ -329,7 +350,7 @@ impl Fleet {
         for (item, service) in services.iter().enumerate() {
             let at_home = home[item].and_then(|home| places.get(item * nodes.len() + home));
             let stays = at_home.is_some_and(|place| place.as_ref().is_ok_and(|place| place.stays));
-            if !service.movable && stays {
+            if (!service.movable || kept[item]) && stays {
                 tables.left_out[item] = BIGGEST;
             }
         }
@@ -341,8 +362,7 @@ impl Fleet {
                     Ok(place) => tenths(place.cost) + if place.late { tables.left_out[number] / 4 } else { 0 },
                 });
                 for resource in &resources {
-                    let need = service.demands.get(*resource).copied().unwrap_or(0.0);
-                    tables.demand.push((need * MILLI - 1e-6).ceil().max(0.0) as i64);
+                    tables.demand.push(need(service, resource));
                 }
             }
         }

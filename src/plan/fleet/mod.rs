@@ -7,6 +7,7 @@ mod answer;
 mod classes;
 mod compile;
 mod ground;
+mod left_alone;
 mod spec;
 mod standing;
 mod stands;

@@ -155,6 +155,15 @@ impl<T: Tool> Executor for Ordered<T> {
         self.tool.name()
     }
 
+    fn programs(&self, with: &Map<String, Value>) -> Vec<String> {
+        let Ok(orders) = self.tool.orders(with, None) else {
+            return Vec::new();
+        };
+        let commands = orders.apply.iter().chain([&orders.look]);
+        let first = commands.filter_map(|command| command.first());
+        first.flat_map(|program| orders.place.begins(program)).collect()
+    }
+
     fn check(&self, with: &Map<String, Value>) -> Result<(), String> {
         self.tool.orders(with, None).and_then(|orders| orders.place.check())
     }
