@@ -74,6 +74,27 @@ async fn pacemaker_moves_its_resource_and_is_left_alone_again() {
     assert_eq!(wishes(&nodes), Vec::<String>::new());
     play.play(Failback, "b", "a").await.all_done("a");
     assert!(is_at(&nodes, "a"));
+    // A group, and the promoted one of a clone; a clone of which all serve has no other place.
+    let deeds = Deeds::new(std::path::Path::new("/tmp"));
+    let order = |verb: &str, resource: &str, to: &str| json!({"do": verb, "resource": resource, "to": to, "at": {"ssh": "root@b"}});
+    for resource in ["pair", "db"] {
+        let mut ends = ["a", "b"];
+        if deeds.look("pacemaker", &order("move", resource, "a"), (1, 1)).await == Effect::NotThere {
+            ends.reverse();
+        }
+        for to in [ends[1], ends[0]] {
+            deeds.done("pacemaker", &order("move", resource, to), (1, 1)).await;
+            assert_eq!(wishes(&nodes), [format!("cli-prefer-{resource}")]);
+            assert_eq!(
+                deeds.apply("pacemaker", &order("clear", resource, to), (1, 1)).await,
+                Applied::Done
+            );
+            assert_eq!(wishes(&nodes), Vec::<String>::new());
+        }
+    }
+    deeds
+        .refused("pacemaker", &order("move", "all", "b"), (1, 1), "of a clone only")
+        .await;
     // The machine dies: Pacemaker moves by itself, and to be asked for what it is about to do does not disturb it.
     nodes.kill("a");
     play.play(Failover, "a", "b").await.all_done("b");
@@ -258,8 +279,9 @@ async fn keepalived_moves_its_address_and_stands_by_on_the_other_side() {
     // There and back: whoever gave it up once is elected again.
     play.play(Failback, "b", "a").await.all_done("a");
     assert!(is_at(&nodes, "a"));
-    // It is still in the election: should the new one die, nobody has to be asked.
+    // Whoever gave it up is still in the election: the new one dies, and nobody has to be asked.
     nodes.kill("a");
+    wait("keepalived moves by itself", || nodes.holds("b"));
     play.play(Failover, "a", "b").await.all_done("b");
     assert!(nodes.holds("b") && served(ADDRESS).as_deref() == Some("b"));
 }

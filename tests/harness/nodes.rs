@@ -215,18 +215,23 @@ fn logins() {
     std::fs::set_permissions(bin.join("ssh"), std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// A Pacemaker on both machines, over Corosync, with the address as its resource `vip`, which runs on `a` at first.
+/// A Pacemaker on both machines, over Corosync, with the address as its resource `vip`, which runs on `a` at first, a group `pair`, a promotable clone `db` and a clone
+/// `all`.
 pub fn pacemaker(corosync: &str) -> Nodes {
     let script = "for folder in /var/log /var/lib/pacemaker /var/lib/corosync /etc/corosync; do mount -t tmpfs tmpfs $folder; done
 mkdir -p /run/lock /run/resource-agents /var/log/pacemaker /var/log/corosync
 cd /var/lib/pacemaker; mkdir cib pengine blackbox cores
 cat > cib/cib.xml <<END
-<cib crm_feature_set=\"3.0.14\" validate-with=\"pacemaker-3.0\" epoch=\"1\" num_updates=\"0\" admin_epoch=\"1\"><configuration><crm_config><cluster_property_set id=\"o\">
+<cib crm_feature_set=\"3.0.14\" validate-with=\"pacemaker-3.9\" epoch=\"1\" num_updates=\"0\" admin_epoch=\"1\"><configuration><crm_config><cluster_property_set id=\"o\">
 <nvpair id=\"o1\" name=\"stonith-enabled\" value=\"false\"/><nvpair id=\"o2\" name=\"dc-deadtime\" value=\"2s\"/></cluster_property_set></crm_config>
 <nodes><node id=\"1\" uname=\"a\"/><node id=\"2\" uname=\"b\"/></nodes>
 <resources><primitive id=\"vip\" class=\"ocf\" provider=\"heartbeat\" type=\"IPaddr2\"><instance_attributes id=\"i\"><nvpair id=\"i1\" name=\"ip\" value=\"ADDRESS\"/>
 <nvpair id=\"i2\" name=\"cidr_netmask\" value=\"24\"/></instance_attributes><meta_attributes id=\"vip-meta_attributes\"><nvpair id=\"vip-meta_attributes-resource-stickiness\"
-name=\"resource-stickiness\" value=\"100\"/></meta_attributes><operations><op id=\"m\" name=\"monitor\" interval=\"2s\"/></operations></primitive></resources>
+name=\"resource-stickiness\" value=\"100\"/></meta_attributes><operations><op id=\"m\" name=\"monitor\" interval=\"2s\"/></operations></primitive>
+<group id=\"pair\"><meta_attributes id=\"p\"><nvpair id=\"p1\" name=\"resource-stickiness\" value=\"100\"/></meta_attributes><primitive id=\"one\" class=\"ocf\" provider=\"pacemaker\" type=\"Dummy\"/><primitive id=\"two\" class=\"ocf\" provider=\"pacemaker\" type=\"Dummy\"/></group>
+<clone id=\"db\"><meta_attributes id=\"d\"><nvpair id=\"d1\" name=\"promotable\" value=\"true\"/></meta_attributes>
+<primitive id=\"data\" class=\"ocf\" provider=\"pacemaker\" type=\"Stateful\"/></clone>
+<clone id=\"all\"><primitive id=\"each\" class=\"ocf\" provider=\"pacemaker\" type=\"Dummy\"/></clone></resources>
 <constraints><rsc_location id=\"home\" rsc=\"vip\" node=\"a\" score=\"10\"/></constraints></configuration><status/></cib>
 END
 chown -R hacluster:haclient .
@@ -263,7 +268,10 @@ pacemakerd -f &";
     let nodes = Nodes::start(&script.replace("ADDRESS", ADDRESS).replace("QUORUM", corosync));
     let runs = |nodes: &Nodes| {
         let told = nodes.run("b", &["crm_resource", "--resource", "vip", "--locate"]);
-        super::said(&told).contains("running on: a") && served(ADDRESS).is_some_and(|name| name == "a")
+        let promoted = nodes.run("b", &["crm_resource", "--resource", "db", "--locate"]);
+        super::said(&told).contains("running on: a")
+            && super::said(&promoted).contains("Promoted")
+            && served(ADDRESS).is_some_and(|name| name == "a")
     };
     wait("Pacemaker runs the address on a", || runs(&nodes));
     nodes

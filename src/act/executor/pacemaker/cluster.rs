@@ -5,6 +5,10 @@ use std::collections::BTreeSet;
 /// Parts of the XML that hold the instances of a resource: it may be named by a group or a clone around it.
 const AROUND: [&str; 5] = ["resource", "group", "clone", "bundle", "replica"];
 
+/// Roles of a promotable clone, by their names before Pacemaker 2.1 as well.
+const PROMOTED: [&str; 2] = ["Promoted", "Master"];
+const UNPROMOTED: [&str; 2] = ["Unpromoted", "Slave"];
+
 /// Why a resource is not moved, and what to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Obstacle {
@@ -44,6 +48,9 @@ pub(super) struct Cluster {
     parts: usize,
     /// Parts of it that run, each with each node that it runs on.
     runs: Vec<String>,
+    /// It is a clone of which one is promoted, which is what moves.
+    promotable: bool,
+    promoted: Vec<String>,
     unmanaged: bool,
     blocked: bool,
     stopped: bool,
@@ -74,7 +81,7 @@ impl Cluster {
     /// Reads what `crm_mon --output-as=xml` says. `Err` where it is not connected: it ends well all the same.
     pub fn read(xml: &str, resource: &str) -> Result<Self, String> {
         let mut cluster = Self::default();
-        let (mut section, mut inside, mut answered) = ("", "", false);
+        let (mut section, mut inside, mut role, mut answered) = ("", "", "", false);
         for (name, tag) in elements(xml) {
             match name {
                 "current_dc" => {
@@ -94,15 +101,24 @@ impl Cluster {
                     unclean: is(tag, "unclean"),
                 }),
                 "node" if section == "resources" && !inside.is_empty() => {
-                    cluster.runs.push(attribute(tag, "name").unwrap_or_default().to_owned());
+                    let place = attribute(tag, "name").unwrap_or_default().to_owned();
+                    if PROMOTED.contains(&role) {
+                        cluster.promoted.push(place.clone());
+                    }
+                    cluster.runs.push(place);
                 }
                 "ban" if attribute(tag, "resource") == Some(resource) => cluster
                     .banned
                     .push(attribute(tag, "node").unwrap_or_default().to_owned()),
                 _ if section == "resources" && AROUND.contains(&name) => {
                     let begins = inside.is_empty() && attribute(tag, "id") == Some(resource);
-                    if name == "resource" && (begins || !inside.is_empty()) {
-                        cluster.part(tag);
+                    if begins || !inside.is_empty() {
+                        role = attribute(tag, "role").unwrap_or_default();
+                        cluster.promotable |=
+                            is(tag, "multi_state") || PROMOTED.contains(&role) || UNPROMOTED.contains(&role);
+                        if name == "resource" {
+                            cluster.part(tag);
+                        }
                     }
                     if begins && !tag.ends_with('/') {
                         inside = name;
@@ -113,6 +129,10 @@ impl Cluster {
             }
         }
         if answered {
+            if cluster.promotable {
+                cluster.parts = cluster.parts.min(1);
+                cluster.runs = std::mem::take(&mut cluster.promoted);
+            }
             Ok(cluster)
         } else {
             let said = xml
@@ -132,6 +152,11 @@ impl Cluster {
     /// Whether all of it runs there and nowhere else.
     pub fn runs_on(&self, node: &str) -> bool {
         self.parts > 0 && self.runs.len() == self.parts && self.runs.iter().all(|place| place == node)
+    }
+
+    /// Whether only its promoted instance moves.
+    pub const fn is_promotable(&self) -> bool {
+        self.promotable
     }
 
     /// Nothing of it runs at the moment, as in the middle of a move.
@@ -215,7 +240,7 @@ impl Cluster {
         let places: BTreeSet<&String> = self.runs.iter().collect();
         if places.len() > 1 {
             return Some(Standing(format!(
-                "{resource} runs at several nodes ({}): a clone is not moved",
+                "{resource} runs at several nodes ({}): of a clone only the promoted instance can be moved",
                 self.places()
             )));
         }
@@ -311,6 +336,17 @@ mod tests {
         let ban = "<bans><ban id=\"cli-ban-vip-on-b\" resource=\"vip\" node=\"b\" weight=\"-1000000\"/></bans><status ";
         assert!(spoilt("<status ", ban).contains("banned vip from b"));
         assert_eq!(spoilt("<status ", &ban.replace("\"b\"", "\"a\"")), "");
+        // Of a promotable clone the promoted one.
+        let roles =
+            one("s", WELL, "a").replace("Started", "Promoted") + &one("s", WELL, "b").replace("Started", "Unpromoted");
+        let text = said(&format!("<clone id=\"c\" multi_state=\"true\">{roles}</clone>"));
+        for name in ["c", "s"] {
+            let cluster = Cluster::read(&text, name).unwrap();
+            assert!(cluster.is_promotable() && cluster.runs_on("a") && !cluster.runs_on("b"));
+            assert_eq!(cluster.obstacle(name, "b"), None);
+        }
+        let none = Cluster::read(&text.replace("\"Promoted", "\"Unpromoted"), "c").unwrap();
+        assert!(none.runs_nowhere() && !none.runs_on("a"));
         let clone = format!("<clone id=\"c\">{}{}</clone>", one("s", WELL, "a"), one("s", WELL, "b"));
         assert!(why(&said(&clone), "c", "b").contains("several nodes (a, b)"));
     }

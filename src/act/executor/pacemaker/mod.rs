@@ -80,7 +80,8 @@ impl With {
         };
         let words = [name, "--resource", &self.resource]
             .into_iter()
-            .chain(words.iter().copied());
+            .chain(words.iter().copied())
+            .filter(|word| !word.is_empty());
         self.at.command(&words.map(str::to_owned).collect::<Vec<_>>())
     }
 
@@ -118,15 +119,15 @@ impl Pacemaker {
         Some(said.lines().any(wish))
     }
 
-    /// Waits for a cluster that would follow, for half of the time if what keeps it may pass by itself. The answer is whether it runs there already.
-    async fn ready(&self, with: &With, limit: Duration) -> Result<bool, String> {
+    /// Waits for a cluster that would follow, for half of the time if what keeps it may pass by itself. `None` if it runs there already.
+    async fn ready(&self, with: &With, limit: Duration) -> Result<Option<Cluster>, String> {
         let mut looks = Looks::new(Instant::now() + limit / 2, LOOKS);
         let mut why = String::new();
         while looks.next().await.is_some() {
             let cluster = self.cluster(with, limit / 2).await?;
             match cluster.obstacle(&with.resource, &with.to) {
-                _ if cluster.runs_on(&with.to) => return Ok(true),
-                None => return Ok(false),
+                _ if cluster.runs_on(&with.to) => return Ok(None),
+                None => return Ok(Some(cluster)),
                 Some(Obstacle::Passing(passing)) => why = passing,
                 Some(standing) => return Err(standing.why()),
             }
@@ -138,12 +139,16 @@ impl Pacemaker {
         let until = Instant::now() + call.timeout;
         let reserve = (call.timeout / BACK_SHARE).min(BACK_MAX);
         let (resource, to) = (&with.resource, &with.to);
-        match self.ready(with, call.timeout).await {
-            Ok(true) => return Applied::Done,
-            Ok(false) => {}
+        let promoted = match self.ready(with, call.timeout).await {
+            Ok(None) => return Applied::Done,
+            Ok(Some(cluster)) if cluster.is_promotable() => "--promoted",
+            Ok(Some(_)) => "",
             Err(why) => return Applied::NoEffect(format!("Pacemaker is not asked to move {resource} to {to}: {why}")),
-        }
-        let ended = self.0.run(call, &with.tool(&["--move", "--node", to]), "").await;
+        };
+        let ended = self
+            .0
+            .run(call, &with.tool(&["--move", promoted, "--node", to]), "")
+            .await;
         if let Ended::NotStarted(why) = ended {
             return Applied::NoEffect(why);
         }
