@@ -154,7 +154,10 @@ impl Node {
         let mut id = String::new();
         // Its own network is there once it has begun.
         wait("a machine runs", || {
-            id = std::fs::read_to_string(&children).unwrap_or_default().trim().to_owned();
+            std::fs::read_to_string(&children)
+                .unwrap_or_default()
+                .trim()
+                .clone_into(&mut id);
             let net = |id: &str| std::fs::read_link(format!("/proc/{id}/ns/net")).ok();
             !id.is_empty() && net(&id).is_some_and(|theirs| Some(theirs) != net("self"))
         });

@@ -26,34 +26,53 @@ impl Obstacle {
     }
 }
 
+/// What is so of the cluster, of the resource or of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    /// The cluster has a controller.
+    Controlled,
+    Quorum,
+    Maintenance,
+    Online,
+    Standby,
+    Pending,
+    Unclean,
+    Unmanaged,
+    Blocked,
+    /// The resource is told to be stopped.
+    Stopped,
+    /// The resource is a clone of which one is promoted, which is what moves.
+    Promotable,
+}
+
+/// Those of a list that are so.
+fn marks<const N: usize>(all: [(Mark, bool); N]) -> impl Iterator<Item = Mark> {
+    all.into_iter().filter(|(_, so)| *so).map(|(mark, _)| mark)
+}
+
 /// A node of the cluster.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Node {
     name: String,
-    online: bool,
-    standby: bool,
-    maintenance: bool,
-    pending: bool,
-    unclean: bool,
+    marks: Vec<Mark>,
+}
+
+impl Node {
+    fn is(&self, mark: Mark) -> bool {
+        self.marks.contains(&mark)
+    }
 }
 
 /// The cluster at one moment.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Cluster {
-    controlled: bool,
-    quorum: bool,
-    maintenance: bool,
+    marks: Vec<Mark>,
     nodes: Vec<Node>,
     /// Parts of the resource that there are.
     parts: usize,
     /// Parts of it that run, each with each node that it runs on.
     runs: Vec<String>,
-    /// It is a clone of which one is promoted, which is what moves.
-    promotable: bool,
     promoted: Vec<String>,
-    unmanaged: bool,
-    blocked: bool,
-    stopped: bool,
     /// Nodes that somebody has banned it from by hand.
     banned: Vec<String>,
 }
@@ -86,19 +105,27 @@ impl Cluster {
             match name {
                 "current_dc" => {
                     answered = true;
-                    cluster.controlled = is(tag, "present");
-                    cluster.quorum = is(tag, "with_quorum");
+                    let all = [
+                        (Mark::Controlled, is(tag, "present")),
+                        (Mark::Quorum, is(tag, "with_quorum")),
+                    ];
+                    cluster.marks.extend(marks(all));
                 }
-                "cluster_options" => cluster.maintenance = is(tag, "maintenance-mode"),
+                "cluster_options" => cluster
+                    .marks
+                    .extend(marks([(Mark::Maintenance, is(tag, "maintenance-mode"))])),
                 "nodes" | "resources" | "node_history" => section = name,
                 "/nodes" | "/resources" => section = "",
                 "node" if section == "nodes" => cluster.nodes.push(Node {
                     name: attribute(tag, "name").unwrap_or_default().to_owned(),
-                    online: is(tag, "online"),
-                    standby: is(tag, "standby") || is(tag, "standby_onfail"),
-                    maintenance: is(tag, "maintenance"),
-                    pending: is(tag, "pending"),
-                    unclean: is(tag, "unclean"),
+                    marks: marks([
+                        (Mark::Online, is(tag, "online")),
+                        (Mark::Standby, is(tag, "standby") || is(tag, "standby_onfail")),
+                        (Mark::Maintenance, is(tag, "maintenance")),
+                        (Mark::Pending, is(tag, "pending")),
+                        (Mark::Unclean, is(tag, "unclean")),
+                    ])
+                    .collect(),
                 }),
                 "node" if section == "resources" && !inside.is_empty() => {
                     let place = attribute(tag, "name").unwrap_or_default().to_owned();
@@ -114,8 +141,9 @@ impl Cluster {
                     let begins = inside.is_empty() && attribute(tag, "id") == Some(resource);
                     if begins || !inside.is_empty() {
                         role = attribute(tag, "role").unwrap_or_default();
-                        cluster.promotable |=
+                        let promotable =
                             is(tag, "multi_state") || PROMOTED.contains(&role) || UNPROMOTED.contains(&role);
+                        cluster.marks.extend(marks([(Mark::Promotable, promotable)]));
                         if name == "resource" {
                             cluster.part(tag);
                         }
@@ -129,7 +157,7 @@ impl Cluster {
             }
         }
         if answered {
-            if cluster.promotable {
+            if cluster.is_promotable() {
                 cluster.parts = cluster.parts.min(1);
                 cluster.runs = std::mem::take(&mut cluster.promoted);
             }
@@ -144,9 +172,11 @@ impl Cluster {
 
     fn part(&mut self, tag: &str) {
         self.parts += 1;
-        self.unmanaged |= !is(tag, "managed");
-        self.blocked |= is(tag, "blocked");
-        self.stopped |= attribute(tag, "target_role") == Some("Stopped");
+        self.marks.extend(marks([
+            (Mark::Unmanaged, !is(tag, "managed")),
+            (Mark::Blocked, is(tag, "blocked")),
+            (Mark::Stopped, attribute(tag, "target_role") == Some("Stopped")),
+        ]));
     }
 
     /// Whether all of it runs there and nowhere else.
@@ -155,8 +185,12 @@ impl Cluster {
     }
 
     /// Whether only its promoted instance moves.
-    pub const fn is_promotable(&self) -> bool {
-        self.promotable
+    pub fn is_promotable(&self) -> bool {
+        self.is(Mark::Promotable)
+    }
+
+    fn is(&self, mark: Mark) -> bool {
+        self.marks.contains(&mark)
     }
 
     /// Nothing of it runs at the moment, as in the middle of a move.
@@ -188,46 +222,46 @@ impl Cluster {
                 "the cluster has no resource '{resource}': `crm_resource --list` tells them"
             )));
         }
-        if !self.controlled {
+        if !self.is(Mark::Controlled) {
             return Some(Passing("the cluster has elected no controller (DC)".into()));
         }
-        if !self.quorum {
+        if !self.is(Mark::Quorum) {
             return Some(Passing(
                 "this part of the cluster has no quorum, and decides nothing: bring enough nodes back".into(),
             ));
         }
-        if self.maintenance {
+        if self.is(Mark::Maintenance) {
             return Some(Standing(
                 "the cluster is in maintenance: end it by `crm_attribute --name maintenance-mode --update false`"
                     .into(),
             ));
         }
-        if !node.online && !node.pending {
+        if !node.is(Mark::Online) && !node.is(Mark::Pending) {
             return Some(Standing(format!(
                 "{to} is offline in the cluster: start corosync and pacemaker there"
             )));
         }
-        if node.standby {
+        if node.is(Mark::Standby) {
             return Some(Standing(format!(
                 "{to} is in standby: end it by `crm_attribute --node {to} --name standby --delete`"
             )));
         }
-        if node.maintenance {
+        if node.is(Mark::Maintenance) {
             return Some(Standing(format!(
                 "{to} is in maintenance: end it by `crm_attribute --node {to} --name maintenance --delete`"
             )));
         }
-        if self.unmanaged {
+        if self.is(Mark::Unmanaged) {
             return Some(Standing(format!(
                 "{resource} is unmanaged: give it back by `crm_resource --resource {resource} --meta --delete-parameter is-managed`"
             )));
         }
-        if self.blocked {
+        if self.is(Mark::Blocked) {
             return Some(Standing(format!(
                 "{resource} is blocked by a failure: look at `crm_mon -1`, then `crm_resource --cleanup --resource {resource}`"
             )));
         }
-        if self.stopped {
+        if self.is(Mark::Stopped) {
             return Some(Standing(format!(
                 "{resource} is to be stopped: start it by `crm_resource --resource {resource} --meta --delete-parameter target-role`"
             )));
@@ -244,10 +278,10 @@ impl Cluster {
                 self.places()
             )));
         }
-        if node.pending {
+        if node.is(Mark::Pending) {
             return Some(Passing(format!("{to} is about to join the cluster")));
         }
-        let unclean = self.nodes.iter().find(|node| node.unclean)?;
+        let unclean = self.nodes.iter().find(|node| node.is(Mark::Unclean))?;
         Some(Passing(format!(
             "{} is unclean, and has to be fenced first: if nobody can, make sure that it is down and say so by `stonith_admin --confirm {}`",
             unclean.name, unclean.name
