@@ -193,6 +193,10 @@ const BUILTIN: &[(&str, &str)] = &[
         include_str!("../../rules/playbooks/pacemaker-move.yml"),
     ),
     (
+        "keepalived-switch.yml",
+        include_str!("../../rules/playbooks/keepalived-switch.yml"),
+    ),
+    (
         "restic-restore.yml",
         include_str!("../../rules/playbooks/restic-restore.yml"),
     ),

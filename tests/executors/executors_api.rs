@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::harness::api::{Api, kubernetes};
 use crate::harness::deed::Deeds;
-use crate::harness::free_port;
 use crate::harness::patroni::{self, Patroni};
+use crate::harness::{free_port, get, wait};
 
 #[tokio::test]
 async fn kubernetes_keeps_the_token_in_the_object_that_is_changed() {
@@ -205,10 +205,32 @@ async fn patroni_is_asked_to_switch_and_never_gone_round() {
         &[("a", "replica", "running"), ("b", "leader", "running")],
     );
     let nobody = json!({"members": members, "to": "nobody"});
-    let applied = deeds.apply("patroni", &nobody, (3, 2)).await;
-    assert!(
-        matches!(applied, Applied::NoEffect(_) | Applied::Unknown(_)),
-        "{applied:?}"
-    );
+    deeds.refused("patroni", &nobody, (3, 2), "412").await;
     assert_eq!(deeds.look("patroni", &nobody, (3, 2)).await, Effect::NotThere);
+    // Paused by a person: it is for that person to go on.
+    let home = json!({"members": members, "to": "a"});
+    let says = |word: &'static str| {
+        wait(word, || {
+            get(patroni.rest[1], "/cluster").is_some_and(|text| text.contains(word))
+        });
+    };
+    patroni.tell("PATCH", 1, "/config", r#"{"pause": true}"#);
+    says("\"pause\": true");
+    deeds.refused("patroni", &home, (3, 3), "paused: resume it").await;
+    patroni.tell("PATCH", 1, "/config", r#"{"pause": null}"#);
+    wait("it goes on", || {
+        get(patroni.rest[1], "/cluster").is_some_and(|text| !text.contains("\"pause\""))
+    });
+    // A member that shall never lead.
+    let file = patroni.dir.path().join("a.yml");
+    let text = std::fs::read_to_string(&file).unwrap() + "tags: {nofailover: true}\n";
+    std::fs::write(&file, text).unwrap();
+    patroni.tell("POST", 0, "/reload", "");
+    says("nofailover");
+    deeds.refused("patroni", &home, (3, 4), "412").await;
+    assert_eq!(deeds.look("patroni", &home, (3, 4)).await, Effect::NotThere);
+    patroni.wait_for(
+        "all is as it was",
+        &[("a", "replica", "running"), ("b", "leader", "running")],
+    );
 }

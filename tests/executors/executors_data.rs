@@ -131,6 +131,36 @@ async fn where_sentinel_watches_sentinel_is_asked() {
 }
 
 #[tokio::test]
+async fn what_sentinel_does_not_do_is_told_and_never_done() {
+    if skipped("refusals of Sentinel", &["redis-server", "redis-cli", "redis-sentinel"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b, port) = (free_port(), free_port(), free_port());
+    let (_a, server_b) = (redis(dir.path(), a, None), redis(dir.path(), b, Some(a)));
+    wait("the replica hears", || linked(b));
+    let _sentinel = sentinel(dir.path(), port, a, b);
+    let deeds = Deeds::new(dir.path());
+    let switch = json!({"sentinels": format!("127.0.0.1:{port}"), "master": "m", "to": format!("127.0.0.1:{b}")});
+    // It chooses the replica, which does not answer any more: it begins, waits, and gives up.
+    assert_eq!(cli(port, &["SENTINEL", "SET", "m", "failover-timeout", "2000"]), "OK");
+    server_b.signal("STOP");
+    deeds
+        .refused("sentinel", &switch, (3, 1), "has given its failover up")
+        .await;
+    assert_eq!(deeds.look("sentinel", &switch, (3, 1)).await, Effect::NotThere);
+    assert!(cli(a, &["ROLE"]).starts_with("master"));
+    // There is none that it could choose.
+    drop(server_b);
+    wait("it has lost the replica", || {
+        cli(port, &["SENTINEL", "FAILOVER", "m"]).starts_with("NOGOODSLAVE")
+    });
+    deeds.refused("sentinel", &switch, (3, 2), "NOGOODSLAVE").await;
+    deeds.refused("sentinel", &switch, (3, 2), "replica-priority").await;
+    assert!(cli(a, &["ROLE"]).starts_with("master"));
+}
+
+#[tokio::test]
 async fn what_a_redis_says_of_itself_is_probed() {
     if skipped("probe of Redis", &["redis-server", "redis-cli"]) {
         return;

@@ -1,4 +1,4 @@
-//! Executors that work by other programs: the real ones where Debian has them (BIND, Pacemaker's `crm_resource`), and recorded contracts of those that cannot
+//! Executors that work by other programs: the real ones where Debian has them (BIND), and recorded contracts of those that cannot
 //! run here (systemctl, docker, hdfs, mongosh, ssh): a stand-in that answers as the real one does, and writes down how it was called.
 
 use std::path::Path;
@@ -61,60 +61,6 @@ async fn a_record_is_switched_by_an_update_that_the_server_itself_guards() {
     let mut other = to("10.0.0.1", &key);
     other["name"] = json!("nobody.plant.test");
     assert_eq!(deeds.stands("dns", &other).await, Effect::Unknown, "no answer is none");
-}
-
-/// Pacemaker's own tool on a cluster's state in a file: what it writes is real, and no cluster follows it.
-#[tokio::test]
-async fn pacemaker_is_asked_by_its_own_tool() {
-    if skipped("Pacemaker's crm_resource", &["crm_resource"]) {
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let cib = dir.path().join("cib.xml");
-    let node = |id: u8, name: &str| format!("<node id=\"{id}\" uname=\"{name}\"/>");
-    let status = "<node_state id=\"1\" uname=\"a\" in_ccm=\"true\" crmd=\"online\" join=\"member\" expected=\"member\"><lrm id=\"1\"><lrm_resources>\
-        <lrm_resource id=\"vip\" class=\"ocf\" provider=\"heartbeat\" type=\"Dummy\"><lrm_rsc_op id=\"vip_last_0\" operation=\"start\" operation_key=\"vip_start_0\" \
-        crm-debug-origin=\"x\" crm_feature_set=\"3.16.0\" transition-key=\"1:1:0:x\" transition-magic=\"0:0;1:1:0:x\" call-id=\"1\" rc-code=\"0\" op-status=\"0\" interval=\"0\"/>\
-        </lrm_resource></lrm_resources></lrm></node_state>\
-        <node_state id=\"2\" uname=\"b\" in_ccm=\"true\" crmd=\"online\" join=\"member\" expected=\"member\"/>";
-    let text = format!(
-        "<cib crm_feature_set=\"3.16.0\" validate-with=\"pacemaker-3.9\" epoch=\"1\" num_updates=\"0\" admin_epoch=\"1\"><configuration><crm_config/>\
-         <nodes>{}{}</nodes><resources><primitive id=\"vip\" class=\"ocf\" provider=\"heartbeat\" type=\"Dummy\"/></resources><constraints/></configuration>\
-         <status>{status}</status></cib>",
-        node(1, "a"),
-        node(2, "b")
-    );
-    std::fs::write(&cib, text).unwrap();
-    let real = find("crm_resource").unwrap().display().to_string();
-    let program = stand_in(
-        dir.path(),
-        "crm",
-        &format!("CIB_file={} exec {real} \"$@\"", cib.display()),
-    );
-    let mut deeds = Deeds::new(dir.path());
-    deeds.timeout = Duration::from_secs(5);
-    let order = |verb: &str, to: &str| json!({"do": verb, "resource": "vip", "to": to, "program": program});
-    assert_eq!(
-        deeds.look("pacemaker", &order("move", "a"), (3, 1)).await,
-        Effect::There,
-        "it runs there"
-    );
-    assert_eq!(
-        deeds.look("pacemaker", &order("move", "b"), (3, 1)).await,
-        Effect::NotThere
-    );
-    // No cluster follows the order, and an order is not its effect.
-    let moved = deeds.apply("pacemaker", &order("move", "b"), (3, 1)).await;
-    assert!(
-        matches!(&moved, Applied::Unknown(why) if why.contains("not seen")),
-        "{moved:?}"
-    );
-    assert!(
-        std::fs::read_to_string(&cib).unwrap().contains("cli-prefer-vip"),
-        "Pacemaker was asked"
-    );
-    deeds.done("pacemaker", &order("clear", ""), (3, 1)).await;
-    assert!(!std::fs::read_to_string(&cib).unwrap().contains("cli-prefer-vip"));
 }
 
 /// Recorded contract: there is no systemd to command in a container.
@@ -200,18 +146,6 @@ rs.stepDown*) echo b:27017 > $state;; print*) cat $state;; *) exit 1;; esac";
             .iter()
             .any(|call| call.ends_with("--eval rs.stepDown(60)"))
     );
-}
-
-#[tokio::test]
-async fn keepalived_is_asked_by_the_file_that_it_tracks() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("weight");
-    std::fs::write(&file, "0\n").unwrap();
-    let deeds = Deeds::new(dir.path());
-    deeds
-        .done("keepalived", &json!({"file": file, "weight": -254}), (3, 1))
-        .await;
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), "-254\n");
 }
 
 #[tokio::test]

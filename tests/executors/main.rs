@@ -8,6 +8,7 @@ mod executors_backup;
 mod executors_data;
 mod executors_lag;
 mod executors_tools;
+mod managers;
 mod playbooks;
 mod playbooks_data;
 mod secured;

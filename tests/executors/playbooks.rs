@@ -11,20 +11,21 @@ use serde_json::json;
 
 use crate::harness::api::kubernetes;
 use crate::harness::play::{Front, Play};
-use crate::harness::{Server, calls, find, free_port, skipped, stand_in, systemctl};
+use crate::harness::{Server, calls, free_port, skipped, stand_in, systemctl};
 
 /// Which test plays it; those of `contract` have no real counterpart here.
-const PLAYED: [(&str, &str, &str); 17] = [
+const PLAYED: [(&str, &str, &str); 18] = [
     ("borg-restore", "real", "executors/executors_backup.rs"),
     ("broker-redirect", "real", "deploy/deploy_examples.rs"),
     ("exec-scripts", "real", "executors/playbooks.rs"),
     ("haproxy-switch", "real", "failover/failover_haproxy.rs"),
     ("haproxy-withdraw", "real", "deploy/deploy_examples.rs"),
     ("http-front-switch", "real", "deploy/demo.rs"),
+    ("keepalived-switch", "real", "executors/managers.rs"),
     ("kubernetes-switch", "contract", "executors/playbooks.rs"),
     ("mariadb-haproxy", "real", "executors/playbooks_data.rs"),
     ("mqtt-role-switch", "real", "executors/playbooks.rs"),
-    ("pacemaker-move", "contract", "executors/playbooks.rs"),
+    ("pacemaker-move", "real", "executors/managers.rs"),
     ("patroni-switchover", "real", "executors/playbooks_data.rs"),
     ("postgres-haproxy", "real", "deploy/deploy_examples.rs"),
     ("postgres-promote", "real", "failover/failover_postgres.rs"),
@@ -167,52 +168,6 @@ async fn units_on_two_hosts_behind_a_real_front() {
         "stopped for good before the other one starts"
     );
     play.play(Failback, "b", "a").await.all_done("a");
-}
-
-/// Pacemaker's own tool on a cluster's state in a file; the stand-in is the cluster that follows the order.
-#[tokio::test]
-async fn a_resource_that_pacemaker_owns() {
-    if skipped("playbook pacemaker-move", &["crm_resource"]) {
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let online = |id: u8, name: &str, inside: &str| {
-        format!(
-            "<node_state id=\"{id}\" uname=\"{name}\" in_ccm=\"true\" crmd=\"online\" join=\"member\" expected=\"member\">{inside}</node_state>"
-        )
-    };
-    let runs = "<lrm id=\"1\"><lrm_resources><lrm_resource id=\"vip\" class=\"ocf\" provider=\"heartbeat\" type=\"Dummy\"><lrm_rsc_op id=\"vip_last_0\" \
-        operation=\"start\" operation_key=\"vip_start_0\" crm-debug-origin=\"x\" crm_feature_set=\"3.16.0\" transition-key=\"1:1:0:x\" \
-        transition-magic=\"0:0;1:1:0:x\" call-id=\"1\" rc-code=\"0\" op-status=\"0\" interval=\"0\"/></lrm_resource></lrm_resources></lrm>";
-    for (file, on_a, on_b) in [("cib-a", runs, ""), ("cib-b", "", runs)] {
-        let text = format!(
-            "<cib crm_feature_set=\"3.16.0\" validate-with=\"pacemaker-3.9\" epoch=\"1\" num_updates=\"0\" admin_epoch=\"1\"><configuration><crm_config/>\
-             <nodes><node id=\"1\" uname=\"a\"/><node id=\"2\" uname=\"b\"/></nodes><resources><primitive id=\"vip\" class=\"ocf\" provider=\"heartbeat\" type=\"Dummy\"/>\
-             </resources><constraints/></configuration><status>{}{}</status></cib>",
-            online(1, "a", on_a),
-            online(2, "b", on_b)
-        );
-        std::fs::write(dir.path().join(file), text).unwrap();
-    }
-    let real = find("crm_resource").unwrap().display().to_string();
-    let script = format!(
-        "[ -e $state ] || echo a > $state\nCIB_file={0}/cib-$(cat $state) {real} \"$@\"; code=$?\ncase \"$*\" in *--move*) echo b > $state;; esac\nexit $code",
-        dir.path().display()
-    );
-    let program = stand_in(dir.path(), "crm_resource", &script);
-    let (_both, [a, b]) = listening();
-    let service = format!(
-        "{{name: vip, active: a, standbys: [{{entity: b}}], playbook: pacemaker-move, probe: {{uses: tcp}}, vars: {{resource: vip, crm_resource: '{program}'}}}}"
-    );
-    let entities = [("a", a), ("b", b)].map(|(name, port)| entity(name, &format!("address: '127.0.0.1:{port}'")));
-    let mut play = Play::new(dir.path(), &service, &entities);
-    play.play(Failover, "a", "b").await.all_done("b");
-    let asked = std::fs::read_to_string(dir.path().join("cib-a")).unwrap();
-    assert!(asked.contains("cli-prefer-vip"), "Pacemaker was asked");
-    assert!(
-        calls(dir.path()).iter().any(|call| call.contains("--clear")),
-        "and left alone again"
-    );
 }
 
 /// Recorded contract: an API server with the objects of two workloads and a Service.

@@ -17,6 +17,7 @@ pub mod instance;
 pub mod kubernetes;
 pub mod listening;
 pub mod maria;
+pub mod nodes;
 pub mod patroni;
 pub mod payloads;
 pub mod play;

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of the harness")]
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::time::Duration;
@@ -52,7 +54,7 @@ impl Patroni {
         let etcd = arguments("default", &data, &client, &peer, &cluster);
         patroni.run("etcd", &etcd);
         wait("etcd listens", || {
-            std::net::TcpStream::connect(("127.0.0.1", patroni.etcd)).is_ok()
+            TcpStream::connect(("127.0.0.1", patroni.etcd)).is_ok()
         });
         patroni.member(0);
         patroni.wait_for("the first leads", &[("a", "leader", "running")]);
@@ -99,6 +101,23 @@ impl Patroni {
         let file = self.dir.path().join(format!("{name}.yml"));
         std::fs::write(&file, text).unwrap();
         self.run("patroni", &[&file.display().to_string()]);
+    }
+
+    /// Tells a member something, which it has to take.
+    pub fn tell(&self, method: &str, which: usize, path: &str, body: &str) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.rest[which])).unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.0\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        assert!(
+            text.split(' ').nth(1).is_some_and(|code| code.starts_with('2')),
+            "{text}"
+        );
     }
 
     fn roles(&self) -> String {

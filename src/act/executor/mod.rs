@@ -8,8 +8,10 @@ mod command;
 mod exec;
 pub mod haproxy;
 mod http;
+mod keepalived;
 mod mariadb;
 mod mqtt;
+mod pacemaker;
 mod postgres;
 mod redis;
 mod replicated;
@@ -163,6 +165,8 @@ impl Executors {
             Box::new(command::Compare(tools.clone())),
             Box::new(command::Dns(tools.clone())),
             Box::new(redis::Redis),
+            Box::new(keepalived::Keepalived::new(tools.clone())),
+            Box::new(pacemaker::Pacemaker::new(tools.clone())),
             Box::new(sentinel::Sentinel),
         ];
         all.extend(command::all(&tools));

@@ -91,6 +91,16 @@ async fn state(connection: &mut Connection, master: &str) -> Result<(String, boo
     Ok((format!("{ip}:{port}"), flags.contains("failover_in_progress")))
 }
 
+/// What it said, and what to do.
+fn refusal(error: &str) -> String {
+    let hint = if error.starts_with("NOGOODSLAVE") {
+        ": no replica has answered it lately, with its link to the primary up and a `replica-priority` above 0; `SENTINEL REPLICAS` tells"
+    } else {
+        ""
+    };
+    format!("Sentinel says: {error}{hint}")
+}
+
 async fn failover(with: &With, call: &Call<'_>) -> Applied {
     let until = Instant::now() + call.timeout;
     let begin = async {
@@ -107,7 +117,9 @@ async fn failover(with: &With, call: &Call<'_>) -> Applied {
     }
     if !under_way {
         match connection.command(&["SENTINEL", "FAILOVER", &with.master]).await {
-            Ok(Reply::Error(error)) => return Applied::NoEffect(format!("Sentinel says: {error}")),
+            // Another one has begun since it was looked at.
+            Ok(Reply::Error(error)) if error.starts_with("INPROG") => {}
+            Ok(Reply::Error(error)) => return Applied::NoEffect(refusal(&error)),
             Ok(_) => {}
             Err(error) => return Applied::Unknown(error.to_string()),
         }
@@ -118,6 +130,12 @@ async fn failover(with: &With, call: &Call<'_>) -> Applied {
             Ok((now, _)) if now == with.to() => return Applied::Done,
             Ok((now, false)) if now != at => {
                 return Applied::Unknown(format!("Sentinel has chosen {now}, not {}", with.to));
+            }
+            // It is under way from the moment at which it is asked for, until it is over or given up.
+            Ok((now, false)) => {
+                return Applied::NoEffect(format!(
+                    "Sentinel has given its failover up, {now} is the primary still: its log says at which step (`-failover-abort-…`)"
+                ));
             }
             Ok(_) => {}
             Err(why) => return Applied::Unknown(why),

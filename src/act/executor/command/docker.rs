@@ -73,6 +73,7 @@ impl Tool for Docker {
         Ok(Orders {
             place: Place::default(),
             fenced_otherwise: false,
+            claim: Vec::new(),
             apply,
             stdin: String::new(),
             look,

@@ -45,6 +45,7 @@ impl Tool for Hdfs {
         Ok(Orders {
             place: with.at,
             fenced_otherwise: false,
+            claim: Vec::new(),
             apply: vec![argv([&tool, "haadmin", "-failover", &with.from, &with.to])],
             stdin: String::new(),
             look: argv([&tool, "haadmin", "-getServiceState", &with.to]),

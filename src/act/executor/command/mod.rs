@@ -6,9 +6,7 @@ mod compare;
 mod dns;
 mod docker;
 mod hdfs;
-mod keepalived;
 mod mongodb;
-mod pacemaker;
 mod ssh;
 mod systemd;
 
@@ -22,7 +20,7 @@ use super::wait::Looks;
 use super::{Call, Executor, TokenClass};
 use crate::act::BoxFuture;
 use crate::act::runner::{Applied, Effect};
-use crate::client::program::Ended;
+use crate::client::program::{Ended, argv};
 
 pub(super) use compare::Compare;
 pub(super) use dns::Dns;
@@ -38,6 +36,8 @@ struct Orders {
     place: Place,
     /// Another fence of the same playbook keeps clients away from a host that nobody can reach.
     fenced_otherwise: bool,
+    /// Ends well only where Pacemaker runs the same thing, and then nothing is done; nobody asks if it is empty.
+    claim: Vec<String>,
     /// In order; each must end well.
     apply: Vec<Vec<String>>,
     /// What they read.
@@ -77,8 +77,6 @@ pub(super) fn all(tools: &Tools) -> Vec<Box<dyn Executor>> {
         one(systemd::Systemd, tools),
         one(ssh::Ssh, tools),
         one(docker::Docker, tools),
-        one(pacemaker::Pacemaker, tools),
-        one(keepalived::Keepalived, tools),
         one(hdfs::Hdfs, tools),
         one(mongodb::Mongodb, tools),
     ]
@@ -91,6 +89,11 @@ fn program(given: &str, usual: &str) -> String {
     } else {
         given.to_owned()
     }
+}
+
+/// Asks the cluster of that host for resources that an `XPath` finds.
+fn claim(xpath: &str) -> Vec<String> {
+    argv(["cibadmin", "--query", "--xpath", xpath])
 }
 
 /// A look that answers with one word.
@@ -117,8 +120,23 @@ impl<T: Tool> Ordered<T> {
         }
     }
 
+    /// A cluster that cannot be asked runs nothing there: that is for its other nodes to say.
+    async fn is_claimed(&self, orders: &Orders, limit: Duration) -> bool {
+        if orders.claim.is_empty() {
+            return false;
+        }
+        let ended = self.tools.look(&orders.place.command(&orders.claim), limit).await;
+        matches!(ended, Ended::Exited { code: 0, .. })
+    }
+
     async fn carry_out(&self, call: &Call<'_>, orders: &Orders) -> Applied {
         let until = Instant::now() + call.timeout;
+        if self.is_claimed(orders, call.timeout).await {
+            return Applied::NoEffect(format!(
+                "Pacemaker manages it ({}): use the playbook pacemaker-move, which asks Pacemaker",
+                orders.claim.join(" ")
+            ));
+        }
         let mut begun = false;
         for command in &orders.apply {
             let left = until.saturating_duration_since(Instant::now()).max(LOOKS);

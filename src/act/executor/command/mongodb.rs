@@ -53,6 +53,7 @@ impl Tool for Mongodb {
         Ok(Orders {
             place: Place::default(),
             fenced_otherwise: false,
+            claim: Vec::new(),
             apply: vec![argv([&tool, "--quiet", &with.uri, "--eval", &step_down])],
             stdin: String::new(),
             look: argv([&tool, "--quiet", &with.uri, "--eval", primary]),

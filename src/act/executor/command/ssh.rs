@@ -52,6 +52,7 @@ impl Tool for Ssh {
                 user: String::new(),
             },
             fenced_otherwise: false,
+            claim: Vec::new(),
             apply: vec![with.argv],
             stdin,
             look: with.observe,

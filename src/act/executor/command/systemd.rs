@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Orders, Tool, program, says};
+use super::{Orders, Tool, claim, program, says};
 use crate::act::executor::replicated::Unreachable;
 use crate::act::executor::tool::Place;
 use crate::act::executor::{Call, parameters};
@@ -70,6 +70,11 @@ impl Tool for Systemd {
         if unit.is_empty() || unit.starts_with('-') {
             return Err(format!("'{unit}' is not a unit"));
         }
+        // Pacemaker names units with and without their suffix, and quotes are no part of a unit's name.
+        let bare = unit.strip_suffix(".service").unwrap_or(&unit).replace('\'', "");
+        let managed = claim(&format!(
+            "//primitive[(@class='systemd' or @class='service') and (@type='{bare}' or @type='{bare}.service')]"
+        ));
         let ctl = program(&given, "systemctl");
         let command = |words: &[&str]| {
             let words = std::iter::once(ctl.as_str())
@@ -99,6 +104,7 @@ impl Tool for Systemd {
         Ok(Orders {
             place: at,
             fenced_otherwise: unreachable == Unreachable::Ok,
+            claim: managed,
             apply,
             stdin: String::new(),
             look,
