@@ -45,14 +45,13 @@ impl Apart {
                 }
             }
             match self.is(name, standing) {
-                true if self.told.insert((*name).clone()) => tracing::error!(
+                true if self.told.insert((*name).clone()) => tracing::warn!(
                     "{name} does not have the primary's changes but others, or none at all: it was never attached to it, or took writes of its own. How far it is \
                      behind is not told, and nothing is moved to it: copy it anew from the primary, or look why it does not receive"
                 ),
                 true => {}
-                false => {
-                    self.told.remove(*name);
-                }
+                false if self.told.remove(*name) => tracing::info!("{name} has the primary's changes again"),
+                false => {}
             }
         }
     }
