@@ -68,7 +68,7 @@ mod tests {
         assert_eq!(late.next().await, None);
     }
 
-    /// As a real MariaDB with rows of its own was seen: it connects, runs for a moment, and is refused.
+    /// As a real `MariaDB` with rows of its own was seen: it connects, runs for a moment, and is refused.
     #[test]
     fn what_is_seen_for_a_moment_does_not_last() {
         let mut steady = Steady::default();
