@@ -27,6 +27,7 @@ mod sights;
 mod snapshot;
 mod sources;
 mod standing;
+mod words;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};

@@ -10,8 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::acting::{Shell, restored_one};
 use super::sights::Sights;
-use crate::act::journal::{Record, ServiceRecord, State};
+use super::words::{Heard, Words, name};
+use crate::act::journal::{JournalError, Record, ServiceRecord, State};
 use crate::act::{BoxFuture, Conductor, Intent, Intents, NotWritten};
+use crate::api::NotKept;
 use crate::config::Config;
 use crate::coordinate::{Coordinator, Folder, News, NotPut, Part, Store, parts};
 use crate::engine::{About, Input, OperatorCommand};
@@ -19,9 +21,6 @@ use crate::model::{Lease, PlanId, Service, ServiceName, Share, Timestamp};
 
 /// What could not be written, or told, is tried again after so long.
 const AGAIN: Duration = Duration::from_secs(1);
-
-/// An operator's word is told to the others for so long.
-const WORD_TRIES: u32 = 300;
 
 /// Reloads that may wait.
 const RELOADS: usize = 4;
@@ -31,12 +30,6 @@ const RELOADS: usize = 4;
 struct Kept {
     record: ServiceRecord,
     plan: Option<PlanId>,
-}
-
-/// An operator's word in the store.
-#[derive(Debug, Serialize, Deserialize)]
-struct Word {
-    word: OperatorCommand,
 }
 
 /// Intents, kept where all agents look.
@@ -68,6 +61,7 @@ impl Intents for Shelf {
 pub struct Handle {
     store: Arc<dyn Store>,
     conductor: Conductor,
+    words: Words,
     /// What is seen from here.
     pub sights: Sights,
     reloads: mpsc::Sender<Box<Config>>,
@@ -88,22 +82,6 @@ impl Handle {
     }
 }
 
-/// Under which name a word that outlives the agent stands in the store.
-fn name(word: &OperatorCommand) -> Option<String> {
-    Some(match word {
-        OperatorCommand::Hold { .. } => "word/hold".to_owned(),
-        OperatorCommand::Maintenance { service, .. } => {
-            let service = service.as_ref().map_or("", ServiceName::as_str);
-            format!("word/maintenance/{}", service.replace('/', "%2F"))
-        }
-        OperatorCommand::Drilled { drill } => {
-            let service = drill.service.as_str().replace('/', "%2F");
-            format!("word/drill/{}/{service}", drill.kind.word())
-        }
-        _ => return None,
-    })
-}
-
 /// Keeps a word that outlives the agent, and tells the others of it.
 pub fn remember(conductor: &Conductor, sharing: Option<&Handle>, word: &OperatorCommand) {
     let Some(name) = name(word) else { return };
@@ -121,45 +99,30 @@ pub fn remember(conductor: &Conductor, sharing: Option<&Handle>, word: &Operator
             Ok(Ok(false)) | Err(_) => return,
         }
         if let Some(sharing) = sharing {
-            spread(sharing, name, word).await;
+            drop(sharing.words.tell(name, word));
         }
     });
 }
 
-/// Tells the others of a word.
-async fn spread(sharing: Handle, name: String, word: OperatorCommand) {
-    let Ok(value) = serde_json::to_vec(&Word { word }) else {
-        return;
-    };
-    for _ in 0..WORD_TRIES {
-        match sharing.store.tell(&name, &value, false).await {
-            Ok(()) => return,
-            Err(error) => tracing::warn!(%error, "the other agents do not know yet of an operator's word"),
-        }
-        tokio::time::sleep(AGAIN).await;
-    }
-}
-
-/// Puts down what a person has said. `Err` says why it could not be; what does not begin anything is written as soon as it can. Waits for the disk.
+/// Puts down what a person has said, and tells it to the others if they have to know it. `Err` says what keeps it from counting as it should; what does not begin
+/// anything is written, and told, as soon as it can be. Waits for the disk and, for a moment, for the others.
 pub fn keep(
     conductor: &Conductor,
     sharing: Option<&Handle>,
     word: &OperatorCommand,
     about: Option<About>,
-) -> Result<(), String> {
-    let kept = match (word, name(word)) {
+) -> Result<(), NotKept> {
+    let unwritten = |error: JournalError| NotKept::Unwritten(error.to_string());
+    match (word, name(word)) {
         (OperatorCommand::Hold { .. } | OperatorCommand::Maintenance { .. }, Some(name)) => {
             let kept = conductor.remember(word);
-            if !matches!(kept, Ok(false))
-                && let Some(sharing) = sharing
-            {
-                tokio::spawn(spread(sharing.clone(), name, word.clone()));
-            }
-            kept.map(|_| ())
+            // Said once more because the others had not heard it: they are told all the same.
+            let told = sharing.map_or(Ok(()), |sharing| sharing.words.tell_now(name, word.clone()));
+            kept.map_err(unwritten)?;
+            told.map_err(NotKept::Untold)
         }
-        _ => conductor.say(word, about, !word.begins_something()),
-    };
-    kept.map_err(|error| error.to_string())
+        _ => conductor.say(word, about, !word.begins_something()).map_err(unwritten),
+    }
 }
 
 /// See the module.
@@ -182,6 +145,7 @@ impl Sharing {
         let (reloads, wanted) = mpsc::channel(RELOADS);
         let handle = Handle {
             store: member.store(),
+            words: Words::new(member.store()),
             conductor,
             sights: Sights::new(config, Arc::clone(&shell.prober), shell.inbox.clone()),
             reloads,
@@ -329,9 +293,13 @@ impl Sharing {
         if let Some(agent) = name.strip_prefix("sight/") {
             self.handle.sights.heard(agent, value, after).await;
         } else if name.starts_with("word/") {
-            let Ok(Word { word }) = serde_json::from_slice(value) else {
-                tracing::warn!(name, "another agent's word cannot be read");
-                return;
+            let word = match self.handle.words.hear(name, value) {
+                Heard::Counts(word) => word,
+                Heard::Old => return,
+                Heard::Nothing => {
+                    tracing::warn!(name, "another agent's word cannot be read");
+                    return;
+                }
             };
             let conductor = self.handle.conductor.clone();
             let (known, said) = (word.clone(), word);

@@ -18,4 +18,4 @@ pub use duty::{AuditAsked, AuditPages, Drills, NoPage};
 pub use links::{Claim, LinkAction, Links};
 pub use markup::escape;
 pub use picture::{EntityView, Health, MoveView, Picture, ServiceView, Snapshot, StepState, StepView};
-pub use routes::{Hooks, ServeError, TurnedAway, serve};
+pub use routes::{Hooks, NotKept, ServeError, TurnedAway, serve};

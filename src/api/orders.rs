@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::acting::may_act;
 use super::picture::Snapshot;
-use super::routes::{Answer, Hooks, Shared};
+use super::routes::{Answer, Hooks, NotKept, Shared};
 use crate::clock::wall_clock;
 use crate::engine::{About, OperatorCommand};
 use crate::model::hint::did_you_mean;
@@ -75,18 +75,24 @@ pub(super) async fn order(
     }
     let (keeper, kept) = (Arc::clone(hooks), word.clone());
     let kept = tokio::task::spawn_blocking(move || (keeper.keep)(&kept, about)).await;
-    let kept = kept.unwrap_or_else(|error| Err(error.to_string()));
+    let kept = kept.unwrap_or_else(|error| Err(NotKept::Unwritten(error.to_string())));
     match (kept, begins) {
         (Ok(()), false) => Ok(()),
         (Ok(()), true) if (hooks.command)(word) => Ok(()),
         (Ok(()), true) => Err(ending()),
-        (Err(why), false) => Err((
+        (Err(NotKept::Untold(why)), _) => Err((
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!(
+                "this agent alone heeds it; the others do not know of it yet and go on as before, for they cannot be told: {why}. Say it to one of them as well; this one tells them as soon as it can"
+            ),
+        )),
+        (Err(NotKept::Unwritten(why)), false) => Err((
             StatusCode::INSUFFICIENT_STORAGE,
             format!(
                 "it counts now, and will not survive a restart of this agent as long as the journal cannot be written: {why}"
             ),
         )),
-        (Err(why), true) => Err((
+        (Err(NotKept::Unwritten(why)), true) => Err((
             StatusCode::INSUFFICIENT_STORAGE,
             format!("nothing was done, for it could not be written down: {why}"),
         )),
@@ -236,8 +242,15 @@ async fn abort(State(hooks): Shared, headers: HeaderMap, Path(id): Path<String>)
 async fn failback(State(hooks): Shared, headers: HeaderMap, Path(name): Path<String>, bytes: Bytes) -> Answer {
     let by = may_act(&headers, hooks.token.as_ref())?;
     let service = known(&hooks, name.as_str().into())?;
-    if hooks.picture.latest().held {
+    let picture = hooks.picture.latest();
+    if picture.held {
         return Err((StatusCode::CONFLICT, crate::decide::ON_HOLD.into()));
+    }
+    if !picture.leads(&service) {
+        let text = format!(
+            "this agent holds no lease of {service}, so nothing was done: say it to the agent that leads it ('jurymast status -o json' of that one has it among its `leases`)"
+        );
+        return Err((StatusCode::CONFLICT, text));
     }
     command(
         &hooks,

@@ -84,6 +84,15 @@ pub struct Snapshot {
     pub recent: Vec<Arc<Record>>,
 }
 
+impl Snapshot {
+    /// Whether a service is this agent's to move: it is alone, or holds the lease of the service's part.
+    pub fn leads(&self, service: &ServiceName) -> bool {
+        let part = |share: &&Share| share.services.contains(service);
+        let parts = self.leases.iter().find(part).map(|share| share.lease.epoch);
+        self.lease.epoch.max(parts.unwrap_or_default()) > 0
+    }
+}
+
 /// An entity, shortly.
 #[derive(Debug, Clone, Serialize)]
 pub struct EntityView {

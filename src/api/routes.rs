@@ -29,6 +29,15 @@ const BODY_MAX: usize = 8 << 20;
 /// A picture older than this says that the engine stands still.
 const FRESH: Duration = Duration::from_secs(5);
 
+/// Why a word of an operator does not count as it should.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotKept {
+    /// It is not on disk.
+    Unwritten(String),
+    /// This agent heeds it; the others do not know it yet.
+    Untold(String),
+}
+
 /// What the rest of the agent does for the API; rooms do not know one another.
 pub struct Hooks {
     /// Hands a command to the engine. False if the agent is ending.
@@ -44,7 +53,7 @@ pub struct Hooks {
     /// Puts a word on disk; false if it is known already. `Err` says why it cannot be kept.
     pub remember: Box<dyn Fn(&OperatorCommand) -> Result<bool, String> + Send + Sync>,
     /// Puts on disk what a person has said, and what of. `Err` says why it cannot be kept.
-    pub keep: Box<dyn Fn(&OperatorCommand, Option<About>) -> Result<(), String> + Send + Sync>,
+    pub keep: Box<dyn Fn(&OperatorCommand, Option<About>) -> Result<(), NotKept> + Send + Sync>,
     /// Reads signed links, if there are any.
     pub links: Option<super::links::Links>,
     /// What `/metrics` shows.

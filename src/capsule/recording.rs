@@ -107,7 +107,7 @@ impl Recording {
                 .get_or_create(&BySource { source })
                 .inc_by(dropped);
             if !std::mem::replace(&mut self.told, true) {
-                tracing::error!(dir = %recorder.dir().display(), "the disk is too slow: the recording ends here");
+                tracing::error!(dir = %recorder.dir().display(), "the disk is full, cannot be written or is too slow: the recording ends here; another one begins when the agent is started anew");
             }
         }
     }
@@ -222,7 +222,7 @@ fn end(recorder: Recorder, manifest: Manifest) {
     match recorder.finish(manifest) {
         Ok(dir) if dropped == 0 => tracing::info!(dir = %dir.display(), "recorded"),
         Ok(dir) => {
-            tracing::error!(dir = %dir.display(), dropped, "recorded up to where the disk became too slow");
+            tracing::error!(dir = %dir.display(), dropped, "recorded up to where the disk was full, could not be written or became too slow");
         }
         Err(error) => tracing::error!(%error, "the recording is not whole"),
     }

@@ -309,7 +309,7 @@ pub fn failback(args: &Failback, output: Output) -> Outcome {
         &answer,
         output,
         &format!(
-            "{} is sent back; 'jurymast status' shows the plan, or the log why not",
+            "that {} is sent back was asked for: 'jurymast status' shows the plan, the log of the agent why not if its checks say no",
             args.service
         ),
     ))

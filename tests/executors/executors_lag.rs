@@ -237,3 +237,69 @@ fn a_redis_replica_that_has_everything_is_promoted() {
         cli(b, &["INFO", "replication"]).contains("role:master")
     });
 }
+
+/// Its password is wrong, its primary's address has a typing error: it has received nothing, and stands where an idle primary stands.
+#[test]
+fn a_redis_replica_that_never_received_anything_is_not_promoted() {
+    if skipped("a replica without data", &["redis-server", "redis-cli"]) {
+        return;
+    }
+    let mut world = World::new();
+    let (a, b) = (free_port(), free_port());
+    let primary = redis(world.dir.path(), a, None);
+    let _replica = redis(world.dir.path(), b, Some(1));
+    wait("both answer", || {
+        [a, b].iter().all(|port| cli(*port, &["PING"]) == "PONG")
+    });
+    assert_eq!(cli(a, &["SET", "row", "1"]), "OK");
+    world.watch_redis(a, b, "socket: /nowhere");
+    wait("the primary is known", || {
+        queried(world.api, "max(replication_primary)") == Some(1.0)
+    });
+    drop(primary);
+    wait("a person is asked", || {
+        world.status().contains("how far its data is behind is not known")
+    });
+    let status = world.status();
+    assert!(status.contains("\"plans\":[]"), "{status}");
+    assert!(cli(b, &["INFO", "replication"]).contains("role:slave"));
+}
+
+/// Its slot is missing, what it needs next was removed: it has applied all that it has received, and that is old.
+#[test]
+fn a_postgres_standby_that_stopped_receiving_before_anybody_looked_is_not_promoted() {
+    if postgres::skipped("a standby that receives nothing") {
+        return;
+    }
+    let mut world = World::new();
+    let (mut a, b) = postgres::pair(world.dir.path());
+    b.sql("ALTER SYSTEM SET primary_conninfo = ''").unwrap();
+    b.sql("SELECT pg_reload_conf()").unwrap();
+    wait("it receives nothing more", || !b.streams());
+    a.sql("INSERT INTO rows (id) VALUES (1)").unwrap();
+    std::thread::sleep(Duration::from_secs(RPO_S + 1));
+    world.watch(
+        &format!(
+            "kind: postgres, members: [{{entity: a, dsn: '{}'}}, {{entity: b, dsn: '{}'}}]",
+            a.dsn(),
+            b.dsn()
+        ),
+        &format!(
+            "{{name: a, kind: service, attributes: {}}}, {{name: b, kind: service, attributes: {}}}",
+            a.attributes(),
+            b.attributes()
+        ),
+        "playbook: postgres-promote, probe: {uses: postgres, with: {dsn: '{dsn}'}, interval: 400ms, timeout: 2s}",
+    );
+    wait("the primary is known", || {
+        queried(world.api, "max(replication_primary)") == Some(1.0)
+    });
+    a.kill();
+    wait(
+        "a person is asked, for its data is too old or of an age that nobody knows",
+        || world.status().contains("\"gate\":\"target\""),
+    );
+    let status = world.status();
+    assert!(status.contains("\"plans\":[]"), "{status}");
+    assert_eq!(b.sql("SELECT pg_is_in_recovery()").as_deref(), Some("t"));
+}

@@ -259,3 +259,33 @@ async fn agents_that_cut_the_services_differently_never_lead_side_by_side() {
     let etcd = Etcd::start(1);
     contract::agents_that_cut_the_services_differently_never_lead_side_by_side(&etcd.settings()).await;
 }
+
+/// It must never look as if nothing acted while the others do, nor as if something began that did not.
+#[test]
+fn an_order_that_does_not_count_is_not_taken_for_done() {
+    if skipped("etcd", &["etcd"]) {
+        return;
+    }
+    let etcd = Etcd::start(1);
+    let world = etcd.world(1);
+    let (members, settings) = etcd.ways();
+    let first = world.agent("one");
+    wait("it leads", || first.leads());
+    let second = world.agent_by("two", world.ports, &settings);
+    let failback = "POST /api/services/web/failback";
+    assert_eq!(request(second.api, failback, "{}"), None, "it does not lead");
+    assert!(request(first.api, failback, "{}").is_some());
+    for way in &members {
+        way.cut();
+    }
+    assert_eq!(request(second.api, "POST /api/hold", "{}"), None, "nobody else knows");
+    wait("it holds itself", || second.status()["held"] == true);
+    assert_eq!(first.status()["held"], false);
+    // What is said to another one since goes before what comes late.
+    assert!(request(first.api, "POST /api/hold", "{\"on\": false}").is_some());
+    for way in &members {
+        way.mend();
+    }
+    wait("it has heard the later word", || second.status()["held"] == false);
+    assert_eq!(first.status()["held"], false);
+}

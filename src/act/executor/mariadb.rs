@@ -11,9 +11,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::replicated::{self, Unreachable};
+use super::replicated::{self, Unreachable, split};
 use super::tool::Tools;
-use super::wait::Looks;
+use super::wait::{Looks, Steady};
 use super::{Call, Executor, TokenClass, parameters};
 use crate::act::BoxFuture;
 use crate::act::runner::{Applied, Effect};
@@ -111,13 +111,6 @@ impl State {
             received: value("Gtid_IO_Pos").unwrap_or_default(),
         })
     }
-}
-
-fn split(address: &str) -> Result<(&str, u16), String> {
-    let (host, port) = address
-        .rsplit_once(':')
-        .ok_or_else(|| format!("'{address}' is not host:port"))?;
-    Ok((host, port.parse().map_err(|_| format!("'{port}' is not a port"))?))
 }
 
 fn text(value: &str) -> String {
@@ -320,14 +313,21 @@ impl Mariadb {
             return Applied::Unknown(why);
         }
         let mut looks = Looks::new(until, LOOKS);
+        let mut steady = Steady::default();
         while let Some(left) = looks.next().await {
-            if self.state(with, left).await.is_ok_and(|state| state.runs) {
+            if steady.sees(self.state(with, left).await.is_ok_and(|state| state.runs)) {
                 return Applied::Done;
             }
         }
         Applied::Unknown(
             "it does not follow; if it has changes that the new primary lacks, it must be copied anew".into(),
         )
+    }
+
+    async fn still_follows(&self, with: &With, limit: Duration) -> bool {
+        tokio::time::sleep(LOOKS).await;
+        let again = self.state(with, limit).await;
+        again.is_ok_and(|state| state.runs && state.read_only)
     }
 
     async fn has_caught_up(&self, call: &Call<'_>, with: &With) -> Effect {
@@ -412,7 +412,7 @@ impl Executor for Mariadb {
                     Verb::Promote => !state.read_only && !state.follows,
                     Verb::Fence => state.read_only,
                     Verb::Release => !state.read_only,
-                    Verb::Follow => state.runs && state.read_only,
+                    Verb::Follow => state.runs && state.read_only && self.still_follows(&with, call.timeout).await,
                     Verb::CaughtUp | Verb::Prove => false,
                 },
                 Err(Failed::NoConnection(_)) if with.verb == Verb::Fence => return with.unreachable.seen(),

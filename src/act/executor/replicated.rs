@@ -6,6 +6,14 @@ use super::Call;
 use crate::act::runner::{Applied, Effect};
 use crate::model::plan::PlanKind;
 
+/// Host and port of an address.
+pub(super) fn split(address: &str) -> Result<(&str, u16), String> {
+    let (host, port) = address
+        .rsplit_once(':')
+        .ok_or_else(|| format!("'{address}' is not host:port"))?;
+    Ok((host, port.parse().map_err(|_| format!("'{port}' is not a port"))?))
+}
+
 /// What to think of a host or server that cannot be reached, and so cannot be fenced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]

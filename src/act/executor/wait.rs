@@ -33,6 +33,19 @@ impl Looks {
     }
 }
 
+/// Whether what is looked at lasts: two looks in a row saw it. A server that has changes of its own is said to follow for a moment, until its primary refuses it.
+#[derive(Debug, Default)]
+pub(super) struct Steady {
+    seen: bool,
+}
+
+impl Steady {
+    /// What the next look sees.
+    pub const fn sees(&mut self, seen: bool) -> bool {
+        std::mem::replace(&mut self.seen, seen) && seen
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,5 +66,16 @@ mod tests {
         let mut late = Looks::new(until, pause);
         assert_eq!(late.next().await, Some(pause));
         assert_eq!(late.next().await, None);
+    }
+
+    /// As a real `MariaDB` with rows of its own was seen: it connects, runs for a moment, and is refused.
+    #[test]
+    fn what_is_seen_for_a_moment_does_not_last() {
+        let mut steady = Steady::default();
+        let looks = [false, true, false, false, true, true];
+        assert_eq!(
+            looks.map(|seen| steady.sees(seen)),
+            [false, false, false, false, false, true]
+        );
     }
 }

@@ -16,8 +16,10 @@ pub struct Standing {
     pub fenced: bool,
     /// A primary: what it has written. A standby: what it has received. In one log of changes.
     pub position: u64,
-    /// Names the log of changes: a timeline, a replication id.
+    /// Names the log of changes: a cluster's identifier, a replication id. Empty where nothing names it.
     pub log: String,
+    /// A standby: it receives from a primary now.
+    pub attached: bool,
     /// A standby: seconds since the last change that it has applied was made, as it says itself.
     pub age_s: Option<f64>,
     /// A primary: the standbys without which nothing is committed.
@@ -33,14 +35,17 @@ pub async fn ask(kind: Kind, member: &Member, limit: Duration) -> Result<Standin
     }
 }
 
-/// Of several standbys that any one of may confirm none is known to have everything. Confirmation in memory only is none.
-const POSTGRES: &str = "SELECT pg_is_in_recovery(),
+/// Of several standbys that any one of may confirm none is known to have everything. Confirmation in memory only is none. That a standby has applied all that it has
+/// received tells its age only while it receives. Who may not see the state of the receiver sees that there is one.
+const POSTGRES: &str = "WITH r AS (SELECT count(*) > 0 AS receives FROM pg_stat_wal_receiver WHERE coalesce(status, 'streaming') = 'streaming')
+ SELECT pg_is_in_recovery(),
  CASE WHEN pg_is_in_recovery() THEN pg_wal_lsn_diff(greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()), '0/0')
  ELSE pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') END,
- CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0 ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp()) END,
+ CASE WHEN receives AND pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0 ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp()) END,
  CASE WHEN current_setting('synchronous_commit') IN ('on', 'remote_apply') THEN
  (SELECT string_agg(application_name, ',') FROM pg_stat_replication WHERE state = 'streaming' AND (sync_state = 'sync' OR (sync_state = 'quorum' AND
- (SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'quorum') = 1))) END;";
+ (SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'quorum') = 1))) END,
+ receives, (SELECT system_identifier FROM pg_control_system()) FROM r;";
 
 async fn postgres(member: &Member, limit: Duration) -> Result<Standing, String> {
     let answer = psql::ask(&member.dsn, &[], POSTGRES, limit)
@@ -51,15 +56,16 @@ async fn postgres(member: &Member, limit: Duration) -> Result<Standing, String> 
 
 fn read_postgres(answer: &str) -> Option<Standing> {
     let fields: Vec<&str> = answer.split('|').collect();
-    let [standby, position, age, sync] = fields.as_slice() else {
+    let [standby, position, age, sync, receives, system] = fields.as_slice() else {
         return None;
     };
     Some(Standing {
         primary: *standby == "f",
         fenced: false,
         position: position.parse().ok()?,
-        // A standby does not always know its timeline; a switch is seen by another server being the primary.
-        log: String::new(),
+        // A standby does not always know its timeline; a switch is seen by another server being the primary, and who left it by not receiving.
+        log: (*system).to_owned(),
+        attached: *receives == "t",
         age_s: age.parse().ok(),
         sync: sync
             .split(',')
@@ -108,6 +114,7 @@ fn read_redis(text: &str) -> Option<Standing> {
         fenced: false,
         position: info(text, offset)?.parse().ok()?,
         log: info(text, "master_replid").unwrap_or_default().to_owned(),
+        attached: info(text, "master_link_status").is_some_and(|status| status == "up"),
         age_s: None,
         sync: Vec::new(),
     })
@@ -172,6 +179,7 @@ fn read_mariadb(answer: &str) -> Option<Standing> {
         fenced: false,
         position: gtid(position)?,
         log: String::new(),
+        attached: value("Slave_IO_Running") == Some("Yes"),
         age_s: value("Seconds_Behind_Master").and_then(|s| s.parse().ok()),
         sync: Vec::new(),
     })
@@ -183,10 +191,11 @@ mod tests {
 
     #[test]
     fn answers_of_postgres_are_read() {
-        let primary = read_postgres("f|50331648||b").unwrap();
+        let primary = read_postgres("f|50331648||b|f|7").unwrap();
         assert!(primary.primary && primary.position == 50_331_648 && primary.sync == ["b"]);
-        let standby = read_postgres("t|50331648|0.25|").unwrap();
+        let standby = read_postgres("t|50331648|0.25||t|7").unwrap();
         assert!(!standby.primary && standby.age_s == Some(0.25) && standby.sync.is_empty());
+        assert!(standby.attached && !primary.attached && standby.log == "7");
         assert_eq!(read_postgres("t"), None);
     }
 

@@ -2,9 +2,10 @@
 //!
 //! Signals of each server's entity: `replication_lag_seconds` (0 for the primary, and for a standby without which nothing is committed),
 //! `replication_lag_bytes` (positions, as the database counts them), `replication_primary` (1 or 0), `replication_sync` (1 or 0). A lag that nobody knows is not told:
-//! the gates take a lag without news as growing. Of two that take writes at the same time nobody's lag is told until one of them follows again, and both get
+//! the gates take a lag without news as growing. Nor is that of a standby told that stands in another log of changes than the primary's. Of two that take writes at the same time nobody's lag is told until one of them follows again, and both get
 //! the alert `TwoPrimaries`.
 
+mod apart;
 mod ask;
 mod kept;
 mod split;
@@ -18,6 +19,7 @@ use std::pin::Pin;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::apart::Apart;
 use self::ask::{Standing, ask};
 use self::kept::Kept;
 use self::split::Split;
@@ -119,6 +121,7 @@ impl ReplicationSettings {
 pub struct ReplicationSource {
     settings: ReplicationSettings,
     tracker: Tracker,
+    apart: Apart,
     /// Standbys without which the primary, when it was last heard, committed nothing. Its death changes nothing about that.
     sync: Vec<String>,
     split: Split,
@@ -134,6 +137,7 @@ impl ReplicationSource {
         Self {
             settings,
             tracker: Tracker::default(),
+            apart: Apart::default(),
             sync: Vec::new(),
             split: Split::default(),
             written: Split::default(),
@@ -238,6 +242,11 @@ impl ReplicationSource {
             }
             None => self.tracker.silent(at),
         }
+        let standbys: Vec<_> = known()
+            .filter(|(_, standing)| !standing.primary)
+            .map(|(member, standing)| (&member.entity, standing))
+            .collect();
+        self.apart.hears(primary.map(|(_, standing)| standing), &standbys);
         for (member, standing) in known() {
             let name = member.entity.as_str();
             let sync = self.sync.iter().any(|sync| sync == name);
@@ -246,13 +255,15 @@ impl ReplicationSource {
             let lag = self.tracker.lag(standing.position).map(|lag| lag.as_secs_f64());
             let lag = match (standing.primary, sync) {
                 (true, _) | (_, true) => Some(0.0),
+                _ if self.apart.is(&member.entity, standing) => None,
                 // Further behind than anybody remembers: only it itself can tell, while there is a primary to hear from.
                 _ => lag.or(standing.age_s.filter(|_| primary.is_some())),
             };
             if let Some(lag) = lag {
                 tell(name, "replication_lag_seconds", lag);
             }
-            if let Some(missing) = self.tracker.missing(standing.position).filter(|_| !standing.primary) {
+            let missing = self.tracker.missing(standing.position);
+            if let Some(missing) = missing.filter(|_| !standing.primary && !self.apart.is(&member.entity, standing)) {
                 tell(name, "replication_lag_bytes", missing as f64);
             }
         }
@@ -317,6 +328,7 @@ mod tests {
             fenced: false,
             position,
             log: String::new(),
+            attached: !primary,
             age_s: None,
             sync: sync.iter().map(ToString::to_string).collect(),
         }
@@ -399,5 +411,48 @@ mod tests {
             told(&mut source, 2, &[None, Some(standing(true, 110, &[]))]),
             [("b".into(), 0.0)]
         );
+    }
+
+    /// Two idle servers: the replica has never received anything.
+    #[test]
+    fn a_standby_of_another_log_is_never_up_to_date() {
+        let mut source = source();
+        let of = |log: &str, mut standing: Standing| {
+            standing.log = log.to_owned();
+            Some(standing)
+        };
+        let now = [of("x", standing(true, 0, &[])), of("y", standing(false, 0, &[]))];
+        assert_eq!(told(&mut source, 1, &now), [("a".into(), 0.0)]);
+        assert_eq!(told(&mut source, 2, &[None, of("y", standing(false, 0, &[]))]), []);
+        let follows = [of("x", standing(true, 0, &[])), of("x", standing(false, 0, &[]))];
+        assert_eq!(told(&mut source, 3, &follows), [("a".into(), 0.0), ("b".into(), 0.0)]);
+    }
+
+    #[test]
+    fn a_standby_that_is_ahead_without_receiving_has_changes_of_its_own() {
+        let mut source = source();
+        let mut alone = standing(false, 150, &[]);
+        alone.attached = false;
+        let now = [Some(standing(true, 100, &[])), Some(alone.clone())];
+        assert_eq!(told(&mut source, 1, &now), [("a".into(), 0.0)]);
+        // The primary overtakes it, and dies: that heals nothing.
+        let now = [Some(standing(true, 200, &[])), Some(alone.clone())];
+        assert_eq!(told(&mut source, 2, &now), [("a".into(), 0.0)]);
+        assert_eq!(told(&mut source, 3, &[None, Some(alone)]), []);
+        let now = [Some(standing(true, 200, &[])), Some(standing(false, 200, &[]))];
+        assert_eq!(told(&mut source, 4, &now), [("a".into(), 0.0), ("b".into(), 0.0)]);
+    }
+
+    /// It was read a moment after the primary, and the primary died in that moment.
+    #[test]
+    fn a_standby_that_has_the_last_word_of_a_primary_is_not_apart() {
+        let mut source = source();
+        let now = [Some(standing(true, 100, &[])), Some(standing(false, 100, &[]))];
+        assert_eq!(told(&mut source, 1, &now), [("a".into(), 0.0), ("b".into(), 0.0)]);
+        let mut alone = standing(false, 150, &[]);
+        alone.attached = false;
+        let now = [Some(standing(true, 120, &[])), Some(alone.clone())];
+        assert_eq!(told(&mut source, 2, &now), [("a".into(), 0.0), ("b".into(), 0.0)]);
+        assert_eq!(told(&mut source, 3, &[None, Some(alone)]), [("b".into(), 1.0)]);
     }
 }

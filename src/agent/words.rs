@@ -1,0 +1,246 @@
+//! What operators say to one agent and all have to know: hold, maintenance, drills. The newest word of each name counts, whoever hears which one first.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::wall_clock;
+use crate::coordinate::Store;
+use crate::engine::OperatorCommand;
+use crate::model::{ServiceName, Timestamp};
+
+/// What could not be told is told again after so long.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Whoever says it waits so long for the others to know it.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// An operator's word in the store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Word {
+    word: OperatorCommand,
+    /// When it was said, by the clock of whom it was said to.
+    #[serde(default = "long_ago")]
+    at: Timestamp,
+}
+
+const fn long_ago() -> Timestamp {
+    Timestamp::EPOCH
+}
+
+/// Under which name a word that outlives the agent stands in the store.
+pub fn name(word: &OperatorCommand) -> Option<String> {
+    Some(match word {
+        OperatorCommand::Hold { .. } => "word/hold".to_owned(),
+        OperatorCommand::Maintenance { service, .. } => {
+            let service = service.as_ref().map_or("", ServiceName::as_str);
+            format!("word/maintenance/{}", service.replace('/', "%2F"))
+        }
+        OperatorCommand::Drilled { drill } => {
+            let service = drill.service.as_str().replace('/', "%2F");
+            format!("word/drill/{}/{service}", drill.kind.word())
+        }
+        _ => return None,
+    })
+}
+
+/// What another agent has said is to this one.
+pub enum Heard {
+    /// Nobody can read it.
+    Nothing,
+    /// Older than what this agent knows, which is told once more.
+    Old,
+    /// It counts.
+    Counts(OperatorCommand),
+}
+
+/// The words of this agent and those that it has heard. Cloning shares them.
+#[derive(Clone)]
+pub struct Words {
+    store: Arc<dyn Store>,
+    /// The newest of each name: as many as there are services and kinds of words.
+    newest: Arc<Mutex<BTreeMap<String, Word>>>,
+}
+
+impl Words {
+    /// Nothing is known.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            newest: Arc::default(),
+        }
+    }
+
+    /// Tells the others of a word, again and again until they know it or a newer one is known here. What is sent to the one who waits is how the first try went.
+    pub fn tell(&self, name: String, word: OperatorCommand) -> mpsc::Receiver<Result<(), String>> {
+        let word = Word { word, at: wall_clock() };
+        self.known().insert(name.clone(), word.clone());
+        self.spread(name, word)
+    }
+
+    fn spread(&self, name: String, word: Word) -> mpsc::Receiver<Result<(), String>> {
+        let (first, waits) = mpsc::sync_channel(1);
+        let words = self.clone();
+        tokio::spawn(async move {
+            let Ok(value) = serde_json::to_vec(&word) else { return };
+            let mut said = false;
+            while words.known().get(&name) == Some(&word) {
+                let told = words.store.tell(&name, &value, false).await;
+                // Whoever waited may be gone; only the first is waited for.
+                let _ = first.try_send(told.clone());
+                match told {
+                    Ok(()) => return,
+                    Err(error) if !said => {
+                        tracing::warn!(name, %error, "the other agents do not know yet of an operator's word; it is told to them until they do");
+                    }
+                    Err(_) => {}
+                }
+                said = true;
+                tokio::time::sleep(AGAIN).await;
+            }
+        });
+        waits
+    }
+
+    /// Like [`Words::tell`], and waits for a moment. `Err` says why the others do not know it yet. Never to be called where nobody may wait.
+    pub fn tell_now(&self, name: String, word: OperatorCommand) -> Result<(), String> {
+        let waits = self.tell(name, word);
+        waits
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|_| Err(format!("the store has not answered within {}s", PATIENCE.as_secs())))
+    }
+
+    /// What stands in the store under a name.
+    pub fn hear(&self, name: &str, value: &[u8]) -> Heard {
+        let Ok(heard) = serde_json::from_slice::<Word>(value) else {
+            return Heard::Nothing;
+        };
+        let known = self.known().get(name).cloned();
+        match known {
+            // Said to an agent that could not tell it for a while: what was said since goes before it.
+            Some(known) if known.at > heard.at && known.word != heard.word => {
+                drop(self.spread(name.to_owned(), known));
+                Heard::Old
+            }
+            _ => {
+                self.known().insert(name.to_owned(), heard.clone());
+                Heard::Counts(heard.word)
+            }
+        }
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Word>> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::coordinate::{Boxed, NotPut, Rights};
+
+    /// A store that may be out of reach.
+    #[derive(Default)]
+    struct Board {
+        cut: AtomicBool,
+        kept: Mutex<BTreeMap<String, Vec<u8>>>,
+        rights: Rights,
+    }
+
+    impl Store for Board {
+        fn put<'a>(
+            &'a self,
+            _: &'a ServiceName,
+            _: &'a str,
+            _: Option<(u64, &'a [u8])>,
+            _: Option<&'a [u8]>,
+        ) -> Boxed<'a, Result<(), NotPut>> {
+            Box::pin(async { Ok(()) })
+        }
+
+        fn tell<'a>(&'a self, name: &'a str, value: &'a [u8], _: bool) -> Boxed<'a, Result<(), String>> {
+            Box::pin(async move {
+                if self.cut.load(Ordering::SeqCst) {
+                    return Err("no member answers".into());
+                }
+                self.kept.lock().unwrap().insert(name.to_owned(), value.to_vec());
+                Ok(())
+            })
+        }
+
+        fn rights(&self) -> &Rights {
+            &self.rights
+        }
+    }
+
+    fn hold(on: bool) -> OperatorCommand {
+        OperatorCommand::Hold { on, by: "cli".into() }
+    }
+
+    async fn until(what: impl Fn() -> bool) {
+        while !what() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn whoever_says_it_to_an_agent_that_is_cut_off_learns_it() {
+        let board = Arc::new(Board::default());
+        let words = Words::new(Arc::clone(&board) as Arc<dyn Store>);
+        board.cut.store(true, Ordering::SeqCst);
+        let told = {
+            let words = words.clone();
+            tokio::task::spawn_blocking(move || words.tell_now("word/hold".into(), hold(true))).await
+        };
+        assert_eq!(told.unwrap(), Err("no member answers".into()));
+        board.cut.store(false, Ordering::SeqCst);
+        until(|| board.kept.lock().unwrap().contains_key("word/hold")).await;
+        let told = tokio::task::spawn_blocking(move || words.tell_now("word/hold".into(), hold(false))).await;
+        assert_eq!(told.unwrap(), Ok(()));
+    }
+
+    /// A release was said to one that was cut off, and later a hold to another: the cut heals.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_release_that_comes_late_does_not_undo_a_later_hold() {
+        let board = Arc::new(Board::default());
+        let words = |board: &Arc<Board>| Words::new(Arc::clone(board) as Arc<dyn Store>);
+        let (late, now) = (words(&board), words(&board));
+        drop(late.tell("word/hold".into(), hold(false)));
+        until(|| board.kept.lock().unwrap().contains_key("word/hold")).await;
+        let old = board.kept.lock().unwrap().remove("word/hold").unwrap();
+        drop(now.tell("word/hold".into(), hold(true)));
+        until(|| board.kept.lock().unwrap().contains_key("word/hold")).await;
+        let new = board
+            .kept
+            .lock()
+            .unwrap()
+            .insert("word/hold".into(), old.clone())
+            .unwrap();
+        assert!(matches!(now.hear("word/hold", &old), Heard::Old));
+        until(|| board.kept.lock().unwrap().get("word/hold") == Some(&new)).await;
+        assert!(matches!(late.hear("word/hold", &new), Heard::Counts(word) if word == hold(true)));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_two_words_that_wait_the_later_one_counts() {
+        let board = Arc::new(Board::default());
+        let words = Words::new(Arc::clone(&board) as Arc<dyn Store>);
+        board.cut.store(true, Ordering::SeqCst);
+        let first = words.tell("word/hold".into(), hold(false));
+        drop(words.tell("word/hold".into(), hold(true)));
+        tokio::task::spawn_blocking(move || {
+            // Its teller ends without having told it.
+            while first.recv().is_ok() {}
+        })
+        .await
+        .unwrap();
+        board.cut.store(false, Ordering::SeqCst);
+        until(|| board.kept.lock().unwrap().contains_key("word/hold")).await;
+        let kept = board.kept.lock().unwrap().get("word/hold").cloned().unwrap();
+        assert_eq!(serde_json::from_slice::<Word>(&kept).unwrap().word, hold(true));
+    }
+}
