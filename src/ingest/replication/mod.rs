@@ -2,13 +2,15 @@
 //!
 //! Signals of each server's entity: `replication_lag_seconds` (0 for the primary, and for a standby without which nothing is committed),
 //! `replication_lag_bytes` (positions, as the database counts them), `replication_primary` (1 or 0), `replication_sync` (1 or 0). A lag that nobody knows is not told:
-//! the gates take a lag without news as growing. Nor is that of a standby told that stands in another log of changes than the primary's. Of two that take writes at the same time nobody's lag is told until one of them follows again, and both get
-//! the alert `TwoPrimaries`.
+//! the gates take a lag without news as growing. Nor is that of a standby told that stands in another log of changes than the primary's. Of two
+//! that take writes at the same time nobody's lag is told until one of them follows again, and both get the alert `TwoPrimaries`.
 
 mod apart;
 mod ask;
 mod kept;
 mod split;
+#[cfg(test)]
+mod tests;
 mod tracker;
 
 use std::collections::BTreeSet;
@@ -315,144 +317,5 @@ impl Source for ReplicationSource {
                 let _ = feed.inbox.send(Input::Batch(batch)).await;
             }
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn standing(primary: bool, position: u64, sync: &[&str]) -> Standing {
-        Standing {
-            primary,
-            fenced: false,
-            position,
-            log: String::new(),
-            attached: !primary,
-            age_s: None,
-            sync: sync.iter().map(ToString::to_string).collect(),
-        }
-    }
-
-    fn source() -> ReplicationSource {
-        let yaml = "{name: pg, kind: postgres, members: [{entity: a, dsn: host=a}, {entity: b, dsn: host=b}]}";
-        let settings: ReplicationSettings = serde_saphyr::from_str(yaml).unwrap();
-        settings.check().unwrap();
-        ReplicationSource::new(settings)
-    }
-
-    fn told(source: &mut ReplicationSource, s: i64, standings: &[Option<Standing>]) -> Vec<(String, f64)> {
-        let mut told = Vec::new();
-        source.samples(
-            Timestamp::from_secs(s),
-            standings,
-            &mut Vec::new(),
-            |entity, signal, value| {
-                if signal == "replication_lag_seconds" {
-                    told.push((entity.to_owned(), value));
-                }
-            },
-        );
-        told
-    }
-
-    #[test]
-    fn a_dead_primary_leaves_what_it_may_have_written_last() {
-        let mut source = source();
-        let now = [Some(standing(true, 100, &[])), Some(standing(false, 100, &[]))];
-        assert_eq!(told(&mut source, 1, &now), [("a".into(), 0.0), ("b".into(), 0.0)]);
-        assert_eq!(
-            told(&mut source, 3, &[None, Some(standing(false, 100, &[]))]),
-            [("b".into(), 2.0)]
-        );
-        assert_eq!(
-            told(&mut source, 9, &[None, Some(standing(false, 100, &[]))]),
-            [("b".into(), 2.0)]
-        );
-    }
-
-    #[test]
-    fn a_synchronous_standby_lacks_nothing_that_was_committed() {
-        let mut source = source();
-        let now = [Some(standing(true, 100, &["b"])), Some(standing(false, 90, &[]))];
-        assert_eq!(told(&mut source, 1, &now), [("a".into(), 0.0), ("b".into(), 0.0)]);
-        // Without it nothing was committed until the end.
-        let dead = [None, Some(standing(false, 100, &[]))];
-        assert_eq!(told(&mut source, 2, &dead), [("b".into(), 0.0)]);
-        // Once it is the primary itself, that says nothing of the other one any more.
-        let turned = [Some(standing(false, 110, &[])), Some(standing(true, 120, &[]))];
-        assert_eq!(told(&mut source, 3, &turned), [("b".into(), 0.0)]);
-        let both = [Some(standing(false, 120, &[])), Some(standing(true, 130, &[]))];
-        assert_eq!(told(&mut source, 5, &both), [("a".into(), 2.0), ("b".into(), 0.0)]);
-    }
-
-    #[test]
-    fn of_two_primaries_nothing_is_told_before_one_of_them_follows_again() {
-        let mut source = source();
-        let both = [Some(standing(true, 100, &[])), Some(standing(true, 90, &[]))];
-        assert_eq!(told(&mut source, 1, &both), []);
-        // What the dead one has written is nowhere else: the other one is not up to date for being the only one left.
-        assert_eq!(told(&mut source, 2, &[None, Some(standing(true, 90, &[]))]), []);
-        let follows = [Some(standing(false, 120, &[])), Some(standing(true, 120, &[]))];
-        assert_eq!(told(&mut source, 3, &follows), [("a".into(), 0.0), ("b".into(), 0.0)]);
-    }
-
-    #[test]
-    fn a_fenced_primary_beside_the_new_one_is_no_second_writer() {
-        let mut source = source();
-        let mut fenced = standing(true, 100, &[]);
-        fenced.fenced = true;
-        assert_eq!(
-            told(&mut source, 1, &[Some(fenced), Some(standing(true, 100, &[]))]),
-            []
-        );
-        // It died before it could follow. The other one is the primary.
-        assert_eq!(
-            told(&mut source, 2, &[None, Some(standing(true, 110, &[]))]),
-            [("b".into(), 0.0)]
-        );
-    }
-
-    /// Two idle servers: the replica has never received anything.
-    #[test]
-    fn a_standby_of_another_log_is_never_up_to_date() {
-        let mut source = source();
-        let of = |log: &str, mut standing: Standing| {
-            standing.log = log.to_owned();
-            Some(standing)
-        };
-        let now = [of("x", standing(true, 0, &[])), of("y", standing(false, 0, &[]))];
-        assert_eq!(told(&mut source, 1, &now), [("a".into(), 0.0)]);
-        assert_eq!(told(&mut source, 2, &[None, of("y", standing(false, 0, &[]))]), []);
-        let follows = [of("x", standing(true, 0, &[])), of("x", standing(false, 0, &[]))];
-        assert_eq!(told(&mut source, 3, &follows), [("a".into(), 0.0), ("b".into(), 0.0)]);
-    }
-
-    #[test]
-    fn a_standby_that_is_ahead_without_receiving_has_changes_of_its_own() {
-        let mut source = source();
-        let mut alone = standing(false, 150, &[]);
-        alone.attached = false;
-        let now = [Some(standing(true, 100, &[])), Some(alone.clone())];
-        assert_eq!(told(&mut source, 1, &now), [("a".into(), 0.0)]);
-        // The primary overtakes it, and dies: that heals nothing.
-        let now = [Some(standing(true, 200, &[])), Some(alone.clone())];
-        assert_eq!(told(&mut source, 2, &now), [("a".into(), 0.0)]);
-        assert_eq!(told(&mut source, 3, &[None, Some(alone)]), []);
-        let now = [Some(standing(true, 200, &[])), Some(standing(false, 200, &[]))];
-        assert_eq!(told(&mut source, 4, &now), [("a".into(), 0.0), ("b".into(), 0.0)]);
-    }
-
-    /// It was read a moment after the primary, and the primary died in that moment.
-    #[test]
-    fn a_standby_that_has_the_last_word_of_a_primary_is_not_apart() {
-        let mut source = source();
-        let now = [Some(standing(true, 100, &[])), Some(standing(false, 100, &[]))];
-        assert_eq!(told(&mut source, 1, &now), [("a".into(), 0.0), ("b".into(), 0.0)]);
-        let mut alone = standing(false, 150, &[]);
-        alone.attached = false;
-        let now = [Some(standing(true, 120, &[])), Some(alone.clone())];
-        assert_eq!(told(&mut source, 2, &now), [("a".into(), 0.0), ("b".into(), 0.0)]);
-        assert_eq!(told(&mut source, 3, &[None, Some(alone)]), [("b".into(), 1.0)]);
     }
 }
