@@ -37,7 +37,7 @@ fn play(playbook: &str, vars: &str, attributes: fn(&str) -> String) -> Play {
         let more = attributes(name);
         format!("{{name: {name}, kind: service, attributes: {{{more}}}}}")
     });
-    Play::new(std::path::Path::new("/tmp"), &service, &entities)
+    Play::new(&std::env::temp_dir(), &service, &entities)
 }
 
 fn is_at(nodes: &Nodes, node: &str) -> bool {
@@ -75,7 +75,7 @@ async fn pacemaker_moves_its_resource_and_is_left_alone_again() {
     play.play(Failback, "b", "a").await.all_done("a");
     assert!(is_at(&nodes, "a"));
     // A group, and the promoted one of a clone; a clone of which all serve has no other place.
-    let deeds = Deeds::new(std::path::Path::new("/tmp"));
+    let deeds = Deeds::new(&std::env::temp_dir());
     let order = |verb: &str, resource: &str, to: &str| json!({"do": verb, "resource": resource, "to": to, "at": {"ssh": "root@b"}});
     for resource in ["pair", "db"] {
         let begins = deeds.look("pacemaker", &order("move", resource, "a"), (1, 1)).await;
@@ -125,7 +125,7 @@ async fn what_pacemaker_does_not_follow_is_refused_and_leaves_no_wish() {
     );
     assert_eq!(played.done, Vec::<String>::new());
     set("crm_attribute --node b --name standby --delete");
-    let mut deeds = Deeds::new(std::path::Path::new("/tmp"));
+    let mut deeds = Deeds::new(&std::env::temp_dir());
     deeds.timeout = Duration::from_secs(6);
     let order = |verb: &str, resource: &str, to: &str| -> Value {
         json!({"do": verb, "resource": resource, "to": to, "at": {"ssh": "root@b"}})
@@ -191,7 +191,7 @@ async fn what_pacemaker_does_not_follow_is_refused_and_leaves_no_wish() {
         "b",
         &["cibadmin", "--create", "--scope", "resources", "--xml-text", unit],
     );
-    let program = systemctl(std::path::Path::new("/tmp"));
+    let program = systemctl(&std::env::temp_dir());
     let systemd =
         |verb: &str, unit: &str| json!({"do": verb, "unit": unit, "program": program, "at": {"ssh": "root@a"}});
     for verb in ["start", "stop", "fence", "release"] {
@@ -204,7 +204,7 @@ async fn what_pacemaker_does_not_follow_is_refused_and_leaves_no_wish() {
             )
             .await;
     }
-    assert_eq!(calls(std::path::Path::new("/tmp")), Vec::<String>::new());
+    assert_eq!(calls(&std::env::temp_dir()), Vec::<String>::new());
     deeds.done("systemd", &systemd("stop", "apps.service"), (1, 1)).await;
     // Nobody to ask.
     nodes.kill("b");
@@ -240,7 +240,7 @@ async fn pacemaker_without_a_quorum_is_asked_for_nothing() {
             .says("b", &["crm_mon", "-1", "--output-as=xml"])
             .contains("with_quorum=\"false\"")
     });
-    let mut deeds = Deeds::new(std::path::Path::new("/tmp"));
+    let mut deeds = Deeds::new(&std::env::temp_dir());
     deeds.timeout = Duration::from_secs(4);
     let order = json!({"do": "move", "resource": "vip", "to": "b", "at": {"ssh": "root@b"}});
     deeds.refused("pacemaker", &order, (1, 1), "has no quorum").await;
@@ -290,7 +290,7 @@ async fn an_address_that_keepalived_does_not_move_stays_where_it_is() {
         return;
     }
     let mut nodes = keepalived();
-    let mut deeds = Deeds::new(std::path::Path::new("/tmp"));
+    let mut deeds = Deeds::new(&std::env::temp_dir());
     deeds.timeout = Duration::from_secs(4);
     let order = |verb: &str, file: &str, node: &str| json!({"do": verb, "file": file, "address": ADDRESS, "at": {"ssh": format!("root@{node}")}});
     // A file that nobody tracks is written in vain, and no written file is taken for its effect.

@@ -4,7 +4,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of the harness")]
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
 use super::{find, wait};
@@ -48,21 +48,21 @@ pub fn apart(test: &str, programs: &[&str]) -> bool {
         return false;
     }
     let path = std::env::var("PATH").unwrap_or_default();
+    // For its temporary files, and the logins to the machines in front of all programs. Whoever runs there under another name may write too.
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o1777)).unwrap();
     let ran = Command::new("setpriv")
         .args(["--pdeathsig", "KILL"])
         .args(UNSHARE)
-        // A folder for temporary files of its own, with the logins to the machines in front of all programs.
-        .args([
-            "sh",
-            "-euc",
-            "mount -t tmpfs tmpfs /tmp; ip link set lo up; exec \"$@\"",
-            "sh",
-        ])
+        .args(["sh", "-euc", "ip link set lo up; exec \"$@\"", "sh"])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
         .env(APART, test)
-        .env("TMPDIR", "/tmp")
-        .env("PATH", format!("/tmp/bin:{path}:/usr/sbin:/sbin"))
+        .env("TMPDIR", folder.path())
+        .env(
+            "PATH",
+            format!("{}/bin:{path}:/usr/sbin:/sbin", folder.path().display()),
+        )
         .stdin(Stdio::null())
         .output()
         .unwrap();
@@ -135,7 +135,7 @@ impl Nodes {
 
 impl Node {
     fn start(name: &'static str, number: u8, script: &str) -> Self {
-        let log = std::fs::File::create(format!("/tmp/{name}.log")).unwrap();
+        let log = std::fs::File::create(log_of(name)).unwrap();
         let text = format!(
             "name={name} number={number}\nmount --make-rprivate /\nmount -t tmpfs tmpfs /run\nmount -t tmpfs tmpfs /dev/shm\nhostname $name\nip link set lo up\n\
              until ip link show eth0 >/dev/null 2>&1; do sleep 0.02; done\nip addr add 10.9.0.$number/24 dev eth0\nip link set eth0 up\n\
@@ -163,7 +163,7 @@ impl Node {
         });
         ip(&format!("link add v-{name} type veth peer name eth0 netns {id}"));
         ip(&format!("link set v-{name} master br0 up"));
-        std::fs::write(format!("/tmp/bin/{name}"), &id).unwrap();
+        std::fs::write(bin().join(name), &id).unwrap();
         Self { name, child, id }
     }
 
@@ -176,7 +176,7 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let log = std::fs::read_to_string(format!("/tmp/{}.log", self.name)).unwrap_or_default();
+            let log = std::fs::read_to_string(log_of(self.name)).unwrap_or_default();
             let end: Vec<&str> = log.lines().rev().take(20).collect();
             println!(
                 "{}: {}",
@@ -186,6 +186,15 @@ impl Drop for Node {
         }
         self.end();
     }
+}
+
+/// The logins, and who is behind them.
+fn bin() -> PathBuf {
+    std::env::temp_dir().join("bin")
+}
+
+fn log_of(node: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("{node}.log"))
 }
 
 fn ip(words: &str) {
@@ -210,9 +219,9 @@ pub fn served(address: &str) -> Option<String> {
 
 /// `ssh root@a` is a login to that machine, for whoever is started by this test. A dead one is not to be reached.
 fn logins() {
-    let bin = Path::new("/tmp/bin");
-    std::fs::create_dir_all(bin).unwrap();
-    let text = "#!/bin/sh\nwhile [ $# -gt 2 ]; do shift; done\nid=$(cat /tmp/bin/${1#*@}) && readlink /proc/$id/ns/net >/dev/null || exit 255\n\
+    let bin = bin();
+    std::fs::create_dir_all(&bin).unwrap();
+    let text = "#!/bin/sh\nwhile [ $# -gt 2 ]; do shift; done\nid=$(cat \"${0%/*}/${1#*@}\") && readlink /proc/$id/ns/net >/dev/null || exit 255\n\
                 exec nsenter -t $id -m -n -i -p -u sh -c \"$2\"\n";
     std::fs::write(bin.join("ssh"), text).unwrap();
     std::fs::set_permissions(bin.join("ssh"), std::fs::Permissions::from_mode(0o755)).unwrap();

@@ -221,6 +221,14 @@ impl ReplicationSource {
                 .zip(standings)
                 .filter_map(|(m, s)| Some((m, s.as_ref()?)))
         };
+        // Whoever answers is not silent, whatever else is unknown.
+        for (member, standing) in known() {
+            tell(
+                member.entity.as_str(),
+                "replication_primary",
+                f64::from(u8::from(standing.primary)),
+            );
+        }
         let takes_writes: Vec<_> = known()
             .map(|(member, standing)| (&member.entity, standing.primary && !standing.fenced))
             .collect();
@@ -252,7 +260,6 @@ impl ReplicationSource {
         for (member, standing) in known() {
             let name = member.entity.as_str();
             let sync = self.sync.iter().any(|sync| sync == name);
-            tell(name, "replication_primary", f64::from(u8::from(standing.primary)));
             tell(name, "replication_sync", f64::from(u8::from(sync)));
             let lag = self.tracker.lag(standing.position).map(|lag| lag.as_secs_f64());
             let lag = match (standing.primary, sync) {

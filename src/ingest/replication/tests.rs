@@ -22,13 +22,17 @@ fn source() -> ReplicationSource {
 }
 
 fn told(source: &mut ReplicationSource, s: i64, standings: &[Option<Standing>]) -> Vec<(String, f64)> {
+    told_of(source, "replication_lag_seconds", s, standings)
+}
+
+fn told_of(source: &mut ReplicationSource, wanted: &str, s: i64, standings: &[Option<Standing>]) -> Vec<(String, f64)> {
     let mut told = Vec::new();
     source.samples(
         Timestamp::from_secs(s),
         standings,
         &mut Vec::new(),
         |entity, signal, value| {
-            if signal == "replication_lag_seconds" {
+            if signal == wanted {
                 told.push((entity.to_owned(), value));
             }
         },
@@ -71,6 +75,11 @@ fn of_two_primaries_nothing_is_told_before_one_of_them_follows_again() {
     let mut source = source();
     let both = [Some(standing(true, 100, &[])), Some(standing(true, 90, &[]))];
     assert_eq!(told(&mut source, 1, &both), []);
+    // They are not silent for that.
+    assert_eq!(
+        told_of(&mut source, "replication_primary", 1, &both),
+        [("a".into(), 1.0), ("b".into(), 1.0)]
+    );
     // What the dead one has written is nowhere else: the other one is not up to date for being the only one left.
     assert_eq!(told(&mut source, 2, &[None, Some(standing(true, 90, &[]))]), []);
     let follows = [Some(standing(false, 120, &[])), Some(standing(true, 120, &[]))];
