@@ -21,6 +21,9 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
         errors.extend(source.check().err());
     }
     errors.extend(config.coordinate.check().err());
+    for window in &config.policy.maintenance {
+        errors.extend(window.check(&config.services).err());
+    }
     for schedule in &config.drills {
         errors.extend(schedule.check(&config.services).err());
     }

@@ -11,6 +11,7 @@ mod policy;
 mod remedy;
 mod senses;
 mod state;
+mod window;
 
 pub use case::{Case, Target, curable, suffers};
 pub use gates::held::ON_HOLD;
@@ -18,6 +19,7 @@ pub use policy::{Budget, Canary, Policy};
 pub use remedy::{Costs, Matter, remedies};
 pub use senses::{Look, Senses};
 pub use state::{Ledger, Move, ServiceState};
+pub use window::MaintenanceWindow;
 
 use crate::model::{Decision, Refusal};
 

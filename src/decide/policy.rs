@@ -35,6 +35,8 @@ pub struct Policy {
     pub max_red_share: f64,
     /// What remedies, and their failing, cost: the cheapest over all causes that may be meant is the one to take.
     pub costs: super::Costs,
+    /// Times that come again in which nothing is moved by itself, as within `jurymast maintenance`.
+    pub maintenance: Vec<super::MaintenanceWindow>,
     /// Two things that may fail together (hosts, zones, gateways, or services whose active instance breaks): a plan for both is made ahead, as for each
     /// single failure.
     pub pairs: Vec<[EntityName; 2]>,
@@ -57,6 +59,7 @@ impl Default for Policy {
             ask_timeout: Span::secs(3600),
             max_red_share: 0.5,
             costs: super::Costs::default(),
+            maintenance: Vec::new(),
             pairs: Vec::new(),
             canaries: Vec::new(),
         }

@@ -72,6 +72,8 @@ pub struct Engine {
     /// What the config states of it.
     stated: Vec<TopologyChange>,
     pub(super) policy: Policy,
+    /// When windows of maintenance were last looked for.
+    pub(super) windows_seen: Timestamp,
     pub(super) detection: Detection,
     pub(super) rules: RuleDesk,
     catalog: Catalog,
@@ -149,6 +151,7 @@ impl Engine {
             topology,
             stated: setup.topology,
             policy: setup.policy,
+            windows_seen: Timestamp::EPOCH,
             senses: Senses::default(),
             services: setup
                 .services
@@ -232,6 +235,9 @@ impl Engine {
         next.rules = next.rules.succeed(&self.rules);
         next.now = self.now;
         next.begun = self.begun;
+        if next.policy.maintenance == self.policy.maintenance {
+            next.windows_seen = self.windows_seen;
+        }
         next.topology.recall(&self.topology);
         let services: Vec<ServiceName> = next.states.keys().cloned().collect();
         for service in &services {
@@ -306,6 +312,7 @@ impl Engine {
         // A clock that was set back must not make the past happen again.
         self.now = self.now.max(now);
         self.begun.get_or_insert(self.now);
+        self.open_windows();
         self.take_in_pending();
         let ordered = effects.start.len() + effects.permits.len();
         let mut alarms = Vec::new();

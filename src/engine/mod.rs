@@ -23,6 +23,7 @@ mod settling;
 mod telling;
 mod view;
 mod whose;
+mod windows;
 
 pub use ahead::Uncovered;
 pub use alarms::{RuleBook, RuleDesk, RuleSettings};

@@ -46,6 +46,12 @@ impl Timestamp {
         self.0.div_euclid(1_000_000)
     }
 
+    /// When its minute began.
+    #[must_use]
+    pub const fn minute(self) -> Self {
+        Self(self.0.saturating_sub(self.0.rem_euclid(60_000_000_000)))
+    }
+
     /// How long after `earlier` this is; zero when it is not after it.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

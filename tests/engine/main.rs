@@ -22,3 +22,4 @@ mod settling;
 mod storm;
 mod unanswered;
 mod unsealed;
+mod windows;
