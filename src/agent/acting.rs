@@ -10,7 +10,7 @@ use super::memory::Memory;
 use super::sharing::{Sharing, Shelf};
 use super::{AgentError, keeping};
 use crate::act::journal::{Record, ServiceRecord, State};
-use crate::act::{Conductor, Intents, Prober, Recovered};
+use crate::act::{Conductor, Intents, Prober};
 use crate::clock::wall_clock;
 use crate::config::Config;
 use crate::coordinate::{Who, parts, solo};
@@ -119,7 +119,7 @@ async fn among_others(config: &Config, topology: &Topology, shell: Shell) -> Res
     let store = member.store();
     let rights = store.rights().clone();
     let shelf: Arc<dyn Intents> = Arc::new(Shelf(store));
-    let (conductor, recovered) = Conductor::start(
+    let (conductor, mut recovered) = Conductor::start(
         dir,
         Arc::clone(&shell.prober),
         Box::new(move |service| rights.check(service)),
@@ -127,15 +127,10 @@ async fn among_others(config: &Config, topology: &Topology, shell: Shell) -> Res
         shell.inbox.clone(),
     )
     .map_err(|error| wrong(error.to_string()))?;
-    let memory = Memory::of(
-        &Recovered {
-            torn: recovered.torn.max(torn),
-            garbage: recovered.garbage || garbage,
-            ..recovered.clone()
-        },
-        dir.clone(),
-        shell.held.clone(),
-    );
+    // The first look has put aside what there was.
+    recovered.torn = recovered.torn.max(torn);
+    recovered.garbage |= garbage;
+    let memory = Memory::of(&recovered, dir.clone(), shell.held.clone());
     conductor.know(&config.services, topology);
     for event in restored(&recovered.state, &config.services) {
         // Which plans run is told by the store, once a lead is held.

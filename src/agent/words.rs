@@ -22,12 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 struct Word {
     word: OperatorCommand,
     /// When it was said, by the clock of whom it was said to.
-    #[serde(default = "long_ago")]
     at: Timestamp,
-}
-
-const fn long_ago() -> Timestamp {
-    Timestamp::EPOCH
 }
 
 /// Under which name a word that outlives the agent stands in the store.

@@ -146,10 +146,10 @@ fn config(path: &Path, online: bool) -> Result<Finding, String> {
     match Loaded::read(path) {
         Ok(loaded) => {
             if online {
-                finding
-                    .problems
-                    .extend(super::runtime()?.block_on(crate::agent::drill::foresee(&loaded)));
-                for (what, result) in super::runtime()?.block_on(super::reach::reach(&loaded)) {
+                let runtime = super::runtime()?;
+                let foreseen = runtime.block_on(crate::agent::drill::foresee(&loaded));
+                finding.problems.extend(foreseen);
+                for (what, result) in runtime.block_on(super::reach::reach(&loaded)) {
                     match result {
                         Ok(said) => finding.notes.push(format!("{what}: {said}")),
                         Err((true, problem)) => finding.problems.push(format!("{what}: {problem}")),

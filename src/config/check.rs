@@ -40,6 +40,7 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
     let topology = config.topology();
     let fixed = config.fixed_topology();
     let known: BTreeSet<String> = topology.entities().map(|entity| entity.name.to_string()).collect();
+    let services = || config.services.iter().map(|service| service.name.as_str());
     for edge in &config.topology.edges {
         for end in [&edge.from, &edge.to] {
             // An edge makes its ends known; only a name that nothing else states is likely to be a slip.
@@ -50,18 +51,14 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
                 .flat_map(Service::instances)
                 .any(|name| name == end)
                 || config.sources.mqtt.iter().any(|source| source.broker() == *end)
-                || config
-                    .services
-                    .iter()
-                    .any(|service| service.name.as_str() == end.as_str())
+                || services().any(|service| service == end.as_str())
                 || *end == config.agent.name;
             if !stated && !elsewhere {
-                let services = config.services.iter().map(|service| service.name.as_str());
                 let others = known
                     .iter()
                     .map(String::as_str)
                     .filter(|name| *name != end.as_str())
-                    .chain(services);
+                    .chain(services());
                 errors.push(format!(
                     "topology.edges: '{end}' is neither an entity nor a service{}",
                     did_you_mean(end.as_str(), others)
@@ -93,7 +90,6 @@ pub fn check(config: &Config, playbooks: &Playbooks, errors: &mut Vec<String>, w
         }
     }
     for [one, other] in &config.policy.pairs {
-        let services = || config.services.iter().map(|service| service.name.as_str());
         for name in [one, other].map(EntityName::as_str) {
             if !known.contains(name) && !services().any(|service| service == name) {
                 let others = known.iter().map(String::as_str).chain(services());

@@ -1,9 +1,9 @@
 //! The graph that a config states.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::schema::Config;
-use crate::model::{Entity, EntityKind, EntityName, Topology, TopologyChange};
+use crate::model::{Entity, EntityKind, EntityName, Service, Topology, TopologyChange};
 
 impl Config {
     /// What the topology states, as changes of an empty one.
@@ -13,7 +13,7 @@ impl Config {
             kind: EntityKind::Agent,
             period: None,
             group: None,
-            attributes: std::collections::BTreeMap::new(),
+            attributes: BTreeMap::new(),
         };
         let plain = |name: &EntityName, kind| Entity {
             name: name.clone(),
@@ -35,7 +35,7 @@ impl Config {
         );
         let monitors = self.sources.query.iter();
         entities.extend(monitors.map(|source| plain(&source.name.as_str().into(), EntityKind::Service)));
-        let instances = self.services.iter().flat_map(crate::model::Service::instances);
+        let instances = self.services.iter().flat_map(Service::instances);
         entities.extend(instances.map(|name| plain(name, EntityKind::Service)));
         entities.extend(self.topology.entities.iter().cloned());
         let known: BTreeSet<EntityName> = entities.iter().map(|entity| entity.name.clone()).collect();

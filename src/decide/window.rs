@@ -32,12 +32,7 @@ impl MaintenanceWindow {
             return Err(format!("{place}: for must be from 1m to {LONGEST}, not {}", self.lasts));
         }
         for name in &self.services {
-            let mut known = services.iter().map(|service| service.name.as_str());
-            if !known.any(|known| known == name.as_str()) {
-                let known = services.iter().map(|service| service.name.as_str());
-                let hint = crate::model::hint::did_you_mean(name.as_str(), known);
-                return Err(format!("{place}: '{name}' is no service{hint}"));
-            }
+            Service::named(services, name).map_err(|why| format!("{place}: {why}"))?;
         }
         Ok(())
     }

@@ -99,11 +99,7 @@ impl Engine {
             .collect()
     }
 
-    pub(super) fn each_state(
-        &mut self,
-        service: Option<&ServiceName>,
-        change: impl Fn(&mut crate::decide::ServiceState),
-    ) {
+    fn each_state(&mut self, service: Option<&ServiceName>, change: impl Fn(&mut crate::decide::ServiceState)) {
         for (name, state) in &mut self.states {
             if service.is_none_or(|wanted| wanted == name) {
                 change(state);

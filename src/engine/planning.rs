@@ -1,7 +1,7 @@
 //! Turns a verdict to act, or an operator's word, into a plan; and takes in how it ended.
 
 use crate::decide::{Move, ON_HOLD, ServiceState};
-use crate::model::plan::{Outcome, Phase};
+use crate::model::plan::Outcome;
 use crate::model::{
     Alternative, Decision, EntityName, Incident, Plan, PlanId, PlanKind, Refusal, Service, ServiceName, Timestamp,
     Token,
@@ -252,12 +252,9 @@ fn left_undone(plan: &Plan, outcome: &Outcome, failed: &[(usize, String)]) -> Op
     let Outcome::Done { active } = outcome else {
         return None;
     };
-    let candidate = (0..).map_while(|n| Some((n, plan.candidate(n)?)));
-    let (before, (_, steps)) = candidate.into_iter().find(|(_, (to, _))| *to == active)?;
-    let besides = |step: usize| {
-        let step = steps.get(step)?;
-        matches!(step.phase, Phase::GiveBack | Phase::Announce).then_some(step)
-    };
+    let mut candidates = (0..).map_while(|n| Some((n, plan.candidate(n)?)));
+    let (before, (_, steps)) = candidates.find(|(_, (to, _))| *to == active)?;
+    let besides = |step: usize| steps.get(step).filter(|step| step.phase.follows_proof());
     // One failure has led from each target to the next.
     let whys: Vec<String> = failed
         .iter()

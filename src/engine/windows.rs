@@ -1,7 +1,5 @@
 //! Opens the maintenance windows of the config when they begin.
 
-use crate::model::{ServiceName, Timestamp};
-
 use super::Engine;
 
 impl Engine {
@@ -10,18 +8,14 @@ impl Engine {
         if self.policy.maintenance.is_empty() || self.now.minute() == self.windows_seen.minute() {
             return;
         }
-        let mut opened: Vec<(ServiceName, Timestamp)> = Vec::new();
         for window in &self.policy.maintenance {
-            if let Some(until) = window.open_until(self.windows_seen, self.now) {
-                let of_it = self.services.keys().filter(|name| window.is_of(name));
-                opened.extend(of_it.map(|name| (name.clone(), until)));
-            }
-        }
-        for (name, until) in opened {
-            self.each_state(Some(&name), |state| {
+            let Some(until) = window.open_until(self.windows_seen, self.now) else {
+                continue;
+            };
+            for (_, state) in self.states.iter_mut().filter(|(name, _)| window.is_of(name)) {
                 state.maintenance_until = state.maintenance_until.max(until);
-            });
-            self.changed = true;
+                self.changed = true;
+            }
         }
         self.windows_seen = self.now;
     }

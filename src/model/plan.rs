@@ -194,6 +194,13 @@ pub enum Phase {
     Announce,
 }
 
+impl Phase {
+    /// Comes behind the proof: the service runs, whatever becomes of such a step.
+    pub const fn follows_proof(self) -> bool {
+        matches!(self, Self::GiveBack | Self::Announce)
+    }
+}
+
 /// One step of a plan: one effect, how to see it, how to take it back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::hint::did_you_mean;
 use super::plan::Action;
 use super::{EntityName, ServiceName, SignalName, Span};
 
@@ -91,6 +92,14 @@ pub struct Service {
 }
 
 impl Service {
+    /// The one of that name. `Err` says that there is none, and which may be meant.
+    pub fn named<'a>(services: &'a [Self], name: &ServiceName) -> Result<&'a Self, String> {
+        services.iter().find(|service| service.name == *name).ok_or_else(|| {
+            let known = services.iter().map(|service| service.name.as_str());
+            format!("'{name}' is no service{}", did_you_mean(name.as_str(), known))
+        })
+    }
+
     /// Every instance, the configured active first.
     pub fn instances(&self) -> impl Iterator<Item = &EntityName> {
         std::iter::once(&self.active).chain(self.standbys.iter().map(|standby| &standby.entity))

@@ -221,7 +221,7 @@ impl Route<'_> {
                 return Err(format!("'{}' has no time", step.name));
             }
             let takes_power = matches!(step.phase, Phase::Fence | Phase::Seal | Phase::Yield);
-            let of_others = matches!(step.phase, Phase::GiveBack | Phase::Announce);
+            let of_others = step.phase.follows_proof();
             if step.phase == Phase::Yield && step.undo.is_none() {
                 return Err(format!("'{}' stops {} for good", step.name, step.target));
             }

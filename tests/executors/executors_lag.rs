@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::harness::maria::Maria;
+use crate::harness::postgres::Node;
 use crate::harness::redis::{cli, linked, redis};
 use crate::harness::{self, Server, free_port, hears_from, postgres, queried, skipped, wait};
 
@@ -44,6 +45,15 @@ services:
         hears_from(self.api, "pair");
     }
 
+    /// A primary and the replica that follows it, with their ports.
+    fn redis_pair(&self) -> ([u16; 2], Server, Server) {
+        let [a, b] = [free_port(), free_port()];
+        let primary = redis(self.dir.path(), a, None);
+        let replica = redis(self.dir.path(), b, Some(a));
+        wait("the replica hears", || linked(b));
+        ([a, b], primary, replica)
+    }
+
     /// A pair of Redis servers.
     fn watch_redis(&mut self, a: u16, b: u16, vars: &str) {
         self.watch(
@@ -56,6 +66,23 @@ services:
             &format!(
                 "playbook: redis-haproxy, vars: {{{vars}, backend: be}}, probe: {{uses: redis, with: {{address: '{{address}}'}}, interval: 400ms}}"
             ),
+        );
+    }
+
+    /// A pair of `PostgreSQL` servers.
+    fn watch_postgres(&mut self, a: &Node, b: &Node) {
+        self.watch(
+            &format!(
+                "kind: postgres, members: [{{entity: a, dsn: '{}'}}, {{entity: b, dsn: '{}'}}]",
+                a.dsn(),
+                b.dsn()
+            ),
+            &format!(
+                "{{name: a, kind: service, attributes: {}}}, {{name: b, kind: service, attributes: {}}}",
+                a.attributes(),
+                b.attributes()
+            ),
+            "playbook: postgres-promote, probe: {uses: postgres, with: {dsn: '{dsn}'}, interval: 400ms, timeout: 2s}",
         );
     }
 
@@ -75,6 +102,17 @@ services:
         });
     }
 
+    fn knows_the_primary(&self) {
+        wait("the primary is known", || {
+            queried(self.api, "max(replication_primary)") == Some(1.0)
+        });
+    }
+
+    fn tells_of_both(&self) -> bool {
+        let told = "TwoPrimaries fires: a and b take writes";
+        self.status().matches(told).count() >= 2
+    }
+
     fn status(&self) -> String {
         harness::get(self.api, "/api/status").unwrap_or_default()
     }
@@ -92,6 +130,14 @@ services:
     }
 }
 
+/// The standby receives nothing any more, and then the primary takes a row.
+fn misses_a_row(a: &Node, b: &Node) {
+    b.sql("ALTER SYSTEM SET primary_conninfo = ''").unwrap();
+    b.sql("SELECT pg_reload_conf()").unwrap();
+    wait("it receives nothing more", || !b.streams());
+    a.sql("INSERT INTO rows (id) VALUES (1)").unwrap();
+}
+
 #[test]
 fn a_postgres_standby_that_is_too_far_behind_is_not_promoted() {
     if postgres::skipped("lag of PostgreSQL") {
@@ -99,23 +145,8 @@ fn a_postgres_standby_that_is_too_far_behind_is_not_promoted() {
     }
     let mut world = World::new();
     let (mut a, b) = postgres::pair(world.dir.path());
-    world.watch(
-        &format!(
-            "kind: postgres, members: [{{entity: a, dsn: '{}'}}, {{entity: b, dsn: '{}'}}]",
-            a.dsn(),
-            b.dsn()
-        ),
-        &format!(
-            "{{name: a, kind: service, attributes: {}}}, {{name: b, kind: service, attributes: {}}}",
-            a.attributes(),
-            b.attributes()
-        ),
-        "playbook: postgres-promote, probe: {uses: postgres, with: {dsn: '{dsn}'}, interval: 400ms, timeout: 2s}",
-    );
-    b.sql("ALTER SYSTEM SET primary_conninfo = ''").unwrap();
-    b.sql("SELECT pg_reload_conf()").unwrap();
-    wait("it receives nothing more", || !b.streams());
-    a.sql("INSERT INTO rows (id) VALUES (1)").unwrap();
+    world.watch_postgres(&a, &b);
+    misses_a_row(&a, &b);
     world.falls_behind();
     a.kill();
     world.is_left_to_a_person();
@@ -128,10 +159,7 @@ fn a_redis_replica_that_is_too_far_behind_is_not_promoted() {
         return;
     }
     let mut world = World::new();
-    let (a, b) = (free_port(), free_port());
-    let primary = redis(world.dir.path(), a, None);
-    let _replica = redis(world.dir.path(), b, Some(a));
-    wait("the replica hears", || linked(b));
+    let ([a, b], primary, _replica) = world.redis_pair();
     world.watch_redis(a, b, "socket: /nowhere");
     assert_eq!(cli(b, &["REPLICAOF", "127.0.0.1", "1"]), "OK");
     assert_eq!(cli(a, &["SET", "row", "1"]), "OK");
@@ -148,34 +176,19 @@ fn of_two_redis_that_both_took_writes_the_one_that_is_left_is_not_moved_to() {
         return;
     }
     let mut world = World::new();
-    let (a, b) = (free_port(), free_port());
-    let primary = redis(world.dir.path(), a, None);
-    let _replica = redis(world.dir.path(), b, Some(a));
-    wait("the replica hears", || linked(b));
+    let ([a, b], primary, _replica) = world.redis_pair();
     world.watch_redis(a, b, "socket: /nowhere");
     wait("its lag is known", || {
         queried(world.api, "count(replication_lag_seconds)") == Some(2.0)
     });
     assert_eq!(cli(b, &["REPLICAOF", "NO", "ONE"]), "OK");
-    wait("people are told, of both", || {
-        world
-            .status()
-            .matches("TwoPrimaries fires: a and b take writes")
-            .count()
-            >= 2
-    });
+    wait("people are told, of both", || world.tells_of_both());
     assert_eq!(cli(a, &["SET", "row", "1"]), "OK");
     drop(primary);
     world.is_left_to_a_person();
     // Started anew, it has only seen the one that is left.
     world.begins_anew();
-    wait("people are told again, of both", || {
-        world
-            .status()
-            .matches("TwoPrimaries fires: a and b take writes")
-            .count()
-            >= 2
-    });
+    wait("people are told again, of both", || world.tells_of_both());
     assert_eq!(queried(world.api, "count(replication_lag_seconds)"), None);
     assert!(cli(b, &["INFO", "replication"]).contains("role:master"));
 }
@@ -226,10 +239,7 @@ fn a_redis_replica_that_has_everything_is_promoted() {
         return;
     }
     let mut world = World::new();
-    let (a, b) = (free_port(), free_port());
-    let primary = redis(world.dir.path(), a, None);
-    let _replica = redis(world.dir.path(), b, Some(a));
-    wait("the replica hears", || linked(b));
+    let ([a, b], primary, _replica) = world.redis_pair();
     let front = harness::play::Front::start(world.dir.path(), a, b);
     world.watch_redis(a, b, &format!("socket: '{}'", front.socket));
     drop(primary);
@@ -253,9 +263,7 @@ fn a_redis_replica_that_never_received_anything_is_not_promoted() {
     });
     assert_eq!(cli(a, &["SET", "row", "1"]), "OK");
     world.watch_redis(a, b, "socket: /nowhere");
-    wait("the primary is known", || {
-        queried(world.api, "max(replication_primary)") == Some(1.0)
-    });
+    world.knows_the_primary();
     drop(primary);
     wait("a person is asked", || {
         world.status().contains("how far its data is behind is not known")
@@ -273,27 +281,10 @@ fn a_postgres_standby_that_stopped_receiving_before_anybody_looked_is_not_promot
     }
     let mut world = World::new();
     let (mut a, b) = postgres::pair(world.dir.path());
-    b.sql("ALTER SYSTEM SET primary_conninfo = ''").unwrap();
-    b.sql("SELECT pg_reload_conf()").unwrap();
-    wait("it receives nothing more", || !b.streams());
-    a.sql("INSERT INTO rows (id) VALUES (1)").unwrap();
+    misses_a_row(&a, &b);
     std::thread::sleep(Duration::from_secs(RPO_S + 1));
-    world.watch(
-        &format!(
-            "kind: postgres, members: [{{entity: a, dsn: '{}'}}, {{entity: b, dsn: '{}'}}]",
-            a.dsn(),
-            b.dsn()
-        ),
-        &format!(
-            "{{name: a, kind: service, attributes: {}}}, {{name: b, kind: service, attributes: {}}}",
-            a.attributes(),
-            b.attributes()
-        ),
-        "playbook: postgres-promote, probe: {uses: postgres, with: {dsn: '{dsn}'}, interval: 400ms, timeout: 2s}",
-    );
-    wait("the primary is known", || {
-        queried(world.api, "max(replication_primary)") == Some(1.0)
-    });
+    world.watch_postgres(&a, &b);
+    world.knows_the_primary();
     a.kill();
     wait(
         "a person is asked, for its data is too old or of an age that nobody knows",

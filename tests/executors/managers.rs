@@ -40,6 +40,23 @@ fn play(playbook: &str, vars: &str, attributes: fn(&str) -> String) -> Play {
     Play::new(&std::env::temp_dir(), &service, &entities)
 }
 
+/// Node `b` is asked.
+fn of_pacemaker() -> Play {
+    play("pacemaker-move", "resource: vip, cluster_ssh: 'root@b'", |_| {
+        String::new()
+    })
+}
+
+fn of_keepalived() -> Play {
+    let vars = format!("address: {ADDRESS}, weight_file: /run/weight");
+    play("keepalived-switch", &vars, |name| format!("ssh: 'root@{name}'"))
+}
+
+/// Of the executor that asks Pacemaker at `b`.
+fn order(verb: &str, resource: &str, to: &str) -> Value {
+    json!({"do": verb, "resource": resource, "to": to, "at": {"ssh": "root@b"}})
+}
+
 fn is_at(nodes: &Nodes, node: &str) -> bool {
     let other = if node == "a" { "b" } else { "a" };
     nodes.holds(node) && !nodes.holds(other) && served(ADDRESS).as_deref() == Some(node)
@@ -63,9 +80,7 @@ async fn pacemaker_moves_its_resource_and_is_left_alone_again() {
         return;
     }
     let mut nodes = pacemaker(TWO);
-    let mut play = play("pacemaker-move", "resource: vip, cluster_ssh: 'root@b'", |_| {
-        String::new()
-    });
+    let mut play = of_pacemaker();
     play.play(Failback, "a", "b").await.all_done("b");
     assert!(
         is_at(&nodes, "b"),
@@ -76,7 +91,6 @@ async fn pacemaker_moves_its_resource_and_is_left_alone_again() {
     assert!(is_at(&nodes, "a"));
     // A group, and the promoted one of a clone; a clone of which all serve has no other place.
     let deeds = Deeds::new(&std::env::temp_dir());
-    let order = |verb: &str, resource: &str, to: &str| json!({"do": verb, "resource": resource, "to": to, "at": {"ssh": "root@b"}});
     for resource in ["pair", "db"] {
         let begins = deeds.look("pacemaker", &order("move", resource, "a"), (1, 1)).await;
         let to = if begins == Effect::There { "b" } else { "a" };
@@ -115,9 +129,7 @@ async fn what_pacemaker_does_not_follow_is_refused_and_leaves_no_wish() {
     // As a whole plan: a person is told what to do, and when the standby ends nothing jumps.
     set("crm_attribute --node b --name standby --update on");
     seen("b is in standby", "standby=\"true\"");
-    let mut play = play("pacemaker-move", "resource: vip, cluster_ssh: 'root@b'", |_| {
-        String::new()
-    });
+    let mut play = of_pacemaker();
     let played = play.play(Failover, "a", "b").await;
     assert!(
         matches!(&played.outcome, Outcome::HandedOver { reason } if reason.contains("b is in standby: end it by `crm_attribute")),
@@ -127,9 +139,6 @@ async fn what_pacemaker_does_not_follow_is_refused_and_leaves_no_wish() {
     set("crm_attribute --node b --name standby --delete");
     let mut deeds = Deeds::new(&std::env::temp_dir());
     deeds.timeout = Duration::from_secs(6);
-    let order = |verb: &str, resource: &str, to: &str| -> Value {
-        json!({"do": verb, "resource": resource, "to": to, "at": {"ssh": "root@b"}})
-    };
     let refused = async |word: &str| {
         deeds
             .refused("pacemaker", &order("move", "vip", "b"), (1, 1), word)
@@ -216,7 +225,8 @@ async fn what_pacemaker_does_not_follow_is_refused_and_leaves_no_wish() {
             "does not answer at root@b",
         )
         .await;
-    let asked_at_a = json!({"do": "move", "resource": "vip", "to": "b", "at": {"ssh": "root@a"}});
+    let mut asked_at_a = order("move", "vip", "b");
+    asked_at_a["at"]["ssh"] = json!("root@a");
     wait("a has noticed", || {
         nodes
             .says("a", &["crm_mon", "-1", "--output-as=xml"])
@@ -242,7 +252,7 @@ async fn pacemaker_without_a_quorum_is_asked_for_nothing() {
     });
     let mut deeds = Deeds::new(&std::env::temp_dir());
     deeds.timeout = Duration::from_secs(4);
-    let order = json!({"do": "move", "resource": "vip", "to": "b", "at": {"ssh": "root@b"}});
+    let order = order("move", "vip", "b");
     deeds.refused("pacemaker", &order, (1, 1), "has no quorum").await;
     wait("it stops what it may not run", || !nodes.holds("b"));
     assert_eq!(wishes(&nodes), Vec::<String>::new());
@@ -267,8 +277,7 @@ async fn keepalived_moves_its_address_and_stands_by_on_the_other_side() {
         return;
     }
     let mut nodes = keepalived();
-    let vars = format!("address: {ADDRESS}, weight_file: /run/weight");
-    let mut play = play("keepalived-switch", &vars, |name| format!("ssh: 'root@{name}'"));
+    let mut play = of_keepalived();
     play.play(Failback, "a", "b").await.all_done("b");
     assert!(is_at(&nodes, "b"));
     // There and back: whoever gave it up once is elected again.
@@ -323,8 +332,7 @@ async fn an_address_that_keepalived_does_not_move_stays_where_it_is() {
     wait("keepalived has ended at b", || {
         !nodes.run("b", &["pidof", "keepalived"]).status.success()
     });
-    let vars = format!("address: {ADDRESS}, weight_file: /run/weight");
-    let mut play = play("keepalived-switch", &vars, |name| format!("ssh: 'root@{name}'"));
+    let mut play = of_keepalived();
     let played = play.play(Failover, "a", "b").await;
     assert!(
         matches!(&played.outcome, Outcome::Compensated { reason } if reason.contains("no keepalived runs at root@b")),

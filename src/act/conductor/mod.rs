@@ -88,7 +88,6 @@ enum News {
 }
 
 /// What the journal told at start.
-#[derive(Clone)]
 pub struct Recovered {
     /// Its state.
     pub state: State,

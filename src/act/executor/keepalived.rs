@@ -91,14 +91,6 @@ impl With {
     fn weight(&self) -> i16 {
         self.weight.unwrap_or(if self.verb == Verb::GiveUp { LAST } else { 0 })
     }
-
-    fn place(&self) -> &str {
-        if self.at.ssh.is_empty() {
-            "this host"
-        } else {
-            &self.at.ssh
-        }
-    }
 }
 
 impl Keepalived {
@@ -160,7 +152,7 @@ impl Keepalived {
         let runs = self.look(with, &["pidof", "keepalived"], left()).await;
         if with.at.is_lost(&runs) {
             if with.verb == Verb::GiveUp && with.unreachable == Unreachable::Ok {
-                tracing::warn!(plan = %call.plan, "{} cannot be reached; keepalived elects without it", with.place());
+                tracing::warn!(plan = %call.plan, "{} cannot be reached; keepalived elects without it", with.at.host());
                 return Applied::Done;
             }
             return Applied::NoEffect(runs.to_string());
@@ -169,7 +161,7 @@ impl Keepalived {
         if matches!(runs, Ended::Exited { code: 1, .. }) && with.verb != Verb::GiveUp {
             return Applied::NoEffect(format!(
                 "no keepalived runs at {}: nobody there would take {}; start it",
-                with.place(),
+                with.at.host(),
                 with.address
             ));
         }
@@ -190,7 +182,7 @@ impl Keepalived {
                 _ => {}
             }
         }
-        let (address, place, file) = (&with.address, with.place(), &with.file);
+        let (address, place, file) = (&with.address, with.at.host(), &with.file);
         match last {
             Some(Seen::Unreachable(why) | Seen::Unclear(why)) => Applied::Unknown(why),
             _ if with.verb == Verb::Take => Applied::NoEffect(format!(

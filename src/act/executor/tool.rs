@@ -49,6 +49,11 @@ impl Place {
         here
     }
 
+    /// Which host that is, for a person.
+    pub fn host(&self) -> &str {
+        if self.ssh.is_empty() { "this host" } else { &self.ssh }
+    }
+
     /// What is begun on this machine for a program there.
     pub fn begins(&self, program: &str) -> Vec<String> {
         if !self.ssh.is_empty() {

@@ -109,6 +109,23 @@ pub(super) fn files(dir: &Path) -> Vec<PathBuf> {
     aside.chain([dir.join(NAME)]).collect()
 }
 
+/// Gives each record of one of the files; of one that is not there none. What is no record is passed over: that the chain is broken is told elsewhere.
+pub(super) fn records(path: &Path, mut each: impl FnMut(Record)) -> io::Result<()> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for line in BufReader::new(file).split(b'\n') {
+        let line = line?;
+        let json = line.splitn(2, |byte| *byte == b' ').nth(1).unwrap_or_default();
+        if let Ok(Line::Record { record, .. }) = serde_json::from_slice(json) {
+            each(*record);
+        }
+    }
+    Ok(())
+}
+
 impl Audit {
     /// Goes on with the log in that folder. What a crash had cut off is removed.
     pub fn open(dir: &Path) -> io::Result<Self> {

@@ -1,13 +1,12 @@
 //! Does the audit log hold what the journal beside it holds? Records that a rewrite of the journal made up are left out; all others were
 //! written to the audit log first.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::path::Path;
 
 use serde_json::json;
 
-use super::audit::{Audit, AuditError, Line, files};
+use super::audit::{Audit, AuditError, files, records as records_of};
 use super::{Record, State, decode};
 use crate::act::runner::Entry;
 use crate::clock::wall_clock;
@@ -71,24 +70,12 @@ pub(super) fn missing(dir: &Path, records: &[Record]) -> Result<Vec<(String, Rec
         if seen.is_empty() {
             break;
         }
-        let io_error = |error| AuditError::Io {
-            path: path.clone(),
-            error,
-        };
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(io_error(error)),
-        };
-        for line in BufReader::new(file).split(b'\n') {
-            let line = line.map_err(io_error)?;
-            let json = line.splitn(2, |byte| *byte == b' ').nth(1).unwrap_or_default();
-            if let Ok(Line::Record { record, .. }) = serde_json::from_slice(json)
-                && let Some(key) = known_by(&record)
-            {
+        let read = records_of(&path, |record| {
+            if let Some(key) = known_by(&record) {
                 seen.remove(&key);
             }
-        }
+        });
+        read.map_err(|error| AuditError::Io { path, error })?;
     }
     wanted.retain(|(key, _)| seen.contains(key));
     Ok(wanted)

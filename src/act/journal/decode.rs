@@ -109,10 +109,8 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
     };
     // Most places are passed over by their first eight bytes.
     let fits = |bytes: &[u8]| {
-        let halves = bytes
-            .first_chunk::<4>()
-            .zip(bytes.get(4..).and_then(|rest| rest.first_chunk::<4>()));
-        halves.is_some_and(|(length, complement)| u32::from_le_bytes(*length) == !u32::from_le_bytes(*complement))
+        let both = bytes.first_chunk::<8>().copied().map(u64::from_le_bytes);
+        both.is_some_and(|both| (both ^ (both >> 32)) & u64::from(u32::MAX) == u64::from(u32::MAX))
     };
     let whole = |at: &usize| fits(behind(*at)) && matches!(piece(behind(*at)), Piece::Whole(..));
     // A length that is damaged and fits its complement all the same passes for a torn end.

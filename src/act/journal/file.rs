@@ -127,7 +127,7 @@ impl Journal {
         let state = State::read(&decoded.records);
         let mut audit = Audit::open(dir).map_err(at_audit())?;
         mend(dir, &mut audit, &decoded.records).map_err(at_audit())?;
-        let lost = lacks(dir, &decoded.records, decoded.garbage).map_err(at_audit())?;
+        let lost = lacks(dir, &decoded.records, &state, decoded.garbage).map_err(at_audit())?;
         let mut journal = Self {
             dir: dir.to_owned(),
             path,

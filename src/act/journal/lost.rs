@@ -2,11 +2,10 @@
 //! first, so the journal is made anew from that one; but an agent that has lost its memory once acts upon nothing until a person says so.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::path::Path;
 
-use super::audit::{Line, files};
+use super::audit::{files, records};
 use super::compare::known_by;
 use super::{Record, State};
 use crate::act::runner::Entry;
@@ -24,23 +23,22 @@ const LEFT: &str =
 /// Epoch and number: no token is ever given twice.
 type Newest = (u64, u64);
 
-/// What the journal lacks, in words; nothing if it knows what the audit log knows. The last line may be one that a crash kept from the journal: it was never
+/// What the journal with these records, which tell that state, lacks, in words; nothing if it knows what the audit log knows. The last line may be one that a crash kept from the journal: it was never
 /// acted upon. `garbage`: the journal ends with what no crash leaves, which may stand where records stood.
-pub(super) fn lacks(dir: &Path, journal: &[Record], garbage: bool) -> io::Result<Option<String>> {
-    let state = State::read(journal);
+pub(super) fn lacks(dir: &Path, journal: &[Record], state: &State, garbage: bool) -> io::Result<Option<String>> {
     let known: Newest = (state.epoch, state.seq);
     let mut last = None;
     for path in files(dir).into_iter().rev() {
-        let mut records = read(&path)?;
+        let mut written = read(&path)?;
         if last.is_none() {
-            last = records.pop();
-            let before = records.last().and_then(known_by).filter(|_| garbage);
+            last = written.pop();
+            let before = written.last().and_then(known_by).filter(|_| garbage);
             let keys: BTreeSet<String> = journal.iter().filter_map(known_by).collect();
             if before.is_some_and(|key| !keys.contains(&key)) {
                 return Ok(Some("records at its end are damaged".into()));
             }
         }
-        let Some(newest) = records.iter().filter_map(token).max() else {
+        let Some(newest) = written.iter().filter_map(token).max() else {
             continue;
         };
         return Ok((newest > known).then(|| {
@@ -97,20 +95,9 @@ fn token(record: &Record) -> Option<Newest> {
     }
 }
 
-/// The records of one of its files. What is no record is passed over: that the chain is broken is told elsewhere.
+/// The records of one of its files.
 fn read(path: &Path) -> io::Result<Vec<Record>> {
-    let mut records = Vec::new();
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(records),
-        Err(error) => return Err(error),
-    };
-    for line in BufReader::new(file).split(b'\n') {
-        let line = line?;
-        let json = line.splitn(2, |byte| *byte == b' ').nth(1).unwrap_or_default();
-        if let Ok(Line::Record { record, .. }) = serde_json::from_slice(json) {
-            records.push(*record);
-        }
-    }
-    Ok(records)
+    let mut all = Vec::new();
+    records(path, |record| all.push(record))?;
+    Ok(all)
 }

@@ -287,8 +287,7 @@ impl Runner {
     /// Everything up to the proof is done; only what does not concern the service itself is left.
     fn is_verified(&self) -> bool {
         let left = self.steps().get(self.step..).unwrap_or_default();
-        let besides = |step: &Step| matches!(step.phase, Phase::GiveBack | Phase::Announce);
-        self.committed && left.iter().all(besides)
+        self.committed && left.iter().all(|step| step.phase.follows_proof())
     }
 
     fn ask(&mut self) -> Vec<Command> {

@@ -69,12 +69,8 @@ const FIRST: Duration = Duration::from_secs(3600);
 impl Schedule {
     /// What is wrong with it, if anything.
     pub fn check(&self, services: &[Service]) -> Result<(), String> {
+        let service = Service::named(services, &self.service).map_err(|why| format!("drills: {why}"))?;
         let place = format!("drills: '{}'", self.service);
-        let Some(service) = services.iter().find(|service| service.name == self.service) else {
-            let known = services.iter().map(|service| service.name.as_str());
-            let hint = crate::model::hint::did_you_mean(self.service.as_str(), known);
-            return Err(format!("{place} is no service{hint}"));
-        };
         if self.every.is_some() && self.cron.is_some() {
             return Err(format!("{place}: every and cron exclude each other"));
         }

@@ -1,6 +1,6 @@
 //! Who is left alone: whoever runs well, unless somebody of a higher priority has lost his place; and nodes that carry more than they have already.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::classes::inherited;
 use super::spec::{Fleet, FleetService, Node};
@@ -32,14 +32,11 @@ pub(super) fn kept(
 
 /// Nodes on which more is wanted by those that run well there than they have. They do run: it stays so, and nobody else comes.
 pub(super) fn overrun(services: &[&FleetService], nodes: &[&Node], home: &[Option<usize>], hit: &[bool]) -> Vec<bool> {
-    let here = |at: usize| (0..services.len()).filter(move |item| home[*item] == Some(at) && !hit[*item]);
+    let runs_well = |item: usize, at: usize| home[item] == Some(at) && !hit[item];
     (0..nodes.len())
         .map(|at| {
-            let wanted: BTreeSet<&String> = here(at).flat_map(|item| services[item].demands.keys()).collect();
-            wanted.into_iter().any(|resource| {
-                let needed: f64 = here(at).filter_map(|item| services[item].demands.get(resource)).sum();
-                needed > nodes[at].capacity.get(resource).copied().unwrap_or(0.0) * (1.0 + ROUNDING)
-            })
+            let here = (0..services.len()).filter(|item| runs_well(*item, at));
+            !short(nodes[at], here.map(|item| services[item])).is_empty()
         })
         .collect()
 }
@@ -47,28 +44,35 @@ pub(super) fn overrun(services: &[&FleetService], nodes: &[&Node], home: &[Optio
 /// Sums come out a little different in another order.
 const ROUNDING: f64 = 1e-9;
 
+/// Of what a node has less than these services want: the resource, what it has, what they want.
+fn short<'a>(node: &Node, here: impl Iterator<Item = &'a FleetService>) -> Vec<(&'a str, f64, f64)> {
+    let mut wanted: BTreeMap<&str, f64> = BTreeMap::new();
+    for (resource, demand) in here.flat_map(|service| &service.demands) {
+        *wanted.entry(resource).or_default() += demand;
+    }
+    wanted
+        .into_iter()
+        .map(|(resource, wanted)| (resource, node.capacity.get(resource).copied().unwrap_or(0.0), wanted))
+        .filter(|(_, has, wanted)| *wanted > has * (1.0 + ROUNDING))
+        .collect()
+}
+
 impl Fleet {
     /// Nodes on which more is wanted than they have before anything is lost, in words.
     pub fn overrun(&self) -> Vec<String> {
-        let mut told = Vec::new();
-        for node in &self.nodes {
-            let here = || {
-                self.services
-                    .iter()
-                    .filter(|service| service.on.as_ref() == Some(&node.name))
+        let of_node = |node: &Node| {
+            let here = self
+                .services
+                .iter()
+                .filter(|service| service.on.as_ref() == Some(&node.name));
+            let told = |(resource, has, wanted)| {
+                format!(
+                    "{} has {has} {resource}, and {wanted} is wanted by what runs there already: it stays there, and nobody else goes there",
+                    node.name
+                )
             };
-            let wanted: BTreeSet<&String> = here().flat_map(|service| service.demands.keys()).collect();
-            for resource in wanted {
-                let needed: f64 = here().filter_map(|service| service.demands.get(resource)).sum();
-                let has = node.capacity.get(resource).copied().unwrap_or(0.0);
-                if needed > has * (1.0 + ROUNDING) {
-                    told.push(format!(
-                        "{} has {has} {resource}, and {needed} is wanted by what runs there already: it stays there, and nobody else goes there",
-                        node.name
-                    ));
-                }
-            }
-        }
-        told
+            short(node, here).into_iter().map(told).collect::<Vec<_>>()
+        };
+        self.nodes.iter().flat_map(of_node).collect()
     }
 }

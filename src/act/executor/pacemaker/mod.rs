@@ -84,13 +84,6 @@ impl With {
             .filter(|word| !word.is_empty());
         self.at.command(&words.map(str::to_owned).collect::<Vec<_>>())
     }
-
-    fn place(&self) -> String {
-        if self.at.ssh.is_empty() {
-            return "here".into();
-        }
-        format!("at {}", self.at.ssh)
-    }
 }
 
 impl Pacemaker {
@@ -107,8 +100,8 @@ impl Pacemaker {
         let command = with.at.command(&argv([name, "-1", "--output-as=xml"]));
         let said = self.0.look(&command, limit).await.good();
         said.and_then(|xml| Cluster::read(&xml, &with.resource)).map_err(|why| {
-            let place = with.place();
-            format!("Pacemaker does not answer {place} ({why}): start it there, or let `cluster_ssh` name a node where it runs")
+            let host = with.at.host();
+            format!("Pacemaker does not answer at {host} ({why}): start it there, or let `cluster_ssh` name a node where it runs")
         })
     }
 
