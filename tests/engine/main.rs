@@ -11,6 +11,7 @@ mod drill_engine;
 mod flapping;
 mod follows;
 mod hold;
+mod kinds;
 mod left;
 mod look_back;
 mod needs_person;
