@@ -172,7 +172,7 @@ impl Script {
             let kind = topology.kind(name.as_str());
             let part = script.parts.entry(name.clone()).or_default();
             part.speaks = field(kind) || kind == EntityKind::Host;
-            if !field(kind) {
+            if !field(kind) || script.instances.contains(name) {
                 part.reach.push((Duration::ZERO, None));
             }
         }
