@@ -91,6 +91,11 @@ impl Ledger {
         self.moves.retain(|made| made.service != *service);
     }
 
+    /// Takes back what was noted of a service at that time: nothing has come of it.
+    pub fn strike(&mut self, service: &ServiceName, at: Timestamp) {
+        self.moves.retain(|made| made.service != *service || made.at != at);
+    }
+
     /// How many moves the window holds that `which` picks.
     pub fn count(&self, now: Timestamp, window: Duration, which: impl Fn(&Move) -> bool) -> usize {
         self.moves

@@ -222,7 +222,10 @@ impl Engine {
                     self.gave_back(plan);
                 }
             }
-            Outcome::Compensated { .. } => {
+            Outcome::Compensated { .. } | Outcome::Untouched { .. } => {
+                if let Outcome::Untouched { made, .. } = outcome {
+                    self.ledger.strike(service, made);
+                }
                 state.taken_back = Some(at);
                 match &plan {
                     Some(plan) => plan

@@ -243,6 +243,13 @@ pub enum Outcome {
         /// Why.
         reason: String,
     },
+    /// Given up before its first order was given: there is nothing to take back, and it counts against no budget.
+    Untouched {
+        /// Why.
+        reason: String,
+        /// When the plan was made: what was counted then counts no more.
+        made: Timestamp,
+    },
     /// Neither forward nor back: a person must look.
     HandedOver {
         /// Why, and what state things are in.

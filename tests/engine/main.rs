@@ -4,6 +4,7 @@
 mod harness;
 
 mod both_down;
+mod budget;
 mod circle;
 mod cold;
 mod contingency;

@@ -278,7 +278,10 @@ impl State {
                         record.took.retain(|instance| !back.contains(instance));
                     }
                 }
-                Outcome::Compensated { .. } => {
+                Outcome::Compensated { .. } | Outcome::Untouched { .. } => {
+                    if let Outcome::Untouched { made, .. } = outcome {
+                        known.begun.retain(|(begun, _)| begun != made);
+                    }
                     known.taken_back = Some(at);
                     for instance in plan.takes_room_of() {
                         known.took.remove(instance);

@@ -51,7 +51,7 @@ const services = ({ acting, services }) => services.length ? el("div", "wide", s
 
 // -- moves
 const MARK = { waiting: "·", started: "▶", done: "✓", failed: "✗", refused: "✗" };
-const ended = (o) => (o.outcome === "left" ? "left to another agent, which leads now and tells how it ends" : o.outcome === "done" ? `done: it runs on ${o.active}, verified` : o.outcome === "compensated" ? `taken back: ${o.reason}` : `needs a person: ${o.reason}`);
+const ended = (o) => (o.outcome === "left" ? "left to another agent, which leads now and tells how it ends" : o.outcome === "done" ? `done: it runs on ${o.active}, verified` : o.outcome === "compensated" ? `taken back: ${o.reason}` : o.outcome === "untouched" ? `given up before anything was done: ${o.reason}` : `needs a person: ${o.reason}`);
 function move(m, acting) {
   const steps = el("ol", "steps", m.steps.map((step) => el("li", step.state, el("span", { role: "img", "aria-label": step.state }, MARK[step.state]), el("span", "", step.phase), el("span", "", step.name, step.at ? [" ", when(step.at)] : "", step.why ? `: ${step.why}` : ""))));
   const good = m.outcome && ["done", "left"].includes(m.outcome.outcome);

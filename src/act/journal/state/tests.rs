@@ -67,6 +67,10 @@ fn records(moves: &[(usize, u8, bool)]) -> Vec<Record> {
             }
             1 => Outcome::Compensated { reason },
             2 => Outcome::HandedOver { reason },
+            3 => Outcome::Untouched {
+                reason,
+                made: Timestamp::from_secs(1),
+            },
             _ => Outcome::Done { active: to },
         };
         note(Entry::End { plan: id, outcome });
@@ -121,7 +125,7 @@ fn who_was_stopped_for_whom_is_not_forgotten() {
 
 proptest! {
     #[test]
-    fn what_is_left_tells_the_same(moves in prop::collection::vec((0..4usize, 0..5u8, any::<bool>()), 0..30)) {
+    fn what_is_left_tells_the_same(moves in prop::collection::vec((0..4usize, 0..6u8, any::<bool>()), 0..30)) {
         let records = records(&moves);
         let state = State::read(&records);
         let left = state.compact(Timestamp::from_secs(99));
