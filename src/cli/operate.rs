@@ -202,9 +202,11 @@ fn for_people(status: &Value) -> Vec<String> {
     let of_services = list(status, "services").flat_map(|service| {
         let name = text(service, "/name");
         let person = service.pointer("/state/handed_over").and_then(Value::as_str);
-        let undone = service.pointer("/state/undone").and_then(Value::as_str);
+        let undone = service.pointer("/state/undone/step").and_then(Value::as_str);
         let person = person.map(|why| format!("{name} NEEDS A PERSON, a move of it has stopped half way: {why}"));
-        let undone = undone.map(|step| format!("{name} HAS CHANGED: '{step}' does not stand any more"));
+        let forgotten = service.pointer("/state/undone/forgotten") == Some(&Value::Bool(true));
+        let why = if forgotten { ": its front was started anew" } else { "" };
+        let undone = undone.map(|step| format!("{name} HAS CHANGED: '{step}' does not stand any more{why}"));
         let left = service.pointer("/state/left_undone").and_then(Value::as_str);
         let left = left.map(|what| format!("{name} was moved well, and this was NOT DONE: {what}"));
         person.into_iter().chain(undone).chain(left)

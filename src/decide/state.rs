@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{EntityName, PlanId, ServiceName, Timestamp};
 
@@ -18,9 +18,12 @@ pub struct ServiceState {
     pub taken_back: Option<Timestamp>,
     /// A plan left it in a state that a person must look at.
     pub handed_over: Option<String>,
-    /// The step of a plan whose effect is gone, though nobody here has taken it back.
+    /// What does not stand any more, though nobody here has taken it back.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub undone: Option<String>,
+    pub undone: Option<Gone>,
+    /// When a front that had forgotten it was last told again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasserted: Option<Timestamp>,
     /// What the last plan that ended well has left undone behind the proof: an announcement that failed, a service that was not started again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_undone: Option<String>,
@@ -47,6 +50,7 @@ impl ServiceState {
             taken_back: None,
             handed_over: None,
             undone: None,
+            reasserted: None,
             left_undone: None,
             running: None,
             maintenance_until: Timestamp::EPOCH,
@@ -55,6 +59,16 @@ impl ServiceState {
             took: BTreeSet::new(),
         }
     }
+}
+
+/// What a look back has shown not to stand any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gone {
+    /// The first step whose effect is gone.
+    pub step: String,
+    /// Of all that is gone: whoever kept it was started anew and has forgotten it. Nobody has changed it by hand.
+    #[serde(default)]
+    pub forgotten: bool,
 }
 
 /// A move that was started.

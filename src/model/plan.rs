@@ -84,6 +84,8 @@ pub enum PlanKind {
     Drill,
     /// … and back.
     DrillBack,
+    /// It is where it should be, and a front that was started anew sends traffic elsewhere: the front is told again.
+    Reassert,
 }
 
 impl PlanKind {

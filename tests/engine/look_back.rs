@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jurymast::config::Config;
-use jurymast::engine::{Effects, Engine, Input, NotificationKind, OperatorCommand, PlanEvent};
+use jurymast::engine::{Effects, Engine, Gone, Input, NotificationKind, OperatorCommand, PlanEvent};
 use jurymast::model::{Catalog, Lease, Timestamp};
 use jurymast::plan::Playbooks;
 
@@ -141,14 +141,18 @@ services:
 fn what_is_gone_is_told_and_stands_in_the_state_until_it_is_back() {
     let mut world = World::new();
     let looked = |gone: Option<&str>| {
-        let (service, gone) = ("web".into(), gone.map(str::to_owned));
+        let gone = gone.map(|step| Gone {
+            step: step.to_owned(),
+            forgotten: false,
+        });
+        let service = "web".into();
         let at = Timestamp::from_secs(1_700_000_100);
         Input::Plan(PlanEvent::LookedBack { service, at, gone })
     };
     world.take(looked(Some("put a into web")));
     let undone = |world: &World| {
         let mut services = world.engine.services();
-        services.find_map(|(_, state)| state.undone.clone())
+        services.find_map(|(_, state)| Some(state.undone.clone()?.step))
     };
     assert_eq!(undone(&world).as_deref(), Some("put a into web"));
     world.take(looked(None));

@@ -16,6 +16,7 @@ mod left;
 mod look_back;
 mod needs_person;
 mod placing;
+mod reassert;
 mod room;
 mod rules_engine;
 mod says_ill;

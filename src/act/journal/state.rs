@@ -263,7 +263,11 @@ impl State {
             let Some(known) = self.services.get_mut(&plan.service) else {
                 return;
             };
+            let told_again = plan.kind == PlanKind::Reassert;
             match outcome {
+                Outcome::HandedOver { reason } => known.handed_over = Some(reason.clone()),
+                // Nothing was moved, and who has to be sealed is as before.
+                _ if told_again => {}
                 Outcome::Done { active } => {
                     known.active = Some(active.clone());
                     if !plan.kind.is_drill() {
@@ -287,7 +291,6 @@ impl State {
                         known.took.remove(instance);
                     }
                 }
-                Outcome::HandedOver { reason } => known.handed_over = Some(reason.clone()),
             }
         } else if let Some((_, entries)) = self.open.get_mut(id) {
             entries.push(entry.clone());

@@ -6,7 +6,7 @@
 //! it is never repeated. Taking a step back ([`back`]) is an effect like any other and treated alike.
 
 use crate::model::plan::{Outcome, Phase};
-use crate::model::{EntityName, Plan, PlanId, Step};
+use crate::model::{EntityName, Plan, PlanId, PlanKind, Step};
 
 mod back;
 mod restore;
@@ -211,6 +211,10 @@ impl Runner {
 
     /// Is that step at or behind the commit point of its candidate?
     fn commits(&self, step: usize) -> bool {
+        if self.plan.kind == PlanKind::Reassert {
+            // With its first step done traffic goes nowhere: only forward.
+            return step > 0;
+        }
         let steps = self.steps();
         let point = steps.iter().position(|s| s.phase == Phase::Promote).or_else(|| {
             steps

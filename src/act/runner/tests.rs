@@ -255,6 +255,27 @@ fn an_order_that_failed_counts_though_it_had_no_effect() {
     assert_eq!(State::read(&world.records).services["svc"].begun.len(), 1);
 }
 
+/// Its first step keeps traffic away from the wrong one: from then on only the next brings it to the right one.
+#[test]
+fn a_front_that_is_told_again_is_left_alone_or_goes_forward() {
+    let with = |fails_at| {
+        let mut world = World::new();
+        world.plan.kind = PlanKind::Reassert;
+        world.plan.alternatives.clear();
+        world.plan.steps.iter_mut().for_each(|step| step.undo = None);
+        world.fates.insert((0, fails_at), Fate::Fails);
+        world.run(usize::MAX, false);
+        world
+    };
+    let first = with(0);
+    assert!(
+        matches!(first.ended(), Outcome::Compensated { .. }) && first.effects.is_empty(),
+        "{:?}",
+        first.outcome
+    );
+    assert!(matches!(with(1).ended(), Outcome::HandedOver { .. }));
+}
+
 #[test]
 fn after_the_commit_point_the_next_target_is_tried_and_then_a_person() {
     let failing = |all: bool| {
