@@ -307,14 +307,14 @@ pub fn failback(args: &Failback, output: Output) -> Outcome {
     let answer = args
         .agent
         .post(&format!("/api/services/{}/failback", args.service), &body)?;
-    Ok(said(
-        &answer,
-        output,
-        &format!(
-            "that {} is sent back was asked for: 'jurymast status' shows the plan, the log of the agent why not if its checks say no",
+    let words = match answer["plan"].as_str() {
+        Some(plan) => format!("{plan} is under way: 'jurymast status' shows how it goes"),
+        None => format!(
+            "that {} is sent back was asked for, and is not decided yet: 'jurymast status' shows the plan, or `refused` in 'jurymast status -o json' why not",
             args.service
         ),
-    ))
+    };
+    Ok(said(&answer, output, &words))
 }
 
 /// `jurymast maintenance`.

@@ -27,6 +27,9 @@ pub struct ServiceState {
     /// What the last plan that ended well has left undone behind the proof: an announcement that failed, a service that was not started again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_undone: Option<String>,
+    /// Why the latest order to send it somewhere was refused, if none has been followed since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedOrder>,
     /// The plan that runs now.
     pub running: Option<PlanId>,
     /// No moves until then.
@@ -51,6 +54,7 @@ impl ServiceState {
             handed_over: None,
             undone: None,
             reasserted: None,
+            refused: None,
             left_undone: None,
             running: None,
             maintenance_until: Timestamp::EPOCH,
@@ -59,6 +63,15 @@ impl ServiceState {
             took: BTreeSet::new(),
         }
     }
+}
+
+/// An order that the checks of whoever leads did not let pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RefusedOrder {
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
 }
 
 /// What a look back has shown not to stand any more.

@@ -170,6 +170,7 @@ impl Engine {
         self.used(&plan.service, plan.token);
         if let Some(state) = self.states.get_mut(&plan.service) {
             state.running = Some(id.clone());
+            state.refused = None;
             state.named.insert(plan.to.clone());
             state
                 .named

@@ -460,3 +460,46 @@ fn acting_needs_the_token_and_reading_does_not() {
     assert!(get(world.api, "/").unwrap().contains("<title>Jurymast</title>"));
     assert!(get(world.api, "/metrics").unwrap().contains("jurymast_held 1"));
 }
+
+/// Its checks come behind the order: what they say comes back as its answer.
+#[test]
+fn whoever_orders_a_failback_hears_why_it_is_refused_or_which_plan_carries_it_out() {
+    if skipped("orders beside Mosquitto and HAProxy", &["mosquitto", "haproxy"]) {
+        return;
+    }
+    let world = World::start();
+    let _agent = world.agent();
+    let failback = |to: &str| {
+        let url = format!("http://127.0.0.1:{}", world.api);
+        let said = std::process::Command::new(env!("CARGO_BIN_EXE_jurymast"))
+            .args(["failback", "svc", "--to", to, "--url", &url, "--token-file"])
+            .arg(world.dir.path().join("token"))
+            .output()
+            .unwrap();
+        let text = String::from_utf8([said.stdout, said.stderr].concat()).unwrap();
+        (said.status.success(), text)
+    };
+    wait("it leads, and knows that b answers", || {
+        let (done, text) = failback("b");
+        assert!(
+            done || text.contains("svc stays where it is: ") || text.contains("no lease"),
+            "{text}"
+        );
+        if done {
+            let plan = &world.plans()[0].id;
+            assert!(text.contains(&format!("{plan} is under way")), "{text}");
+        }
+        done
+    });
+    wait("the plan is over", || world.state().open.is_empty());
+    for _ in 0..2 {
+        let (done, text) = failback("b");
+        assert!(
+            !done && text.contains("svc stays where it is: svc runs on b already"),
+            "{text}"
+        );
+    }
+    let status: serde_json::Value = serde_json::from_str(&get(world.api, "/api/status").unwrap()).unwrap();
+    let refused = status.pointer("/services/0/state/refused/reason").cloned();
+    assert_eq!(refused, Some("svc runs on b already".into()));
+}
