@@ -226,13 +226,13 @@ impl Engine {
                         state.moved = Some(at);
                     }
                 }
-                state.active = active;
+                state.active = active.clone();
                 self.exposure.forget();
                 state.handed_over = None;
                 state.taken_back = None;
                 state.left_undone = left_undone;
                 if let Some(plan) = &plan {
-                    self.gave_back(plan);
+                    self.gave_back(plan, &active);
                 }
             }
             Outcome::Compensated { .. } | Outcome::Untouched { .. } => {

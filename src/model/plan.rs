@@ -162,6 +162,16 @@ impl Plan {
         self.targets_of(Phase::GiveBack)
     }
 
+    /// Those of them that were started again on the way to where it has ended; on the way to another target they were not.
+    pub fn gave_back_at<'a>(&'a self, active: &EntityName) -> impl Iterator<Item = &'a EntityName> {
+        let mut candidates = (0..).map_while(|n| self.candidate(n));
+        let steps = candidates
+            .find(|(to, _)| *to == active)
+            .map_or(&[][..], |(_, steps)| steps);
+        let back = steps.iter().filter(|step| step.phase == Phase::GiveBack);
+        back.map(|step| &step.target)
+    }
+
     fn targets_of(&self, phase: Phase) -> impl Iterator<Item = &EntityName> {
         let others = self.alternatives.iter().flat_map(|other| &other.steps);
         let steps = self.steps.iter().chain(others);

@@ -277,7 +277,7 @@ impl State {
                     known.handed_over = None;
                     // Cut down to the completed plan's own target, never emptied.
                     known.named = [active.clone()].into();
-                    let back: BTreeSet<&EntityName> = plan.gives_back().collect();
+                    let back: BTreeSet<&EntityName> = plan.gave_back_at(active).collect();
                     for record in self.services.values_mut() {
                         record.took.retain(|instance| !back.contains(instance));
                     }

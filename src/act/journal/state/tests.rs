@@ -110,7 +110,7 @@ fn who_was_stopped_for_whom_is_not_forgotten() {
         let left = State::read(records).compact(at);
         State::read(&left).services[&ServiceName::from("svc-0")].took.len()
     };
-    let done = || Some(Outcome::Done { active: "b".into() });
+    let done = || Some(Outcome::Done { active: "b2".into() });
     let taken_back = Outcome::Compensated { reason: String::new() };
     let (stops, starts) = (with(1, Phase::Yield), with(2, Phase::GiveBack));
     assert_eq!(took(&of(&stops, None)), 1);
@@ -121,6 +121,12 @@ fn who_was_stopped_for_whom_is_not_forgotten() {
     assert_eq!(took(&then(None)), 1);
     assert_eq!(took(&then(Some(taken_back))), 1, "it still stands still");
     assert_eq!(took(&then(done())), 0);
+    // Its own target did not hold, and on the way to the next nobody was started: it stands still as before.
+    let mut other = starts.clone();
+    let (to, steps) = ("b9".into(), Vec::new());
+    other.alternatives.push(crate::model::Alternative { to, steps });
+    let elsewhere = Some(Outcome::Done { active: "b9".into() });
+    assert_eq!(took(&[stopped.clone(), of(&other, elsewhere)].concat()), 1);
 }
 
 proptest! {
