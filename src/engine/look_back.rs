@@ -109,7 +109,7 @@ impl Engine {
         let text = match gone {
             None => format!("{name}: what was done stands again, and it runs on {at}"),
             Some(gone) => {
-                let (step, then) = (&gone.step, self.what_of_it(name, gone.forgotten, &at));
+                let (step, then) = (&gone.step, self.what_of_it(name, &gone, &at));
                 format!("{name}: '{step}' does not stand any more, though {name} runs on {at}: {then}")
             }
         };
@@ -118,9 +118,18 @@ impl Engine {
         effects.notify.push(told);
     }
 
-    fn what_of_it(&self, name: &ServiceName, forgotten: bool, at: &EntityName) -> String {
+    fn what_of_it(&self, name: &ServiceName, gone: &Gone, at: &EntityName) -> String {
         let by_hand = "Put it right there, or see what it should be with 'jurymast status'";
-        if !forgotten {
+        // A move goes on where nobody can reach whom it fences, if another fence keeps clients away.
+        let passes =
+            |step: &Step| step.name == gone.step && step.action.with.get("unreachable").is_some_and(|ok| ok == "ok");
+        let look = self.services.get(name).and_then(|service| self.done_for(service));
+        if look.is_some_and(|look| look.steps.iter().any(passes)) {
+            return format!(
+                "was it ever reached? The move went on where it could not be, and it has come back as it was: see that nobody writes there, and let it follow {at}"
+            );
+        }
+        if !gone.forgotten {
             return format!("was something restarted, or changed by hand? {by_hand}");
         }
         let restarted = "its front was started anew and has forgotten it";

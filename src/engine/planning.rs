@@ -251,8 +251,11 @@ impl Engine {
         }
         self.lead_to(service);
         self.tell_person(service, before.as_deref(), effects);
-        if let Some(plan) = plan.filter(|_| !went) {
-            self.call_off_fellows(&plan, effects);
+        if let Some(plan) = plan.filter(|plan| plan.kind == PlanKind::Failback) {
+            if !went {
+                self.call_off_fellows(&plan, effects);
+            }
+            self.tell_parted(&plan, effects);
         }
     }
 
