@@ -43,7 +43,7 @@ pub struct ByDecision {
 /// By how a plan ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByOutcome {
-    /// `done`, `compensated` or `handed_over`.
+    /// `done`, `compensated`, `untouched` or `handed_over`.
     pub outcome: &'static str,
 }
 

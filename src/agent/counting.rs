@@ -41,6 +41,7 @@ pub fn count(metrics: &Metrics, record: &Record) {
             let outcome = match outcome {
                 Outcome::Done { .. } => "done",
                 Outcome::Compensated { .. } => "compensated",
+                Outcome::Untouched { .. } => "untouched",
                 Outcome::HandedOver { .. } => "handed_over",
             };
             metrics.plans_ended.get_or_create(&ByOutcome { outcome }).inc();

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::act::Conductor;
 use crate::clock::wall_clock;
-use crate::engine::{Input, LookBack, PlanEvent};
+use crate::engine::{Gone, Input, LookBack, PlanEvent};
 use crate::model::ServiceName;
 
 /// Looks in a row at which something is gone before it is told.
@@ -17,11 +17,11 @@ const SURE: u32 = 2;
 
 /// Looks in a row at which something of a service was gone.
 #[derive(Debug, Default)]
-struct Gone(u32);
+struct InARow(u32);
 
-impl Gone {
+impl InARow {
     /// Whether what another look shows is news to whoever knows of `told`.
-    fn look(&mut self, gone: Option<&str>, told: Option<&str>) -> bool {
+    fn look(&mut self, gone: Option<&Gone>, told: Option<&Gone>) -> bool {
         self.0 = if gone.is_some() { self.0 + 1 } else { 0 };
         gone != told && (gone.is_none() || self.0 >= SURE)
     }
@@ -30,7 +30,7 @@ impl Gone {
 /// See the module.
 #[derive(Default)]
 pub struct LookingBack {
-    seen: Arc<Mutex<HashMap<ServiceName, Gone>>>,
+    seen: Arc<Mutex<HashMap<ServiceName, InARow>>>,
 }
 
 impl LookingBack {
@@ -38,14 +38,14 @@ impl LookingBack {
     pub fn look(&self, request: LookBack, conductor: &Conductor, inbox: &mpsc::Sender<Input>) {
         let (seen, conductor, inbox) = (Arc::clone(&self.seen), conductor.clone(), inbox.clone());
         tokio::spawn(async move {
-            let LookBack { service, steps, undone } = request;
-            let Ok(gone) = conductor.gone(&steps, undone.as_deref()).await else {
+            let Ok(gone) = conductor.gone(&request).await else {
                 return;
             };
+            let LookBack { service, undone, .. } = request;
             let news = {
                 let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
                 let of = seen.entry(service.clone()).or_default();
-                of.look(gone.as_deref(), undone.as_deref())
+                of.look(gone.as_ref(), undone.as_ref())
             };
             if news {
                 let at = wall_clock();
@@ -61,7 +61,11 @@ mod tests {
 
     #[test]
     fn what_is_gone_twice_is_told_once_and_so_is_its_return() {
-        let (mut seen, gone, mut told) = (Gone::default(), Some("put b into web"), None);
+        let by_hand = Gone {
+            step: "put b into web".into(),
+            forgotten: false,
+        };
+        let (mut seen, gone, mut told) = (InARow::default(), Some(&by_hand), None);
         let looks = [None, gone, None, gone, gone, gone, None, None];
         let news = looks.map(|look| {
             let news = seen.look(look, told);

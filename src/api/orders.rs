@@ -3,6 +3,7 @@
 //! In: requests with the token. Out: commands to the engine. Never: an order about something that is not there.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -16,9 +17,14 @@ use super::acting::may_act;
 use super::picture::Snapshot;
 use super::routes::{Answer, Hooks, NotKept, Shared};
 use crate::clock::wall_clock;
+use crate::decide::RefusedOrder;
 use crate::engine::{About, OperatorCommand};
 use crate::model::hint::did_you_mean;
 use crate::model::{EntityName, FaultName, Incident, IncidentId, PlanId, ServiceName, Span, Timestamp, Verdict};
+
+/// An order whose answer does not show by then is told as taken, and no more.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
+const LOOKS_AGAIN: Duration = Duration::from_millis(20);
 
 /// The routes.
 pub fn routes() -> Router<Arc<Hooks>> {
@@ -252,16 +258,38 @@ async fn failback(State(hooks): Shared, headers: HeaderMap, Path(name): Path<Str
         );
         return Err((StatusCode::CONFLICT, text));
     }
-    command(
-        &hooks,
-        OperatorCommand::Failback {
-            service,
-            to: body(&bytes)?.to,
-            by,
-        },
-        None,
-    )
-    .await
+    let to = body(&bytes)?.to;
+    let before = answer_to(&picture, &service);
+    let word = OperatorCommand::Failback {
+        service: service.clone(),
+        to,
+        by,
+    };
+    order(&hooks, word.clone(), None).await?;
+    // The checks of whoever leads come behind the order. A picture is made several times a second.
+    let until = Instant::now() + ANSWERED_WITHIN;
+    while Instant::now() < until {
+        tokio::time::sleep(LOOKS_AGAIN).await;
+        let (plan, refused) = answer_to(&hooks.picture.latest(), &service);
+        if plan != before.0 {
+            return Ok(Json(json!({"accepted": word, "plan": plan})));
+        }
+        if let Some(refused) = refused.filter(|refused| Some(refused) != before.1.as_ref()) {
+            let text = format!("{service} stays where it is: {}", refused.reason);
+            return Err((StatusCode::CONFLICT, text));
+        }
+    }
+    Ok(Json(json!({"accepted": word})))
+}
+
+/// What shows whether an order to send the service somewhere was followed: its latest plan, and the latest refusal.
+fn answer_to(picture: &Snapshot, service: &ServiceName) -> (Option<PlanId>, Option<RefusedOrder>) {
+    let mut moves = picture.moves.iter().rev();
+    let plan = moves
+        .find(|known| known.service == *service)
+        .map(|known| known.id.clone());
+    let view = picture.services.iter().find(|view| view.name == *service);
+    (plan, view.and_then(|view| view.state.refused.clone()))
 }
 
 pub(super) fn known(hooks: &Hooks, service: ServiceName) -> Result<ServiceName, (StatusCode, String)> {

@@ -353,6 +353,7 @@ impl Teller {
                             self.paint("32;1", &format!("restored: it runs on {active}, verified"))
                         }
                         Outcome::Compensated { reason } => format!("taken back: {reason}"),
+                        Outcome::Untouched { reason, .. } => format!("given up before anything was done: {reason}"),
                         Outcome::HandedOver { reason } => format!("needs a person: {reason}"),
                     };
                     self.line(Some(*at), &text);

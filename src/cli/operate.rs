@@ -202,9 +202,11 @@ fn for_people(status: &Value) -> Vec<String> {
     let of_services = list(status, "services").flat_map(|service| {
         let name = text(service, "/name");
         let person = service.pointer("/state/handed_over").and_then(Value::as_str);
-        let undone = service.pointer("/state/undone").and_then(Value::as_str);
+        let undone = service.pointer("/state/undone/step").and_then(Value::as_str);
         let person = person.map(|why| format!("{name} NEEDS A PERSON, a move of it has stopped half way: {why}"));
-        let undone = undone.map(|step| format!("{name} HAS CHANGED: '{step}' does not stand any more"));
+        let forgotten = service.pointer("/state/undone/forgotten") == Some(&Value::Bool(true));
+        let why = if forgotten { ": its front was started anew" } else { "" };
+        let undone = undone.map(|step| format!("{name} HAS CHANGED: '{step}' does not stand any more{why}"));
         let left = service.pointer("/state/left_undone").and_then(Value::as_str);
         let left = left.map(|what| format!("{name} was moved well, and this was NOT DONE: {what}"));
         person.into_iter().chain(undone).chain(left)
@@ -305,14 +307,14 @@ pub fn failback(args: &Failback, output: Output) -> Outcome {
     let answer = args
         .agent
         .post(&format!("/api/services/{}/failback", args.service), &body)?;
-    Ok(said(
-        &answer,
-        output,
-        &format!(
-            "that {} is sent back was asked for: 'jurymast status' shows the plan, the log of the agent why not if its checks say no",
+    let words = match answer["plan"].as_str() {
+        Some(plan) => format!("{plan} is under way: 'jurymast status' shows how it goes"),
+        None => format!(
+            "that {} is sent back was asked for, and is not decided yet: 'jurymast status' shows the plan, or `refused` in 'jurymast status -o json' why not",
             args.service
         ),
-    ))
+    };
+    Ok(said(&answer, output, &words))
 }
 
 /// `jurymast maintenance`.

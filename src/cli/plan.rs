@@ -80,6 +80,7 @@ fn read(path: &Path) -> Result<(Fleet, Vec<String>), String> {
     if text.lines().any(|line| line.starts_with("nodes:")) {
         let fleet: Fleet = serde_saphyr::from_str(&text).map_err(|error| place(error.to_string()))?;
         fleet.check().map_err(|error| place(error.to_string()))?;
+        fleet.refuse_strangers().map_err(|error| place(error.to_string()))?;
         fleet.refuse_circles().map_err(|error| place(error.to_string()))?;
         return Ok((fleet, Vec::new()));
     }

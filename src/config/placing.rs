@@ -66,8 +66,18 @@ fn zones(topology: &Topology) -> BTreeSet<EntityName> {
         .collect()
 }
 
-/// Capacities and latencies are numbers, and latencies are to a zone that there is.
+/// Demands, capacities and latencies are numbers, and latencies are to a zone that there is.
 fn numbers(config: &Config, zones: &BTreeSet<EntityName>, errors: &mut Vec<String>) {
+    for service in &config.services {
+        let strange = |amount: &f64| !(0.0..=places::NUMBER_MAX).contains(amount);
+        for (resource, amount) in service.demands.iter().filter(|(_, amount)| strange(amount)) {
+            errors.push(format!(
+                "service '{}': demands.{resource}: {amount:e} must be a number of at least 0, and at most {}",
+                service.name,
+                places::NUMBER_MAX
+            ));
+        }
+    }
     for entity in &config.topology.entities {
         for (attribute, value) in &entity.attributes {
             let other = attribute.strip_prefix(places::LATENCY_MS);

@@ -18,7 +18,7 @@ pub use gates::held::ON_HOLD;
 pub use policy::{Budget, Canary, Policy};
 pub use remedy::{Costs, Matter, remedies};
 pub use senses::{Look, Senses};
-pub use state::{Ledger, Move, ServiceState};
+pub use state::{Gone, Ledger, Move, RefusedOrder, ServiceState};
 pub use window::MaintenanceWindow;
 
 use crate::model::{Decision, Refusal};

@@ -10,7 +10,7 @@ use crate::model::{EntityName, Span};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
-    /// Moves of all services together in a sliding window.
+    /// Moves of all services together in a sliding window. One that was given up before its first order counts in no budget.
     pub fleet_budget: Budget,
     /// Moves out of one zone in a sliding window: a second zone that fails at once should not empty the first.
     pub zone_budget: Budget,

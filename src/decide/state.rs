@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{EntityName, PlanId, ServiceName, Timestamp};
 
@@ -18,12 +18,18 @@ pub struct ServiceState {
     pub taken_back: Option<Timestamp>,
     /// A plan left it in a state that a person must look at.
     pub handed_over: Option<String>,
-    /// The step of a plan whose effect is gone, though nobody here has taken it back.
+    /// What does not stand any more, though nobody here has taken it back.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub undone: Option<String>,
+    pub undone: Option<Gone>,
+    /// When a front that had forgotten it was last told again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasserted: Option<Timestamp>,
     /// What the last plan that ended well has left undone behind the proof: an announcement that failed, a service that was not started again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_undone: Option<String>,
+    /// Why the latest order to send it somewhere was refused, if none has been followed since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedOrder>,
     /// The plan that runs now.
     pub running: Option<PlanId>,
     /// No moves until then.
@@ -47,6 +53,8 @@ impl ServiceState {
             taken_back: None,
             handed_over: None,
             undone: None,
+            reasserted: None,
+            refused: None,
             left_undone: None,
             running: None,
             maintenance_until: Timestamp::EPOCH,
@@ -55,6 +63,25 @@ impl ServiceState {
             took: BTreeSet::new(),
         }
     }
+}
+
+/// An order that the checks of whoever leads did not let pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RefusedOrder {
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a look back has shown not to stand any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gone {
+    /// The first step whose effect is gone.
+    pub step: String,
+    /// Of all that is gone: whoever kept it was started anew and has forgotten it. Nobody has changed it by hand.
+    #[serde(default)]
+    pub forgotten: bool,
 }
 
 /// A move that was started.
@@ -89,6 +116,11 @@ impl Ledger {
     /// Forgets the moves of a service, to be told them anew.
     pub fn forget(&mut self, service: &ServiceName) {
         self.moves.retain(|made| made.service != *service);
+    }
+
+    /// Takes back what was noted of a service at that time: nothing has come of it.
+    pub fn strike(&mut self, service: &ServiceName, at: Timestamp) {
+        self.moves.retain(|made| made.service != *service || made.at != at);
     }
 
     /// How many moves the window holds that `which` picks.

@@ -6,7 +6,7 @@ use crate::model::{EntityName, Plan, PlanKind, Service};
 use crate::plan::fleet::host;
 use crate::plan::{Facts, choose, places};
 
-use super::{Effects, Engine};
+use super::{Effects, Engine, Notification, NotificationKind};
 
 impl Engine {
     /// Those of its group of `together` that would be left behind on another host if it went there.
@@ -52,11 +52,7 @@ impl Engine {
 
     /// Who was sent along with it, by the same word, goes back as well where it still can: they go all, or none.
     pub(super) fn call_off_fellows(&self, plan: &Plan, effects: &mut Effects) {
-        let Some(service) = self
-            .services
-            .get(&plan.service)
-            .filter(|_| plan.kind == PlanKind::Failback)
-        else {
+        let Some(service) = self.services.get(&plan.service) else {
             return;
         };
         let fellows: Vec<_> = self.fellows(service).map(|other| &other.name).collect();
@@ -68,6 +64,52 @@ impl Engine {
             let reason = format!("{}, which is to be together with it, did not go", plan.service);
             (other.id.clone(), reason)
         }));
+    }
+
+    /// Who had gone already when another could not go is not sent back by itself: it works where it is. Once all of them are still, people are told how they come
+    /// together again.
+    pub(super) fn tell_parted(&self, plan: &Plan, effects: &mut Effects) {
+        let (Some(service), Some(state)) = (self.services.get(&plan.service), self.states.get(&plan.service)) else {
+            return;
+        };
+        let under_way = |other: &Service| {
+            self.states
+                .get(&other.name)
+                .is_some_and(|state| state.running.is_some())
+        };
+        let parted: Vec<&Service> = self.left_behind(service, &state.active).collect();
+        if parted.is_empty() || self.fellows(service).any(under_way) {
+            return;
+        }
+        // Back to where they were together: from there one of them could not get away.
+        let there = host(&self.topology, &plan.from);
+        let all = parted.iter().copied().chain([service]);
+        let (mut on, mut back) = (Vec::new(), None);
+        for one in all {
+            let Some(at) = self.states.get(&one.name).map(|state| &state.active) else {
+                continue;
+            };
+            on.push(format!("{} on {at}", one.name));
+            let mut instances = one.instances();
+            let home = instances.find(|instance| host(&self.topology, instance) == there);
+            back = back.or(home.filter(|home| *home != at).map(|home| (&one.name, home)));
+        }
+        let how = back.map_or_else(String::new, |(name, to)| {
+            format!(": 'jurymast failback {name} --to {to}' brings them together again")
+        });
+        effects.notify.push(Notification {
+            label: "parted".into(),
+            ..Notification::critical(
+                NotificationKind::Plan,
+                Some(&plan.service),
+                format!(
+                    "{} are to be together, and one of them did not go{how}",
+                    on.join(" and ")
+                ),
+                self.now,
+                false,
+            )
+        });
     }
 
     /// Why a person may not send that one service there.

@@ -11,6 +11,8 @@ use crate::model::{
 };
 use crate::promql::rules::Stood;
 
+use super::Gone;
+
 /// One input. The same inputs in the same order give the same effects, byte for byte.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
@@ -86,8 +88,8 @@ pub enum PlanEvent {
         service: ServiceName,
         /// When.
         at: Timestamp,
-        /// The step whose effect is gone.
-        gone: Option<String>,
+        /// What is gone.
+        gone: Option<Gone>,
     },
     /// Found in the journal at start: where the service runs, by the last plan that ended well.
     Restored {

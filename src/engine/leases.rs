@@ -77,9 +77,6 @@ impl Engine {
 
     /// Failovers that an earlier run, or another agent, has begun count against the budgets.
     pub(super) fn begun_before(&mut self, service: &ServiceName, begun: Vec<(Timestamp, EntityName)>) {
-        if begun.is_empty() {
-            return;
-        }
         self.ledger.forget(service);
         for (at, from) in begun {
             let zone = self.topology.zone(from.as_str());

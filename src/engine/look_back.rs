@@ -1,12 +1,15 @@
 //! Whether what was done still stands: a front that was restarted may have forgotten where it was told to send traffic, a server may have come back in its
 //! old role, and the instances, asked themselves, are all well.
 //!
-//! In: the time, and what the shell saw. Out: what to look at, and what people are told. Never: a repair; whoever changed it may have had a reason.
+//! In: the time, and what the shell saw. Out: what to look at, and what people are told. Never: a repair of what was changed by hand; whoever did it may have
+//! had a reason. What a front has forgotten is told it again by `reassert`.
 
 use std::time::Duration;
 
+use crate::decide::Gone;
 use crate::model::plan::Phase;
-use crate::model::{PlanKind, Service, ServiceName, Step, Timestamp, Token};
+use crate::model::service::Approval;
+use crate::model::{EntityName, PlanKind, Service, ServiceName, Step, Timestamp, Token};
 
 use super::{Effects, Engine, Notification, NotificationKind};
 
@@ -27,13 +30,16 @@ pub struct LookBack {
     pub service: ServiceName,
     /// Steps whose effect should be there.
     pub steps: Vec<Step>,
-    /// The step of which it is known that its effect is gone.
-    pub undone: Option<String>,
+    /// What is known to be gone.
+    pub undone: Option<Gone>,
+    /// When a move has led the service away from home. Whoever was started anew since then may have forgotten it.
+    pub moved: Option<Timestamp>,
 }
 
 impl Engine {
     /// Asks for a look at each service that this agent leads and nobody works on.
     pub(super) fn look_back(&mut self, effects: &mut Effects) {
+        self.reassert(effects);
         let count = self.services.len();
         let pause = EVERY / u32::try_from(count.max(1)).unwrap_or(u32::MAX);
         if self.now.since(self.turn.at) < pause {
@@ -89,26 +95,52 @@ impl Engine {
             service: service.name.clone(),
             steps,
             undone: state.undone.clone(),
+            moved: state.moved.filter(|_| moved),
         })
     }
 
-    /// What the shell saw: which step's effect is gone, or that all are there again.
-    pub(super) fn looked_back(&mut self, service: &ServiceName, gone: Option<String>, effects: &mut Effects) {
-        let Some(state) = self.states.get_mut(service) else {
+    /// What the shell saw: what is gone, or that all is there again.
+    pub(super) fn looked_back(&mut self, name: &ServiceName, gone: Option<Gone>, effects: &mut Effects) {
+        let Some(state) = self.states.get_mut(name) else {
             return;
         };
-        let firing = gone.is_some();
-        let text = match &gone {
-            Some(step) => format!(
-                "{service}: '{step}' does not stand any more, though {service} runs on {}: was something restarted, or changed by hand? Put it right there, or see what it \
-                 should be with 'jurymast status'",
-                state.active
-            ),
-            None => format!("{service}: what was done stands again, and it runs on {}", state.active),
+        state.undone.clone_from(&gone);
+        let (firing, at) = (gone.is_some(), state.active.clone());
+        let text = match gone {
+            None => format!("{name}: what was done stands again, and it runs on {at}"),
+            Some(gone) => {
+                let (step, then) = (&gone.step, self.what_of_it(name, &gone, &at));
+                format!("{name}: '{step}' does not stand any more, though {name} runs on {at}: {then}")
+            }
         };
-        state.undone = gone;
         let kind = NotificationKind::Undone;
-        let told = Notification::critical(kind, Some(service), text, self.now, firing);
+        let told = Notification::critical(kind, Some(name), text, self.now, firing);
         effects.notify.push(told);
+    }
+
+    fn what_of_it(&self, name: &ServiceName, gone: &Gone, at: &EntityName) -> String {
+        let by_hand = "Put it right there, or see what it should be with 'jurymast status'";
+        // A move goes on where nobody can reach whom it fences, if another fence keeps clients away.
+        let passes =
+            |step: &Step| step.name == gone.step && step.action.with.get("unreachable").is_some_and(|ok| ok == "ok");
+        let look = self.services.get(name).and_then(|service| self.done_for(service));
+        if look.is_some_and(|look| look.steps.iter().any(passes)) {
+            return format!(
+                "was it ever reached? The move went on where it could not be, and it has come back as it was: see that nobody writes there, and let it follow {at}"
+            );
+        }
+        if !gone.forgotten {
+            return format!("was something restarted, or changed by hand? {by_hand}");
+        }
+        let restarted = "its front was started anew and has forgotten it";
+        let service = self.services.get(name);
+        match service.map(|service| (service.approval, self.reasserting(service))) {
+            Some((Approval::Auto, Ok(_))) => format!("{restarted}. It is told again"),
+            Some((Approval::Ask, Ok(_))) => {
+                format!("{restarted}. It is told again with a yes: 'jurymast failback {name} --to {at}'")
+            }
+            Some((_, Err(why))) => format!("{restarted}, and is not told again by itself: {why}. {by_hand}"),
+            None => format!("{restarted}. {by_hand}"),
+        }
     }
 }

@@ -17,6 +17,7 @@ mod leases;
 mod look_back;
 mod operator;
 mod planning;
+mod reassert;
 mod review;
 mod room;
 mod settling;
@@ -25,6 +26,7 @@ mod view;
 mod whose;
 mod windows;
 
+pub use crate::decide::Gone;
 pub use ahead::Uncovered;
 pub use alarms::{RuleBook, RuleDesk, RuleSettings};
 pub use asking::TIME_LIMIT;

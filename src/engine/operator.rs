@@ -1,5 +1,6 @@
 //! An operator's word.
 
+use crate::decide::RefusedOrder;
 use crate::model::{IncidentId, ServiceName, Severity, Timestamp};
 
 use super::asking::DeniedBefore;
@@ -57,6 +58,11 @@ impl Engine {
             OperatorCommand::Failback { service, to, by } => {
                 if let Err(reason) = self.start_failback(&service, to, &by, effects) {
                     self.tell_refused(&service, &reason, effects);
+                    let at = self.now;
+                    self.each_state(Some(&service), |state| {
+                        let reason = reason.clone();
+                        state.refused = Some(RefusedOrder { at, reason });
+                    });
                 }
             }
             OperatorCommand::Drill {

@@ -11,7 +11,7 @@ use crate::plan;
 use super::{Effects, Engine, Record};
 
 /// A plan that has not come to an end by this multiple of the service's RTO is ended.
-const DEADLINE_IN_RTOS: u32 = 3;
+pub(super) const DEADLINE_IN_RTOS: u32 = 3;
 
 impl Engine {
     pub(super) fn start_failover(
@@ -53,6 +53,11 @@ impl Engine {
         let to = to.unwrap_or_else(|| service.active.clone());
         if self.held {
             return Err(ON_HOLD.into());
+        }
+        let there = self.states.get(&service.name).filter(|state| state.active == to);
+        if there.is_some_and(|state| state.undone.as_ref().is_some_and(|gone| gone.forgotten)) {
+            let plan = self.start_reassert(&service, &format!(", asked for by {by}"), effects)?;
+            return Ok(vec![plan]);
         }
         let all = self.all_go(&service, &to)?;
         let mut plans = Vec::new();
@@ -138,6 +143,7 @@ impl Engine {
                 to: state.active.clone(),
                 steps: steps(to, &state.active, &named)?,
             }),
+            PlanKind::Reassert => {}
         }
         let mut plan = Plan {
             id: PlanId::new(&service.name, token),
@@ -164,6 +170,7 @@ impl Engine {
         self.used(&plan.service, plan.token);
         if let Some(state) = self.states.get_mut(&plan.service) {
             state.running = Some(id.clone());
+            state.refused = None;
             state.named.insert(plan.to.clone());
             state
                 .named
@@ -208,21 +215,30 @@ impl Engine {
         let before = state.handed_over.clone();
         let went = matches!(&outcome, Outcome::Done { active } if plan.as_ref().is_none_or(|plan| plan.to == *active));
         match outcome {
+            Outcome::HandedOver { reason } => state.handed_over = Some(reason),
+            // Nothing was moved, and who has to be sealed is as before.
+            _ if plan.as_ref().is_some_and(|plan| plan.kind == PlanKind::Reassert) => {}
             Outcome::Done { active } => {
-                state.named = [active.clone()].into();
-                state.active = active;
-                self.exposure.forget();
-                if !is_drill {
-                    state.moved = Some(at);
+                // Of a plan of an earlier run that ended where the service was nobody can tell here whether it was a move.
+                if plan.is_some() || active != state.active {
+                    state.named = [active.clone()].into();
+                    if !is_drill {
+                        state.moved = Some(at);
+                    }
                 }
+                state.active = active.clone();
+                self.exposure.forget();
                 state.handed_over = None;
                 state.taken_back = None;
                 state.left_undone = left_undone;
                 if let Some(plan) = &plan {
-                    self.gave_back(plan);
+                    self.gave_back(plan, &active);
                 }
             }
-            Outcome::Compensated { .. } => {
+            Outcome::Compensated { .. } | Outcome::Untouched { .. } => {
+                if let Outcome::Untouched { made, .. } = outcome {
+                    self.ledger.strike(service, made);
+                }
                 state.taken_back = Some(at);
                 match &plan {
                     Some(plan) => plan
@@ -232,12 +248,14 @@ impl Engine {
                     None => state.took.clear(),
                 }
             }
-            Outcome::HandedOver { reason } => state.handed_over = Some(reason),
         }
         self.lead_to(service);
         self.tell_person(service, before.as_deref(), effects);
-        if let Some(plan) = plan.filter(|_| !went) {
-            self.call_off_fellows(&plan, effects);
+        if let Some(plan) = plan.filter(|plan| plan.kind == PlanKind::Failback) {
+            if !went {
+                self.call_off_fellows(&plan, effects);
+            }
+            self.tell_parted(&plan, effects);
         }
     }
 

@@ -198,8 +198,8 @@ impl Engine {
     }
 
     /// A plan has started these again: nobody has their room any more.
-    pub(super) fn gave_back(&mut self, plan: &Plan) {
-        let back: BTreeSet<&EntityName> = plan.gives_back().collect();
+    pub(super) fn gave_back(&mut self, plan: &Plan, active: &EntityName) {
+        let back: BTreeSet<&EntityName> = plan.gave_back_at(active).collect();
         for state in self.states.values_mut() {
             state.took.retain(|instance| !back.contains(instance));
         }

@@ -122,6 +122,10 @@ impl Engine {
                 )
             }
             Some(Outcome::Compensated { reason }) => (Severity::Critical, format!("{} taken back: {reason}", plan.id)),
+            Some(Outcome::Untouched { reason, .. }) => {
+                let text = format!("{} given up before anything was done: {reason}", plan.id);
+                (Severity::Critical, text)
+            }
             Some(Outcome::HandedOver { reason }) => {
                 (Severity::Critical, format!("{} needs a person: {reason}", plan.id))
             }

@@ -84,6 +84,8 @@ pub enum PlanKind {
     Drill,
     /// … and back.
     DrillBack,
+    /// It is where it should be, and a front that was started anew sends traffic elsewhere: the front is told again.
+    Reassert,
 }
 
 impl PlanKind {
@@ -158,6 +160,16 @@ impl Plan {
     /// Instances of other services that it starts again, because their room is needed no more.
     pub fn gives_back(&self) -> impl Iterator<Item = &EntityName> {
         self.targets_of(Phase::GiveBack)
+    }
+
+    /// Those of them that were started again on the way to where it has ended; on the way to another target they were not.
+    pub fn gave_back_at<'a>(&'a self, active: &EntityName) -> impl Iterator<Item = &'a EntityName> {
+        let mut candidates = (0..).map_while(|n| self.candidate(n));
+        let steps = candidates
+            .find(|(to, _)| *to == active)
+            .map_or(&[][..], |(_, steps)| steps);
+        let back = steps.iter().filter(|step| step.phase == Phase::GiveBack);
+        back.map(|step| &step.target)
     }
 
     fn targets_of(&self, phase: Phase) -> impl Iterator<Item = &EntityName> {
@@ -249,6 +261,13 @@ pub enum Outcome {
     Compensated {
         /// Why.
         reason: String,
+    },
+    /// Given up before its first order was given: there is nothing to take back, and it counts against no budget.
+    Untouched {
+        /// Why.
+        reason: String,
+        /// When the plan was made: what was counted then counts no more.
+        made: Timestamp,
     },
     /// Neither forward nor back: a person must look.
     HandedOver {

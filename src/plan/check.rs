@@ -175,6 +175,7 @@ pub fn check_plan(problem: &Problem<'_>, plan: &Plan, named: &BTreeSet<EntityNam
             return Err(format!("{} is tried twice", other.to));
         }
         let from = match plan.kind {
+            PlanKind::Reassert => return Err(format!("{} is told again, and nowhere else", plan.to)),
             PlanKind::Failover if other.to == plan.from => {
                 return Err(format!("{} is what is broken", other.to));
             }

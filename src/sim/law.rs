@@ -1,6 +1,6 @@
 //! The laws: what must hold after each event, whatever goes wrong. They look at the truth, not at what the agent believes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::pace::Kind;
@@ -28,6 +28,8 @@ pub struct Broken {
 pub struct Memory {
     /// How often each program was run, by the key of its step.
     pub ran: BTreeMap<String, u32>,
+    /// Plans that have given an order.
+    pub ordered: BTreeSet<PlanId>,
     /// The token of each plan that was ever started.
     pub plans: BTreeMap<PlanId, Token>,
     /// When each plan was made.
@@ -130,17 +132,26 @@ impl World {
 
     /// A record has become safe: is it true?
     pub fn recorded(&mut self, record: &Record) {
-        if let Record::Plan {
-            entry: Entry::End {
-                plan,
-                outcome: Outcome::Done { active },
-            },
+        let Record::Plan {
+            entry: Entry::End { plan, outcome },
             ..
         } = record
-            && !self.gates.get(active.as_str()).is_some_and(|gate| gate.open)
-        {
-            let what = format!("{plan} says that {active} is active, and it may not write");
-            self.memory.notice(TRUE, what);
+        else {
+            return;
+        };
+        match outcome {
+            Outcome::Done { active } if !self.gates.get(active.as_str()).is_some_and(|gate| gate.open) => {
+                let what = format!("{plan} says that {active} is active, and it may not write");
+                self.memory.notice(TRUE, what);
+            }
+            Outcome::Untouched { .. } => {
+                if self.memory.ordered.contains(plan) {
+                    let what = format!("{plan} says that nothing was done, and has given an order");
+                    self.memory.notice(TRUE, what);
+                }
+                self.memory.begun.remove(plan);
+            }
+            _ => {}
         }
     }
 

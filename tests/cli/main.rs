@@ -12,4 +12,5 @@ mod explain;
 mod import;
 mod manual;
 mod plan;
+mod plan_names;
 mod train;

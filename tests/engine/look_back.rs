@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jurymast::config::Config;
-use jurymast::engine::{Effects, Engine, Input, NotificationKind, OperatorCommand, PlanEvent};
+use jurymast::engine::{Effects, Engine, Gone, Input, NotificationKind, OperatorCommand, PlanEvent};
 use jurymast::model::{Catalog, Lease, Timestamp};
 use jurymast::plan::Playbooks;
 
@@ -137,18 +137,57 @@ services:
     assert_eq!(world.pass(10, true), ["fence a", "promote b", "send to b"]);
 }
 
+/// A fence that passes where nobody answers may never have been done.
+#[test]
+fn of_a_fence_that_may_never_have_reached_anybody_nobody_says_that_it_was_changed() {
+    let text = CONFIG.replace(
+        "haproxy-switch, vars: {socket: /s, backend: web}",
+        "redis-haproxy, vars: {socket: /s, backend: web}",
+    );
+    let entities = "topology: {entities: [{name: a, attributes: {address: '127.0.0.1:1'}}, {name: b, attributes: {address: '127.0.0.1:2'}}]}\n";
+    let config = Config::parse(&(text + entities)).unwrap_or_else(|error| panic!("{}", error.message));
+    let mut world = World {
+        engine: engine_of(&config, &Catalog::new()),
+        now: Timestamp::from_secs(1_700_000_000),
+        told: Vec::new(),
+    };
+    world.finds_web_on_b();
+    let looks = world.pass(20, true);
+    let fence = "make a refuse writes, if it can be reached";
+    assert!(looks.iter().any(|step| step == fence), "{looks:?}");
+    let mut says = |step: &str| {
+        let gone = Some(Gone {
+            step: step.to_owned(),
+            forgotten: false,
+        });
+        let (service, at) = ("web".into(), world.now);
+        world.take(Input::Plan(PlanEvent::LookedBack { service, at, gone }));
+        world.told.last().unwrap().1.clone()
+    };
+    let told = says(fence);
+    assert!(
+        told.contains("was it ever reached?") && !told.contains("by hand"),
+        "{told}"
+    );
+    assert!(says("take a out of web").contains("changed by hand?"));
+}
+
 #[test]
 fn what_is_gone_is_told_and_stands_in_the_state_until_it_is_back() {
     let mut world = World::new();
     let looked = |gone: Option<&str>| {
-        let (service, gone) = ("web".into(), gone.map(str::to_owned));
+        let gone = gone.map(|step| Gone {
+            step: step.to_owned(),
+            forgotten: false,
+        });
+        let service = "web".into();
         let at = Timestamp::from_secs(1_700_000_100);
         Input::Plan(PlanEvent::LookedBack { service, at, gone })
     };
     world.take(looked(Some("put a into web")));
     let undone = |world: &World| {
         let mut services = world.engine.services();
-        services.find_map(|(_, state)| state.undone.clone())
+        services.find_map(|(_, state)| Some(state.undone.clone()?.step))
     };
     assert_eq!(undone(&world).as_deref(), Some("put a into web"));
     world.take(looked(None));

@@ -4,6 +4,7 @@
 mod harness;
 
 mod both_down;
+mod budget;
 mod circle;
 mod cold;
 mod contingency;
@@ -16,6 +17,7 @@ mod left;
 mod look_back;
 mod needs_person;
 mod placing;
+mod reassert;
 mod room;
 mod rules_engine;
 mod says_ill;

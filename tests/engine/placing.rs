@@ -268,6 +268,23 @@ fn who_went_home_together_comes_back_together_where_one_cannot_go() {
             "alpha, which is to be together with it, did not go".to_owned()
         )]
     );
+    // Who had arrived before stays there, and people are told how they come together again.
+    let mut world = away("");
+    sent_home(&mut world);
+    let plans = std::mem::take(&mut world.effects.start);
+    let of = |name: &str| plans.iter().find(|plan| plan.service.as_str() == name).unwrap();
+    world.done(of("beta"));
+    let reason = "'fence': no answer".to_owned();
+    world.ended(of("alpha"), Outcome::Compensated { reason });
+    let (alpha, beta) = (of("alpha"), of("beta"));
+    let told = world.effects.notify.iter().find(|told| told.label == "parted");
+    assert_eq!(
+        told.expect("people are told").text,
+        format!(
+            "beta on {} and alpha on {} are to be together, and one of them did not go: 'jurymast failback beta --to {}' brings them together again",
+            beta.to, alpha.from, beta.from
+        )
+    );
     // Who has gone well calls nobody off.
     let mut world = away("");
     sent_home(&mut world);
@@ -275,4 +292,5 @@ fn who_went_home_together_comes_back_together_where_one_cannot_go() {
         world.done(&plan);
     }
     assert_eq!(world.effects.abort, []);
+    assert!(world.effects.notify.iter().all(|told| told.label != "parted"));
 }

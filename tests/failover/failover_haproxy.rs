@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use jurymast::act::Executors;
 use jurymast::act::executor::Call;
-use jurymast::act::runner::{Applied, Effect};
-use jurymast::model::{PlanId, Token};
+use jurymast::act::journal::{Record, State};
+use jurymast::act::runner::{Applied, Effect, Entry};
+use jurymast::model::{Plan, PlanId, PlanKind, Token};
 
 use crate::harness::instance::instance;
 use crate::harness::{Server, find, free_port, get, skipped, wait, wait_up_to};
@@ -21,7 +22,8 @@ struct World {
     api: u16,
     mqtt: u16,
     ill: [Arc<AtomicBool>; 3],
-    _servers: Vec<Server>,
+    haproxy: Option<Server>,
+    _mosquitto: Server,
 }
 
 impl World {
@@ -53,7 +55,7 @@ impl World {
         std::fs::write(dir.path().join("playbooks/slow.yml"), slow_proof()).unwrap();
         std::fs::write(dir.path().join("token"), "s3cret\n").unwrap();
         let mosquitto = Server::mosquitto(dir.path(), mqtt, "allow_anonymous true");
-        let haproxy = Server::start(dir.path(), &find("haproxy").unwrap(), &["-db", "-f", "haproxy.cfg"]);
+        let haproxy = front_of(dir.path());
         wait("the front serves", || get(front, "/").as_deref() == Some("a"));
         Self {
             dir,
@@ -61,7 +63,8 @@ impl World {
             api,
             mqtt,
             ill,
-            _servers: vec![mosquitto, haproxy],
+            haproxy: Some(haproxy),
+            _mosquitto: mosquitto,
         }
     }
 
@@ -94,6 +97,27 @@ impl World {
         answer
     }
 
+    fn records(&self) -> Vec<Record> {
+        let journal = std::fs::read(self.dir.path().join("data/journal")).unwrap();
+        jurymast::act::journal::decode(&journal).unwrap().records
+    }
+
+    fn state(&self) -> State {
+        State::read(&self.records())
+    }
+
+    /// All that were begun.
+    fn plans(&self) -> Vec<Plan> {
+        let begun = |record: Record| match record {
+            Record::Plan {
+                entry: Entry::Plan { plan },
+                ..
+            } => Some(*plan),
+            _ => None,
+        };
+        self.records().into_iter().filter_map(begun).collect()
+    }
+
     fn command(&self, arguments: &[&str]) -> bool {
         let url = format!("http://127.0.0.1:{}", self.api);
         let token = self.dir.path().join("token");
@@ -105,6 +129,10 @@ impl World {
             .unwrap()
             .success()
     }
+}
+
+fn front_of(dir: &Path) -> Server {
+    Server::start(dir, &find("haproxy").unwrap(), &["-db", "-f", "haproxy.cfg"])
 }
 
 /// The playbook of the binary with a proof that takes a second: long enough for the target to fall ill in it.
@@ -217,9 +245,7 @@ fn a_failback_to_an_instance_that_does_not_hold_goes_back_to_where_it_worked() {
         get(world.front, "/").as_deref() == Some("b")
     });
     wait("the plan is over", || over("b"));
-    let journal = std::fs::read(world.dir.path().join("data/journal")).unwrap();
-    let records = jurymast::act::journal::decode(&journal).unwrap().records;
-    let state = jurymast::act::journal::State::read(&records);
+    let state = world.state();
     assert_eq!(state.services["svc"].handed_over, None);
     assert_eq!(state.services["svc"].active, Some("b".into()));
 }
@@ -236,22 +262,69 @@ fn a_front_that_has_forgotten_where_it_was_told_to_send_is_noticed() {
     wait("the standby serves", || get(world.front, "/").as_deref() == Some("b"));
     let undone = || {
         let status: serde_json::Value = serde_json::from_str(&get(world.api, "/api/status").unwrap()).unwrap();
-        status.pointer("/services/0/state/undone").cloned()
+        status.pointer("/services/0/state/undone/step").cloned()
     };
     wait("the plan is over", || {
         get(world.api, "/api/status").is_some_and(|status| status.contains("\"plans\":[]"))
     });
     assert_eq!(undone(), None);
-    // As after a restart: its config knows of no move.
+    // By hand: it still knows the token of the move.
     world.haproxy("set server be/a state ready");
     world.haproxy("set server be/b state maint");
     let patience = Duration::from_secs(60);
     wait_up_to(patience, "it is noticed", || {
         undone() == Some("take a out of be".into())
     });
+    assert_ne!(
+        get(world.front, "/").as_deref(),
+        Some("b"),
+        "whoever did it may have had a reason"
+    );
     world.haproxy("set server be/a state maint");
     world.haproxy("set server be/b state ready");
     wait_up_to(patience, "it is seen to be right again", || undone().is_none());
+    assert_eq!(world.plans().len(), 1);
+}
+
+#[test]
+fn a_front_that_was_started_anew_is_told_again() {
+    if skipped("HAProxy started anew", &["mosquitto", "mosquitto_pub", "haproxy"]) {
+        return;
+    }
+    let mut world = World::start();
+    let _agent = world.agent();
+    world.ill[0].store(true, Ordering::SeqCst);
+    world.say("offline");
+    wait("the standby serves", || get(world.front, "/").as_deref() == Some("b"));
+    wait("the plan is over", || {
+        get(world.api, "/api/status").is_some_and(|status| status.contains("\"plans\":[]"))
+    });
+    let moved = world.state().services["svc"].moved;
+    world.ill[0].store(false, Ordering::SeqCst);
+    // It counts its own age in whole seconds: one that began in the second of the move is not known to have begun after it.
+    std::thread::sleep(Duration::from_secs(3));
+    drop(world.haproxy.take());
+    // Its config knows of no move.
+    world.haproxy = Some(front_of(world.dir.path()));
+    wait("the front serves", || get(world.front, "/").as_deref() == Some("a"));
+    wait_up_to(Duration::from_secs(60), "the standby serves again", || {
+        get(world.front, "/").as_deref() == Some("b")
+    });
+    wait("the plan is over", || {
+        world.state().open.is_empty() && world.plans().len() == 2
+    });
+    let again = &world.plans()[1];
+    assert_eq!(again.kind, PlanKind::Reassert);
+    let steps: Vec<&str> = again.steps.iter().map(|step| step.name.as_str()).collect();
+    assert_eq!(
+        steps,
+        ["take a out of be", "keep c out of be", "put b into be", "ask b itself"]
+    );
+    let known = &world.state().services["svc"];
+    assert_eq!(known.active, Some("b".into()));
+    assert_eq!((known.moved, known.begun.len()), (moved, 1), "nothing was moved");
+    let kept = world.haproxy("get var proc.jurymast_be");
+    assert!(kept.contains(&format!("<{}>", again.token)), "{kept}");
 }
 
 #[test]
@@ -386,4 +459,47 @@ fn acting_needs_the_token_and_reading_does_not() {
     });
     assert!(get(world.api, "/").unwrap().contains("<title>Jurymast</title>"));
     assert!(get(world.api, "/metrics").unwrap().contains("jurymast_held 1"));
+}
+
+/// Its checks come behind the order: what they say comes back as its answer.
+#[test]
+fn whoever_orders_a_failback_hears_why_it_is_refused_or_which_plan_carries_it_out() {
+    if skipped("orders beside Mosquitto and HAProxy", &["mosquitto", "haproxy"]) {
+        return;
+    }
+    let world = World::start();
+    let _agent = world.agent();
+    let failback = |to: &str| {
+        let url = format!("http://127.0.0.1:{}", world.api);
+        let said = std::process::Command::new(env!("CARGO_BIN_EXE_jurymast"))
+            .args(["failback", "svc", "--to", to, "--url", &url, "--token-file"])
+            .arg(world.dir.path().join("token"))
+            .output()
+            .unwrap();
+        let text = String::from_utf8([said.stdout, said.stderr].concat()).unwrap();
+        (said.status.success(), text)
+    };
+    wait("it leads, and knows that b answers", || {
+        let (done, text) = failback("b");
+        assert!(
+            done || text.contains("svc stays where it is: ") || text.contains("no lease"),
+            "{text}"
+        );
+        if done {
+            let plan = &world.plans()[0].id;
+            assert!(text.contains(&format!("{plan} is under way")), "{text}");
+        }
+        done
+    });
+    wait("the plan is over", || world.state().open.is_empty());
+    for _ in 0..2 {
+        let (done, text) = failback("b");
+        assert!(
+            !done && text.contains("svc stays where it is: svc runs on b already"),
+            "{text}"
+        );
+    }
+    let status: serde_json::Value = serde_json::from_str(&get(world.api, "/api/status").unwrap()).unwrap();
+    let refused = status.pointer("/services/0/state/refused/reason").cloned();
+    assert_eq!(refused, Some("svc runs on b already".into()));
 }

@@ -162,7 +162,7 @@ fn stopped_for_longer_than_its_lease_an_agent_repeats_nothing() {
                 // Before the commit point the gates ask again after a pause, and an intent that was long in the writing is not
                 // acted upon; after it the plan goes on to its end, or a person is called when it was stopped in mid-record.
                 let handed_over = matches!(outcome, Outcome::HandedOver { .. });
-                let taken_back = matches!(outcome, Outcome::Compensated { .. });
+                let taken_back = matches!(outcome, Outcome::Compensated { .. } | Outcome::Untouched { .. });
                 let started = effects.iter().any(|line| line.ends_with("do start"));
                 assert!(
                     done || if started { handed_over } else { taken_back },
@@ -222,7 +222,7 @@ fn a_failback_whose_target_does_not_serve_returns_to_where_it_worked() {
             ])
             .arg(world.path("token"))
             .output();
-        assert!(status.unwrap().status.success());
+        status.unwrap();
         world.effects().iter().any(|line| line.ends_with("do switch-a"))
     });
     // Its program takes as long again before the proof begins.

@@ -51,8 +51,8 @@ fn plan(effects: &Path, phases: &[Phase]) -> Plan {
     }
 }
 
-/// Carries out a plan of those phases. The right to act is lost when step 1 is allowed, and comes back a second later.
-async fn carried_out(phases: &[Phase]) -> (Outcome, Vec<String>, State) {
+/// Carries out a plan of those phases. The right to act is lost when that step is allowed, and comes back a second later.
+async fn carried_out(phases: &[Phase], lost_at: usize) -> (Outcome, Vec<String>, State) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let dir = tempfile::tempdir().unwrap();
     let effects = dir.path().join("effects");
@@ -76,7 +76,7 @@ async fn carried_out(phases: &[Phase]) -> (Outcome, Vec<String>, State) {
         };
         match event {
             PlanEvent::Asks { plan, step, .. } => {
-                if step == 1 && !slept {
+                if step == lost_at && !slept {
                     slept = true;
                     right.store(false, Ordering::SeqCst);
                     let right = Arc::clone(&right);
@@ -97,7 +97,7 @@ async fn carried_out(phases: &[Phase]) -> (Outcome, Vec<String>, State) {
     };
     conductor.drain(Duration::from_secs(20)).await;
     drop(conductor);
-    let text = std::fs::read_to_string(&effects).unwrap();
+    let text = std::fs::read_to_string(&effects).unwrap_or_default();
     let bytes = std::fs::read(dir.path().join("data/journal")).unwrap();
     let records = jurymast::act::journal::decode(&bytes).unwrap().records;
     (
@@ -109,7 +109,7 @@ async fn carried_out(phases: &[Phase]) -> (Outcome, Vec<String>, State) {
 
 #[tokio::test]
 async fn before_the_commit_point_it_is_taken_back_once_the_right_is_there_again() {
-    let (outcome, effects, state) = carried_out(&[Phase::Fence, Phase::Restore, Phase::Switch]).await;
+    let (outcome, effects, state) = carried_out(&[Phase::Fence, Phase::Restore, Phase::Switch], 1).await;
     assert!(
         matches!(&outcome, Outcome::Compensated { reason } if reason.contains("slept")),
         "{outcome:?}"
@@ -117,11 +117,24 @@ async fn before_the_commit_point_it_is_taken_back_once_the_right_is_there_again(
     assert_eq!(effects, ["do 0", "undo 0"]);
     assert_ne!(state.services["svc"].taken_back, None);
     assert_ne!(state.services["svc"].taken_back, Some(Timestamp::EPOCH));
+    assert_eq!(state.services["svc"].begun.len(), 1);
+}
+
+#[tokio::test]
+async fn before_its_first_order_it_is_given_up_and_its_journal_says_that_nothing_was_done() {
+    let (outcome, effects, state) = carried_out(&[Phase::Fence, Phase::Switch], 0).await;
+    assert!(
+        matches!(&outcome, Outcome::Untouched { reason, .. } if reason.contains("slept")),
+        "{outcome:?}"
+    );
+    assert!(effects.is_empty(), "{effects:?}");
+    let known = &state.services["svc"];
+    assert!(known.taken_back.is_some() && known.begun.is_empty(), "{known:?}");
 }
 
 #[tokio::test]
 async fn after_the_commit_point_it_is_waited_for_and_the_gates_are_asked_again() {
-    let (outcome, effects, state) = carried_out(&[Phase::Start, Phase::Switch]).await;
+    let (outcome, effects, state) = carried_out(&[Phase::Start, Phase::Switch], 1).await;
     assert_eq!(outcome, Outcome::Done { active: "b".into() });
     assert_eq!(effects, ["do 0", "do 1"]);
     assert_eq!(state.services["svc"].active, Some("b".into()));

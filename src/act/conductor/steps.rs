@@ -9,6 +9,8 @@ use tokio::time::Instant;
 use super::super::executor::{Call, Executor, parameters};
 use super::super::runner::{Applied, Effect, Runner};
 use super::{Conductor, Shared};
+use crate::clock::wall_clock;
+use crate::engine::{Gone, LookBack};
 use crate::model::plan::{Action, Phase};
 use crate::model::service::ProbeSpec;
 use crate::model::{Entity, EntityName, Plan, PlanId, Step, Token};
@@ -149,11 +151,12 @@ pub(super) async fn observe(shared: &Shared, runner: &Runner, candidate: usize, 
 }
 
 impl Conductor {
-    /// The first of these steps whose effect is known not to stand any more. `Err` if none can be told now, or not the one that was `undone` before.
-    pub async fn gone(&self, steps: &[Step], undone: Option<&str>) -> Result<Option<String>, ()> {
+    /// What of that does not stand any more. `Err` if nothing can be told now, or not of the step that was undone before.
+    pub async fn gone(&self, look: &LookBack) -> Result<Option<Gone>, ()> {
         let nobody = PlanId("look-back".to_owned());
         let mut stand = Vec::new();
-        for step in steps {
+        let mut gone: Option<Gone> = None;
+        for step in &look.steps {
             let Ok(executor) = self.shared.executors.get(&step.action.uses) else {
                 continue;
             };
@@ -166,12 +169,28 @@ impl Conductor {
             };
             match executor.stands(&call).await {
                 Effect::There => stand.push(step.name.as_str()),
-                Effect::NotThere => return Ok(Some(step.name.clone())),
+                Effect::NotThere => {
+                    let forgotten = match look.moved {
+                        Some(moved) => executor.began_anew(&call, wall_clock().since(moved)).await,
+                        None => false,
+                    };
+                    let first = gone.get_or_insert_with(|| Gone {
+                        step: step.name.clone(),
+                        forgotten,
+                    });
+                    // What somebody has changed beside it is a reason to leave it all to people.
+                    first.forgotten &= forgotten;
+                }
                 Effect::Unknown => {}
             }
         }
+        if gone.is_some() {
+            return Ok(gone);
+        }
         // The service may have been moved since, and what was undone is no step any more.
-        let unheard = undone.is_some_and(|name| steps.iter().any(|step| step.name == name) && !stand.contains(&name));
+        let undone = look.undone.as_ref().map(|undone| undone.step.as_str());
+        let unheard =
+            undone.is_some_and(|name| look.steps.iter().any(|step| step.name == name) && !stand.contains(&name));
         if stand.is_empty() || unheard { Err(()) } else { Ok(None) }
     }
 }

@@ -185,6 +185,24 @@ impl Executor for Haproxy {
         self.observe(call)
     }
 
+    fn began_anew<'a>(&'a self, call: &'a Call<'a>, within: Duration) -> BoxFuture<'a, bool> {
+        Box::pin(async move {
+            let Ok(with) = With::checked(call.with) else {
+                return false;
+            };
+            // Of whoever keeps no token nobody can tell whether it has forgotten one.
+            let read = format!("get var {}", variable(&with.backend));
+            let token = command(call, &with, &read).await;
+            if !token.is_ok_and(|answer| kept(&answer) == Kept::Nothing) {
+                return false;
+            }
+            let info = command(call, &with, "show info").await;
+            info.ok()
+                .and_then(|answer| uptime(&answer))
+                .is_some_and(|uptime| uptime < within)
+        })
+    }
+
     fn check(&self, with: &Map<String, Value>) -> Result<(), String> {
         With::checked(with).map(|_| ())
     }
@@ -234,6 +252,17 @@ impl Executor for Haproxy {
     }
 }
 
+/// How long the process that answers has run, in whole seconds, rounded up: a reload begins anew as well.
+fn uptime(answer: &str) -> Option<Duration> {
+    let seconds: u64 = answer
+        .lines()
+        .find_map(|line| line.strip_prefix("Uptime_sec:"))?
+        .trim()
+        .parse()
+        .ok()?;
+    Some(Duration::from_secs(seconds.saturating_add(1)))
+}
+
 /// The column `srv_admin_state` of a server.
 fn admin_state(answer: &str, server: &str) -> Option<u32> {
     let header = answer.lines().find(|line| line.starts_with("# "))?;
@@ -272,6 +301,13 @@ mod tests {
         // As HAProxy 2.6 tells a server that the config has disabled: made ready, put into maintenance, drained.
         assert!(matches(4, State::Ready) && !matches(4, State::Maint));
         assert!(matches(5, State::Maint) && matches(12, State::Drain) && !matches(12, State::Ready));
+    }
+
+    #[test]
+    fn how_long_it_has_run_is_read() {
+        let answer = "Name: HAProxy\nUptime: 0d 0h01m03s\nUptime_sec: 63\nMemmax_MB: 0\n";
+        assert_eq!(uptime(answer), Some(Duration::from_secs(64)));
+        assert_eq!(uptime("Unknown command: 'show info'\n"), None);
     }
 
     #[test]

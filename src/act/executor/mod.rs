@@ -50,6 +50,11 @@ pub trait Executor: Send + Sync {
         Box::pin(async { Effect::Unknown })
     }
 
+    /// Whether whoever keeps the effect was started anew within that time, and has forgotten what it was told before: then nobody has changed it by hand.
+    fn began_anew<'a>(&'a self, _call: &'a Call<'a>, _within: Duration) -> BoxFuture<'a, bool> {
+        Box::pin(async { false })
+    }
+
     /// Waits until nothing is under way any more that an earlier run of this agent has started by the same call; `Err` if it
     /// still is. A look at the effect before that would tell what is about to change.
     fn settle<'a>(&'a self, _call: &'a Call<'a>) -> BoxFuture<'a, Result<(), String>> {

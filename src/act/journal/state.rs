@@ -263,7 +263,11 @@ impl State {
             let Some(known) = self.services.get_mut(&plan.service) else {
                 return;
             };
+            let told_again = plan.kind == PlanKind::Reassert;
             match outcome {
+                Outcome::HandedOver { reason } => known.handed_over = Some(reason.clone()),
+                // Nothing was moved, and who has to be sealed is as before.
+                _ if told_again => {}
                 Outcome::Done { active } => {
                     known.active = Some(active.clone());
                     if !plan.kind.is_drill() {
@@ -273,18 +277,20 @@ impl State {
                     known.handed_over = None;
                     // Cut down to the completed plan's own target, never emptied.
                     known.named = [active.clone()].into();
-                    let back: BTreeSet<&EntityName> = plan.gives_back().collect();
+                    let back: BTreeSet<&EntityName> = plan.gave_back_at(active).collect();
                     for record in self.services.values_mut() {
                         record.took.retain(|instance| !back.contains(instance));
                     }
                 }
-                Outcome::Compensated { .. } => {
+                Outcome::Compensated { .. } | Outcome::Untouched { .. } => {
+                    if let Outcome::Untouched { made, .. } = outcome {
+                        known.begun.retain(|(begun, _)| begun != made);
+                    }
                     known.taken_back = Some(at);
                     for instance in plan.takes_room_of() {
                         known.took.remove(instance);
                     }
                 }
-                Outcome::HandedOver { reason } => known.handed_over = Some(reason.clone()),
             }
         } else if let Some((_, entries)) = self.open.get_mut(id) {
             entries.push(entry.clone());

@@ -83,7 +83,17 @@ impl Runner {
             }
             self.undo.pop();
         }
-        self.end(Outcome::Compensated { reason })
+        self.taken_back(reason)
+    }
+
+    /// Nothing is left to take back.
+    pub(super) fn taken_back(&mut self, reason: String) -> Vec<Command> {
+        self.end(if self.ordered {
+            Outcome::Compensated { reason }
+        } else {
+            let made = self.plan.made;
+            Outcome::Untouched { reason, made }
+        })
     }
 
     fn look_back(&mut self, reason: String, error: String, interrupted: bool) -> Vec<Command> {
@@ -98,7 +108,7 @@ impl Runner {
     fn undone(&mut self, reason: String) -> Vec<Command> {
         self.tries = 0;
         let Some(step) = self.undo.pop() else {
-            return self.end(Outcome::Compensated { reason });
+            return self.taken_back(reason);
         };
         self.stage = Stage::Back {
             reason,

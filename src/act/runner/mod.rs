@@ -6,9 +6,10 @@
 //! it is never repeated. Taking a step back ([`back`]) is an effect like any other and treated alike.
 
 use crate::model::plan::{Outcome, Phase};
-use crate::model::{EntityName, Plan, PlanId, Step};
+use crate::model::{EntityName, Plan, PlanId, PlanKind, Step};
 
 mod back;
+mod restore;
 mod words;
 
 pub use words::{Applied, Command, Effect, Entry, Event, Told};
@@ -22,6 +23,8 @@ pub struct Runner {
     step: usize,
     tries: u8,
     committed: bool,
+    /// An order was given, or may have been: an effect cannot be ruled out.
+    ordered: bool,
     stage: Stage,
     /// To be heeded at the next safe moment: never while a step is being applied.
     stop: Option<String>,
@@ -80,79 +83,11 @@ impl Runner {
             step: 0,
             tries: 0,
             committed: false,
+            ordered: false,
             stage: Stage::New,
             stop: None,
             undo: Vec::new(),
         }
-    }
-
-    /// A plan as the journal tells it, to be gone on with by [`Event::Start`]. `None` if it is over.
-    pub fn restore(plan: Plan, entries: &[Entry]) -> Option<Self> {
-        let mut runner = Self::new(plan);
-        runner.stage = Stage::Resumed;
-        let mut intended = false;
-        let mut undoing: Option<usize> = None;
-        let mut taking_back: Option<(String, Option<Vec<usize>>)> = None;
-        let mut done: Vec<usize> = Vec::new();
-        let mut undone: Vec<usize> = Vec::new();
-        for entry in entries {
-            match entry {
-                Entry::Plan { .. } => {}
-                Entry::Intent { candidate, step, .. } => {
-                    runner.candidate = *candidate;
-                    runner.step = *step;
-                    runner.committed |= runner.commits(*step);
-                    intended = true;
-                }
-                Entry::Done { step, .. } => {
-                    done.push(*step);
-                    runner.step = step + 1;
-                    intended = false;
-                }
-                Entry::TakingBack { reason, steps, .. } => taking_back = Some((reason.clone(), steps.clone())),
-                Entry::UndoIntent { step, .. } => undoing = Some(*step),
-                Entry::Undone { step, .. } => {
-                    undone.push(*step);
-                    undoing = None;
-                }
-                Entry::Candidate { candidate, .. } => {
-                    runner.candidate = *candidate;
-                    runner.step = 0;
-                    intended = false;
-                    done.clear();
-                }
-                Entry::End { .. } => return None,
-            }
-        }
-        let error = "the agent was interrupted".to_owned();
-        if let Some((reason, steps)) = taking_back {
-            runner.undo = steps.unwrap_or_else(|| {
-                // The step that was intended last may have had its effect: taking it back is harmless, forgetting it is not.
-                if intended && !done.contains(&runner.step) {
-                    done.push(runner.step);
-                }
-                done
-            });
-            runner.undo.retain(|step| !undone.contains(step));
-            let at = if let Some(step) = undoing {
-                // What came behind it had nothing to take back.
-                runner.undo.retain(|other| *other < step);
-                runner.undo.push(step);
-                Back::Looking {
-                    error,
-                    interrupted: true,
-                }
-            } else {
-                Back::Beginning
-            };
-            runner.stage = Stage::Back { reason, at };
-        } else if intended {
-            runner.stage = Stage::Looking {
-                error,
-                interrupted: true,
-            };
-        }
-        Some(runner)
     }
 
     /// The plan.
@@ -195,6 +130,7 @@ impl Runner {
     /// What is to be done after `event`.
     pub fn handle(&mut self, event: Event) -> Vec<Command> {
         let stage = std::mem::replace(&mut self.stage, Stage::Over);
+        self.ordered |= matches!(event, Event::Applied(_));
         match (stage, event) {
             (Stage::Over, _) => Vec::new(),
             (stage, Event::Abort(reason)) => self.stop(stage, reason),
@@ -275,6 +211,10 @@ impl Runner {
 
     /// Is that step at or behind the commit point of its candidate?
     fn commits(&self, step: usize) -> bool {
+        if self.plan.kind == PlanKind::Reassert {
+            // With its first step done traffic goes nowhere: only forward.
+            return step > 0;
+        }
         let steps = self.steps();
         let point = steps.iter().position(|s| s.phase == Phase::Promote).or_else(|| {
             steps
@@ -417,7 +357,7 @@ impl Runner {
                 };
                 self.give_up(reason, Way::Stop)
             }
-            Stage::New => self.end(Outcome::Compensated { reason }),
+            Stage::New => self.taken_back(reason),
             Stage::Resumed => self.give_up(reason, Way::Stop),
             stage => {
                 self.stage = stage;

@@ -229,7 +229,7 @@ impl Design {
                         shared.active = (0..NODES).find(|node| name(*node) == *active).unwrap_or(live.spec.to);
                         shared.named = 1 << shared.active;
                     }
-                    Outcome::Compensated { .. } => {}
+                    Outcome::Compensated { .. } | Outcome::Untouched { .. } => {}
                     Outcome::HandedOver { .. } => shared.stopped = true,
                 }
             }

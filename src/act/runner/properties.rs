@@ -289,6 +289,10 @@ fn check(mut world: World) {
                 );
             }
         }
+        Outcome::Untouched { .. } => {
+            assert_eq!(world.active, only("a"));
+            assert!(world.there.is_empty(), "{:?} was done", world.there);
+        }
         Outcome::HandedOver { .. } => {}
     }
 }

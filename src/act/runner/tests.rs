@@ -228,6 +228,55 @@ fn before_the_commit_point_a_refusal_takes_everything_back() {
 }
 
 #[test]
+fn what_is_refused_before_its_first_order_has_touched_nothing_and_counts_for_nothing() {
+    let make = || World {
+        refuse_at: Some(0),
+        ..World::new()
+    };
+    after_any_two_crashes(make, |world, crashes| {
+        let (reason, made) = ("a gate said no: no".to_owned(), world.plan.made);
+        assert_eq!(*world.ended(), Outcome::Untouched { reason, made }, "{crashes:?}");
+        assert!(world.effects.is_empty(), "{crashes:?}: {:?}", world.effects);
+        let begun = &State::read(&world.records).services["svc"].begun;
+        assert!(begun.is_empty(), "{crashes:?}: {begun:?}");
+    });
+}
+
+#[test]
+fn an_order_that_failed_counts_though_it_had_no_effect() {
+    let mut world = World::new();
+    world.fates.insert((0, 0), Fate::Fails);
+    world.run(usize::MAX, false);
+    assert!(
+        matches!(world.ended(), Outcome::Compensated { .. }),
+        "{:?}",
+        world.outcome
+    );
+    assert_eq!(State::read(&world.records).services["svc"].begun.len(), 1);
+}
+
+/// Its first step keeps traffic away from the wrong one: from then on only the next brings it to the right one.
+#[test]
+fn a_front_that_is_told_again_is_left_alone_or_goes_forward() {
+    let with = |fails_at| {
+        let mut world = World::new();
+        world.plan.kind = PlanKind::Reassert;
+        world.plan.alternatives.clear();
+        world.plan.steps.iter_mut().for_each(|step| step.undo = None);
+        world.fates.insert((0, fails_at), Fate::Fails);
+        world.run(usize::MAX, false);
+        world
+    };
+    let first = with(0);
+    assert!(
+        matches!(first.ended(), Outcome::Compensated { .. }) && first.effects.is_empty(),
+        "{:?}",
+        first.outcome
+    );
+    assert!(matches!(with(1).ended(), Outcome::HandedOver { .. }));
+}
+
+#[test]
 fn after_the_commit_point_the_next_target_is_tried_and_then_a_person() {
     let failing = |all: bool| {
         let mut world = World::new();

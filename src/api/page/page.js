@@ -20,7 +20,7 @@ function needs(s) {
     return { kind: "ask", id: v.incident, service: v.service, from: view && view.state.active, why: v.refusal ? `${v.refusal.gate}: ${v.refusal.reason}` : "", cause: incident ? cause(incident) : "", p: v.probability, left: !v.answer_by ? "" : until(v.answer_by, s.now) ? `${ago(s.now, v.answer_by)} left to answer` : "nobody has answered in time" };
   });
   const left = s.services.filter((v) => v.state.handed_over).map((v) => ({ kind: "left", service: v.name, why: v.state.handed_over }));
-  const undone = s.services.filter((v) => v.state.undone).map((v) => ({ service: v.name, step: v.state.undone, active: v.state.active }));
+  const undone = s.services.filter((v) => v.state.undone).map((v) => ({ service: v.name, step: v.state.undone.step, forgotten: v.state.undone.forgotten, active: v.state.active }));
   return { acting: s.acting, asks, left, undone, trouble: s.cannot_lead };
 }
 const you = ({ acting, asks, left, undone, trouble }) => [
@@ -28,7 +28,7 @@ const you = ({ acting, asks, left, undone, trouble }) => [
     el("h3", "", `Move ${a.service || "it"}? Incident ${a.id}: ${a.cause} (${a.p.toFixed(2)})`), el("p", "", a.why), a.left ? el("p", "", a.left) : null,
     acting ? el("p", "", order("approve", "yes, move it…", { id: a.id, service: a.service, from: a.from }, true), " ", order("deny", "no, leave it…", { id: a.id, service: a.service })) : null)),
   left.map((l) => el("div", { class: "card bad", "data-key": `left ${l.service}` }, el("h3", "", `${l.service} needs a person`), el("p", "", l.why))),
-  undone.map((u) => el("div", { class: "card bad", "data-key": `undone ${u.service}` }, el("h3", "", `${u.service}: what was done has changed`), el("p", "", `‘${u.step}’ does not stand any more, though ${u.service} runs on ${u.active}: was something restarted, or changed by hand?`))),
+  undone.map((u) => el("div", { class: "card bad", "data-key": `undone ${u.service}` }, el("h3", "", `${u.service}: what was done has changed`), el("p", "", `‘${u.step}’ does not stand any more, though ${u.service} runs on ${u.active}: ${u.forgotten ? "its front was started anew and has forgotten it." : "was something restarted, or changed by hand?"}`))),
   trouble ? el("div", { class: "card bad", "data-key": "trouble" }, el("h3", "", "This agent cannot lead"), el("p", "", trouble)) : null,
 ];
 
@@ -51,7 +51,7 @@ const services = ({ acting, services }) => services.length ? el("div", "wide", s
 
 // -- moves
 const MARK = { waiting: "·", started: "▶", done: "✓", failed: "✗", refused: "✗" };
-const ended = (o) => (o.outcome === "left" ? "left to another agent, which leads now and tells how it ends" : o.outcome === "done" ? `done: it runs on ${o.active}, verified` : o.outcome === "compensated" ? `taken back: ${o.reason}` : `needs a person: ${o.reason}`);
+const ended = (o) => (o.outcome === "left" ? "left to another agent, which leads now and tells how it ends" : o.outcome === "done" ? `done: it runs on ${o.active}, verified` : o.outcome === "compensated" ? `taken back: ${o.reason}` : o.outcome === "untouched" ? `given up before anything was done: ${o.reason}` : `needs a person: ${o.reason}`);
 function move(m, acting) {
   const steps = el("ol", "steps", m.steps.map((step) => el("li", step.state, el("span", { role: "img", "aria-label": step.state }, MARK[step.state]), el("span", "", step.phase), el("span", "", step.name, step.at ? [" ", when(step.at)] : "", step.why ? `: ${step.why}` : ""))));
   const good = m.outcome && ["done", "left"].includes(m.outcome.outcome);

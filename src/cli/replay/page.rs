@@ -186,6 +186,7 @@ fn ended(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Done { active } => format!("done: it runs on {active}, verified"),
         Outcome::Compensated { reason } => format!("taken back: {reason}"),
+        Outcome::Untouched { reason, .. } => format!("given up before anything was done: {reason}"),
         Outcome::HandedOver { reason } => format!("needs a person: {reason}"),
     }
 }

@@ -176,7 +176,7 @@ fn services(status: &Value, lines: &mut Vec<Line>) {
         if let Some(why) = service.pointer("/state/handed_over").and_then(Value::as_str) {
             line = line.and(Look::Bad, format!("  needs a person: {why}"));
         }
-        if let Some(step) = service.pointer("/state/undone").and_then(Value::as_str) {
+        if let Some(step) = service.pointer("/state/undone/step").and_then(Value::as_str) {
             line = line.and(Look::Bad, format!("  does not stand any more: {step}"));
         }
         lines.push(line);

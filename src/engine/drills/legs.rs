@@ -46,6 +46,9 @@ impl Engine {
             drill.problems.push(match outcome {
                 Outcome::Done { active } => format!("{to} did not prove that it serves; it runs on {active} again"),
                 Outcome::Compensated { reason } => format!("the move to {to} was taken back: {reason}"),
+                Outcome::Untouched { reason, .. } => {
+                    format!("the move to {to} was given up before anything was done: {reason}")
+                }
                 Outcome::HandedOver { reason } => format!("the move to {to} needs a person: {reason}"),
             });
         }

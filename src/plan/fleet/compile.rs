@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::model::Span;
+use crate::model::hint::did_you_mean;
 use crate::model::service::StandbyClass;
 use crate::plan::solver::{BIGGEST, FORBIDDEN, Instance, Rule, RuleKind, Tables};
 
@@ -145,7 +146,9 @@ impl Fleet {
         self.check()?;
         let known = self.losable();
         if let Some(name) = lost.iter().find(|name| !known.contains(name.as_str())) {
-            return Err(FleetError::Nothing { name: name.clone() });
+            let hint = did_you_mean(name, known.iter().copied());
+            let name = name.clone();
+            return Err(FleetError::Nothing { name, hint });
         }
         let mut services: Vec<&FleetService> = self.services.iter().collect();
         services.sort_by(|a, b| a.name.cmp(&b.name));

@@ -11,6 +11,7 @@ mod left_alone;
 mod spec;
 mod standing;
 mod stands;
+mod strangers;
 mod whatif;
 
 pub use answer::{Answer, Fate, Fates};

@@ -5,9 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::model::hint::did_you_mean;
 use crate::model::service::StandbyClass;
 use crate::model::{EntityKind, Span};
 use crate::plan::solver::InstanceError;
+
+use super::strangers::numbers;
 
 /// Nodes and the services on them.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -259,7 +262,7 @@ pub enum FleetError {
         name: String,
     },
     /// A name that nothing has.
-    #[error("{by} names {name:?}, which is no {kind} of this fleet")]
+    #[error("{by} names {name:?}, which is no {kind} of this fleet{hint}")]
     Unknown {
         /// Who names it.
         by: String,
@@ -267,6 +270,8 @@ pub enum FleetError {
         name: String,
         /// What it should be.
         kind: &'static str,
+        /// What was probably meant.
+        hint: String,
     },
     /// A number that is negative, not finite, or too large.
     #[error("{of}: {what} is {value}; it must lie in 0..=1e9")]
@@ -289,11 +294,13 @@ pub enum FleetError {
     Instance(InstanceError),
     /// A name that nothing has was to be lost.
     #[error(
-        "nothing here is called {name:?}; what can be lost: a node, a zone, a rack, a gateway (`via`), an entity, or a service's present instance"
+        "nothing here is called {name:?}{hint}; what can be lost: a node, a zone, a rack, a gateway (`via`), an entity, or a service's present instance"
     )]
     Nothing {
         /// The name.
         name: String,
+        /// What was probably meant.
+        hint: String,
     },
 }
 
@@ -337,6 +344,7 @@ impl Fleet {
             by: by.into(),
             name: name.into(),
             kind,
+            hint: did_you_mean(name, [&nodes, &services, &entities].into_iter().flatten().copied()),
         };
         let stands = |by: &str, on: &[String]| {
             let stranger = on
@@ -410,19 +418,6 @@ impl Fleet {
             .filter(|name| !name.is_empty())
             .collect()
     }
-}
-
-fn numbers<'a>(of: &str, values: impl IntoIterator<Item = (&'a str, f64)>) -> Result<(), FleetError> {
-    for (what, value) in values {
-        if !(0.0..=1e9).contains(&value) {
-            return Err(FleetError::Number {
-                of: of.into(),
-                what: what.into(),
-                value: value.to_string(),
-            });
-        }
-    }
-    Ok(())
 }
 
 const fn default_priority() -> u8 {

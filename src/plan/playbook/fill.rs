@@ -27,7 +27,7 @@ impl Filler {
             values: service.vars.clone(),
         };
         let kind = match kind {
-            PlanKind::Failover => "failover",
+            PlanKind::Failover | PlanKind::Reassert => "failover",
             PlanKind::Failback => "failback",
             PlanKind::Drill => "drill",
             PlanKind::DrillBack => "drill_back",

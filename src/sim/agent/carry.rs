@@ -84,7 +84,7 @@ impl World {
                 if let Told::Ended(outcome) = &told {
                     match outcome {
                         Outcome::Done { .. } => self.stats.done += 1,
-                        Outcome::Compensated { .. } => self.stats.taken_back += 1,
+                        Outcome::Compensated { .. } | Outcome::Untouched { .. } => self.stats.taken_back += 1,
                         Outcome::HandedOver { .. } => self.stats.handed_over += 1,
                     }
                     let text = format!("{id}: {outcome:?}");
@@ -184,6 +184,7 @@ impl World {
 
     fn apply(&mut self, id: &PlanId, candidate: usize, index: usize) {
         self.check_granted(id, index);
+        self.memory.ordered.insert(id.clone());
         let Some((step, token)) = self.step_of(id, candidate, index) else {
             return;
         };

@@ -67,6 +67,10 @@ fn records(moves: &[(usize, u8, bool)]) -> Vec<Record> {
             }
             1 => Outcome::Compensated { reason },
             2 => Outcome::HandedOver { reason },
+            3 => Outcome::Untouched {
+                reason,
+                made: Timestamp::from_secs(1),
+            },
             _ => Outcome::Done { active: to },
         };
         note(Entry::End { plan: id, outcome });
@@ -106,7 +110,7 @@ fn who_was_stopped_for_whom_is_not_forgotten() {
         let left = State::read(records).compact(at);
         State::read(&left).services[&ServiceName::from("svc-0")].took.len()
     };
-    let done = || Some(Outcome::Done { active: "b".into() });
+    let done = || Some(Outcome::Done { active: "b2".into() });
     let taken_back = Outcome::Compensated { reason: String::new() };
     let (stops, starts) = (with(1, Phase::Yield), with(2, Phase::GiveBack));
     assert_eq!(took(&of(&stops, None)), 1);
@@ -117,11 +121,17 @@ fn who_was_stopped_for_whom_is_not_forgotten() {
     assert_eq!(took(&then(None)), 1);
     assert_eq!(took(&then(Some(taken_back))), 1, "it still stands still");
     assert_eq!(took(&then(done())), 0);
+    // Its own target did not hold, and on the way to the next nobody was started: it stands still as before.
+    let mut other = starts.clone();
+    let (to, steps) = ("b9".into(), Vec::new());
+    other.alternatives.push(crate::model::Alternative { to, steps });
+    let elsewhere = Some(Outcome::Done { active: "b9".into() });
+    assert_eq!(took(&[stopped.clone(), of(&other, elsewhere)].concat()), 1);
 }
 
 proptest! {
     #[test]
-    fn what_is_left_tells_the_same(moves in prop::collection::vec((0..4usize, 0..5u8, any::<bool>()), 0..30)) {
+    fn what_is_left_tells_the_same(moves in prop::collection::vec((0..4usize, 0..6u8, any::<bool>()), 0..30)) {
         let records = records(&moves);
         let state = State::read(&records);
         let left = state.compact(Timestamp::from_secs(99));
