@@ -92,11 +92,8 @@ services:
     }
 }
 
-#[test]
-fn a_postgres_standby_that_is_too_far_behind_is_not_promoted() {
-    if postgres::skipped("lag of PostgreSQL") {
-        return;
-    }
+/// A standby that something has stopped falls behind, and its primary dies.
+fn postgres_is_not_promoted(stop: impl Fn(&postgres::Node)) {
     let mut world = World::new();
     let (mut a, b) = postgres::pair(world.dir.path());
     world.watch(
@@ -112,14 +109,35 @@ fn a_postgres_standby_that_is_too_far_behind_is_not_promoted() {
         ),
         "playbook: postgres-promote, probe: {uses: postgres, with: {dsn: '{dsn}'}, interval: 400ms, timeout: 2s}",
     );
-    b.sql("ALTER SYSTEM SET primary_conninfo = ''").unwrap();
-    b.sql("SELECT pg_reload_conf()").unwrap();
-    wait("it receives nothing more", || !b.streams());
+    stop(&b);
     a.sql("INSERT INTO rows (id) VALUES (1)").unwrap();
     world.falls_behind();
     a.kill();
     world.is_left_to_a_person();
     assert_eq!(b.sql("SELECT pg_is_in_recovery()").as_deref(), Some("t"));
+}
+
+#[test]
+fn a_postgres_standby_that_is_too_far_behind_is_not_promoted() {
+    if postgres::skipped("lag of PostgreSQL") {
+        return;
+    }
+    postgres_is_not_promoted(|b| {
+        b.sql("ALTER SYSTEM SET primary_conninfo = ''").unwrap();
+        b.sql("SELECT pg_reload_conf()").unwrap();
+        wait("it receives nothing more", || !b.streams());
+    });
+}
+
+/// It receives everything: what it would be without it, with a recovery target, is what it has replayed.
+#[test]
+fn a_postgres_standby_whose_replay_is_paused_is_not_promoted() {
+    if postgres::skipped("a paused standby of PostgreSQL") {
+        return;
+    }
+    postgres_is_not_promoted(|b| {
+        b.sql("SELECT pg_wal_replay_pause()").unwrap();
+    });
 }
 
 #[test]
@@ -182,6 +200,16 @@ fn of_two_redis_that_both_took_writes_the_one_that_is_left_is_not_moved_to() {
 
 #[test]
 fn a_mariadb_replica_that_is_too_far_behind_is_not_promoted() {
+    mariadb_is_not_promoted("STOP SLAVE");
+}
+
+/// As after a change that does not fit: it receives everything and applies nothing.
+#[test]
+fn a_mariadb_replica_that_applies_nothing_is_not_promoted() {
+    mariadb_is_not_promoted("STOP SLAVE SQL_THREAD");
+}
+
+fn mariadb_is_not_promoted(stop: &str) {
     if skipped("lag of MariaDB", &["mariadbd", "mariadb", "mariadb-install-db"]) {
         return;
     }
@@ -211,7 +239,7 @@ fn a_mariadb_replica_that_is_too_far_behind_is_not_promoted() {
         "playbook: mariadb-haproxy, probe: {uses: tcp, interval: 400ms}, vars: {socket: /nowhere, backend: be, db_user: root, defaults_file: '', \
          replication_user: app, replication_password_file: ''}",
     );
-    b.sql("STOP SLAVE").unwrap();
+    b.sql(stop).unwrap();
     a.as_user("app", "INSERT INTO d.t VALUES (1)").unwrap();
     world.falls_behind();
     drop(a);
