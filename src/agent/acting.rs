@@ -14,8 +14,9 @@ use crate::act::{Conductor, Intents, Prober};
 use crate::clock::wall_clock;
 use crate::config::Config;
 use crate::coordinate::{Who, parts, solo};
-use crate::engine::{Input, PlanEvent};
+use crate::engine::{Input, OperatorCommand, PlanEvent};
 use crate::model::{PlanId, Service, Topology};
+use crate::notify::Silenced;
 
 /// What there is of it; nothing for an agent that only watches.
 #[derive(Default)]
@@ -28,6 +29,8 @@ pub struct Acting {
     pub sharing_task: Option<JoinHandle<()>>,
     /// Incidents up to this number were told of by earlier runs.
     pub numbered: u64,
+    /// What was silenced when an earlier run ended.
+    pub silenced: Silenced,
     /// Whether what earlier runs left is whole.
     pub memory: Memory,
 }
@@ -71,10 +74,11 @@ async fn alone(config: &Config, topology: &Topology, shell: Shell) -> Result<Act
         .map_err(|error| wrong(error.to_string()))?;
     let memory = Memory::of(&recovered, config.agent.data_dir.clone(), shell.held.clone());
     conductor.know(&config.services, topology);
-    for event in restored(&recovered.state, &config.services) {
+    for event in restored(&as_of_now(&recovered.state), &config.services) {
         super::send(&shell.inbox, Input::Plan(event)).await;
     }
-    words(&recovered.state, &shell.inbox).await;
+    let silenced = silenced(&recovered.state, config);
+    words(&recovered.state, &silenced, &shell.inbox).await;
     keeping::watch(&conductor, &recovered.state, shell.held.clone());
     let lock = conductor.lock();
     let holder = solo::Holder {
@@ -89,6 +93,7 @@ async fn alone(config: &Config, topology: &Topology, shell: Shell) -> Result<Act
     Ok(Acting {
         conductor: Some(conductor),
         numbered: recovered.state.incidents,
+        silenced,
         memory,
         ..Acting::default()
     })
@@ -132,11 +137,12 @@ async fn among_others(config: &Config, topology: &Topology, shell: Shell) -> Res
     recovered.garbage |= garbage;
     let memory = Memory::of(&recovered, dir.clone(), shell.held.clone());
     conductor.know(&config.services, topology);
-    for event in restored(&recovered.state, &config.services) {
+    for event in restored(&as_of_now(&recovered.state), &config.services) {
         // Which plans run is told by the store, once a lead is held.
         super::send(&shell.inbox, Input::Plan(without_plan(event))).await;
     }
-    words(&recovered.state, &shell.inbox).await;
+    let silenced = silenced(&recovered.state, config);
+    words(&recovered.state, &silenced, &shell.inbox).await;
     keeping::watch(&conductor, &recovered.state, shell.held.clone());
     let numbered = recovered.state.incidents;
     let sharing = Sharing::new(member, conductor.clone(), recovered.state, config, &shell);
@@ -147,17 +153,41 @@ async fn among_others(config: &Config, topology: &Topology, shell: Shell) -> Res
         sharing: Some(handle),
         sharing_task: Some(task),
         numbered,
+        silenced,
         memory,
     })
 }
 
-async fn words(state: &State, inbox: &mpsc::Sender<Input>) {
+async fn words(state: &State, silenced: &Silenced, inbox: &mpsc::Sender<Input>) {
     for (_, word) in &state.words {
-        super::send(inbox, Input::Operator(word.clone())).await;
+        if !matches!(word, OperatorCommand::Silenced { service, .. } if !silenced.contains_key(service)) {
+            super::send(inbox, Input::Operator(word.clone())).await;
+        }
     }
     for input in keeping::inputs(state) {
         super::send(inbox, input).await;
     }
+}
+
+/// What a journal tells, with no time in it that is still to come.
+fn as_of_now(state: &State) -> State {
+    let now = wall_clock();
+    let services = state.services.iter();
+    State {
+        services: services.map(|(name, record)| (name.clone(), record.by(now))).collect(),
+        ..state.clone()
+    }
+}
+
+/// What is silenced as far as earlier runs were told. Where no Alertmanager is asked any more nothing would ever end it before its time: there nothing is.
+fn silenced(state: &State, config: &Config) -> Silenced {
+    let asked = !config.notify.alertmanager.is_empty();
+    let words = state.words.iter().filter(|_| asked);
+    let silenced = words.filter_map(|(_, word)| match word {
+        OperatorCommand::Silenced { service, until } => Some((service.clone(), *until)),
+        _ => None,
+    });
+    silenced.collect()
 }
 
 /// What the engine is told of services after a start. The simulator tells its engine the same.

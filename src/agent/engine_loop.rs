@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::wall_clock;
+use crate::clock::{self, wall_clock};
 use crate::config::Loaded;
 use crate::engine::{Effects, Engine, Input, OperatorCommand};
 use crate::model::{Span, Timestamp};
@@ -50,12 +50,16 @@ pub async fn run(
             count = inbox.recv_many(&mut burst, BURST) => if count == 0 { return None },
             _ = quiet.tick() => {}
         }
-        let now = wall_clock();
-        if let Some(reason) = watch.check(now) {
+        let (jumped, unready) = watch.check(wall_clock());
+        if let Some(jumped) = jumped {
+            clock::moved(jumped);
+            watch.wall = wall_clock();
+        }
+        if let Some(reason) = unready {
             tracing::warn!(%reason, "not acting for {RECOVER}");
             burst.push(Input::Operator(OperatorCommand::Unready { span: RECOVER, reason }));
         }
-        burst.push(Input::Tick(now));
+        burst.push(Input::Tick(wall_clock()));
         for mut input in burst.drain(..) {
             dispatcher.record_input(&mut input);
             engine.handle(input, &mut effects);
@@ -82,22 +86,53 @@ impl StallWatch {
         }
     }
 
-    fn check(&mut self, wall: Timestamp) -> Option<String> {
+    /// By how many nanoseconds the clock was moved, if it was; and why nothing is to be acted upon for a while.
+    fn check(&mut self, wall: Timestamp) -> (Option<i64>, Option<String>) {
         let monotonic = Instant::now();
         let stood = monotonic.duration_since(self.monotonic);
         let wall_passed = wall.nanos().saturating_sub(self.wall.nanos());
         let jumped = wall_passed.saturating_sub(i64::try_from(stood.as_nanos()).unwrap_or(i64::MAX));
         *self = Self { monotonic, wall };
-        if stood > STALL {
-            return Some(format!("this process stood still for {}", Span(stood)));
-        }
         let jump = Duration::from_nanos(jumped.unsigned_abs());
-        (jump > STALL).then(|| {
-            format!(
-                "the clock was moved by {}{}",
-                if jumped < 0 { "-" } else { "" },
-                Span(jump)
-            )
-        })
+        let moved = (jump > STALL).then_some(jumped);
+        if stood > STALL {
+            return (moved, Some(format!("this process stood still for {}", Span(stood))));
+        }
+        let by = Span(Duration::from_millis(
+            u64::try_from(jump.as_millis()).unwrap_or(u64::MAX),
+        ));
+        let reason = moved.map(|jumped| {
+            if jumped < 0 {
+                format!(
+                    "the clock was set back by {by}; the time of this agent goes on, a little slower until both agree"
+                )
+            } else {
+                format!("the clock was set forward by {by}")
+            }
+        });
+        (moved, reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(forward: Duration, back: Duration) -> (Option<i64>, Option<String>) {
+        let mut watch = StallWatch::new();
+        let wall = watch.wall.nanos() + i64::try_from(forward.as_nanos()).unwrap();
+        watch.check(Timestamp::from_nanos(wall - i64::try_from(back.as_nanos()).unwrap()))
+    }
+
+    #[test]
+    fn a_clock_that_is_set_is_noticed_with_its_direction() {
+        let hour = Duration::from_secs(3600);
+        let (moved, reason) = check(Duration::ZERO, hour);
+        assert_eq!(moved.map(|nanos| nanos / 1_000_000_000), Some(-3600));
+        assert!(reason.is_some_and(|reason| reason.starts_with("the clock was set back by 1h;")));
+        let (moved, reason) = check(hour, Duration::ZERO);
+        assert_eq!(moved.map(|nanos| (nanos + 1_000_000_000) / 1_000_000_000), Some(3600));
+        assert!(reason.is_some_and(|reason| reason.contains("set forward by")));
+        assert_eq!(check(Duration::ZERO, Duration::ZERO), (None, None));
     }
 }

@@ -151,6 +151,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
             told,
             config.agent.name.clone(),
             services,
+            acting.silenced,
             inbox.clone(),
             metrics.clone(),
             stop.child_token(),

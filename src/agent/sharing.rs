@@ -14,6 +14,7 @@ use super::words::{Heard, Words, name};
 use crate::act::journal::{JournalError, Record, ServiceRecord, State};
 use crate::act::{BoxFuture, Conductor, Intent, Intents, NotWritten};
 use crate::api::NotKept;
+use crate::clock::wall_clock;
 use crate::config::Config;
 use crate::coordinate::{Coordinator, Folder, News, NotPut, Part, Store, parts};
 use crate::engine::{About, Input, OperatorCommand};
@@ -82,9 +83,12 @@ impl Handle {
     }
 }
 
-/// Keeps a word that outlives the agent, and tells the others of it.
+/// Keeps a word that outlives the agent, and tells the others of it; of silences each agent hears itself.
 pub fn remember(conductor: &Conductor, sharing: Option<&Handle>, word: &OperatorCommand) {
-    let Some(name) = name(word) else { return };
+    let name = name(word);
+    if name.is_none() && !matches!(word, OperatorCommand::Silenced { .. }) {
+        return;
+    }
     let (conductor, sharing, word) = (conductor.clone(), sharing.cloned(), word.clone());
     tokio::spawn(async move {
         let kept = {
@@ -98,7 +102,7 @@ pub fn remember(conductor: &Conductor, sharing: Option<&Handle>, word: &Operator
             }
             Ok(Ok(false)) | Err(_) => return,
         }
-        if let Some(sharing) = sharing {
+        if let (Some(sharing), Some(name)) = (sharing, name) {
             drop(sharing.words.tell(name, word));
         }
     });
@@ -264,7 +268,7 @@ impl Sharing {
             }
             let running = told.open.values().find(|(plan, _)| plan.service == *service);
             let running = running.map(|(plan, _)| plan.id.clone());
-            if let Some(event) = restored_one(record, running, &self.services) {
+            if let Some(event) = restored_one(&record.by(wall_clock()), running, &self.services) {
                 self.send(Input::Plan(event)).await;
             }
         }
@@ -317,7 +321,7 @@ impl Sharing {
                 .taken
                 .values()
                 .any(|(part, _)| part.services.contains(&record.service));
-            if !ours && let Some(event) = restored_one(&record, plan, &self.services) {
+            if !ours && let Some(event) = restored_one(&record.by(wall_clock()), plan, &self.services) {
                 self.send(Input::Plan(event)).await;
             }
         }

@@ -106,28 +106,35 @@ impl Links {
 }
 
 /// The claim of a link, if it is good and its question still stands; else why not.
-fn good(hooks: &Hooks, token: &str) -> Result<Claim, (StatusCode, &'static str)> {
+fn good(hooks: &Hooks, token: &str) -> Result<Claim, (StatusCode, String)> {
     let links = hooks.links.as_ref();
-    let links = links.ok_or((StatusCode::NOT_FOUND, "There are no links: notify.links is not set."))?;
+    let no_links = "There are no links: notify.links is not set.";
+    let links = links.ok_or_else(|| (StatusCode::NOT_FOUND, no_links.to_owned()))?;
     let claim = links.read(token, wall_clock()).map_err(|bad| match bad {
-        Bad::Forged => (StatusCode::FORBIDDEN, "This link was not made here, or was changed."),
-        Bad::Expired => (StatusCode::GONE, "This link is no longer good: its time is over."),
+        Bad::Forged => (
+            StatusCode::FORBIDDEN,
+            "This link was not made here, or was changed.".to_owned(),
+        ),
+        Bad::Expired => (
+            StatusCode::GONE,
+            "This link is no longer good: its time is over.".to_owned(),
+        ),
     })?;
     stands(&claim, &hooks.picture.latest()).map_err(|why| (StatusCode::CONFLICT, why))?;
     Ok(claim)
 }
 
-fn stands(claim: &Claim, picture: &Snapshot) -> Result<(), &'static str> {
+fn stands(claim: &Claim, picture: &Snapshot) -> Result<(), String> {
     if claim.agent != picture.agent {
-        return Err("This link is of another agent: open it there.");
+        return Err("This link is of another agent: open it there.".into());
     }
     if claim.epoch != epoch(picture, &claim.service) {
-        return Err("The agent that asked leads no more, or was started anew: see what it asks now.");
+        return Err("The agent that asked leads no more, or was started anew: see what it asks now.".into());
     }
     let same =
         |known: &&crate::model::Incident| known.id == claim.incident && known.onset == claim.onset && known.is_open();
     if !picture.incidents.iter().any(|known| same(&known)) {
-        return Err("The incident is over.");
+        return Err("The incident is over.".into());
     }
     let asked = |verdict: &Verdict| {
         let same = verdict.incident == claim.incident && verdict.service.as_ref() == Some(&claim.service);
@@ -136,7 +143,8 @@ fn stands(claim: &Claim, picture: &Snapshot) -> Result<(), &'static str> {
     if picture.verdicts.iter().any(asked) {
         Ok(())
     } else {
-        Err("Nobody is asked any more: it was answered, or is decided otherwise by now.")
+        let why = picture.why_nobody_is_asked(claim.incident, Some(&claim.service));
+        Err(format!("Nobody is asked now: {why}."))
     }
 }
 
@@ -169,7 +177,7 @@ pub async fn look(State(hooks): Shared, Path(token): Path<String>) -> Response {
             let text = format!("{question} {} for incident {}{cause}?", claim.service, claim.incident);
             page(StatusCode::OK, &text, Some(button))
         }
-        Err((status, why)) => page(status, why, None),
+        Err((status, why)) => page(status, &why, None),
     }
 }
 
@@ -177,7 +185,7 @@ pub async fn look(State(hooks): Shared, Path(token): Path<String>) -> Response {
 pub async fn act(State(hooks): Shared, Path(token): Path<String>) -> Response {
     let claim = match good(&hooks, &token) {
         Ok(claim) => claim,
-        Err((status, why)) => return page(status, why, None),
+        Err((status, why)) => return page(status, &why, None),
     };
     let link = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
     let (until, shared) = (claim.until, std::sync::Arc::clone(&hooks));

@@ -147,9 +147,7 @@ fn asked(hooks: &Hooks, headers: &HeaderMap, id: u64, bytes: &Bytes) -> Result<A
     if waiting.is_empty() {
         return Err((
             StatusCode::CONFLICT,
-            format!(
-                "nothing waits for a yes or a no on incident {incident}; GET /api/incidents/{incident} shows its verdicts"
-            ),
+            picture.why_nobody_is_asked(incident, service.as_ref()),
         ));
     }
     let about = About::of(known, waiting);

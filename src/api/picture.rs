@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub journal_torn: u64,
     /// Where the audit log's chain of hashes is broken, if it is.
     pub audit_broken: Option<String>,
+    /// By how many seconds its time is ahead of the machine's clock, because that was set back.
+    pub clock_ahead_s: u64,
     /// The number of this run's first incident; lower ones were told of by an earlier run.
     pub first_incident: u64,
     /// How many single failures are covered by a plan; nothing while plans are being made.
@@ -90,6 +92,37 @@ impl Snapshot {
         let part = |share: &&Share| share.services.contains(service);
         let parts = self.leases.iter().find(part).map(|share| share.lease.epoch);
         self.lease.epoch.max(parts.unwrap_or_default()) > 0
+    }
+
+    /// Why nobody's yes or no is waited for on a known incident: what is decided instead, and what says so.
+    pub fn why_nobody_is_asked(&self, incident: IncidentId, service: Option<&ServiceName>) -> String {
+        let nothing = format!("nothing waits for a yes or a no on incident {incident}");
+        let over = |known: &&Incident| known.id == incident && !known.is_open();
+        if self.incidents.iter().any(|known| over(&known)) {
+            return format!("{nothing}: it is over");
+        }
+        let about = |verdict: &&Verdict| {
+            let named = service.is_none() || service == verdict.service.as_ref();
+            verdict.incident == incident && named
+        };
+        let decided: Vec<String> = self.verdicts.iter().filter(about).map(decided).collect();
+        if decided.is_empty() {
+            return match service {
+                Some(service) => format!("{nothing} for {service}: no verdict on it stands"),
+                None => format!("{nothing}: no verdict stands, for no service suffers from it"),
+            };
+        }
+        format!("{nothing}: {}", decided.join("; "))
+    }
+}
+
+/// A verdict in one sentence.
+fn decided(verdict: &Verdict) -> String {
+    let whom = verdict.service.as_ref().map_or("no service", ServiceName::as_str);
+    match (&verdict.refusal, &verdict.plan) {
+        (Some(refusal), _) => format!("{whom} is not moved (gate '{}'): {}", refusal.gate, refusal.reason),
+        (None, Some(plan)) => format!("{whom} is moved already, by plan {plan}"),
+        (None, None) => format!("{whom} is moved already"),
     }
 }
 

@@ -62,6 +62,8 @@ pub enum Because {
     Full,
     /// The config was read again; the engine went on with what it knew.
     Reload,
+    /// The disk could not be written for a while, and what came in meanwhile was not kept: nothing can be gone on from.
+    Gap,
 }
 
 /// A fault that really happened, and what is right to do about it.

@@ -80,6 +80,21 @@ impl Recorder {
         }
         let part = part(dir);
         fs::create_dir_all(&part).map_err(wrong(&part))?;
+        let made = Self::begin_in(&part, dir, catalog, files, redactor);
+        if made.is_err() {
+            // A further try is to find the place empty. What cannot be removed is told of by that try.
+            let _ = fs::remove_dir_all(&part);
+        }
+        made
+    }
+
+    fn begin_in(
+        part: &Path,
+        dir: &Path,
+        catalog: Catalog,
+        files: &[(String, String)],
+        redactor: Redactor,
+    ) -> Result<Self, RecorderError> {
         for (name, text) in files {
             let path = part.join(name);
             if let Some(parent) = path.parent() {
@@ -96,7 +111,7 @@ impl Recorder {
         let writer = std::thread::spawn(move || write(&waiting, inputs, decisions, &count, &redactor));
         Ok(Self {
             dir: dir.to_owned(),
-            part,
+            part: part.to_owned(),
             encoder: Encoder::new(catalog),
             lines: Some(lines),
             writer: Some(writer),
@@ -207,7 +222,7 @@ fn sync(dir: &Path) -> Result<(), RecorderError> {
 }
 
 /// Where a capsule is written until it is whole.
-fn part(dir: &Path) -> PathBuf {
+pub(super) fn part(dir: &Path) -> PathBuf {
     let mut name = dir.file_name().unwrap_or_default().to_owned();
     name.push(".part");
     dir.with_file_name(name)

@@ -1,16 +1,21 @@
 //! A recording: one capsule after another, each of a bounded size, each naming the one before.
 //!
 //! The engine goes on while a capsule is changed for the next, so the change is made between two ticks, and the old one is brought
-//! to its end by a thread of its own.
+//! to its end by a thread of its own. What the disk cannot take ends a capsule; another one begins as soon as it can be written again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
+use super::recorder::part;
 use super::{Because, Continues, FORMAT, Manifest, Recorder, RecorderError, Redactor, RulesDigest};
 use crate::engine::{Input, Record};
 use crate::metrics::{BySource, Metrics};
 use crate::model::Catalog;
+
+/// A disk that could not be written is tried again after so long.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// How large a recording may become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +58,8 @@ pub struct Recording {
     kept: Vec<PathBuf>,
     ending: Option<JoinHandle<()>>,
     told: bool,
+    /// When the disk was last found unable to take a capsule.
+    failed: Option<Instant>,
 }
 
 impl Recording {
@@ -77,6 +84,7 @@ impl Recording {
             kept: Vec::new(),
             ending: None,
             told: false,
+            failed: None,
         };
         recorder.foretell(&recording.manifest(&recording.source))?;
         Ok(Self {
@@ -107,7 +115,7 @@ impl Recording {
                 .get_or_create(&BySource { source })
                 .inc_by(dropped);
             if !std::mem::replace(&mut self.told, true) {
-                tracing::error!(dir = %recorder.dir().display(), "the disk is full, cannot be written or is too slow: the recording ends here; another one begins when the agent is started anew");
+                tracing::error!(dir = %recorder.dir().display(), "the disk is full, cannot be written or is too slow: this capsule ends here; another one begins once the disk takes it");
             }
         }
     }
@@ -118,9 +126,38 @@ impl Recording {
         if self.ending.as_ref().is_some_and(|ending| !ending.is_finished()) {
             return;
         }
-        let full = |recorder: &Recorder| recorder.written() >= self.limits.capsule_bytes_max;
-        if self.recorder.as_ref().is_some_and(full) {
-            self.next(Because::Full);
+        match &self.recorder {
+            Some(recorder) if recorder.dropped() > 0 => {
+                let source = self.source.clone();
+                self.change(Because::Gap, &source);
+            }
+            Some(recorder) if recorder.written() >= self.limits.capsule_bytes_max => self.next(Because::Full),
+            Some(_) => {}
+            None => self.begin_again(),
+        }
+    }
+
+    /// After a disk that could not be written. What came in meanwhile is not known, so this is the beginning of another chain.
+    fn begin_again(&mut self) {
+        if self.failed.is_some_and(|failed| failed.elapsed() < AGAIN) {
+            return;
+        }
+        match self.begin_next() {
+            Ok(()) => {
+                let dir = self
+                    .recorder
+                    .as_ref()
+                    .map(|recorder| recorder.dir().display().to_string());
+                tracing::warn!(
+                    dir,
+                    "it is recorded again; what came in meanwhile is not in the recording"
+                );
+                (self.failed, self.told) = (None, false);
+            }
+            Err(error) => {
+                tracing::debug!(%error, "nothing can be recorded yet");
+                self.failed = Some(Instant::now());
+            }
         }
     }
 
@@ -136,48 +173,68 @@ impl Recording {
     }
 
     fn next_of(&mut self, because: Because, old: &Source) {
-        let Some(recorder) = self.recorder.take() else { return };
         // What is cut off cannot be gone on from.
-        let whole = recorder.dropped() == 0;
+        let whole = self.recorder.as_ref().is_some_and(|recorder| recorder.dropped() == 0);
+        self.change(if whole { because } else { Because::Gap }, old);
+        if !whole {
+            return;
+        }
+        if let Err(error) = self.begin_next() {
+            tracing::error!(%error, "the recording cannot go on; another capsule begins once the disk takes it");
+            self.continued(Because::Gap);
+            self.failed = Some(Instant::now());
+        }
+    }
+
+    /// Ends the capsule that is being written; the next one will name it.
+    fn change(&mut self, because: Because, old: &Source) {
+        let Some(recorder) = self.recorder.take() else { return };
         let ended = recorder.dir().to_owned();
         let manifest = self.manifest(old);
         self.wait();
         self.ending = Some(std::thread::spawn(move || end(recorder, manifest)));
         self.number += 1;
-        let mut name = self.first.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}", self.number));
-        let dir = self.first.with_file_name(name);
         self.continues = Some(Continues {
             capsule: ended.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             because,
         });
         self.kept.push(ended);
         self.forget();
-        if !whole {
-            tracing::error!("the recording is not gone on with: its last capsule is cut off");
-            return;
+        self.failed = (because == Because::Gap).then(Instant::now);
+    }
+
+    fn continued(&mut self, because: Because) {
+        if let Some(continues) = &mut self.continues {
+            continues.because = because;
         }
-        match Recorder::begin(
+    }
+
+    fn begin_next(&mut self) -> Result<(), RecorderError> {
+        let mut name = self.first.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}", self.number));
+        let dir = self.first.with_file_name(name);
+        let recorder = Recorder::begin(
             &dir,
             self.catalog.clone(),
             &self.source.files,
             self.source.redactor.clone(),
-        ) {
-            Ok(recorder) => {
-                if let Err(error) = recorder.foretell(&self.manifest(&self.source)) {
-                    tracing::warn!(%error, "should this agent be killed, this capsule cannot be read");
-                }
-                self.recorder = Some(recorder);
-            }
-            Err(error) => tracing::error!(%error, "the recording cannot go on"),
+        )?;
+        if let Err(error) = recorder.foretell(&self.manifest(&self.source)) {
+            tracing::warn!(%error, "should this agent be killed, this capsule cannot be read");
         }
+        self.recorder = Some(recorder);
+        Ok(())
     }
 
     /// Removes the oldest capsules beyond the limit. The one that is ending now is never among them.
     fn forget(&mut self) {
         let Some(kept) = self.limits.capsules_kept else { return };
         while self.kept.len() > kept.max(1) {
-            let dir = self.kept.remove(0);
+            let mut dir = self.kept.remove(0);
+            if !dir.exists() {
+                // It was cut off and never got its name.
+                dir = part(&dir);
+            }
             if let Err(error) = fs::remove_dir_all(&dir) {
                 tracing::warn!(dir = %dir.display(), %error, "an old capsule cannot be removed");
             }

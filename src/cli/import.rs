@@ -10,7 +10,7 @@ use crate::capsule::{Manifest, Recorder};
 use crate::config::Loaded;
 use crate::detect::Sequential;
 use crate::engine::{Effects, Engine, Input};
-use crate::ingest::recorded::{Format, Recorded};
+use crate::ingest::recorded::{AFTER, Format, Recorded};
 use crate::model::{Catalog, Span};
 
 /// What is read, and how.
@@ -153,6 +153,10 @@ pub fn run(args: &Args, output: Output) -> Outcome {
             args.out.display(),
             imported.decisions,
             imported.bad
+        );
+        println!(
+            "behind the last line {} follow without any: so silence shows, and what fell silent only then may just not be recorded",
+            Span(AFTER)
         );
         println!(
             "next: jurymast replay {0}, or jurymast backtest -c OTHER.yml {0}",

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Ended, Outcome, Output, client, table};
-use crate::model::Span;
+use crate::model::{Span, Timestamp};
 
 /// Arguments of `approve` and `deny`.
 #[derive(clap::Args)]
@@ -153,6 +153,12 @@ pub fn status(agent: &client::Args, output: Output) -> Outcome {
     if status["acting"] == json!(false) {
         println!("It only watches, and acts upon nothing.");
     }
+    if let Some(ahead) = status["clock_ahead_s"].as_u64().filter(|ahead| *ahead > 0) {
+        println!(
+            "Its time is ahead of this machine's by {}: that one's clock was set back. It goes slower until both agree; to have it at once, start it anew.",
+            Span::secs(ahead)
+        );
+    }
     println!("{}", learned(&status["learned"]));
     let rows: Vec<Vec<String>> = list(&status, "services")
         .map(|service| {
@@ -197,19 +203,30 @@ pub fn status(agent: &client::Args, output: Output) -> Outcome {
     Ok(Ended::Good)
 }
 
-/// What waits for somebody, a line each.
+/// What waits for somebody, or what somebody has forbidden, a line each.
 fn for_people(status: &Value) -> Vec<String> {
+    let now = text(status, "/now").parse::<Timestamp>().ok();
     let of_services = list(status, "services").flat_map(|service| {
         let name = text(service, "/name");
         let person = service.pointer("/state/handed_over").and_then(Value::as_str);
         let undone = service.pointer("/state/undone/step").and_then(Value::as_str);
+        let until = |what: &str| {
+            let until = text(service, what).parse::<Timestamp>().ok();
+            let open = until.filter(|until| now.is_some_and(|now| now < *until))?;
+            Some(open.to_string().chars().take(19).collect::<String>() + "Z")
+        };
+        let maintained =
+            until("/state/maintenance_until").map(|until| format!("{name} is in maintenance until {until}: not moved"));
+        let silenced =
+            until("/state/silenced_until").map(|until| format!("{name} is silenced until {until}: not moved"));
         let person = person.map(|why| format!("{name} NEEDS A PERSON, a move of it has stopped half way: {why}"));
         let forgotten = service.pointer("/state/undone/forgotten") == Some(&Value::Bool(true));
         let why = if forgotten { ": its front was started anew" } else { "" };
         let undone = undone.map(|step| format!("{name} HAS CHANGED: '{step}' does not stand any more{why}"));
         let left = service.pointer("/state/left_undone").and_then(Value::as_str);
         let left = left.map(|what| format!("{name} was moved well, and this was NOT DONE: {what}"));
-        person.into_iter().chain(undone).chain(left)
+        let forbidden = maintained.into_iter().chain(silenced);
+        person.into_iter().chain(undone).chain(left).chain(forbidden)
     });
     let asks = list(status, "verdicts")
         .filter(|verdict| verdict["decision"] == "ask")

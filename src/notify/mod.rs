@@ -10,3 +10,4 @@ mod silences;
 
 pub use book::{Alert, Book};
 pub use sender::{LinkSettings, Notifier, Settings, Webhook};
+pub use silences::Silenced;

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::courier::{self, Post};
-use super::silences;
+use super::silences::{self, Silenced};
 use crate::engine::{Input, Notification};
 use crate::metrics::{BySource, Metrics};
 use crate::model::{EntityName, ServiceName, Span};
@@ -93,11 +93,13 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// Starts delivery. Silences that cover a service are sent to `inbox` until `stop`; notifications are delivered until [`Notifier::finish`].
+    /// Starts delivery. Silences that cover a service are sent to `inbox` until `stop`, beginning with what has changed since `silenced`, which the engine knows
+    /// from an earlier run; notifications are delivered until [`Notifier::finish`].
     pub fn start(
         settings: Settings,
         agent: EntityName,
         services: Vec<ServiceName>,
+        silenced: Silenced,
         inbox: mpsc::Sender<Input>,
         metrics: Metrics,
         stop: CancellationToken,
@@ -122,7 +124,7 @@ impl Notifier {
         }
         let (services, watched) = watch::channel(services);
         if !bases.is_empty() {
-            let watch = silences::Watch::new(bases, watched, agent, metrics.clone());
+            let watch = silences::Watch::new(bases, watched, silenced, agent, metrics.clone());
             tokio::spawn(watch.run(inbox, stop));
         }
         Self {

@@ -4,6 +4,7 @@
 //! `service=~"x|y"`, which mutes `x` all the same.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use regex::RegexBuilder;
 use serde::Deserialize;
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::book::EVERY;
 use super::courier::{client, shown};
+use crate::clock::ahead;
 use crate::engine::{Input, OperatorCommand};
 use crate::metrics::{ByReason, Metrics};
 use crate::model::{EntityName, ServiceName, Timestamp};
@@ -73,7 +75,12 @@ impl Matcher {
 /// Until when what is common to all alerts on that service is silenced; the epoch if it is not. A silence of a single alert, incident or entity leaves the service
 /// movable.
 fn covering(silences: &[Silence], service: &ServiceName, agent: &EntityName) -> Timestamp {
-    let labels: BTreeMap<&str, &str> = [("service", service.as_str()), ("agent", agent.as_str())].into();
+    let labels: BTreeMap<&str, &str> = [
+        ("service", service.as_str()),
+        ("agent", agent.as_str()),
+        ("jurymast", "true"),
+    ]
+    .into();
     silences
         .iter()
         .filter(|silence| silence.status.state == "active")
@@ -95,12 +102,15 @@ fn read(body: &[u8]) -> Result<(Vec<Silence>, u64), String> {
     Ok((good, bad as u64))
 }
 
-/// One Alertmanager and what it said last.
+/// One Alertmanager and what it said last; until it has said anything, what an earlier run of this agent was told.
 struct Told {
     url: String,
     until: BTreeMap<ServiceName, Timestamp>,
     well: bool,
 }
+
+/// What was silenced until when, as an agent was told.
+pub type Silenced = BTreeMap<ServiceName, Timestamp>;
 
 /// Reads the silences of all Alertmanagers again and again.
 pub struct Watch {
@@ -113,16 +123,18 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Of those Alertmanagers, by their base URLs, for those services.
+    /// Of those Alertmanagers, by their base URLs, for those services. `before` is what the engine knows from an earlier run: it counts until an Alertmanager
+    /// answers, for one that cannot be asked is no consent.
     pub fn new(
         bases: Vec<String>,
         services: watch::Receiver<Vec<ServiceName>>,
+        before: Silenced,
         agent: EntityName,
         metrics: Metrics,
     ) -> Self {
         let members = bases.into_iter().map(|base| Told {
             url: format!("{base}/api/v2/silences"),
-            until: BTreeMap::new(),
+            until: before.clone(),
             well: true,
         });
         Self {
@@ -131,7 +143,7 @@ impl Watch {
             services,
             agent,
             metrics,
-            said: BTreeMap::new(),
+            said: before,
         }
     }
 
@@ -176,7 +188,18 @@ impl Watch {
                     tracing::warn!(url = %shown(&member.url), bad, "silences that cannot be read");
                 }
                 member.well = true;
-                let until = |service: &ServiceName| (service.clone(), covering(&silences, service, &self.agent));
+                // Alertmanager has the machine's time. In whole minutes: a second more or less is no news.
+                let ahead = Duration::from_secs(ahead().as_secs().div_ceil(60) * 60);
+                // One that cannot be read may be the one that was read before.
+                let before = std::mem::take(&mut member.until);
+                let until = |service: &ServiceName| {
+                    let until = match covering(&silences, service, &self.agent) {
+                        Timestamp::EPOCH if bad > 0 => before.get(service).copied().unwrap_or(Timestamp::EPOCH),
+                        Timestamp::EPOCH => Timestamp::EPOCH,
+                        until => until + ahead,
+                    };
+                    (service.clone(), until)
+                };
                 member.until = self.services.borrow().iter().map(until).collect();
             }
             Err(error) => {
@@ -259,6 +282,8 @@ mod tests {
             (vec![("service", "!=", "ingest")], false),
             (vec![("service", "!~", "in.*")], false),
             (vec![("agent", "=", "jurymast")], true),
+            // Nobody would be told of a move.
+            (vec![("jurymast", "=", "true")], true),
             (vec![("service", "=", "ingest"), ("alertname", "=", "x")], false),
             (vec![("service", "=", "ingest"), ("alertname", "!=", "x")], true),
             (vec![("service", "=", "ingest"), ("site", "=~", "a?")], true),
@@ -282,7 +307,7 @@ mod tests {
     }
 
     fn watch_of(bases: Vec<String>, services: watch::Receiver<Vec<ServiceName>>) -> Watch {
-        Watch::new(bases, services, "jurymast".into(), Metrics::default())
+        Watch::new(bases, services, Silenced::new(), "jurymast".into(), Metrics::default())
     }
 
     fn watch() -> Watch {
@@ -321,11 +346,40 @@ mod tests {
     }
 
     #[test]
+    fn a_silence_that_can_no_longer_be_read_still_counts() {
+        let mut watch = watch();
+        watch.take(0, said("2030-01-01T00:00:00Z"));
+        assert_eq!(watch.changes().len(), 1);
+        watch.take(0, read(br#"[{"id":7}]"#));
+        assert!(watch.changes().is_empty());
+        watch.take(0, read(b"[]"));
+        assert_eq!(watch.changes(), [("ingest".into(), Timestamp::EPOCH)]);
+    }
+
+    #[test]
     fn an_alertmanager_that_does_not_answer_stands_by_what_it_said() {
         let mut watch = watch();
         watch.take(0, said("2030-01-01T00:00:00Z"));
         assert_eq!(watch.changes().len(), 1);
         watch.take(0, Err("no answer".into()));
         assert!(watch.changes().is_empty());
+    }
+
+    #[test]
+    fn what_was_silenced_before_a_restart_is_until_an_alertmanager_says_otherwise() {
+        let later: Timestamp = "2031-01-01T00:00:00Z".parse().unwrap();
+        let bases = vec!["http://a".to_owned(), "http://b".to_owned()];
+        let services = watch::channel(vec!["ingest".into()]).1;
+        let before = Silenced::from([("ingest".into(), later)]);
+        let mut watch = Watch::new(bases, services, before, "jurymast".into(), Metrics::default());
+        watch.take(0, Err("no answer".into()));
+        assert!(watch.changes().is_empty());
+        watch.take(0, Ok((Vec::new(), 0)));
+        assert!(
+            watch.changes().is_empty(),
+            "the other member has not said that it is over"
+        );
+        watch.take(1, Ok((Vec::new(), 0)));
+        assert_eq!(watch.changes(), [("ingest".into(), Timestamp::EPOCH)]);
     }
 }

@@ -1,4 +1,4 @@
-//! Executors of databases beside the real ones: Redis with and without Sentinel, `MariaDB`.
+//! Executors of databases beside the real ones: Redis with and without Sentinel, `MariaDB`, `PostgreSQL`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::harness::deed::Deeds;
 use crate::harness::maria::Maria;
 use crate::harness::redis::{cli, linked, redis, sentinel};
-use crate::harness::{free_port, skipped, wait};
+use crate::harness::{free_port, postgres, skipped, wait};
 
 /// Writes until it is told to end. Returns how many writes were acknowledged.
 fn writer(port: u16, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<usize> {
@@ -268,4 +268,33 @@ async fn a_mariadb_replica_is_promoted_once_and_the_old_primary_follows() {
     let gone = json!({"do": "fence", "address": format!("127.0.0.1:{}", free_port()), "unreachable": "ok"});
     assert_eq!(deeds.apply("mariadb", &gone, (1, 2)).await, Applied::Done);
     assert_eq!(deeds.look("mariadb", &gone, (1, 2)).await, Effect::There);
+}
+
+/// It streams, and stands still: a promotion would end there.
+#[tokio::test]
+async fn a_postgres_standby_at_a_recovery_target_is_not_promoted_without_what_it_has_received() {
+    if postgres::skipped("a standby at a recovery target") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (a, mut b) = postgres::pair(dir.path());
+    b.kill();
+    a.sql("INSERT INTO rows (id) VALUES (1)").unwrap();
+    let target = a.sql("SELECT pg_current_wal_lsn()").unwrap();
+    let settings = b.dir.join("postgresql.auto.conf");
+    let before = std::fs::read_to_string(&settings).unwrap();
+    std::fs::write(&settings, format!("{before}recovery_target_lsn = '{target}'\n")).unwrap();
+    b.start();
+    a.sql("INSERT INTO rows (id) VALUES (2)").unwrap();
+    wait("it stands at its target and has received more", || {
+        b.sql("SELECT pg_is_wal_replay_paused() AND pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn()")
+            .as_deref()
+            == Some("t")
+    });
+    let deeds = Deeds::new(dir.path());
+    let promote = json!({"do": "promote", "dsn": b.dsn()});
+    deeds
+        .refused("postgres", &promote, (3, 1), "stands at a recovery_target")
+        .await;
+    assert_eq!(b.sql("SELECT pg_is_in_recovery()").as_deref(), Some("t"));
 }

@@ -130,12 +130,24 @@ services:
     }
 }
 
-/// The standby receives nothing any more, and then the primary takes a row.
-fn misses_a_row(a: &Node, b: &Node) {
+/// Its way to the primary is taken away.
+fn receives_nothing(b: &Node) {
     b.sql("ALTER SYSTEM SET primary_conninfo = ''").unwrap();
     b.sql("SELECT pg_reload_conf()").unwrap();
     wait("it receives nothing more", || !b.streams());
+}
+
+/// A standby that something has stopped falls behind, and its primary dies.
+fn postgres_is_not_promoted(stop: impl Fn(&Node)) {
+    let mut world = World::new();
+    let (mut a, b) = postgres::pair(world.dir.path());
+    world.watch_postgres(&a, &b);
+    stop(&b);
     a.sql("INSERT INTO rows (id) VALUES (1)").unwrap();
+    world.falls_behind();
+    a.kill();
+    world.is_left_to_a_person();
+    assert_eq!(b.sql("SELECT pg_is_in_recovery()").as_deref(), Some("t"));
 }
 
 #[test]
@@ -143,14 +155,18 @@ fn a_postgres_standby_that_is_too_far_behind_is_not_promoted() {
     if postgres::skipped("lag of PostgreSQL") {
         return;
     }
-    let mut world = World::new();
-    let (mut a, b) = postgres::pair(world.dir.path());
-    world.watch_postgres(&a, &b);
-    misses_a_row(&a, &b);
-    world.falls_behind();
-    a.kill();
-    world.is_left_to_a_person();
-    assert_eq!(b.sql("SELECT pg_is_in_recovery()").as_deref(), Some("t"));
+    postgres_is_not_promoted(receives_nothing);
+}
+
+/// It receives everything: what it would be without it, with a recovery target, is what it has replayed.
+#[test]
+fn a_postgres_standby_whose_replay_is_paused_is_not_promoted() {
+    if postgres::skipped("a paused standby of PostgreSQL") {
+        return;
+    }
+    postgres_is_not_promoted(|b| {
+        b.sql("SELECT pg_wal_replay_pause()").unwrap();
+    });
 }
 
 #[test]
@@ -195,6 +211,16 @@ fn of_two_redis_that_both_took_writes_the_one_that_is_left_is_not_moved_to() {
 
 #[test]
 fn a_mariadb_replica_that_is_too_far_behind_is_not_promoted() {
+    mariadb_is_not_promoted("STOP SLAVE");
+}
+
+/// As after a change that does not fit: it receives everything and applies nothing.
+#[test]
+fn a_mariadb_replica_that_applies_nothing_is_not_promoted() {
+    mariadb_is_not_promoted("STOP SLAVE SQL_THREAD");
+}
+
+fn mariadb_is_not_promoted(stop: &str) {
     if skipped("lag of MariaDB", &["mariadbd", "mariadb", "mariadb-install-db"]) {
         return;
     }
@@ -224,7 +250,7 @@ fn a_mariadb_replica_that_is_too_far_behind_is_not_promoted() {
         "playbook: mariadb-haproxy, probe: {uses: tcp, interval: 400ms}, vars: {socket: /nowhere, backend: be, db_user: root, defaults_file: '', \
          replication_user: app, replication_password_file: ''}",
     );
-    b.sql("STOP SLAVE").unwrap();
+    b.sql(stop).unwrap();
     a.as_user("app", "INSERT INTO d.t VALUES (1)").unwrap();
     world.falls_behind();
     drop(a);
@@ -281,7 +307,8 @@ fn a_postgres_standby_that_stopped_receiving_before_anybody_looked_is_not_promot
     }
     let mut world = World::new();
     let (mut a, b) = postgres::pair(world.dir.path());
-    misses_a_row(&a, &b);
+    receives_nothing(&b);
+    a.sql("INSERT INTO rows (id) VALUES (1)").unwrap();
     std::thread::sleep(Duration::from_secs(RPO_S + 1));
     world.watch_postgres(&a, &b);
     world.knows_the_primary();

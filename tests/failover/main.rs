@@ -8,6 +8,7 @@ mod etcd;
 mod failover_haproxy;
 mod failover_postgres;
 mod fence;
+mod forbidden;
 mod journal_compaction;
 mod journal_crash;
 mod journal_right;

@@ -14,14 +14,19 @@ use crate::harness::{Server, find, free_port, get, wait};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_jurymast");
 
-struct World {
-    dir: tempfile::TempDir,
-    api: u16,
-    ill: Arc<AtomicBool>,
+pub struct World {
+    pub dir: tempfile::TempDir,
+    pub api: u16,
+    pub ill: Arc<AtomicBool>,
 }
 
 impl World {
-    fn new() -> Self {
+    pub fn new() -> Self {
+        Self::with("")
+    }
+
+    /// With more in the config.
+    pub fn with(more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ill: Arc<AtomicBool> = Arc::default();
         let (a, b, api) = (
@@ -35,14 +40,14 @@ impl World {
         let config = format!(
             "agent: {{data_dir: data}}\napi: {{listen: '127.0.0.1:{api}', token_file: token}}\nrules: {{playbooks: [p.yml]}}\n\
              {service}\
-             policy: {{settle: 0s, canaries: [{{name: other, probe: {{uses: tcp, with: {{address: '127.0.0.1:{b}'}}, interval: 300ms}}}}]}}\n"
+             policy: {{settle: 0s, canaries: [{{name: other, probe: {{uses: tcp, with: {{address: '127.0.0.1:{b}'}}, interval: 300ms}}}}]}}\n{more}"
         );
         std::fs::write(dir.path().join("jurymast.yml"), config).unwrap();
         Self { dir, api, ill }
     }
 
     /// Exit code and all that is said.
-    fn says(&self, arguments: &[&str]) -> (i32, String) {
+    pub fn says(&self, arguments: &[&str]) -> (i32, String) {
         let out = Command::new(PROGRAM)
             .args(arguments)
             .current_dir(self.dir.path())
@@ -61,7 +66,7 @@ impl World {
     }
 
     /// The incident of the verdict that such a gate has stopped.
-    fn stopped_by(&self, gate: &str) -> u64 {
+    pub fn stopped_by(&self, gate: &str) -> u64 {
         let mut incident = 0;
         wait(gate, || {
             self.verdict()
@@ -88,7 +93,7 @@ impl World {
     }
 
     /// Status of `/-/ready`.
-    fn ready(&self) -> u16 {
+    pub fn ready(&self) -> u16 {
         ask("GET", &format!("http://127.0.0.1:{}/-/ready", self.api)).0
     }
 }

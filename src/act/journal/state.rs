@@ -115,6 +115,19 @@ impl ServiceRecord {
             begun: Vec::new(),
         }
     }
+
+    /// The same as of `now`. What stands there with a later time was written by a clock that was ahead: it counts from now on, for else it would hold up moves
+    /// until that time has come.
+    #[must_use]
+    pub fn by(&self, now: Timestamp) -> Self {
+        let mut record = self.clone();
+        record.moved = record.moved.map(|at| at.min(now));
+        record.taken_back = record.taken_back.map(|at| at.min(now));
+        for (at, _) in &mut record.begun {
+            *at = now.min(*at);
+        }
+        record
+    }
 }
 
 /// Everything that a journal tells.

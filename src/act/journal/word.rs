@@ -10,6 +10,7 @@ pub(super) fn supersedes(newer: &OperatorCommand, older: &OperatorCommand) -> bo
         (OperatorCommand::Maintenance { service: of, .. }, OperatorCommand::Maintenance { service, .. }) => {
             of.is_none() || of == service
         }
+        (OperatorCommand::Silenced { service: of, .. }, OperatorCommand::Silenced { service, .. }) => of == service,
         (OperatorCommand::Drilled { drill }, OperatorCommand::Drilled { drill: known }) => {
             (&drill.service, drill.kind) == (&known.service, known.kind)
         }
@@ -29,6 +30,13 @@ pub(super) fn same(a: &OperatorCommand, b: &OperatorCommand) -> bool {
             },
             OperatorCommand::Maintenance { service: b, until, .. },
         ) => (a, ends) == (b, until),
+        (
+            OperatorCommand::Silenced {
+                service: a,
+                until: ends,
+            },
+            OperatorCommand::Silenced { service: b, until },
+        ) => (a, ends) == (b, until),
         (OperatorCommand::Drilled { drill: a }, OperatorCommand::Drilled { drill: b }) => a == b,
         (OperatorCommand::LinkUsed { link: a, .. }, OperatorCommand::LinkUsed { link: b, .. }) => a == b,
         _ => false,
@@ -38,7 +46,9 @@ pub(super) fn same(a: &OperatorCommand, b: &OperatorCommand) -> bool {
 pub(super) fn still_counts(word: &OperatorCommand, now: Timestamp) -> bool {
     match word {
         OperatorCommand::Hold { on, .. } => *on,
-        OperatorCommand::Maintenance { until, .. } | OperatorCommand::LinkUsed { until, .. } => *until > now,
+        OperatorCommand::Maintenance { until, .. }
+        | OperatorCommand::Silenced { until, .. }
+        | OperatorCommand::LinkUsed { until, .. } => *until > now,
         OperatorCommand::Drilled { .. } => true,
         _ => false,
     }

@@ -233,6 +233,14 @@ fn chain(capsule: &Capsule, notes: &mut Vec<String>) -> Result<(Vec<Capsule>, bo
             before.reverse();
             return Ok((before, true));
         };
+        if continues.because == Because::Gap {
+            notes.push(format!(
+                "it begins in the midst, after '{}', because the disk could not be written for a while: what was known before is not in it, and decisions may differ",
+                continues.capsule
+            ));
+            before.reverse();
+            return Ok((before, false));
+        }
         match last.before() {
             Some(found) if before.len() < CHAIN_MAX => {
                 let found = found.map_err(|error| error.to_string())?;

@@ -29,7 +29,7 @@ const BYTES_MAX: u64 = 8 << 30;
 const TOLD_MAX: usize = 20;
 
 /// After the last sample time goes on for so long, so that silence and holds come to their end.
-const AFTER: Duration = Duration::from_secs(120);
+pub const AFTER: Duration = Duration::from_secs(120);
 
 /// How recorded telemetry is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

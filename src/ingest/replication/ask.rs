@@ -9,17 +9,23 @@ use crate::client::resp::{Connection, Login, Reply, info};
 
 /// How one server stands.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "what a server says of itself: none of it follows from the rest"
+)]
 pub struct Standing {
     /// It is the primary.
     pub primary: bool,
     /// A primary that refuses writes all the same: it is fenced.
     pub fenced: bool,
-    /// A primary: what it has written. A standby: what it has received. In one log of changes.
+    /// A primary: what it has written. A standby: what it has received; what it has applied, if it is halted. In one log of changes.
     pub position: u64,
     /// Names the log of changes: a cluster's identifier, a replication id. Empty where nothing names it.
     pub log: String,
     /// A standby: it receives from a primary now.
     pub attached: bool,
+    /// A standby: it does not apply what it receives, or stops at some point. Whoever promotes it may lose what it has only received, or waits for it.
+    pub halted: bool,
     /// A standby: seconds since the last change that it has applied was made, as it says itself.
     pub age_s: Option<f64>,
     /// A primary: the standbys without which nothing is committed.
@@ -37,15 +43,19 @@ pub async fn ask(kind: Kind, member: &Member, limit: Duration) -> Result<Standin
 
 /// Of several standbys that any one of may confirm none is known to have everything. Confirmation in memory only is none. That a standby has applied all that it has
 /// received tells its age only while it receives. Who may not see the state of the receiver sees that there is one.
-const POSTGRES: &str = "WITH r AS (SELECT count(*) > 0 AS receives FROM pg_stat_wal_receiver WHERE coalesce(status, 'streaming') = 'streaming')
+/// A standby with a recovery target is promoted as it is at that target, whatever it has received beyond.
+const POSTGRES: &str = "WITH r AS (SELECT count(*) > 0 AS receives FROM pg_stat_wal_receiver WHERE coalesce(status, 'streaming') = 'streaming'),
+ h AS (SELECT CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() OR EXISTS (SELECT FROM pg_settings WHERE name IN
+ ('recovery_target', 'recovery_target_lsn', 'recovery_target_name', 'recovery_target_time', 'recovery_target_xid') AND setting <> '') ELSE false END AS halted)
  SELECT pg_is_in_recovery(),
- CASE WHEN pg_is_in_recovery() THEN pg_wal_lsn_diff(greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()), '0/0')
+ CASE WHEN halted THEN pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')
+ WHEN pg_is_in_recovery() THEN pg_wal_lsn_diff(greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()), '0/0')
  ELSE pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') END,
  CASE WHEN receives AND pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0 ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp()) END,
  CASE WHEN current_setting('synchronous_commit') IN ('on', 'remote_apply') THEN
  (SELECT string_agg(application_name, ',') FROM pg_stat_replication WHERE state = 'streaming' AND (sync_state = 'sync' OR (sync_state = 'quorum' AND
  (SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'quorum') = 1))) END,
- receives, (SELECT system_identifier FROM pg_control_system()) FROM r;";
+ receives, (SELECT system_identifier FROM pg_control_system()), halted FROM r, h;";
 
 async fn postgres(member: &Member, limit: Duration) -> Result<Standing, String> {
     let answer = psql::ask(&member.dsn, &[], POSTGRES, limit)
@@ -56,7 +66,7 @@ async fn postgres(member: &Member, limit: Duration) -> Result<Standing, String> 
 
 fn read_postgres(answer: &str) -> Option<Standing> {
     let fields: Vec<&str> = answer.split('|').collect();
-    let [standby, position, age, sync, receives, system] = fields.as_slice() else {
+    let [standby, position, age, sync, receives, system, halted] = fields.as_slice() else {
         return None;
     };
     Some(Standing {
@@ -66,6 +76,7 @@ fn read_postgres(answer: &str) -> Option<Standing> {
         // A standby does not always know its timeline; a switch is seen by another server being the primary, and who left it by not receiving.
         log: (*system).to_owned(),
         attached: *receives == "t",
+        halted: *halted == "t",
         age_s: age.parse().ok(),
         sync: sync
             .split(',')
@@ -115,6 +126,7 @@ fn read_redis(text: &str) -> Option<Standing> {
         position: info(text, offset)?.parse().ok()?,
         log: info(text, "master_replid").unwrap_or_default().to_owned(),
         attached: info(text, "master_link_status").is_some_and(|status| status == "up"),
+        halted: false,
         age_s: None,
         sync: Vec::new(),
     })
@@ -173,13 +185,21 @@ fn read_mariadb(answer: &str) -> Option<Standing> {
     };
     let received = value("Gtid_IO_Pos");
     let primary = !read_only && received.is_none();
-    let position = if primary { written } else { received.unwrap_or(written) };
+    // The thread that receives goes on where the one that applies was stopped, or has met a change that does not fit.
+    let halted = received.is_some() && value("Slave_SQL_Running") == Some("No");
+    let position = match received {
+        _ if primary => written,
+        Some(_) if halted => value("Gtid_Slave_Pos").unwrap_or_default(),
+        Some(received) => received,
+        None => written,
+    };
     Some(Standing {
         primary,
         fenced: false,
         position: gtid(position)?,
         log: String::new(),
         attached: value("Slave_IO_Running") == Some("Yes"),
+        halted,
         age_s: value("Seconds_Behind_Master").and_then(|s| s.parse().ok()),
         sync: Vec::new(),
     })
@@ -191,11 +211,12 @@ mod tests {
 
     #[test]
     fn answers_of_postgres_are_read() {
-        let primary = read_postgres("f|50331648||b|f|7").unwrap();
+        let primary = read_postgres("f|50331648||b|f|7|f").unwrap();
         assert!(primary.primary && primary.position == 50_331_648 && primary.sync == ["b"]);
-        let standby = read_postgres("t|50331648|0.25||t|7").unwrap();
+        let standby = read_postgres("t|50331648|0.25||t|7|f").unwrap();
         assert!(!standby.primary && standby.age_s == Some(0.25) && standby.sync.is_empty());
         assert!(standby.attached && !primary.attached && standby.log == "7");
+        assert!(!standby.halted && read_postgres("t|50331648|9||t|7|t").unwrap().halted);
         assert_eq!(read_postgres("t"), None);
     }
 
@@ -207,6 +228,9 @@ mod tests {
         let standby = read_mariadb(text).unwrap();
         assert!(!standby.primary && standby.position == 98 && standby.age_s == Some(3.0));
         assert_eq!(read_mariadb(""), None);
+        let stopped = format!("{text}   Slave_IO_Running: Yes\n   Slave_SQL_Running: No\n   Gtid_Slave_Pos: 0-1-90\n");
+        let stopped = read_mariadb(&stopped).unwrap();
+        assert!(stopped.halted && stopped.attached && stopped.position == 90);
     }
 
     #[test]

@@ -259,7 +259,7 @@ impl ReplicationSource {
         self.apart.hears(primary.map(|(_, standing)| standing), &standbys);
         for (member, standing) in known() {
             let name = member.entity.as_str();
-            let sync = self.sync.iter().any(|sync| sync == name);
+            let sync = !standing.halted && self.sync.iter().any(|sync| sync == name);
             tell(name, "replication_sync", f64::from(u8::from(sync)));
             let lag = self.tracker.lag(standing.position).map(|lag| lag.as_secs_f64());
             let lag = match (standing.primary, sync) {

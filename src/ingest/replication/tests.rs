@@ -9,6 +9,7 @@ fn standing(primary: bool, position: u64, sync: &[&str]) -> Standing {
         position,
         log: String::new(),
         attached: !primary,
+        halted: false,
         age_s: None,
         sync: sync.iter().map(ToString::to_string).collect(),
     }
@@ -143,4 +144,20 @@ fn a_standby_that_has_the_last_word_of_a_primary_is_not_apart() {
     let now = [Some(standing(true, 120, &[])), Some(alone.clone())];
     assert_eq!(told(&mut source, 2, &now), [("a".into(), 0.0), ("b".into(), 0.0)]);
     assert_eq!(told(&mut source, 3, &[None, Some(alone)]), [("b".into(), 1.0)]);
+}
+
+#[test]
+fn a_standby_that_does_not_apply_what_it_receives_is_as_old_as_what_it_has_applied() {
+    let mut source = source();
+    let round = |source: &mut ReplicationSource, s, primary, applied| {
+        let halted = Standing {
+            halted: true,
+            ..standing(false, applied, &[])
+        };
+        told(source, s, &[Some(standing(true, primary, &["b"])), Some(halted)])
+    };
+    round(&mut source, 1, 100, 100);
+    // The primary waits until it has received everything, which says nothing of what is left after a promotion.
+    let lags = round(&mut source, 9, 200, 100);
+    assert_eq!(lags, [("a".to_owned(), 0.0), ("b".to_owned(), 8.0)]);
 }

@@ -51,6 +51,7 @@ fn notifier(bases: &[&str], inbox: mpsc::Sender<Input>) -> (Notifier, Cancellati
         settings,
         "jurymast".into(),
         services,
+        BTreeMap::new(),
         inbox,
         Metrics::default(),
         stop.child_token(),
@@ -205,7 +206,15 @@ async fn a_webhook_hears_everything_in_order_even_if_it_was_ill() {
     };
     let (inbox, _inputs) = mpsc::channel(16);
     let stop = CancellationToken::new();
-    let notifier = Notifier::start(settings, "jurymast".into(), Vec::new(), inbox, Metrics::default(), stop);
+    let notifier = Notifier::start(
+        settings,
+        "jurymast".into(),
+        Vec::new(),
+        BTreeMap::new(),
+        inbox,
+        Metrics::default(),
+        stop,
+    );
     for label in ["first", "wrong", "last"] {
         notifier.notify(&notification(label, true));
     }

@@ -39,6 +39,16 @@ const MANAGED: &str = "SELECT coalesce(string_agg(DISTINCT application_name, ', 
 \\endif
 ";
 
+/// One that stands at a recovery target is promoted as it is there: what it has received beyond, which others may have been told is safe, would be lost.
+const HALTED: &str = "SELECT coalesce(CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() AND pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn()
+ AND EXISTS (SELECT FROM pg_settings WHERE name IN ('recovery_target', 'recovery_target_lsn', 'recovery_target_name', 'recovery_target_time',
+ 'recovery_target_xid') AND setting <> '') END, false) AS halted \\gset
+\\if :halted
+\\echo halted
+\\q
+\\endif
+";
+
 /// It holds from the reload behind the promotion on: one before it would send the standby to its dead primary once more (see [`PROMOTE`]).
 const ALONE: &str = "SELECT current_setting('synchronous_standby_names') <> '' AS waits \\gset
 \\if :waits
@@ -159,6 +169,10 @@ fn applied(call: &Call<'_>, said: Result<String, Failed>) -> Applied {
         ("managed", by) => Applied::NoEffect(format!(
             "{by} manages it: use a playbook that asks it to switch, never go round it"
         )),
+        ("halted", _) => Applied::NoEffect(
+            "its replay stands at a recovery_target, and what it has received beyond would be lost: take recovery_target out of its settings, and start it anew"
+                .to_owned(),
+        ),
         _ => Applied::Unknown(format!("it says: {said}")),
     }
 }
@@ -166,7 +180,7 @@ fn applied(call: &Call<'_>, said: Result<String, Failed>) -> Applied {
 /// Makes it the primary.
 pub async fn promote(tools: &Tools, call: &Call<'_>, with: &With) -> Applied {
     let alone = if with.alone { ALONE } else { "" };
-    let sql = format!("{LOCK}{MANAGED}{KEPT}{COMPARE}{alone}{PROMOTE}");
+    let sql = format!("{LOCK}{MANAGED}{HALTED}{KEPT}{COMPARE}{alone}{PROMOTE}");
     applied(call, run(tools, call, &with.dsn, &[], &sql).await)
 }
 
