@@ -261,4 +261,26 @@ mod tests {
         assert_eq!(told(None, 31), Some((false, at(10))));
         assert_eq!(told(None, 32), None);
     }
+
+    #[test]
+    fn that_it_stands_aside_is_told_once_it_lasts_and_so_is_its_end() {
+        let mut keeping = Keeping::new(None, 0);
+        let at = Timestamp::from_secs;
+        let none = BTreeMap::new();
+        let web = BTreeMap::from([("web".to_owned(), "two reaches a, and this agent does not".to_owned())]);
+        assert_eq!(keeping.aside(&web, at(10)), None);
+        assert_eq!(keeping.aside(&none, at(40)), None, "it was short");
+        assert_eq!(keeping.aside(&web, at(50)), None);
+        assert_eq!(keeping.aside(&web, at(109)), None);
+        let told = keeping.aside(&web, at(110)).unwrap();
+        assert_eq!(
+            (told.firing, told.since, told.severity),
+            (true, at(50), Severity::Warning)
+        );
+        assert!(told.text.contains("web: two reaches a"), "{}", told.text);
+        assert_eq!(keeping.aside(&web, at(120)), None, "once");
+        let over = keeping.aside(&none, at(130)).unwrap();
+        assert_eq!((over.firing, over.severity), (false, Severity::Warning));
+        assert_eq!(keeping.aside(&none, at(131)), None);
+    }
 }

@@ -334,4 +334,20 @@ mod tests {
         sights.note(&own("a", Reach::Good { took: Span::millis(1) }));
         assert_eq!(sights.state().worth_telling(Instant::now()).unwrap().len(), 1);
     }
+
+    #[tokio::test]
+    async fn an_agent_that_cannot_lead_says_so_and_one_that_does_not_say_is_not_counted_upon() {
+        let (sights, _heard) = sights();
+        sights.note(&own("a", Reach::Refused));
+        for (hindered, may_lead) in [(false, true), (true, false)] {
+            sights.judge(hindered, |_| Lead::Anothers);
+            let told = sights
+                .state()
+                .worth_telling(Instant::now() + TELL_EVERY * u32::from(hindered));
+            assert_eq!(told.unwrap()[0].may_lead, may_lead);
+        }
+        // As agents wrote it before.
+        let seen: Vec<Seen> = serde_json::from_str(r#"[{"entity": "a", "reach": {"reach": "refused"}, "age_ms": 1}]"#).unwrap();
+        assert!(!seen[0].may_lead);
+    }
 }
