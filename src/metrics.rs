@@ -135,6 +135,8 @@ pub struct Metrics {
     pub drill_warning: Family<ByService, Gauge>,
     /// Parts of the services that this agent leads, where several agents share them.
     pub leads: Gauge,
+    /// Parts of the services that this agent leaves to others, because another one reaches there what it does not. To be alerted upon.
+    pub standing_aside: Gauge,
     /// Single failures that would hit a service and that a plan made ahead covers. Counted once all plans are made.
     pub failures_covered: Gauge,
     /// Single failures that would hit a service and that no plan covers: `/api/contingencies` says why. To be alerted upon.
@@ -236,6 +238,11 @@ impl Metrics {
             "leads",
             "Parts of the services that this agent leads",
             self.leads.clone(),
+        );
+        registry.register(
+            "standing_aside",
+            "Parts of the services that are left to others who see more of them",
+            self.standing_aside.clone(),
         );
         registry.register(
             "failures_covered",

@@ -99,6 +99,7 @@ pub fn show(metrics: &Metrics, picture: &Snapshot) {
     let epoch = shared.clone().max().unwrap_or(picture.lease.epoch);
     metrics.epoch.set(i64::try_from(epoch).unwrap_or(i64::MAX));
     metrics.leads.set(number(shared.filter(|epoch| *epoch > 0).count()));
+    metrics.standing_aside.set(number(picture.standing_aside.len()));
     if let Some(coverage) = picture.coverage {
         metrics.failures_covered.set(number(coverage.covered));
         metrics

@@ -138,10 +138,11 @@ impl Dispatcher {
         let (journal_trouble, news_of_it) = self.keeping.look();
         effects.notify.extend(news_of_it);
         effects.notify.extend(self.memory.look());
-        let cannot_lead = self.trouble();
+        let duty = self.sharing.as_ref().map(sharing::Handle::duty).unwrap_or_default();
         effects
             .notify
-            .extend(self.keeping.leads(cannot_lead.as_deref(), wall_clock()));
+            .extend(self.keeping.leads(duty.trouble.as_deref(), wall_clock()));
+        effects.notify.extend(self.keeping.aside(&duty.aside, wall_clock()));
         for mut notification in effects.notify.drain(..) {
             if let Some(links) = &self.links {
                 answers(links, engine, &mut notification);
@@ -179,19 +180,14 @@ impl Dispatcher {
         let due = self.painted.is_none_or(|painted| painted.elapsed() >= PICTURE_EVERY);
         if due || news {
             self.painted = Some(Instant::now());
-            let trouble = cannot_lead;
             let acting = self.conductor.is_some();
-            let mut picture = snapshot(engine, &mut self.explained, &self.recent, &self.moves, acting, trouble);
+            let mut picture = snapshot(engine, &mut self.explained, &self.recent, &self.moves, acting, duty);
             picture.drills = self.drilling.view(engine);
             picture.journal_trouble = journal_trouble;
             self.memory.show(&mut picture);
             counting::show(&self.metrics, &picture);
             self.picture.publish(picture);
         }
-    }
-
-    fn trouble(&self) -> Option<String> {
-        self.sharing.as_ref().and_then(sharing::Handle::trouble)
     }
 
     fn later(&self, input: Input) {

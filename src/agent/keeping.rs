@@ -1,6 +1,7 @@
 //! Keeps what people were told and have said, so that a restart does not forget it: the numbers of incidents, answers that nobody has given by hand, the end
 //! of what was said no to. Watches whether the journal can be written, and says so.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -9,7 +10,7 @@ use crate::act::Conductor;
 use crate::act::journal::{Record as Kept, State};
 use crate::clock::wall_clock;
 use crate::engine::{About, Engine, Input, Notification, NotificationKind, OperatorCommand, Record, TIME_LIMIT};
-use crate::model::{IncidentId, Span, Timestamp};
+use crate::model::{IncidentId, Severity, Span, Timestamp};
 
 /// Numbers are put on disk for so many incidents ahead: those that were told of are never told of again, whenever the disk or this process fails.
 const AHEAD: u64 = 10;
@@ -34,10 +35,15 @@ pub struct Keeping {
     ill: Option<Timestamp>,
     /// Since when something keeps this agent from leading, and whether people were told.
     led_by_nobody: Option<(Timestamp, bool)>,
+    /// The same of what it leaves to others.
+    aside: Option<(Timestamp, bool)>,
 }
 
 /// A lease store that elects anew is away for so long without a word to people.
 const LEADING_AGAIN: Duration = Duration::from_secs(10);
+
+/// A way that is cut for longer than this, and the time in which it is to be whole again before leads are sought, is told to people.
+const SEEING_AGAIN: Duration = Duration::from_secs(60);
 
 /// What the engine is told of an earlier run.
 pub fn inputs(state: &State) -> Vec<Input> {
@@ -113,6 +119,7 @@ impl Keeping {
             numbered,
             ill: None,
             led_by_nobody: None,
+            aside: None,
         }
     }
 
@@ -192,27 +199,47 @@ impl Keeping {
 
     /// What people are to be told, if that is news, of what keeps this agent from leading.
     pub fn leads(&mut self, trouble: Option<&str>, now: Timestamp) -> Option<Notification> {
+        let (firing, since) = lasting(&mut self.led_by_nobody, trouble.is_some(), LEADING_AGAIN, now)?;
+        let text = match trouble {
+            Some(why) if firing => format!("this agent cannot lead, so it acts upon nothing: {why}"),
+            _ => "nothing keeps this agent from leading any more".into(),
+        };
         let kind = NotificationKind::Leading;
-        match (trouble, self.led_by_nobody) {
-            (Some(why), since) => {
-                let (since, told) = since.unwrap_or((now, false));
-                let tell = !told && now.since(since) >= LEADING_AGAIN;
-                self.led_by_nobody = Some((since, told || tell));
-                tell.then(|| {
-                    let text = format!("this agent cannot lead, so it acts upon nothing: {why}");
-                    Notification::critical(kind, None, text, since, true)
-                })
-            }
-            (None, Some((since, told))) => {
-                self.led_by_nobody = None;
-                told.then(|| {
-                    let text = "nothing keeps this agent from leading any more".into();
-                    Notification::critical(kind, None, text, since, false)
-                })
-            }
-            (None, None) => None,
-        }
+        Some(Notification::critical(kind, None, text, since, firing))
     }
+
+    /// The same of the parts that it leaves to others.
+    pub fn aside(&mut self, parts: &BTreeMap<String, String>, now: Timestamp) -> Option<Notification> {
+        let (firing, since) = lasting(&mut self.aside, !parts.is_empty(), SEEING_AGAIN, now)?;
+        let text = if firing {
+            let parts: Vec<String> = parts.iter().map(|(part, why)| format!("{part}: {why}")).collect();
+            format!("this agent stands aside, and leads nothing of {}", parts.join("; "))
+        } else {
+            "this agent stands aside no longer".into()
+        };
+        let told = Notification::critical(NotificationKind::Aside, None, text, since, firing);
+        Some(Notification {
+            severity: Severity::Warning,
+            ..told
+        })
+    }
+}
+
+/// Whether people are to be told now that something stands for so long, or is over, and since when it stands. `known`: since when, and whether they were told.
+fn lasting(
+    known: &mut Option<(Timestamp, bool)>,
+    stands: bool,
+    patience: Duration,
+    now: Timestamp,
+) -> Option<(bool, Timestamp)> {
+    if !stands {
+        let (since, told) = known.take()?;
+        return told.then_some((false, since));
+    }
+    let (since, told) = known.unwrap_or((now, false));
+    let tell = !told && now.since(since) >= patience;
+    *known = Some((since, told || tell));
+    tell.then_some((true, since))
 }
 
 #[cfg(test)]
@@ -233,5 +260,27 @@ mod tests {
         assert_eq!(told(Some("no member answers"), 30), None, "once");
         assert_eq!(told(None, 31), Some((false, at(10))));
         assert_eq!(told(None, 32), None);
+    }
+
+    #[test]
+    fn that_it_stands_aside_is_told_once_it_lasts_and_so_is_its_end() {
+        let mut keeping = Keeping::new(None, 0);
+        let at = Timestamp::from_secs;
+        let none = BTreeMap::new();
+        let web = BTreeMap::from([("web".to_owned(), "two reaches a, and this agent does not".to_owned())]);
+        assert_eq!(keeping.aside(&web, at(10)), None);
+        assert_eq!(keeping.aside(&none, at(40)), None, "it was short");
+        assert_eq!(keeping.aside(&web, at(50)), None);
+        assert_eq!(keeping.aside(&web, at(109)), None);
+        let told = keeping.aside(&web, at(110)).unwrap();
+        assert_eq!(
+            (told.firing, told.since, told.severity),
+            (true, at(50), Severity::Warning)
+        );
+        assert!(told.text.contains("web: two reaches a"), "{}", told.text);
+        assert_eq!(keeping.aside(&web, at(120)), None, "once");
+        let over = keeping.aside(&none, at(130)).unwrap();
+        assert_eq!((over.firing, over.severity), (false, Severity::Warning));
+        assert_eq!(keeping.aside(&none, at(131)), None);
     }
 }

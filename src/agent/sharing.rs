@@ -1,7 +1,7 @@
 //! One agent among several: what the store tells goes to the engine and the conductor, what they write goes to the store.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use crate::act::{BoxFuture, Conductor, Intent, Intents, NotWritten};
 use crate::api::NotKept;
 use crate::clock::wall_clock;
 use crate::config::Config;
-use crate::coordinate::{Coordinator, Folder, News, NotPut, Part, Store, parts};
+use crate::coordinate::{Change, Coordinator, Folder, Lead, News, NotPut, Part, Store, parts};
 use crate::engine::{About, Input, OperatorCommand};
 use crate::model::{Lease, PlanId, Service, ServiceName, Share, Timestamp};
 
@@ -66,13 +66,28 @@ pub struct Handle {
     /// What is seen from here.
     pub sights: Sights,
     reloads: mpsc::Sender<Box<Config>>,
-    trouble: Arc<Mutex<Option<String>>>,
+    duty: Arc<Mutex<Duty>>,
+}
+
+/// Who leads, and what keeps this agent from it.
+#[derive(Debug, Clone, Default)]
+pub struct Duty {
+    /// What keeps it from leading, if anything.
+    pub trouble: Option<String>,
+    /// The parts that it leaves to others, and why.
+    pub aside: BTreeMap<String, String>,
+    /// Who leads each service, by name, as far as the store tells.
+    pub leaders: BTreeMap<ServiceName, String>,
 }
 
 impl Handle {
-    /// What keeps this agent from leading, if anything.
-    pub fn trouble(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Who leads, and what keeps this agent from it.
+    pub fn duty(&self) -> Duty {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Duty> {
+        self.duty.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Another config from now on.
@@ -135,6 +150,9 @@ pub struct Sharing {
     handle: Handle,
     inbox: mpsc::Sender<Input>,
     services: Vec<Service>,
+    parts: BTreeMap<String, Part>,
+    /// Who leads each part, as far as the store tells.
+    leaders: Option<BTreeMap<String, String>>,
     wanted: mpsc::Receiver<Box<Config>>,
     /// What this agent's own journal told at its start: counts where the store knows nothing yet.
     own: State,
@@ -153,9 +171,11 @@ impl Sharing {
             conductor,
             sights: Sights::new(config, Arc::clone(&shell.prober), shell.inbox.clone()),
             reloads,
-            trouble: Arc::default(),
+            duty: Arc::default(),
         };
         Self {
+            parts: parts(&config.services, &config.topology()),
+            leaders: None,
             member,
             handle,
             inbox: shell.inbox.clone(),
@@ -178,6 +198,7 @@ impl Sharing {
             for news in self.member.beat().await {
                 self.heed(news).await;
             }
+            self.give_way();
             self.handle.sights.tell(&*self.handle.store).await;
             let pause = self.member.pause();
             tokio::select! {
@@ -192,9 +213,39 @@ impl Sharing {
     async fn recut(&mut self, config: &Config) {
         self.services.clone_from(&config.services);
         self.handle.sights.reloaded(config);
-        for news in self.member.recut(parts(&config.services, &config.topology())).await {
+        self.parts = parts(&config.services, &config.topology());
+        for news in self.member.recut(self.parts.clone()).await {
             self.heed(news).await;
         }
+    }
+
+    /// Leaves to others what another one sees better; heeded by the next beat.
+    fn give_way(&mut self) {
+        let ill = self.handle.conductor.health().trouble().is_some();
+        let hindered = ill || self.handle.lock().trouble.is_some();
+        let lead = |name: &str| match (self.taken.get(name), &self.leaders) {
+            (Some((part, _)), _) if self.handle.conductor.works_for(&part.services) => Lead::AtWork,
+            (Some(_), _) => Lead::Ours,
+            (None, Some(leaders)) if leaders.contains_key(name) => Lead::Anothers,
+            (None, Some(_)) => Lead::Free,
+            (None, None) => Lead::Unknown,
+        };
+        let (aside, changes) = self.handle.sights.judge(hindered, lead);
+        let mut duty = self.handle.lock();
+        for change in changes {
+            match change {
+                Change::Aside { part, why } => {
+                    tracing::warn!(part, "stands aside: {why}");
+                    duty.aside.insert(part, why);
+                }
+                Change::Back { part, why } => {
+                    tracing::info!(part, "stands aside no longer: {why}");
+                }
+            }
+        }
+        duty.aside.retain(|part, _| aside.contains(part));
+        drop(duty);
+        self.member.stand_aside(aside);
     }
 
     async fn heed(&mut self, news: News) {
@@ -204,7 +255,16 @@ impl Sharing {
                     Some(why) => tracing::warn!("this agent cannot lead: {why}"),
                     None => tracing::info!("nothing keeps this agent from leading any more"),
                 }
-                *self.handle.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+                self.handle.lock().trouble = trouble;
+            }
+            News::Leaders(leaders) => {
+                let mut of = BTreeMap::new();
+                for (part, agent) in leaders.iter().flatten() {
+                    let services = self.parts.get(part).into_iter().flat_map(|part| &part.services);
+                    of.extend(services.map(|service| (service.clone(), agent.clone())));
+                }
+                self.handle.lock().leaders = of;
+                self.leaders = leaders;
             }
             News::Taken { part, epoch, folders } => self.take(part, epoch, &folders).await,
             News::Renewed { until } => {

@@ -1,8 +1,8 @@
-//! What several agents see of what one of them suspects. Nothing is said while nothing is suspected.
+//! What several agents see of what one of them suspects, and who therefore stands aside. Nothing is said while nothing is suspected.
 //!
 //! A look of another agent counts as old as it can be: written right after the last time that we have looked for news.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 
 use super::probing;
 use crate::act::Prober;
-use crate::clock::wall_clock;
+use crate::clock::{boot_clock, wall_clock};
 use crate::config::Config;
-use crate::coordinate::Store;
+use crate::coordinate::{Aside, Change, Lead, PATIENCE, Store, parts};
 use crate::engine::Input;
 use crate::model::service::ProbeSpec;
 use crate::model::{Check, Entity, EntityName, Event, EventKind, Reach};
@@ -43,8 +43,10 @@ pub struct Sights {
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Default)]
 struct State {
+    aside: Aside,
+    /// What keeps this agent from leading anything.
+    hindered: bool,
     probed: BTreeMap<EntityName, (Entity, ProbeSpec)>,
     own: BTreeMap<EntityName, (Reach, Instant)>,
     /// What others suspect: since when, and when it was last said.
@@ -59,24 +61,29 @@ struct Seen {
     entity: EntityName,
     reach: Reach,
     age_ms: u64,
-}
-
-/// A wrong login or an odd page says nothing of health.
-const fn is_bad(reach: &Reach) -> bool {
-    match reach {
-        Reach::Good { .. } | Reach::Odd { .. } => false,
-        Reach::Refused | Reach::NoAnswer | Reach::Unreachable | Reach::Failing { .. } => true,
-    }
+    /// Whoever tells it would lead the part that it belongs to.
+    #[serde(default)]
+    may_lead: bool,
 }
 
 impl Sights {
     /// Nothing is seen yet.
     pub fn new(config: &Config, prober: Arc<Prober>, inbox: mpsc::Sender<Input>) -> Self {
+        let state = State {
+            aside: Aside::new(PATIENCE, &[], &BTreeMap::new()),
+            hindered: false,
+            probed: BTreeMap::new(),
+            own: BTreeMap::new(),
+            suspected: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            told: None,
+            told_any: false,
+        };
         let sights = Self {
             prober,
             inbox,
             agent: config.agent.name.clone(),
-            state: Arc::default(),
+            state: Arc::new(Mutex::new(state)),
         };
         sights.reloaded(config);
         sights
@@ -100,6 +107,15 @@ impl Sights {
         let mut state = self.state();
         state.own.retain(|entity, _| probed.contains_key(entity));
         state.probed = probed;
+        state.aside.recut(&config.services, &parts(&config.services, &topology));
+    }
+
+    /// The parts of which this agent stands aside, judged anew. `hindered`: it could lead nothing.
+    pub fn judge(&self, hindered: bool, lead: impl Fn(&str) -> Lead) -> (BTreeSet<String>, Vec<Change>) {
+        let mut state = self.state();
+        state.hindered = hindered;
+        let changes = state.aside.judge(boot_clock(), lead);
+        (state.aside.parts(), changes)
     }
 
     /// Notes what this agent has seen itself.
@@ -116,6 +132,7 @@ impl Sights {
         let mut state = self.state();
         if *vantage == self.agent && state.probed.contains_key(&event.entity) {
             state.own.insert(event.entity.clone(), (reach.clone(), Instant::now()));
+            state.aside.saw(&event.entity, reach, boot_clock());
         }
     }
 
@@ -132,10 +149,10 @@ impl Sights {
         };
         let now = Instant::now();
         for seen in seen.into_iter().take(TOLD_MAX) {
-            if !self.suspect(&seen, now) {
+            let age = Duration::from_millis(seen.age_ms) + after.elapsed();
+            if !self.suspect(agent, &seen, now, age) {
                 continue;
             }
-            let age = Duration::from_millis(seen.age_ms) + after.elapsed();
             let at = wall_clock() - age;
             let event = Event {
                 entity: seen.entity,
@@ -153,12 +170,16 @@ impl Sights {
     }
 
     /// False if it is none of what this agent knows.
-    fn suspect(&self, seen: &Seen, now: Instant) -> bool {
+    fn suspect(&self, agent: &str, seen: &Seen, now: Instant, age: Duration) -> bool {
         let mut state = self.state();
         if !state.probed.contains_key(&seen.entity) {
             return false;
         }
-        if is_bad(&seen.reach) {
+        let at = boot_clock().saturating_sub(age);
+        state
+            .aside
+            .heard(&agent.into(), &seen.entity, &seen.reach, seen.may_lead, at);
+        if seen.reach.is_bad() {
             let since = state.suspected.get(&seen.entity).map_or(now, |(since, _)| *since);
             state.suspected.insert(seen.entity.clone(), (since, now));
         }
@@ -199,14 +220,16 @@ impl State {
         let mut seen = Vec::new();
         for (entity, (reach, at)) in &self.own {
             let age = now.duration_since(*at);
-            let own = is_bad(reach) && age < OWN_MAX_AGE;
+            let own = reach.is_bad() && age < OWN_MAX_AGE;
             // Only what was looked at after the suspicion speaks for or against it.
             let asked = self.suspected.get(entity).is_some_and(|(since, _)| at > since);
             if (own || asked) && age < TOLD_MAX_AGE {
+                let part = self.aside.part_of(entity);
                 seen.push(Seen {
                     entity: entity.clone(),
                     reach: reach.clone(),
                     age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
+                    may_lead: !self.hindered && part.is_some_and(|part| !self.aside.stands(part)),
                 });
             }
         }
@@ -224,7 +247,7 @@ impl State {
         let own = self
             .own
             .iter()
-            .filter(|(_, (reach, at))| is_bad(reach) && now.duration_since(*at) < OWN_MAX_AGE)
+            .filter(|(_, (reach, at))| reach.is_bad() && now.duration_since(*at) < OWN_MAX_AGE)
             .map(|(entity, _)| entity.clone());
         let wanted: Vec<EntityName> = self.suspected.keys().cloned().chain(own).collect();
         let mut ask = Vec::new();
@@ -294,6 +317,7 @@ mod tests {
             entity: "a".into(),
             reach: Reach::Refused,
             age_ms: 30,
+            may_lead: true,
         }])
         .unwrap();
         sights.heard("there", &refused, None).await;
@@ -309,5 +333,21 @@ mod tests {
         assert_eq!(sights.state().worth_asking(Instant::now() + LOOK_EVERY).len(), 1);
         sights.note(&own("a", Reach::Good { took: Span::millis(1) }));
         assert_eq!(sights.state().worth_telling(Instant::now()).unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_cannot_lead_says_so_and_one_that_does_not_say_is_not_counted_upon() {
+        let (sights, _heard) = sights();
+        sights.note(&own("a", Reach::Refused));
+        for (hindered, may_lead) in [(false, true), (true, false)] {
+            sights.judge(hindered, |_| Lead::Anothers);
+            let told = sights
+                .state()
+                .worth_telling(Instant::now() + TELL_EVERY * u32::from(hindered));
+            assert_eq!(told.unwrap()[0].may_lead, may_lead);
+        }
+        // As agents wrote it before.
+        let seen: Vec<Seen> = serde_json::from_str(r#"[{"entity": "a", "reach": {"reach": "refused"}, "age_ms": 1}]"#).unwrap();
+        assert!(!seen[0].may_lead);
     }
 }

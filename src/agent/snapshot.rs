@@ -10,6 +10,7 @@ use crate::model::{EdgeKind, EntityName, Incident, IncidentId, Severity};
 
 use super::explaining::Explained;
 use super::moves::Moves;
+use super::sharing::Duty;
 
 /// Entities that are shown one by one; of a larger fleet only those that are not well.
 const SHOWN: usize = 2000;
@@ -25,7 +26,7 @@ pub fn snapshot(
     recent: &VecDeque<Arc<Record>>,
     moves: &Moves,
     acting: bool,
-    trouble: Option<String>,
+    duty: Duty,
 ) -> Snapshot {
     let mut symptoms: BTreeMap<EntityName, Vec<(Severity, String)>> = BTreeMap::new();
     for incident in engine.incidents().filter(|incident| incident.is_open()) {
@@ -76,6 +77,7 @@ pub fn snapshot(
                 .cloned()
                 .collect(),
             state: state.clone(),
+            leader: duty.leaders.get(&service.name).cloned(),
         })
         .collect();
     let newest = {
@@ -91,7 +93,8 @@ pub fn snapshot(
         held: engine.held(),
         lease: engine.lease(),
         leases: engine.shares().cloned().collect(),
-        cannot_lead: trouble,
+        cannot_lead: duty.trouble,
+        standing_aside: duty.aside,
         journal_trouble: None,
         journal_lost: None,
         journal_torn: 0,

@@ -251,9 +251,10 @@ async fn failback(State(hooks): Shared, headers: HeaderMap, Path(name): Path<Str
         return Err((StatusCode::CONFLICT, crate::decide::ON_HOLD.into()));
     }
     if !picture.leads(&service) {
-        let text = format!(
-            "this agent holds no lease of {service}, so nothing was done: say it to the agent that leads it ('jurymast status -o json' of that one has it among its `leases`)"
-        );
+        let mut views = picture.services.iter();
+        let leader = views.find(|view| view.name == service).and_then(|view| view.leader.as_deref());
+        let leader = leader.unwrap_or("the agent that leads it, which 'jurymast status' names if there is one");
+        let text = format!("this agent holds no lease of {service}, so nothing was done: say it to {leader}");
         return Err((StatusCode::CONFLICT, text));
     }
     let to = body(&bytes)?.to;

@@ -1,5 +1,6 @@
 //! What is shown: an immutable picture of the engine, swapped as a whole.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -33,6 +34,8 @@ pub struct Snapshot {
     pub leases: Vec<Share>,
     /// What keeps it from leading any part, if anything.
     pub cannot_lead: Option<String>,
+    /// The parts that it leaves to others, which see there what it does not, and why.
+    pub standing_aside: BTreeMap<String, String>,
     /// What keeps the journal from being written, if anything: nothing is acted upon then.
     pub journal_trouble: Option<String>,
     /// What the journal lacked when this agent made it anew from the audit log: nothing is acted upon until a person releases the hold.
@@ -167,6 +170,8 @@ pub struct ServiceView {
     pub standbys: Vec<EntityName>,
     /// How it stands.
     pub state: ServiceState,
+    /// Which agent leads it, where several share the services and as far as the store tells.
+    pub leader: Option<String>,
 }
 
 /// A move, shortly.

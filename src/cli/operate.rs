@@ -150,6 +150,12 @@ pub fn status(agent: &client::Args, output: Output) -> Outcome {
     if let Some(why) = status["cannot_lead"].as_str() {
         println!("CANNOT LEAD: this agent acts upon nothing: {why}");
     }
+    for (part, why) in status["standing_aside"].as_object().into_iter().flatten() {
+        println!(
+            "STANDS ASIDE: this agent does not lead {part}: {}",
+            why.as_str().unwrap_or_default()
+        );
+    }
     if status["acting"] == json!(false) {
         println!("It only watches, and acts upon nothing.");
     }
@@ -160,22 +166,7 @@ pub fn status(agent: &client::Args, output: Output) -> Outcome {
         );
     }
     println!("{}", learned(&status["learned"]));
-    let rows: Vec<Vec<String>> = list(&status, "services")
-        .map(|service| {
-            let standbys: Vec<&str> = list(service, "standbys").filter_map(Value::as_str).collect();
-            vec![
-                text(service, "/name").to_owned(),
-                text(service, "/state/active").to_owned(),
-                text(service, "/home").to_owned(),
-                standbys.join(", "),
-                text(service, "/state/running").to_owned(),
-            ]
-        })
-        .collect();
-    if !rows.is_empty() {
-        println!();
-        table(&["SERVICE", "ACTIVE", "HOME", "STANDBYS", "PLAN"], &rows);
-    }
+    services(&status);
     for line in for_people(&status) {
         println!("\n{line}");
     }
@@ -201,6 +192,32 @@ pub fn status(agent: &client::Args, output: Output) -> Outcome {
         println!("\ndrills: {}", why.as_str().unwrap_or_default());
     }
     Ok(Ended::Good)
+}
+
+/// The services; who leads each only where several agents share them.
+fn services(status: &Value) {
+    let shared = list(status, "services").any(|service| service["leader"].is_string());
+    let rows: Vec<Vec<String>> = list(status, "services")
+        .map(|service| {
+            let standbys: Vec<&str> = list(service, "standbys").filter_map(Value::as_str).collect();
+            let mut row = vec![
+                text(service, "/name").to_owned(),
+                text(service, "/state/active").to_owned(),
+                text(service, "/home").to_owned(),
+                standbys.join(", "),
+                text(service, "/state/running").to_owned(),
+            ];
+            if shared {
+                row.push(service["leader"].as_str().unwrap_or("nobody").to_owned());
+            }
+            row
+        })
+        .collect();
+    if !rows.is_empty() {
+        println!();
+        let heads = ["SERVICE", "ACTIVE", "HOME", "STANDBYS", "PLAN", "LEADER"];
+        table(&heads[..if shared { 6 } else { 5 }], &rows);
+    }
 }
 
 /// What waits for somebody, or what somebody has forbidden, a line each.

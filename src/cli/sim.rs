@@ -22,6 +22,9 @@ pub struct Args {
     /// days; a fleet-hour is all agents and services of one world together for one simulated hour.
     #[arg(long, value_name = "FLEET-HOURS", conflicts_with = "seeds")]
     hours: Option<u64>,
+    /// Instead of storms, worlds in which whoever leads is cut off from all that it watches, and not from the store, and a service fails.
+    #[arg(long, conflicts_with = "hours")]
+    blind: bool,
     /// The first seed; alone, only that one.
     #[arg(long)]
     seed: Option<u64>,
@@ -54,7 +57,11 @@ pub fn run(args: &Args, output: Output) -> Outcome {
     if let Some(into) = &args.stage {
         return super::stage::run(into, &args.cases, args.seed.unwrap_or(1), output);
     }
-    let kind = if args.hours.is_some() { Kind::Day } else { Kind::Storm };
+    let kind = match (args.hours, args.blind) {
+        (Some(_), _) => Kind::Day,
+        (None, true) => Kind::Blind,
+        (None, false) => Kind::Storm,
+    };
     let days = args.hours.map(|hours| hours.div_ceil(24).max(1));
     let worlds = Worlds {
         kind,
@@ -145,12 +152,16 @@ impl Worlds {
 
     /// The command that runs that seed once more.
     fn again(self, seed: u64) -> String {
-        let day = if self.kind == Kind::Day { " --hours 24" } else { "" };
+        let kind = match self.kind {
+            Kind::Storm => "",
+            Kind::Day => " --hours 24",
+            Kind::Blind => " --blind",
+        };
         let mutant = self
             .mutant
             .and_then(|mutant| clap::ValueEnum::to_possible_value(&mutant))
             .map_or_else(String::new, |value| format!(" --mutant {}", value.get_name()));
-        format!("jurymast sim{day} --seed {seed}{mutant}")
+        format!("jurymast sim{kind} --seed {seed}{mutant}")
     }
 
     fn tell(self, sum: &Stats, took: Duration, output: Output) {
@@ -158,7 +169,7 @@ impl Worlds {
         let (fleet_hours, agent_hours) = (hours(sum.fleet_seconds), hours(sum.agent_seconds));
         if output == Output::Json {
             let told = json!({
-                "worlds": match self.kind { Kind::Storm => "storms", Kind::Day => "days" },
+                "worlds": match self.kind { Kind::Storm => "storms", Kind::Day => "days", Kind::Blind => "blind worlds" },
                 "seeds": count, "first": first, "fleet_hours": fleet_hours, "agent_hours": agent_hours,
                 "seconds": took.as_secs_f64(), "sum": sum,
             });
@@ -170,11 +181,13 @@ impl Worlds {
             (Kind::Storm, _) => "storms",
             (Kind::Day, 1) => "day",
             (Kind::Day, _) => "days",
+            (Kind::Blind, 1) => "blind world",
+            (Kind::Blind, _) => "blind worlds",
         };
         println!(
             "{count} {what} ({fleet_hours:.1} fleet-hours, {agent_hours:.1} agent-hours), every law held\n\
              {} faults: {} plans, {} failovers done, {} taken back, {} handed over, {} resumed after a crash, {} questions answered by a person\n\
-             {} crashes of an agent, {} times stood still, {} times another took over, {} writes refused to those who no longer led\n\
+             {} crashes of an agent, {} times stood still, {} times another took over, {} times one stood aside, {} writes refused to those who no longer led\n\
              messages: {} lost, {} twice, {} late; {} writes failed; {} events in {:.1} s",
             sum.faults,
             sum.plans,
@@ -186,6 +199,7 @@ impl Worlds {
             sum.crashes,
             sum.stood_still,
             sum.taken_over,
+            sum.stood_aside,
             sum.refused,
             sum.lost,
             sum.twice,

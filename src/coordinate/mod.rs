@@ -3,8 +3,9 @@
 //! In: what a store says of the lease. Out: [`Lease`](crate::model::Lease)s. Never: a lease that outlives what was granted.
 //!
 //! [`solo`] is one agent by itself; with [`etcd`] or [`kubernetes`], behind one [`Coordinator`], several agents share the services, one lease for each connected part of the topology
-//! ([`parts`]).
+//! ([`parts`]). Whoever sees badly what another one sees well leaves them to others ([`Aside`]).
 
+mod aside;
 pub mod etcd;
 pub mod kubernetes;
 mod parts;
@@ -13,6 +14,7 @@ mod settings;
 mod shared;
 pub mod solo;
 
+pub use aside::{Aside, Change, Lead, PATIENCE, Patience};
 pub use parts::{Part, digest, parts};
 pub use settings::{EtcdSettings, KubernetesSettings, Settings};
 pub use shared::{Boxed, Coordinator, Folder, News, NotPut, Rights, Store, Who};

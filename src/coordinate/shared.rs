@@ -1,6 +1,6 @@
 //! What agents that agree have in common, by whatever store: who they are, what they learn, whether one of them may act at this very moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +26,10 @@ pub trait Coordinator: Send + Sync {
 
     /// Other parts from now on, as a new config states them. Those that are no longer the same are given back first.
     fn recut(&mut self, parts: BTreeMap<String, Part>) -> Boxed<'_, Vec<News>>;
+
+    /// From these parts it stands aside from now on: what it holds of them it leaves by the next beat and gives back by the one after it, when nothing acts upon it any more,
+    /// and it seeks none of them.
+    fn stand_aside(&mut self, parts: BTreeSet<String>);
 
     /// Gives everything back, so that another agent need not wait.
     fn resign(&mut self) -> Boxed<'_, ()>;
@@ -108,11 +112,13 @@ pub enum News {
     },
     /// Something keeps this agent from leading; said when it changes. `None`: no longer.
     Trouble(Option<String>),
+    /// Who leads each part that anybody leads, by name; said when it changes. `None`: the store does not say.
+    Leaders(Option<BTreeMap<String, String>>),
 }
 
 /// A lead that this agent holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lead {
+pub struct Held {
     /// Its key.
     pub key: String,
     /// The revision that made it.
@@ -125,7 +131,7 @@ pub struct Lead {
 #[derive(Debug, Clone, Default)]
 pub struct Rights {
     right: Right,
-    leads: Arc<Mutex<BTreeMap<ServiceName, Lead>>>,
+    leads: Arc<Mutex<BTreeMap<ServiceName, Held>>>,
 }
 
 impl Rights {
@@ -138,18 +144,18 @@ impl Rights {
         }
     }
 
-    fn lead(&self, service: &ServiceName) -> Option<Lead> {
+    fn lead(&self, service: &ServiceName) -> Option<Held> {
         let leads = self.leads.lock().unwrap_or_else(PoisonError::into_inner);
         leads.get(service).cloned()
     }
 
     /// The lead by which something is written.
-    pub(in crate::coordinate) fn held(&self, service: &ServiceName) -> Result<Lead, NotPut> {
+    pub(in crate::coordinate) fn held(&self, service: &ServiceName) -> Result<Held, NotPut> {
         self.lead(service)
             .ok_or_else(|| NotPut::NotOurs(format!("the lease of {service} is no longer held here")))
     }
 
-    pub(in crate::coordinate) fn change(&self, change: impl FnOnce(&mut BTreeMap<ServiceName, Lead>)) {
+    pub(in crate::coordinate) fn change(&self, change: impl FnOnce(&mut BTreeMap<ServiceName, Held>)) {
         change(&mut self.leads.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -164,7 +170,7 @@ impl Rights {
         self.change(|leads| {
             for service in &part.services {
                 let (key, last) = (key.to_owned(), last(service));
-                leads.insert(service.clone(), Lead { key, created, last });
+                leads.insert(service.clone(), Held { key, created, last });
             }
         });
     }
@@ -229,6 +235,23 @@ impl Trouble {
             .to_owned()
     }
 }
+
+/// Who leads what, to be told when it changes.
+#[derive(Debug, Default)]
+pub struct Leaders(Option<BTreeMap<String, String>>);
+
+impl Leaders {
+    /// It is this now.
+    pub fn are(&mut self, now: Option<BTreeMap<String, String>>, news: &mut Vec<News>) {
+        if now != self.0 {
+            self.0.clone_from(&now);
+            news.push(News::Leaders(now));
+        }
+    }
+}
+
+/// Why a lead is left to another agent.
+pub const STANDS_ASIDE: &str = "this agent stands aside";
 
 /// Why all leads are lost at once.
 pub const NOT_RENEWED: &str = "the lease was not renewed in time";

@@ -231,4 +231,6 @@ pub enum NotificationKind {
     Person,
     /// Something keeps this agent from leading: it acts upon nothing.
     Leading,
+    /// Another agent reaches what this one does not, and so this one leaves the lead to it.
+    Aside,
 }

@@ -153,6 +153,14 @@ impl Reach {
         matches!(self, Self::Good { .. })
     }
 
+    /// True if it speaks against its health. A wrong login or an odd page says nothing of that.
+    pub const fn is_bad(&self) -> bool {
+        match self {
+            Self::Good { .. } | Self::Odd { .. } => false,
+            Self::Refused | Self::NoAnswer | Self::Unreachable | Self::Failing { .. } => true,
+        }
+    }
+
     /// True if the network and the host were proven to work, whatever the service said.
     pub const fn shows_network(&self) -> bool {
         matches!(

@@ -72,6 +72,7 @@ pub fn labels(notification: &Notification, agent: &str) -> BTreeMap<String, Stri
         NotificationKind::Audit => ("JurymastAudit", notification.severity),
         NotificationKind::Person => ("JurymastNeedsPerson", notification.severity),
         NotificationKind::Leading => ("JurymastCannotLead", notification.severity),
+        NotificationKind::Aside => ("JurymastStandsAside", notification.severity),
         // Its severity differs between its start and its end.
         NotificationKind::Plan => ("JurymastPlan", Severity::Critical),
     };
@@ -103,7 +104,8 @@ pub fn labels(notification: &Notification, agent: &str) -> BTreeMap<String, Stri
         | NotificationKind::Lost
         | NotificationKind::Audit
         | NotificationKind::Person
-        | NotificationKind::Leading => {}
+        | NotificationKind::Leading
+        | NotificationKind::Aside => {}
     }
     filled(labels)
 }

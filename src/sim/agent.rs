@@ -9,15 +9,17 @@ use super::plant::OTHERS;
 use super::world::{Answer, Ev, World};
 use crate::act::journal::{Record, ServiceRecord, State};
 use crate::act::runner::{Applied, Event, Runner};
+use crate::coordinate::Aside;
 use crate::engine::{Effects, Engine, Input, Permit};
 use crate::model::{
-    Check, Event as Seen, EventKind, Incident, Lease, Plan, PlanId, Reach, Service, ServiceName, Timestamp,
+    Check, EntityName, Event as Seen, EventKind, Incident, Lease, Plan, PlanId, Reach, Service, ServiceName, Timestamp,
 };
 
 mod carry;
 mod person;
 mod pulse;
 mod share;
+mod sights;
 mod start;
 
 pub use carry::Wire;
@@ -41,6 +43,14 @@ pub struct Agent {
     known: State,
     /// What was written last of each service.
     last: BTreeMap<ServiceName, (PlanId, u64)>,
+    /// What it has seen last, and when.
+    sees: BTreeMap<EntityName, (Reach, Timestamp)>,
+    /// Who stands aside, by what it and the others see.
+    aside: Aside,
+    /// A lead that it has given back.
+    left: Option<u64>,
+    /// Whether anybody leads, as the store has said last, and when.
+    led: (bool, Timestamp),
     /// What the engine has heard of services from the store.
     heard: BTreeMap<ServiceName, (ServiceRecord, Option<PlanId>)>,
 }
@@ -152,6 +162,8 @@ impl World {
             Ev::FromStore { answer, .. } => self.told_by_store(*answer),
             Ev::PutAgain { plan, call, .. } => self.put_again(&plan, call),
             Ev::Look { .. }
+            | Ev::Strike(..)
+            | Ev::LeaderBlind(_)
             | Ev::ToGate { .. }
             | Ev::ToStore { .. }
             | Ev::Fault
@@ -193,6 +205,7 @@ impl World {
         if !reach.is_good() {
             self.note(|| format!("{target} is seen: {reach:?}"));
         }
+        self.notes(target, &reach);
         let at = self.clock(self.now);
         self.feed(Input::Event(Seen {
             entity: target.into(),
@@ -273,15 +286,6 @@ impl World {
             live.commands.extend(commands);
             agent.ready.push_back(plan.clone());
         }
-    }
-
-    fn tick(&mut self) {
-        let mut effects = Effects::default();
-        let now = self.clock(self.now);
-        if let Some(agent) = &mut self.agent {
-            agent.engine.handle(Input::Tick(now), &mut effects);
-        }
-        self.heed(effects);
     }
 
     /// Hands the engine an input, and the tick that follows.

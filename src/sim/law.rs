@@ -186,7 +186,7 @@ impl World {
             return;
         }
         self.each(|world| {
-            let looks = !world.cut_off && world.asleep <= world.now && !world.cut.contains(instance);
+            let looks = !world.cut_off && !world.blind && world.asleep <= world.now && !world.cut.contains(instance);
             if looks && world.agent.as_ref().is_some_and(|agent| !agent.suspects(instance)) {
                 let what = format!("{instance}, by the agent of seat {}", world.seat);
                 world.memory.notice(SEEN, what);

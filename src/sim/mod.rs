@@ -4,9 +4,10 @@
 //! seed gives the same run, event for event.
 //!
 //! [`world`] is the clock, [`pace`] how fast it goes and when trouble comes, [`net`] the network, [`store`] what several agents ([`seat`]) agree through; [`storm`] is what goes wrong; [`target`] is what plans act on; [`disk`] keeps the journal, byte for byte; [`agent`] does what the
-//! conductor does; [`law`] holds the invariants, which know the truth that the agent does not. [`stage`] acts single incidents out as raw telemetry. A [`Mutant`] breaks one rule on purpose: the laws must notice.
+//! conductor does; [`law`] holds the invariants, which know the truth that the agent does not. [`blind`] is a leader that sees nothing. [`stage`] acts single incidents out as raw telemetry. A [`Mutant`] breaks one rule on purpose: the laws must notice.
 
 mod agent;
+mod blind;
 mod disk;
 mod law;
 mod mutant;

@@ -25,11 +25,13 @@ pub enum Mutant {
     EpochNotCounted,
     /// Whoever is stopped to make room says that it has ended and has not.
     NobodyStops,
+    /// A leader that sees nothing keeps its lead.
+    NobodyGivesWay,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::NoFence,
         Self::NoSeal,
         Self::SealOnlyLower,
@@ -41,5 +43,6 @@ impl Mutant {
         Self::RepeatedWrites,
         Self::EpochNotCounted,
         Self::NobodyStops,
+        Self::NobodyGivesWay,
     ];
 }

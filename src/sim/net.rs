@@ -21,7 +21,7 @@ impl World {
 
     /// What somebody sees who tries to reach it.
     fn reach(&self, target: &str) -> Reach {
-        if self.cut_off || self.cut.contains(target) {
+        if self.cut_off || self.blind || self.cut.contains(target) {
             return Reach::Unreachable;
         }
         if OTHERS.contains(&target) {
@@ -53,7 +53,7 @@ impl World {
             .iter()
             .any(|s| s.own_gates && s.instances.iter().any(|name| name == instance));
         let silence = || Err(Applied::Unknown("no answer in time".into()));
-        if self.cut_off {
+        if self.cut_off || self.blind {
             return silence();
         }
         match self.reach(instance) {

@@ -1,9 +1,10 @@
 //! How fast a world goes. A storm is a bad minute: everything at once, all periods short. A day is a fleet in production: long periods, hours between two
-//! troubles, which then last for minutes or come as a storm.
+//! troubles, which then last for minutes or come as a storm. Blind is a quiet time in which only one thing is wrong with the agents.
 
 use std::time::Duration;
 
 use super::world::{Ev, World};
+use crate::coordinate::Patience;
 
 /// How a world goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub enum Kind {
     Storm,
     /// Twenty-four hours.
     Day,
+    /// Minutes in which whoever leads reaches the store and nothing else, and a service fails.
+    Blind,
 }
 
 /// The periods of a world.
@@ -28,6 +31,8 @@ pub struct Pace {
     pub lease: Duration,
     /// Between two signs of life to the store.
     pub beats: Duration,
+    /// How long what agents see has to last before one stands aside.
+    pub patience: Patience,
     /// Nothing goes wrong before that, nor later than so long before the end.
     pub calm: Duration,
     pub after: Duration,
@@ -47,6 +52,13 @@ const STORMS: Pace = Pace {
     lock: (Duration::from_secs(3), Duration::from_secs(1)),
     lease: Duration::from_millis(4_500),
     beats: Duration::from_millis(400),
+    patience: Patience {
+        fresh: Duration::from_millis(2_500),
+        steady: Duration::from_secs(4),
+        back: Duration::from_secs(8),
+        vacant: Duration::from_secs(3),
+        vain: Duration::from_secs(30),
+    },
     calm: Duration::from_secs(8),
     after: Duration::from_secs(45),
     whole: Duration::from_secs(103),
@@ -60,10 +72,22 @@ const DAYS: Pace = Pace {
     lock: (Duration::from_secs(30), Duration::from_secs(10)),
     lease: Duration::from_secs(15),
     beats: Duration::from_secs(3),
+    patience: Patience {
+        fresh: Duration::from_secs(40),
+        steady: Duration::from_secs(50),
+        back: Duration::from_secs(120),
+        vacant: Duration::from_secs(20),
+        vain: Duration::from_secs(600),
+    },
     calm: Duration::from_secs(60),
     after: Duration::from_secs(3600),
     whole: Duration::from_secs(24 * 3600),
     events: 20_000_000,
+};
+
+const BLIND: Pace = Pace {
+    whole: Duration::from_secs(140),
+    ..STORMS
 };
 
 /// Between the beginnings of two troubles of a day.
@@ -78,6 +102,7 @@ impl Kind {
         match self {
             Self::Storm => &STORMS,
             Self::Day => &DAYS,
+            Self::Blind => &BLIND,
         }
     }
 }
@@ -99,6 +124,7 @@ impl World {
                 self.after(calm, Ev::Fault);
             }
             Kind::Day => self.after(calm, Ev::Trouble),
+            Kind::Blind => self.blindness(),
         }
     }
 

@@ -100,10 +100,11 @@ pub enum Book {
 
 impl Book {
     /// One world in eight has the worse one, and one is crowded.
-    pub const fn of(seed: u64) -> Self {
-        match seed % 8 {
-            1 => Self::Crowded,
-            7 => Self::SealsNot,
+    pub const fn of(kind: Kind, seed: u64) -> Self {
+        match (seed % 8, kind) {
+            (1, _) => Self::Crowded,
+            // Where it matters that a service is moved, it is not one that is left to people.
+            (7, Kind::Storm | Kind::Day) => Self::SealsNot,
             _ => Self::Seals,
         }
     }
@@ -158,16 +159,16 @@ pub struct Told {
 pub fn told(kind: Kind, book: Book) -> Result<&'static Told, String> {
     static TOLD: [OnceLock<Result<Told, String>>; 6] = [const { OnceLock::new() }; 6];
     let policy = match kind {
-        Kind::Storm => STORMS,
+        Kind::Storm | Kind::Blind => STORMS,
         Kind::Day => DAYS,
     };
     let [storm, storm_open, storm_crowded, day, day_open, day_crowded] = &TOLD;
     let slot = match (kind, book) {
-        (Kind::Storm, Book::Seals) => storm,
-        (Kind::Storm, Book::SealsNot) => storm_open,
+        (Kind::Storm | Kind::Blind, Book::Seals) => storm,
+        (Kind::Storm | Kind::Blind, Book::SealsNot) => storm_open,
         (Kind::Day, Book::Seals) => day,
         (Kind::Day, Book::SealsNot) => day_open,
-        (Kind::Storm, Book::Crowded) => storm_crowded,
+        (Kind::Storm | Kind::Blind, Book::Crowded) => storm_crowded,
         (Kind::Day, Book::Crowded) => day_crowded,
     };
     slot.get_or_init(|| read(policy, book)).as_ref().map_err(Clone::clone)

@@ -17,6 +17,7 @@ pub struct Seat {
     life: u32,
     disk: Disk,
     cut_off: bool,
+    blind: bool,
     asleep: Timestamp,
     lead: Option<u64>,
     lease_until: Timestamp,
@@ -34,6 +35,7 @@ impl World {
             std::mem::swap(&mut self.life, &mut other.life);
             std::mem::swap(&mut self.disk, &mut other.disk);
             std::mem::swap(&mut self.cut_off, &mut other.cut_off);
+            std::mem::swap(&mut self.blind, &mut other.blind);
             std::mem::swap(&mut self.asleep, &mut other.asleep);
             std::mem::swap(&mut self.lead, &mut other.lead);
             std::mem::swap(&mut self.lease_until, &mut other.lease_until);
@@ -89,7 +91,13 @@ impl Ev {
             | Self::Beat { life }
             | Self::PutAgain { life, .. }
             | Self::Die { life } => Some(*life),
-            Self::Fault | Self::Trouble | Self::Person | Self::Heal(_) | Self::Start { .. } => None,
+            Self::Fault
+            | Self::Trouble
+            | Self::Strike(..)
+            | Self::LeaderBlind(_)
+            | Self::Person
+            | Self::Heal(_)
+            | Self::Start { .. } => None,
         }
     }
 

@@ -8,7 +8,7 @@ use super::Mutant;
 use super::world::{Ev, World};
 use crate::act::journal::{Record, ServiceRecord};
 use crate::act::runner::Entry;
-use crate::model::{PlanId, ServiceName, Timestamp};
+use crate::model::{EntityName, PlanId, Reach, ServiceName, Timestamp};
 
 /// See the module.
 #[derive(Default)]
@@ -16,6 +16,8 @@ pub struct Store {
     revision: u64,
     lead: Option<Lead>,
     kept: Kept,
+    /// What each agent sees.
+    sights: BTreeMap<usize, Vec<Sight>>,
     /// Every intent that was ever written: plan, candidate, step, back.
     intents: BTreeSet<(PlanId, usize, usize, bool)>,
     /// It answers nobody.
@@ -39,6 +41,19 @@ pub struct Kept {
     pub last: BTreeMap<ServiceName, (PlanId, u64)>,
 }
 
+/// An instance as an agent sees it.
+#[derive(Debug, Clone)]
+pub struct Sight {
+    /// Which.
+    pub entity: EntityName,
+    /// How.
+    pub reach: Reach,
+    /// When.
+    pub at: Timestamp,
+    /// Whoever sees it seeks the lead.
+    pub may_lead: bool,
+}
+
 /// What is asked.
 #[expect(clippy::large_enum_variant, reason = "one at a time, and boxed on its way")]
 #[derive(Debug, Clone)]
@@ -47,6 +62,17 @@ pub enum Ask {
     Beat {
         /// When it was sent.
         sent: Timestamp,
+        /// By the agent of which seat.
+        seat: usize,
+        /// False: it stands aside.
+        seeks: bool,
+        /// What it sees.
+        sights: Vec<Sight>,
+    },
+    /// I lead no more, whoever is to do it.
+    GiveBack {
+        /// Since which revision.
+        created: u64,
     },
     /// Write that, if I still lead.
     Put {
@@ -80,11 +106,17 @@ pub enum Told {
         created: u64,
         /// What there is.
         kept: Kept,
+        /// What each agent sees.
+        sights: Vec<(usize, Vec<Sight>)>,
     },
-    /// Another one does.
+    /// You do not.
     Follow {
         /// What there is.
         kept: Kept,
+        /// Another one does.
+        led: bool,
+        /// What each agent sees.
+        sights: Vec<(usize, Vec<Sight>)>,
     },
     /// It is written, or refused.
     Put {
@@ -105,32 +137,66 @@ impl Store {
             .is_some_and(|lead| lead.life == life && now < lead.expires)
     }
 
+    /// Whose life leads.
+    pub fn leader(&self) -> Option<u32> {
+        self.lead.as_ref().map(|lead| lead.life)
+    }
+
     /// Was that intent ever written?
     pub fn intends(&self, plan: &PlanId, candidate: usize, step: usize, undo: bool) -> bool {
         let candidate = if undo { 0 } else { candidate };
         self.intents.contains(&(plan.clone(), candidate, step, undo))
     }
 
-    fn answer(&mut self, life: u32, ask: Ask, now: Timestamp, lasts: Duration, mutant: Option<Mutant>) -> (Told, bool) {
+    /// What is told, if anything, and whether it is of a new lead.
+    fn answer(
+        &mut self,
+        life: u32,
+        ask: Ask,
+        now: Timestamp,
+        lasts: Duration,
+        mutant: Option<Mutant>,
+    ) -> (Option<Told>, bool) {
         if self.lead.as_ref().is_some_and(|lead| now >= lead.expires) {
             self.lead = None;
         }
         match ask {
-            Ask::Beat { sent } => {
-                let free = self.lead.is_none();
+            Ask::GiveBack { created } => {
+                self.lead.take_if(|lead| lead.created == created);
+                (None, false)
+            }
+            Ask::Beat {
+                sent,
+                seat,
+                seeks,
+                sights,
+            } => {
+                self.sights.insert(seat, sights);
+                let sights = self
+                    .sights
+                    .iter()
+                    .map(|(seat, sights)| (*seat, sights.clone()))
+                    .collect();
+                let free = self.lead.is_none() && seeks;
                 if free {
                     self.revision += 1;
                     let (created, expires) = (self.revision, now);
                     self.lead = Some(Lead { life, created, expires });
                 }
-                let kept = self.kept.clone();
+                let (kept, led) = (self.kept.clone(), self.lead.is_some());
                 match self.lead.as_mut().filter(|lead| lead.life == life) {
                     Some(lead) => {
                         lead.expires = now + lasts;
                         let created = lead.created;
-                        (Told::Lead { sent, created, kept }, free)
+                        let told = Told::Lead {
+                            sent,
+                            created,
+                            kept,
+                            sights,
+                        };
+                        (Some(told), free)
                     }
-                    None => (Told::Follow { kept }, false),
+                    None => (Some(Told::Follow { kept, led, sights }), false),
                 }
             }
             Ask::Put {
@@ -153,7 +219,7 @@ impl Store {
                     self.kept.last.insert(service.clone(), (plan.clone(), number));
                     self.write(service, number, record, after, &plan);
                 }
-                (Told::Put { plan, call, good }, false)
+                (Some(Told::Put { plan, call, good }), false)
             }
         }
     }
@@ -189,7 +255,7 @@ impl World {
         let (now, lasts, mutant) = (self.now, self.pace.lease, self.mutant);
         let ends = match &ask {
             Ask::Put { record, .. } => Some(record.clone()),
-            Ask::Beat { .. } => None,
+            Ask::Beat { .. } | Ask::GiveBack { .. } => None,
         };
         let Some(store) = self.store.as_mut().filter(|store| !store.down) else {
             return;
@@ -199,6 +265,9 @@ impl World {
             self.stats.taken_over += 1;
             self.note(|| format!("life {life} leads"));
         }
+        let Some(told) = told else {
+            return self.note(|| format!("life {life} gives the lead back"));
+        };
         if matches!(told, Told::Put { good: false, .. }) {
             self.stats.refused += 1;
         } else if let Some(record) = ends {

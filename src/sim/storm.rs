@@ -21,6 +21,8 @@ pub enum Fault {
     Host(&'static str),
     Cut(String),
     CutOff(usize),
+    /// It reaches the store, and nothing else.
+    Blind(usize),
     Lease,
     Disk(usize),
     Hold,
@@ -34,7 +36,9 @@ impl Fault {
     /// The agent that it befalls.
     const fn seat(&self) -> Option<usize> {
         match self {
-            Self::CutOff(seat) | Self::Disk(seat) | Self::Agent(seat) | Self::Stop(seat) => Some(*seat),
+            Self::CutOff(seat) | Self::Blind(seat) | Self::Disk(seat) | Self::Agent(seat) | Self::Stop(seat) => {
+                Some(*seat)
+            }
             _ => None,
         }
     }
@@ -68,7 +72,8 @@ impl World {
             0..=6 => Fault::Instance(instance, ill),
             7 => Fault::Host(plant::host(&instance)),
             8 => Fault::Cut(instance),
-            9 => Fault::CutOff(seat),
+            9 if self.stats.faults.is_multiple_of(2) => Fault::CutOff(seat),
+            9 => Fault::Blind(seat),
             10 => Fault::Lease,
             11 => Fault::Disk(seat),
             12 => Fault::Hold,
@@ -97,6 +102,7 @@ impl World {
                 self.cut.insert(name.clone());
             }
             Fault::CutOff(_) => self.cut_off = true,
+            Fault::Blind(_) => self.blind = true,
             Fault::Lease => self.lose_store(true),
             Fault::Disk(_) => self.disk.broken = true,
             Fault::Stop(_) => {
@@ -149,6 +155,7 @@ impl World {
                 self.cut.remove(name);
             }
             Fault::CutOff(_) => self.cut_off = false,
+            Fault::Blind(_) => self.blind = false,
             Fault::Lease => self.lose_store(false),
             Fault::Disk(_) => self.disk.broken = false,
             Fault::Hold => self.hold(false),
@@ -195,6 +202,7 @@ impl World {
         self.lose_store(false);
         self.each(|world| {
             world.cut_off = false;
+            world.blind = false;
             world.disk.broken = false;
         });
         self.hold(false);

@@ -61,6 +61,8 @@ pub struct Stats {
     pub stood_still: u64,
     /// Times that another agent took over.
     pub taken_over: u64,
+    /// Times that an agent stood aside.
+    pub stood_aside: u64,
     /// Entries that the store refused because another agent led.
     pub refused: u64,
     /// Simulated seconds, over all agents.
@@ -89,6 +91,7 @@ impl Stats {
             (&mut self.writes_failed, other.writes_failed),
             (&mut self.stood_still, other.stood_still),
             (&mut self.taken_over, other.taken_over),
+            (&mut self.stood_aside, other.stood_aside),
             (&mut self.refused, other.refused),
             (&mut self.agent_seconds, other.agent_seconds),
         ] {
@@ -168,6 +171,10 @@ pub enum Ev {
     Fault,
     /// A day comes to its next trouble.
     Trouble,
+    /// Just that goes wrong, for so long.
+    Strike(Fault, Duration),
+    /// Whoever leads goes blind, for so long.
+    LeaderBlind(Duration),
     /// A person looks at what agents ask.
     Person,
     Heal(Fault),
@@ -208,6 +215,8 @@ pub struct World {
     pub cut: BTreeSet<String>,
     /// The agent that is handled now reaches nothing.
     pub cut_off: bool,
+    /// … reaches the store, and nothing else.
+    pub blind: bool,
     /// … and stands still until then.
     pub asleep: Timestamp,
     /// … holds the lead that was made at that revision, as it believes.
@@ -226,6 +235,8 @@ pub struct World {
     /// Until when the agent really holds the lease.
     pub lease_until: Timestamp,
     pub held: bool,
+    /// In a blind world: nobody sees anything.
+    pub all_blind: bool,
     pub disk: Disk,
     pub agent: Option<Agent>,
     pub life: u32,
@@ -234,16 +245,19 @@ pub struct World {
     trace: VecDeque<String>,
 }
 
-/// One, two or three agents, by the seed.
-const fn agents(seed: u64) -> usize {
-    (seed % 3) as usize + 1
+/// One, two or three agents, by the seed; where one is to stand aside for another there are two at least.
+const fn agents(kind: Kind, seed: u64) -> usize {
+    match kind {
+        Kind::Storm | Kind::Day => (seed % 3) as usize + 1,
+        Kind::Blind => (seed % 2) as usize + 2,
+    }
 }
 
 /// Runs the world of a seed. The digest in the answer is of every event.
 pub fn run(kind: Kind, seed: u64, mutant: Option<Mutant>) -> Result<Stats, Box<Broken>> {
-    let agents = agents(seed);
+    let agents = agents(kind, seed);
     let pace = kind.pace();
-    let book = Book::of(seed);
+    let book = Book::of(kind, seed);
     let services = plant::services(book);
     let mut gates: BTreeMap<String, Gate> = BTreeMap::new();
     for service in &services {
@@ -267,6 +281,7 @@ pub fn run(kind: Kind, seed: u64, mutant: Option<Mutant>) -> Result<Stats, Box<B
         hosts_down: BTreeSet::new(),
         cut: BTreeSet::new(),
         cut_off: false,
+        blind: false,
         asleep: Timestamp::EPOCH,
         lead: None,
         seats: (0..agents).map(|_| Seat::default()).collect(),
@@ -278,6 +293,7 @@ pub fn run(kind: Kind, seed: u64, mutant: Option<Mutant>) -> Result<Stats, Box<B
         lease_lost: false,
         lease_until: Timestamp::EPOCH,
         held: false,
+        all_blind: false,
         disk: Disk::default(),
         agent: None,
         life: 0,
@@ -345,14 +361,11 @@ impl World {
             let plans = self.agent.iter().flat_map(Agent::plans);
             left.extend(plans.map(|plan| plan.id.to_string()));
         }
-        if left.is_empty() {
-            Ok(())
-        } else {
-            Err((
-                ENDS,
-                format!("{} still runs long after its deadline", left.join(" and ")),
-            ))
+        if !left.is_empty() {
+            let what = format!("{} still runs long after its deadline", left.join(" and "));
+            return Err((ENDS, what));
         }
+        self.blind_at_the_end().map_or(Ok(()), Err)
     }
 
     /// Notes an event, for people and for the digest.
@@ -380,6 +393,8 @@ impl World {
         match event {
             Ev::Fault => self.fault(),
             Ev::Trouble => self.trouble(),
+            Ev::Strike(fault, lasts) => self.strike(fault, lasts),
+            Ev::LeaderBlind(lasts) => self.leader_goes_blind(lasts),
             Ev::Person => self.person_looks(),
             Ev::Heal(fault) => self.heal(&fault),
             Ev::Start { seat } => {

@@ -198,6 +198,42 @@ fn what_one_of_three_sees_is_not_moved_where_two_must_see_it() {
 }
 
 #[test]
+fn a_leader_that_is_cut_off_from_what_it_watches_lets_another_one_lead() {
+    if skipped("etcd", &["etcd"]) {
+        return;
+    }
+    let etcd = Etcd::start(3);
+    agents::a_leader_that_is_cut_off_from_what_it_watches_lets_another_one_lead(&etcd.settings());
+}
+
+#[test]
+fn an_outage_that_all_agents_see_moves_no_lead() {
+    if skipped("etcd", &["etcd"]) {
+        return;
+    }
+    let etcd = Etcd::start(1);
+    let world = etcd.world(1);
+    let first = world.agent("one");
+    wait("it leads", || first.leads());
+    let others = [world.agent("two"), world.agent("three")];
+    let epoch = || first.status()["leases"][0]["lease"]["epoch"].clone();
+    let before = epoch();
+    for ill in &world.ill {
+        ill.store(true, Ordering::SeqCst);
+    }
+    wait("all see it", || {
+        let mut all = others.iter().chain([&first]);
+        all.all(|agent| !agent.gate().is_empty())
+    });
+    // Longer than whoever is worse off than others goes on leading.
+    std::thread::sleep(Duration::from_secs(10));
+    assert_eq!(epoch(), before);
+    for agent in others.iter().chain([&first]) {
+        assert_eq!((agent.leader(), agent.aside()), ("one".into(), String::new()));
+    }
+}
+
+#[test]
 fn without_etcd_nothing_is_demoted_and_nobody_acts() {
     if skipped("etcd", &["etcd"]) {
         return;
@@ -258,6 +294,15 @@ async fn agents_that_cut_the_services_differently_never_lead_side_by_side() {
     }
     let etcd = Etcd::start(1);
     contract::agents_that_cut_the_services_differently_never_lead_side_by_side(&etcd.settings()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lead_is_left_before_it_is_given_back_and_not_sought_again() {
+    if skipped("etcd", &["etcd"]) {
+        return;
+    }
+    let etcd = Etcd::start(1);
+    contract::a_lead_is_left_before_it_is_given_back_and_not_sought_again(&etcd.settings()).await;
 }
 
 /// It must never look as if nothing acted while the others do, nor as if something began that did not.

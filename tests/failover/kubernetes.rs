@@ -44,6 +44,12 @@ async fn agents_that_cut_the_services_differently_never_lead_side_by_side() {
     contract::agents_that_cut_the_services_differently_never_lead_side_by_side(&cluster.settings()).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lead_is_left_before_it_is_given_back_and_not_sought_again() {
+    let cluster = Cluster::start();
+    contract::a_lead_is_left_before_it_is_given_back_and_not_sought_again(&cluster.settings()).await;
+}
+
 /// An answer that got lost: the write was carried out, and is not carried out again. A note that somebody else adds is no loss of the lease.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_and_a_strangers_note_change_nothing() {
@@ -114,6 +120,12 @@ async fn words_and_sights_reach_the_others() {
 fn an_owner_that_stood_still_in_mid_plan_finds_that_another_has_gone_on_and_does_nothing() {
     let cluster = Cluster::start();
     agents::an_owner_that_stood_still_does_nothing(&cluster.settings());
+}
+
+#[test]
+fn a_leader_that_is_cut_off_from_what_it_watches_lets_another_one_lead() {
+    let cluster = Cluster::start();
+    agents::a_leader_that_is_cut_off_from_what_it_watches_lets_another_one_lead(&cluster.settings());
 }
 
 #[test]

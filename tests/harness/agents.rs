@@ -5,11 +5,13 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::harness::instance::instance;
+use crate::harness::way::Way;
 use crate::harness::{Server, finds_well, free_port, wait};
 
 /// A step's program: half of its time before its effect, half after.
@@ -48,6 +50,15 @@ pub fn request(port: u16, head: &str, body: &str) -> Option<serde_json::Value> {
     let mut text = String::new();
     stream.read_to_string(&mut text).ok()?;
     serde_json::from_str(text.split_once("\r\n\r\n")?.1).ok()
+}
+
+fn metrics(port: u16) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let text = "GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer s3cret\r\nConnection: close\r\n\r\n";
+    stream.write_all(text.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
 }
 
 /// Two instances of one service, a playbook of programs, and a place for agents.
@@ -143,6 +154,27 @@ impl Agent {
             .is_some_and(|epoch| epoch > 0)
     }
 
+    /// Who leads the service, as this agent knows.
+    pub fn leader(&self) -> String {
+        let status = self.status();
+        status["services"][0]["leader"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Why it stands aside; empty if it does not.
+    pub fn aside(&self) -> String {
+        let status = self.status();
+        status["standing_aside"]["web"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// What `jurymast status` prints of it.
+    pub fn told(&self) -> String {
+        let output = Command::new(env!("CARGO_BIN_EXE_jurymast"))
+            .args(["status", "--url", &format!("http://127.0.0.1:{}", self.api)])
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     pub fn active(&self) -> String {
         self.status()["services"][0]["state"]["active"]
             .as_str()
@@ -185,4 +217,49 @@ pub fn an_owner_that_stood_still_does_nothing(coordinate: &str) {
     assert_eq!(world.effects(), WHOLE, "each effect once");
     assert!(first.status()["plans"].as_array().unwrap().is_empty());
     assert!(second.leads());
+}
+
+/// A leader whose ways to what it watches are cut, and not the one to the store, lets another one lead, which moves what has to be moved.
+pub fn a_leader_that_is_cut_off_from_what_it_watches_lets_another_one_lead(coordinate: &str) {
+    let world = World::new(coordinate, 1);
+    let ways = world.ports.map(Way::to);
+    let first = world.agent_by("one", [ways[0].port, ways[1].port], coordinate);
+    wait("it leads", || first.leads());
+    let others = [world.agent("two"), world.agent("three")];
+    for agent in others.iter().chain([&first]) {
+        wait("every agent knows who leads", || agent.leader() == "one");
+    }
+    for way in &ways {
+        way.cut();
+    }
+    wait("another one leads", || others.iter().any(Agent::leads));
+    let leader = if others[0].leads() { "two" } else { "three" };
+    for agent in others.iter().chain([&first]) {
+        wait("every agent knows who leads", || agent.leader() == leader);
+    }
+    assert!(!first.leads());
+    let why = first.aside();
+    assert!(why.ends_with(" reaches a, b, and this agent does not"), "{why}");
+    let told = first.told();
+    assert!(
+        told.contains(&format!("STANDS ASIDE: this agent does not lead web: {why}")),
+        "{told}"
+    );
+    let line = told.lines().find(|line| line.starts_with("web ")).unwrap();
+    assert!(line.trim_end().ends_with(leader), "{told}");
+    let metrics = metrics(first.api);
+    assert!(metrics.contains("\njurymast_standing_aside 1\n"), "{metrics}");
+    assert_eq!(world.effects(), [""; 0], "everything works but the ways of one agent");
+    world.ill[0].store(true, Ordering::SeqCst);
+    wait("it is moved", || world.effects() == WHOLE);
+    for agent in others.iter().chain([&first]) {
+        wait("every agent knows where it runs", || agent.active() == "b");
+    }
+    for way in &ways {
+        way.mend();
+    }
+    wait("it seeks the lead again", || first.aside().is_empty());
+    assert_eq!(others.iter().filter(|agent| agent.leads()).count(), 1);
+    assert!(!first.leads(), "who leads goes on leading");
+    assert_eq!(world.effects(), WHOLE);
 }

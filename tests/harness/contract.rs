@@ -125,3 +125,58 @@ pub async fn agents_that_cut_the_services_differently_never_lead_side_by_side(se
     until(&mut twin, "the reason", named).await;
     second.resign().await;
 }
+
+/// Whoever stands aside leaves its lead first and gives it back then, seeks it no more, and has to win it anew.
+pub async fn a_lead_is_left_before_it_is_given_back_and_not_sought_again(settings: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let member = |name| member(settings, dir.path(), name, "x", 0);
+    let (mut first, mut second) = (member("one"), member("two"));
+    let led_by = |news: &News, name: &str| match news {
+        News::Leaders(Some(leaders)) => leaders.get("x").is_some_and(|leader| leader == name),
+        _ => false,
+    };
+    let old = taken(&until(&mut first, "the lead", |news| taken(news).is_some()).await).unwrap();
+    until(&mut second, "its leader's name", |news| led_by(news, "one")).await;
+    let (store, service) = (first.store(), "x".into());
+    store.put(&service, "p 0", None, Some(b"state")).await.unwrap();
+    first.stand_aside(["x".to_owned()].into());
+    let news = first.beat().await;
+    assert!(news.iter().any(|news| matches!(news, News::Lost { .. })), "{news:?}");
+    assert!(store.rights().check(&service).is_err(), "nothing is acted upon");
+    for _ in 0..10 {
+        let news = second.beat().await;
+        assert!(
+            news.iter().all(|news| taken(news).is_none()),
+            "not given back yet: {news:?}"
+        );
+    }
+    // It wants it back at once; but what it has left is no longer its own, whenever it is given back.
+    first.stand_aside([].into());
+    let news = until(&mut first, "the lead anew", |news| taken(news).is_some()).await;
+    let again = taken(&news).unwrap();
+    assert!(again > old, "{again} after {old}");
+    first.stand_aside(["x".to_owned()].into());
+    until(&mut first, "its loss", |news| matches!(news, News::Lost { .. })).await;
+    first.beat().await;
+    let news = until(&mut second, "the other's lead", |news| taken(news).is_some()).await;
+    let News::Taken { epoch, folders, .. } = news else {
+        panic!()
+    };
+    assert!(epoch > again);
+    assert_eq!(folders[0].state.as_deref(), Some(&b"state"[..]));
+    until(&mut first, "its leader's name", |news| led_by(news, "two")).await;
+    let refused = store.put(&service, "p 1", None, Some(b"stale")).await.unwrap_err();
+    assert!(refused.to_string().contains("no longer held"), "{refused}");
+    second.resign().await;
+    let free = |news: &News| matches!(news, News::Leaders(Some(leaders)) if leaders.is_empty());
+    until(&mut first, "that nobody leads", free).await;
+    for _ in 0..20 {
+        let news = first.beat().await;
+        assert!(news.iter().all(|news| taken(news).is_none()), "{news:?}");
+        tokio::time::sleep(first.pause()).await;
+    }
+    first.stand_aside([].into());
+    let news = until(&mut first, "the lead", |news| taken(news).is_some()).await;
+    assert!(taken(&news).unwrap() > epoch);
+    first.resign().await;
+}

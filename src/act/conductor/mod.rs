@@ -1,6 +1,7 @@
 //! The conductor: does what runners command. One task for each plan; one journal for all.
 
 mod keeping;
+mod leaving;
 mod steps;
 mod written;
 
@@ -223,32 +224,6 @@ impl Conductor {
             });
             tracing::warn!(plan = %plan.id, ?wait, "going on with a plan of another agent");
             self.launch(runner, wait);
-        }
-    }
-
-    /// Drops plans of these services wherever they stand: another agent goes on with them. Returns once nothing of them is under way here.
-    pub async fn leave(&self, services: &[ServiceName]) {
-        let left: Vec<(PlanId, CancellationToken)> = self
-            .running()
-            .iter()
-            .filter(|(_, running)| services.contains(&running.service))
-            .map(|(id, running)| {
-                running.leave.cancel();
-                (id.clone(), running.over.clone())
-            })
-            .collect();
-        for (plan, over) in left {
-            over.cancelled().await;
-            tracing::warn!(%plan, "left to whoever leads now");
-            let shared = Arc::clone(&self.shared);
-            let noted = tokio::task::spawn_blocking(move || {
-                let at = wall_clock();
-                let mut journal = shared.journal.lock().unwrap_or_else(PoisonError::into_inner);
-                journal.append(&Record::Left { at, plan })
-            });
-            if let Ok(Err(error)) = noted.await {
-                tracing::warn!(%error, "that a plan was left could not be written down; the shared store knows");
-            }
         }
     }
 

@@ -21,15 +21,16 @@ function needs(s) {
   });
   const left = s.services.filter((v) => v.state.handed_over).map((v) => ({ kind: "left", service: v.name, why: v.state.handed_over }));
   const undone = s.services.filter((v) => v.state.undone).map((v) => ({ service: v.name, step: v.state.undone.step, forgotten: v.state.undone.forgotten, active: v.state.active }));
-  return { acting: s.acting, asks, left, undone, trouble: s.cannot_lead };
+  return { acting: s.acting, asks, left, undone, trouble: s.cannot_lead, aside: Object.entries(s.standing_aside || {}) };
 }
-const you = ({ acting, asks, left, undone, trouble }) => [
+const you = ({ acting, asks, left, undone, trouble, aside }) => [
   asks.map((a) => el("div", { class: "card noted", "data-key": `ask ${a.id} ${a.service}` },
     el("h3", "", `Move ${a.service || "it"}? Incident ${a.id}: ${a.cause} (${a.p.toFixed(2)})`), el("p", "", a.why), a.left ? el("p", "", a.left) : null,
     acting ? el("p", "", order("approve", "yes, move it…", { id: a.id, service: a.service, from: a.from }, true), " ", order("deny", "no, leave it…", { id: a.id, service: a.service })) : null)),
   left.map((l) => el("div", { class: "card bad", "data-key": `left ${l.service}` }, el("h3", "", `${l.service} needs a person`), el("p", "", l.why))),
   undone.map((u) => el("div", { class: "card bad", "data-key": `undone ${u.service}` }, el("h3", "", `${u.service}: what was done has changed`), el("p", "", `‘${u.step}’ does not stand any more, though ${u.service} runs on ${u.active}: ${u.forgotten ? "its front was started anew and has forgotten it." : "was something restarted, or changed by hand?"}`))),
   trouble ? el("div", { class: "card bad", "data-key": "trouble" }, el("h3", "", "This agent cannot lead"), el("p", "", trouble)) : null,
+  aside.map(([part, why]) => el("div", { class: "card noted", "data-key": `aside ${part}` }, el("h3", "", `This agent stands aside from ${part}`), el("p", "", why))),
 ];
 
 // -- services
@@ -222,7 +223,8 @@ function head(s) {
   if ($("state").textContent !== text) $("state").textContent = text;
   $("state").className = cls;
   document.title = (count ? `(${count}) ` : "") + "Jurymast";
-  const lead = s.cannot_lead ? "cannot lead" : s.leases.some((l) => l.lease.epoch) ? s.leases.filter((l) => l.lease.epoch).map((l) => `leads ${l.part}, epoch ${l.lease.epoch}`).join(", ") : s.lease.epoch ? `acts, epoch ${s.lease.epoch}` : s.leases.length ? "another agent leads" : "no lease yet";
+  const leaders = [...new Set(s.services.map((v) => v.leader).filter(Boolean))];
+  const lead = s.cannot_lead ? "cannot lead" : s.leases.some((l) => l.lease.epoch) ? s.leases.filter((l) => l.lease.epoch).map((l) => `leads ${l.part}, epoch ${l.lease.epoch}`).join(", ") : s.lease.epoch ? `acts, epoch ${s.lease.epoch}` : leaders.length ? `led by ${leaders.join(", ")}` : s.leases.length ? "another agent leads" : "no lease yet";
   const learned = `${s.learned.watched} watched${s.learned.learning ? `, ${s.learned.learning} being learned` : ""}${s.learned.beyond ? `, ${s.learned.beyond} beyond the closely watched` : ""}`;
   $("facts").textContent = `${s.agent} · ${s.acting ? lead : "only watches"} · ${s.entities_total} entities · ${s.series} series, ${learned} · ${clock(s.now)} UTC`;
   show("orders", { held: s.held, acting: s.acting }, ({ held, acting }) => acting ? (held ? order("release", "release the hold…", {}, true) : order("hold", "hold everything…")) : []);
@@ -259,7 +261,7 @@ async function draw() {
 }
 function paint(s) {
   const due = needs(s);
-  $("you-section").hidden = !due.asks.length && !due.left.length && !due.trouble;
+  $("you-section").hidden = !due.asks.length && !due.left.length && !due.undone.length && !due.trouble && !due.aside.length;
   show("you", due, you);
   show("services", serving(s), services);
   $("moves-section").hidden = !s.moves.length;

@@ -138,6 +138,10 @@ fn head(view: &View, status: &Value) -> Vec<Line> {
     if let Some(why) = status["cannot_lead"].as_str() {
         lines.push(Line::of(Look::Bad, format!("cannot lead: {why}")));
     }
+    for (part, why) in status["standing_aside"].as_object().into_iter().flatten() {
+        let why = why.as_str().unwrap_or_default();
+        lines.push(Line::of(Look::Noted, format!("stands aside from {part}: {why}")));
+    }
     lines
 }
 

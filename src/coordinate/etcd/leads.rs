@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::client::{CallError, Pair, coded, pair};
 use super::member::Member;
 use super::part_of_key;
 use crate::clock::wall_clock;
 use crate::coordinate::parts::rank;
-use crate::coordinate::shared::{Folder, News, Trouble};
+use crate::coordinate::shared::{Folder, News, STANDS_ASIDE, Trouble};
 use crate::model::ServiceName;
 
 impl Member {
@@ -34,11 +34,7 @@ impl Member {
                 self.free.remove(&name);
             }
             match lead {
-                Some(lead) if lead.lease == lease => {
-                    if !self.epochs.contains_key(&name) {
-                        self.take(&name, lead.created, news).await?;
-                    }
-                }
+                Some(lead) if lead.lease == lease => self.look_at_own(&name, lead.created, news).await?,
                 Some(_) => {
                     if self.epochs.contains_key(&name) {
                         self.lose(&name, "another agent has taken it over", news);
@@ -47,6 +43,7 @@ impl Member {
                 None if self.epochs.contains_key(&name) => {
                     self.lose(&name, "its key in etcd is gone", news);
                 }
+                None if self.aside.contains(&name) => {}
                 None => {
                     let since = *self.free.entry(name.clone()).or_insert_with(Instant::now);
                     let waits = self.rhythm.turn(rank(&part_of_key(&self.who.agent), &name, &agents));
@@ -57,6 +54,44 @@ impl Member {
             }
         }
         Ok(trouble)
+    }
+
+    /// A lead that hangs on our lease: taken, kept, left or given back.
+    async fn look_at_own(&mut self, name: &str, created: i64, news: &mut Vec<News>) -> Result<(), CallError> {
+        let held = self.epochs.contains_key(name);
+        if self.aside.contains(name) {
+            self.left.insert(name.to_owned(), created);
+        }
+        if self.left.get(name) != Some(&created) {
+            return if held {
+                Ok(())
+            } else {
+                self.take(name, created, news).await
+            };
+        }
+        if held {
+            // What is under way is stopped before anybody else may take it.
+            self.lose(name, STANDS_ASIDE, news);
+            return Ok(());
+        }
+        let key = coded(self.lead_key(name));
+        let still_that = json!([{"key": key, "target": "CREATE", "create_revision": created.to_string()}]);
+        let end = json!([{"request_delete_range": {"key": key}}]);
+        self.store.client.transact(still_that, end, json!([])).await.map(drop)
+    }
+
+    /// Who leads each part that anybody leads.
+    pub(super) fn leaders_of(&self, live: &[Pair]) -> BTreeMap<String, String> {
+        let agent = |found: &Pair| {
+            let value: Value = serde_json::from_slice(&found.value).ok()?;
+            Some(value["agent"].as_str()?.to_owned())
+        };
+        let leader = |part: &String| {
+            let key = self.lead_key(part);
+            let lead = live.iter().find(|found| found.key == key)?;
+            Some((part.clone(), agent(lead)?))
+        };
+        self.parts.keys().filter_map(leader).collect()
     }
 
     /// Makes the lead, if nobody has and all agents cut the services into the same parts.

@@ -1,6 +1,6 @@
 //! One agent among several: keeps its lease, takes leads that are free, follows what the others write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use super::part_of_key;
 use super::store::Store;
 use crate::clock::{boot_clock, wall_clock, wall_seconds};
 use crate::coordinate::rhythm::Rhythm;
-use crate::coordinate::shared::{NOT_RENEWED, News, Rights, Trouble, Who};
+use crate::coordinate::shared::{Leaders, NOT_RENEWED, News, Rights, Trouble, Who};
 use crate::coordinate::{EtcdSettings, Part, digest};
 
 /// See the module.
@@ -25,11 +25,16 @@ pub struct Member {
     /// Since when a part is free.
     pub(super) free: BTreeMap<String, Instant>,
     pub(super) epochs: BTreeMap<String, u64>,
+    /// Parts that are left to others.
+    pub(super) aside: BTreeSet<String>,
+    /// The revisions of leads that were left so: they are given back, and never counted upon again, for what gives one back may arrive late.
+    pub(super) left: BTreeMap<String, i64>,
     pub(super) sent: Option<Duration>,
     seen: i64,
     looked: Option<Instant>,
     floored: bool,
     trouble: Trouble,
+    leaders: Leaders,
 }
 
 impl Member {
@@ -50,11 +55,14 @@ impl Member {
             parts,
             free: BTreeMap::new(),
             epochs: BTreeMap::new(),
+            aside: BTreeSet::new(),
+            left: BTreeMap::new(),
             sent: None,
             seen: 0,
             looked: None,
             floored: false,
             trouble: Trouble::default(),
+            leaders: Leaders::default(),
         })
     }
 
@@ -85,7 +93,10 @@ impl Member {
         let mut news = Vec::new();
         let trouble = match self.work(&mut news).await {
             Ok(trouble) => trouble,
-            Err(error) => Some(error.to_string()),
+            Err(error) => {
+                self.leaders.are(None, &mut news);
+                Some(error.to_string())
+            }
         };
         self.trouble.is(trouble, &mut news);
         news
@@ -99,6 +110,8 @@ impl Member {
         self.ensure_floor().await?;
         let looks = Instant::now();
         let live = self.store.client.list(&self.key("live/"), None).await?.pairs;
+        let leaders = self.leaders_of(&live);
+        self.leaders.are(Some(leaders), news);
         let trouble = match self.ensure_name(lease, &live).await? {
             Some(trouble) => Some(trouble),
             None => self.look_at_leads(lease, &live, news).await?,

@@ -17,7 +17,7 @@ pub use client::{CallError, Client, Found, Pair};
 pub use member::Member;
 pub use store::Store;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +40,10 @@ impl Coordinator for Member {
 
     fn recut(&mut self, parts: BTreeMap<String, Part>) -> Boxed<'_, Vec<News>> {
         Box::pin(Self::recut(self, parts))
+    }
+
+    fn stand_aside(&mut self, parts: BTreeSet<String>) {
+        self.aside = parts;
     }
 
     fn resign(&mut self) -> Boxed<'_, ()> {

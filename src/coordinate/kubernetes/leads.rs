@@ -15,7 +15,7 @@ use super::object::{KeptOf, Object, object_name};
 use super::store::{FLOOR, KEPT};
 use crate::clock::{wall_clock, wall_seconds};
 use crate::coordinate::parts::rank;
-use crate::coordinate::shared::{Folder, News, Trouble};
+use crate::coordinate::shared::{Folder, News, STANDS_ASIDE, Trouble};
 use crate::coordinate::{Part, digest};
 use crate::model::ServiceName;
 
@@ -32,10 +32,22 @@ impl Member {
             let object = look.objects.get(&self.part_object(&name));
             let holder = object.map_or("", Object::holder);
             let ours = holder == &*self.store.identity;
+            let aside = self.aside.contains(&name);
             if self.epochs.contains_key(&name) {
                 let same = self.is_known(&name, object).await;
                 if !ours || !same {
                     self.lose(&name, "another agent has taken it over", news).await;
+                } else if aside {
+                    // What is under way is stopped before anybody else may take it: given back by the next beat.
+                    self.lose(&name, STANDS_ASIDE, news).await;
+                }
+                continue;
+            }
+            if aside {
+                self.free.remove(&name);
+                if let Some(mut object) = object.filter(|_| ours).cloned() {
+                    object.set("holderIdentity", json!(""));
+                    self.store.api.write(&object).await?;
                 }
                 continue;
             }
@@ -50,6 +62,16 @@ impl Member {
             }
         }
         Ok(trouble)
+    }
+
+    /// Who leads each part that anybody leads.
+    pub(super) fn leaders_of(&self, look: &Look) -> BTreeMap<String, String> {
+        let leader = |part: &String| {
+            let holder = look.objects.get(&self.part_object(part))?.holder();
+            let (agent, _) = holder.rsplit_once('/').filter(|_| look.live.contains(holder))?;
+            Some((part.clone(), agent.to_owned()))
+        };
+        self.parts.keys().filter_map(leader).collect()
     }
 
     /// It has not passed to anybody, not even to us, since we took it. Whoever only adds notes of their own leaves it ours.

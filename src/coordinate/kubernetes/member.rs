@@ -16,7 +16,7 @@ use super::store::{FLOOR, KEPT, SIGHT, Store, WORDS};
 use crate::clock::{boot_clock, wall_clock};
 use crate::coordinate::rhythm::Rhythm;
 use crate::coordinate::settings::KubernetesSettings;
-use crate::coordinate::shared::{NOT_RENEWED, News, Rights, Trouble, Who};
+use crate::coordinate::shared::{Leaders, NOT_RENEWED, News, Rights, Trouble, Who};
 use crate::coordinate::{Part, digest};
 
 /// See the module.
@@ -29,6 +29,8 @@ pub struct Member {
     /// Since when a part is free.
     pub(super) free: BTreeMap<String, Instant>,
     pub(super) epochs: BTreeMap<String, u64>,
+    /// Parts that are left to others.
+    pub(super) aside: BTreeSet<String>,
     /// When the last renewal that counted was sent, by the boot clock.
     pub(super) sent: Option<Duration>,
     /// By agent's Lease: its version, and when it was first seen so.
@@ -37,6 +39,7 @@ pub struct Member {
     followed: BTreeMap<String, String>,
     looked: Option<Instant>,
     trouble: Trouble,
+    leaders: Leaders,
 }
 
 /// Who holds what and who is alive, at one moment.
@@ -68,11 +71,13 @@ impl Member {
             parts,
             free: BTreeMap::new(),
             epochs: BTreeMap::new(),
+            aside: BTreeSet::new(),
             sent: None,
             seen: BTreeMap::new(),
             followed: BTreeMap::new(),
             looked: None,
             trouble: Trouble::default(),
+            leaders: Leaders::default(),
         })
     }
 
@@ -82,7 +87,10 @@ impl Member {
             Ok(trouble) => trouble,
             // Another agent was faster: seen by the next look.
             Err(CallError::Conflict(_)) => None,
-            Err(error) => Some(error.to_string()),
+            Err(error) => {
+                self.leaders.are(None, &mut news);
+                Some(error.to_string())
+            }
         };
         self.trouble.is(trouble, &mut news);
         news
@@ -92,6 +100,8 @@ impl Member {
         let (looks, now) = (Instant::now(), boot_clock());
         let objects = self.store.api.list().await?;
         let look = self.tell_alive(objects, now);
+        let leaders = self.leaders_of(&look);
+        self.leaders.are(Some(leaders), news);
         if let Some(trouble) = self.keep_lease(&look, now, news).await? {
             return Ok(Some(trouble));
         }

@@ -1,6 +1,7 @@
 //! When an agent ticks: soon while anything is under way, seldom while nothing is.
 
 use super::Agent;
+use crate::engine::{Effects, Input};
 use crate::model::Incident;
 use crate::sim::world::{Ev, World};
 
@@ -12,6 +13,15 @@ impl Agent {
 }
 
 impl World {
+    pub(super) fn tick(&mut self) {
+        let mut effects = Effects::default();
+        let now = self.clock(self.now);
+        if let Some(agent) = &mut self.agent {
+            agent.engine.handle(Input::Tick(now), &mut effects);
+        }
+        self.heed(effects);
+    }
+
     /// Sees to the next tick.
     pub(super) fn wind(&mut self) {
         let Some(agent) = &mut self.agent else { return };

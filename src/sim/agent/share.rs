@@ -19,16 +19,32 @@ impl World {
     pub(super) fn beat(&mut self) {
         let life = self.life;
         self.after(self.pace.beats, Ev::Beat { life });
-        self.ask_store(&Ask::Beat { sent: self.now });
+        let (seeks, sights) = self.judges();
+        let (sent, seat) = (self.now, self.seat);
+        self.ask_store(&Ask::Beat {
+            sent,
+            seat,
+            seeks,
+            sights,
+        });
     }
 
     pub(super) fn told_by_store(&mut self, told: Told) {
         match told {
             // As a client that waits for no answer so long.
             Told::Lead { sent, .. } if self.now.since(sent) >= self.pace.acts() => {}
-            Told::Lead { sent, created, kept } => {
+            Told::Lead {
+                sent,
+                created,
+                kept,
+                sights,
+            } => {
+                self.hears(sights, true);
                 // An answer that comes late may tell of a lead that was lost since then: the time of its question says until when it is good.
                 if self.lead.is_some_and(|lead| lead > created) {
+                    return;
+                }
+                if self.gives_back(created) {
                     return;
                 }
                 if self.lead != Some(created) {
@@ -39,7 +55,8 @@ impl World {
                 self.lease_until = until;
                 self.share(created, until);
             }
-            Told::Follow { kept } => {
+            Told::Follow { kept, led, sights } => {
+                self.hears(sights, led);
                 if self.lead.is_some() && self.now >= self.lease_until {
                     self.lose();
                 }
@@ -69,7 +86,7 @@ impl World {
     }
 
     /// The lead is another's: whatever is under way is dropped where it stands.
-    fn lose(&mut self) {
+    pub(super) fn lose(&mut self) {
         if self.lead.take().is_none() {
             return;
         }

@@ -8,6 +8,7 @@ use super::Agent;
 use crate::act::journal::{Record, State};
 use crate::act::runner::Runner;
 use crate::agent::{engine_setup, restored};
+use crate::coordinate::{Aside, parts};
 use crate::detect::Sequential;
 use crate::engine::{Engine, Input, OperatorCommand};
 use crate::model::{Catalog, PlanId, Timestamp};
@@ -103,7 +104,12 @@ fn engine(kind: Kind, book: Book, epoch: u64) -> Result<Agent, String> {
     } = plant::told(kind, book)?;
     let (library, playbooks) = (Arc::clone(library), Arc::clone(playbooks));
     let setup = engine_setup(config, library, playbooks, Catalog::new(), Box::new(Sequential));
+    let parts = parts(&config.services, &config.topology());
     Ok(Agent {
+        aside: Aside::new(kind.pace().patience, &config.services, &parts),
+        left: None,
+        sees: BTreeMap::new(),
+        led: (true, Timestamp::EPOCH),
         engine: Engine::new(setup).map_err(|error| error.to_string())?,
         epoch,
         runners: BTreeMap::new(),
