@@ -347,7 +347,8 @@ mod tests {
             assert_eq!(told.unwrap()[0].may_lead, may_lead);
         }
         // As agents wrote it before.
-        let seen: Vec<Seen> = serde_json::from_str(r#"[{"entity": "a", "reach": {"reach": "refused"}, "age_ms": 1}]"#).unwrap();
+        let seen: Vec<Seen> =
+            serde_json::from_str(r#"[{"entity": "a", "reach": {"reach": "refused"}, "age_ms": 1}]"#).unwrap();
         assert!(!seen[0].may_lead);
     }
 }
