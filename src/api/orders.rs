@@ -252,7 +252,9 @@ async fn failback(State(hooks): Shared, headers: HeaderMap, Path(name): Path<Str
     }
     if !picture.leads(&service) {
         let mut views = picture.services.iter();
-        let leader = views.find(|view| view.name == service).and_then(|view| view.leader.as_deref());
+        let leader = views
+            .find(|view| view.name == service)
+            .and_then(|view| view.leader.as_deref());
         let leader = leader.unwrap_or("the agent that leads it, which 'jurymast status' names if there is one");
         let text = format!("this agent holds no lease of {service}, so nothing was done: say it to {leader}");
         return Err((StatusCode::CONFLICT, text));

@@ -33,7 +33,7 @@ pub struct Args {
     jobs: Option<u16>,
     /// Instead of worlds, act out the cases of fault patterns as raw telemetry with noise, through the whole engine, and keep them here as
     /// recorded incidents with their truth, for `replay` and `eval diagnose --format capsule`.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["seeds", "hours", "jobs", "mutant"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["seeds", "hours", "blind", "jobs", "mutant"])]
     stage: Option<PathBuf>,
     /// The cases to act out: files or folders.
     #[arg(long, num_args = 1.., default_value = "rules/patterns/tests", requires = "stage")]

@@ -94,7 +94,7 @@ impl Run {
     fn add(known: Option<Self>, well: bool, at: Duration, gap: Duration) -> Self {
         match known {
             Some(known) if at <= known.last => known,
-            Some(known) if known.well == well && at - known.last <= gap => Self {
+            Some(known) if known.well == well && at.saturating_sub(known.last) <= gap => Self {
                 last: at,
                 looks: known.looks.saturating_add(1),
                 ..known
@@ -121,7 +121,7 @@ struct Told {
 }
 
 /// A part that this agent stands aside from.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Stand {
     /// Since when nobody sees more.
     clear: Option<Duration>,

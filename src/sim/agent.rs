@@ -7,7 +7,7 @@ use super::Mutant;
 use super::law::{LEASE, REFUSED, TOKENS};
 use super::plant::OTHERS;
 use super::world::{Answer, Ev, World};
-use crate::act::journal::{Record, ServiceRecord, State};
+use crate::act::journal::{LATE, Record, ServiceRecord, State};
 use crate::act::runner::{Applied, Event, Runner};
 use crate::coordinate::Aside;
 use crate::engine::{Effects, Engine, Input, Permit};
@@ -23,9 +23,6 @@ mod sights;
 mod start;
 
 pub use carry::Wire;
-
-/// As the conductor has it: a record that took longer is too late to act on what the gates said before.
-const JOURNAL_LATE: Duration = Duration::from_secs(2);
 
 /// One life of the agent.
 pub struct Agent {
@@ -221,7 +218,7 @@ impl World {
     }
 
     fn written(&mut self, plan: &PlanId, began: Timestamp) {
-        let late = self.now.since(began) > JOURNAL_LATE;
+        let late = self.now.since(began) > LATE;
         let live = |world: &mut Self| -> Option<Record> {
             match &world.agent.as_ref()?.runners.get(plan)?.waits {
                 Waits::Disk(record) => Some((**record).clone()),

@@ -26,7 +26,7 @@ fn now() -> String {
 /// An agent's answer with nothing in it.
 fn empty() -> Value {
     json!({"now": now(), "agent": "jurymast", "acting": true, "held": false, "lease": {"epoch": 1, "seq": 0, "until": now()}, "leases": [],
-        "cannot_lead": null, "coverage": null, "uncovered": [], "series": 0, "learned": {"watched": 0, "learning": 0, "beyond": 0}, "topology_version": 0,
+        "cannot_lead": null, "standing_aside": {}, "coverage": null, "uncovered": [], "series": 0, "learned": {"watched": 0, "learning": 0, "beyond": 0}, "topology_version": 0,
         "entities_total": 0, "entities": [], "services": [], "incidents": [], "explanations": [], "verdicts": [], "plans": [], "moves": [], "recent": []})
 }
 
@@ -72,6 +72,16 @@ fn an_empty_a_large_and_a_broken_plant_are_shown_as_such() {
     browser.reads("#incidents", "None is open");
     browser.is_content_with(&origin);
     pictures(&mut browser, "empty");
+    // A service that another agent leads, because that one sees more of it.
+    let mut aside = empty();
+    aside["standing_aside"] = json!({"web": "two reaches a, b, and this agent does not"});
+    aside["lease"]["epoch"] = json!(0);
+    aside["services"] = json!([{"name": "web", "home": "a", "standbys": ["b"], "leader": "two",
+        "state": {"active": "a", "running": null, "handed_over": null, "undone": null, "left_undone": null, "maintenance_until": null, "silenced_until": null}}]);
+    *answer.lock().unwrap() = (200, aside.to_string());
+    browser.reads("#you", "This agent stands aside from web");
+    browser.reads("#you", "two reaches a, b, and this agent does not");
+    browser.reads("#facts", "led by two");
 
     *answer.lock().unwrap() = (200, large().to_string());
     browser.reads("#state", "100 open");

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::executor::Executors;
 use super::intents::Intents;
-use super::journal::{Health, Journal, JournalError, Lock, Record, State};
+use super::journal::{Health, Journal, JournalError, LATE, Lock, Record, State};
 use super::probe::Prober;
 use super::runner::{Applied, Command, Event, Runner, Told};
 use crate::clock::wall_clock;
@@ -26,9 +26,6 @@ use crate::model::{Entity, EntityName, Plan, PlanId, Service, ServiceName, Times
 
 /// A plan's task is told of at most so many permits and aborts that it has not yet heeded.
 const NEWS: usize = 16;
-
-/// A record that takes longer than this is written too late to act on what the gates said before.
-const JOURNAL_LATE: Duration = Duration::from_secs(2);
 
 /// What is to be taken back waits so long for the right to act to come back, and then for a person.
 const UNDO_PATIENCE: Duration = Duration::from_secs(60);
@@ -310,7 +307,7 @@ async fn conduct(shared: &Arc<Shared>, mut runner: Runner, mut news: mpsc::Recei
                 }
             };
             if let Some(next) = next {
-                if next == Event::Journaled && begin.elapsed() > JOURNAL_LATE {
+                if next == Event::Journaled && begin.elapsed() > LATE {
                     let reason = "the journal could not be written in time".to_owned();
                     if runner.is_committed() {
                         stale = Some(reason); // Only forward: the gates are asked once more.

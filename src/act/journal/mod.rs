@@ -23,7 +23,7 @@ pub use chain::{Chain, Verified, verify};
 pub use compare::look;
 pub use decode::{DecodeError, Decoded, decode, encode};
 pub use file::{Journal, JournalError, Opened};
-pub use health::Health;
+pub use health::{Health, LATE};
 pub use lock::Lock;
 pub use pages::{Page, Place, Written, page};
 pub use said::Denial;

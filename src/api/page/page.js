@@ -21,7 +21,7 @@ function needs(s) {
   });
   const left = s.services.filter((v) => v.state.handed_over).map((v) => ({ kind: "left", service: v.name, why: v.state.handed_over }));
   const undone = s.services.filter((v) => v.state.undone).map((v) => ({ service: v.name, step: v.state.undone.step, forgotten: v.state.undone.forgotten, active: v.state.active }));
-  return { acting: s.acting, asks, left, undone, trouble: s.cannot_lead, aside: Object.entries(s.standing_aside || {}) };
+  return { acting: s.acting, asks, left, undone, trouble: s.cannot_lead, aside: Object.entries(s.standing_aside) };
 }
 const you = ({ acting, asks, left, undone, trouble, aside }) => [
   asks.map((a) => el("div", { class: "card noted", "data-key": `ask ${a.id} ${a.service}` },

@@ -59,7 +59,7 @@ impl Scene {
             }
             for (agent, may_lead, sees) in others {
                 for (entity, reach) in looks(sees) {
-                    let at = self.now - Duration::from_millis(400);
+                    let at = self.now.saturating_sub(Duration::from_millis(400));
                     self.aside.heard(&(*agent).into(), &entity, &reach, *may_lead, at);
                 }
             }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{JOURNAL_LATE, Live, Waits, silence};
-use crate::act::journal::Record;
+use super::{Live, Waits, silence};
+use crate::act::journal::{LATE, Record};
 use crate::act::runner::{Applied, Command, Effect, Entry, Event, Told};
 use crate::engine::{Input, PlanEvent};
 use crate::model::plan::Outcome;
@@ -171,7 +171,7 @@ impl World {
         let now = self.now;
         let granted = self.live(id).and_then(|live| live.granted);
         match granted {
-            Some((of, at)) if of == step && now.since(at) <= JOURNAL_LATE => {}
+            Some((of, at)) if of == step && now.since(at) <= LATE => {}
             Some((of, at)) if of == step => {
                 let what = format!("{id} step {step} begins {:?} after the gates' yes", now.since(at));
                 self.memory.notice(REFUSED, what);
