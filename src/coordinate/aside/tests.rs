@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::*;
-use crate::config::Config;
-use crate::coordinate::parts;
 use crate::model::Span;
 
 const GOOD: Reach = Reach::Good { took: Span::millis(1) };
@@ -34,16 +34,21 @@ fn looks(sees: Sees) -> impl Iterator<Item = (EntityName, Reach)> {
 
 impl Scene {
     fn new() -> Self {
-        let config = Config::parse(
-            "{topology: {edges: [{from: web-a, edge: runs_on, to: h}, {from: base-a, edge: runs_on, to: h}]}, services: [
-              {name: web, active: web-a, standbys: [{entity: web-b}, {entity: web-c}], playbook: p, probe: {uses: tcp}},
-              {name: base, active: base-a, standbys: [{entity: base-b}], playbook: p, probe: {uses: tcp}}]}",
-        )
-        .unwrap();
-        let parts = parts(&config.services, &config.topology());
-        assert_eq!(parts.keys().collect::<Vec<_>>(), ["base"]);
+        let service = |name: &str, standbys: &[&str]| -> Service {
+            let standbys: Vec<_> = standbys.iter().map(|entity| json!({"entity": entity})).collect();
+            serde_json::from_value(json!({
+                "name": name, "active": format!("{name}-a"), "standbys": standbys, "playbook": "p", "probe": {"uses": "tcp"},
+            }))
+            .unwrap()
+        };
+        let services = [service("web", &["web-b", "web-c"]), service("base", &["base-b"])];
+        let part = Part {
+            name: "base".into(),
+            services: services.iter().map(|service| service.name.clone()).collect(),
+        };
+        let parts = [("base".to_owned(), part)].into();
         Self {
-            aside: Aside::new(PATIENCE, &config.services, &parts),
+            aside: Aside::new(PATIENCE, &services, &parts),
             now: Duration::from_secs(1000),
             lead: Lead::Ours,
             changes: Vec::new(),
