@@ -45,6 +45,12 @@ async fn agents_that_cut_the_services_differently_never_lead_side_by_side() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_reads_its_config_anew_takes_no_lead_from_whoever_has_it_now() {
+    let cluster = Cluster::start();
+    contract::whoever_reads_its_config_anew_takes_no_lead_from_whoever_has_it_now(&cluster.settings()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lead_is_left_before_it_is_given_back_and_not_sought_again() {
     let cluster = Cluster::start();
     contract::a_lead_is_left_before_it_is_given_back_and_not_sought_again(&cluster.settings()).await;

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of the harness")]
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -97,6 +98,23 @@ pub async fn a_stale_leader_writes_nothing_and_epochs_only_grow(settings: &str) 
     let news = until(&mut third, "the lead", |news| taken(news).is_some()).await;
     assert!(taken(&news).unwrap() > again + 1_000_000);
     third.resign().await;
+}
+
+/// It stood still until its lease had run out and another one led, and then its config was read anew.
+pub async fn whoever_reads_its_config_anew_takes_no_lead_from_whoever_has_it_now(settings: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let member = |name| member(settings, dir.path(), name, "x", 0);
+    let (mut first, mut second) = (member("one"), member("two"));
+    until(&mut first, "the lead", |news| taken(news).is_some()).await;
+    until(&mut second, "the other's lead", |news| taken(news).is_some()).await;
+    first.recut(BTreeMap::new()).await;
+    for _ in 0..5 {
+        let news = second.beat().await;
+        let lost = news.iter().any(|news| matches!(news, News::Lost { .. }));
+        assert!(!lost, "{news:?}");
+        tokio::time::sleep(second.pause()).await;
+    }
+    second.resign().await;
 }
 
 /// Agents with different configs wait for one another.

@@ -74,6 +74,11 @@ impl Member {
             self.lose(name, STANDS_ASIDE, news);
             return Ok(());
         }
+        self.give_back(name, created).await
+    }
+
+    /// Ends a lead, if it is still the one that was made at that revision: it may have become another agent's.
+    pub(super) async fn give_back(&self, name: &str, created: i64) -> Result<(), CallError> {
         let key = coded(self.lead_key(name));
         let still_that = json!([{"key": key, "target": "CREATE", "create_revision": created.to_string()}]);
         let end = json!([{"request_delete_range": {"key": key}}]);

@@ -239,14 +239,13 @@ impl Member {
         }
         let held: Vec<String> = self.epochs.keys().cloned().collect();
         for name in held {
-            let key = self.lead_key(&name);
+            let mut services = self.parts.get(&name).into_iter().flat_map(|part| &part.services);
+            let created = services.find_map(|service| Some(self.store.rights.held(service).ok()?.created));
             self.lose(&name, "the config has changed", &mut news);
-            // If this does not arrive the key goes with the lease.
-            let _ = self
-                .store
-                .client
-                .call("kv/deleterange", &json!({"key": coded(key)}))
-                .await;
+            if let Some(created) = created {
+                // If this does not arrive the key goes with the lease.
+                let _ = self.give_back(&name, created).await;
+            }
         }
         self.digest = digest(&parts);
         self.parts = parts;
