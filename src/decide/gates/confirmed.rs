@@ -20,17 +20,17 @@ impl Gate for Confirmed {
     }
 
     fn check(&self, case: &Case<'_>) -> Result<(), Refusal> {
-        let since = case.incident.onset;
         let fresh = case
             .senses
             .looks(case.state.active.as_str())
             .filter(|(check, _, look)| {
-                *check == Check::Probe && look.at >= since && case.now.since(look.at) <= case.policy.confirm_max_age.0
+                *check == Check::Probe && case.now.since(look.at) <= case.policy.confirm_max_age.0
             });
         let mut agreeing = usize::from(case.says_ill.is_some());
         for (_, vantage, look) in fresh {
             match look.reach {
-                Reach::Good { .. } if case.says_ill.is_some() => {}
+                // What answered before it broke says nothing against it. Whoever failed to reach it then has only seen it sooner than whoever says since when.
+                Reach::Good { .. } if case.says_ill.is_some() || look.at < case.incident.onset => {}
                 Reach::Good { .. } => {
                     let reason = format!("{} still answers {vantage}", case.state.active);
                     return case.refuse(self, Decision::Hold, reason);
@@ -57,7 +57,7 @@ mod tests {
     use crate::decide::Senses;
     use crate::decide::case::fixture::Fixture;
     use crate::decide::senses::tests::look;
-    use crate::model::Span;
+    use crate::model::{EventKind, Span};
 
     #[test]
     fn an_active_that_answers_is_not_moved() {
@@ -95,6 +95,46 @@ mod tests {
         let mut fixture = Fixture::new();
         fixture.service.confirm = 2;
         assert_eq!(fixture.refused_by(), Some(("confirmed".into(), Decision::Hold)));
+    }
+
+    #[test]
+    fn another_vantage_point_may_have_seen_it_before_the_fault_is_said_to_have_begun() {
+        let mut fixture = Fixture::new();
+        fixture.service.confirm = 2;
+        let sooner = fixture.incident.onset - Span::millis(40).0;
+        let mut other = look("ingest-a", Check::Probe, Reach::Refused, sooner);
+        if let EventKind::Reach { vantage, .. } = &mut other.kind {
+            *vantage = "two".into();
+        }
+        fixture.now = sooner + Span::millis(1900).0;
+        fixture.senses.observe(&other);
+        fixture
+            .senses
+            .observe(&look("ingest-a", Check::Probe, Reach::Refused, fixture.now));
+        assert_eq!(fixture.refused_by(), None);
+        fixture.now = sooner + Span::millis(2100).0;
+        assert_eq!(
+            fixture.refused_by(),
+            Some(("confirmed".into(), Decision::Hold)),
+            "no longer fresh"
+        );
+    }
+
+    #[test]
+    fn what_answered_before_the_fault_began_does_not_speak_against_it() {
+        let mut fixture = Fixture::new();
+        let good = Reach::Good { took: Span::millis(2) };
+        let mut other = look(
+            "ingest-a",
+            Check::Probe,
+            good,
+            fixture.incident.onset - Span::millis(40).0,
+        );
+        if let EventKind::Reach { vantage, .. } = &mut other.kind {
+            *vantage = "two".into();
+        }
+        fixture.senses.observe(&other);
+        assert_eq!(fixture.refused_by(), None);
     }
 
     #[test]
