@@ -11,8 +11,10 @@ use crate::model::{EntityName, Timestamp};
 pub struct Look {
     /// What came of it.
     pub reach: Reach,
-    /// When.
+    /// When it was known.
     pub at: Timestamp,
+    /// When the try began.
+    pub began: Timestamp,
     /// When it last was a good answer.
     pub good_at: Option<Timestamp>,
 }
@@ -49,10 +51,12 @@ impl Senses {
         let look = Look {
             reach: reach.clone(),
             at: event.seen,
+            began: event.at.min(event.seen),
             good_at,
         };
         let known = looks.entry((*check, vantage.clone())).or_insert_with(|| look.clone());
-        if known.at <= look.at {
+        // A try that has run out of time says nothing of what has answered a later one.
+        if known.at <= look.at && known.began <= look.began {
             *known = Look {
                 good_at: good_at.or(known.good_at),
                 ..look
@@ -148,6 +152,19 @@ pub(super) mod tests {
             Timestamp::from_secs(4),
         ));
         assert_eq!(senses.latest_probe("a").unwrap().reach, Reach::Refused);
+    }
+
+    #[test]
+    fn a_try_that_runs_out_of_time_does_not_replace_a_later_one_that_was_answered() {
+        let mut senses = Senses::default();
+        let good = Reach::Good { took: Span::millis(1) };
+        senses.observe(&look("a", Check::Probe, good, Timestamp::from_secs(5)));
+        let hung = look("a", Check::Probe, Reach::NoAnswer, Timestamp::from_secs(4));
+        senses.observe(&Event {
+            seen: Timestamp::from_secs(6),
+            ..hung
+        });
+        assert!(senses.latest_probe("a").unwrap().reach.is_good());
     }
 
     #[test]

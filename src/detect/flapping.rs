@@ -1,6 +1,6 @@
 //! Flapping: an entity that goes up and down again and again. Moving on each fall would be worse than the fault.
 //!
-//! What stays down for much longer than it ever took between two changes no longer flaps: it is down.
+//! What stays down for much longer than its falls before took no longer flaps: it is down.
 //!
 //! Whoever looks sees a change only against what he himself saw before: a service whose metrics are well while its health check fails does not flap.
 
@@ -14,7 +14,7 @@ use super::Detector;
 use super::scribe::{Draft, Scribe};
 use super::settings::FlappingSettings;
 
-/// What stays down for so many times the longest time between two changes, and at least for so long, is down.
+/// What stays down for so many times the longest of its falls before, and at least for so long, is down.
 const STAYS: u32 = 3;
 const STAYS_LEAST: Duration = Duration::from_secs(5);
 
@@ -27,27 +27,55 @@ pub struct Flapping {
 /// Who looked, and how; presence messages are a view of their own. Bounded by the config, as in reachability.
 type Viewpoint = Option<(Check, EntityName)>;
 
+struct View {
+    good: bool,
+    began: Timestamp,
+    seen: Timestamp,
+}
+
+struct Change {
+    at: Timestamp,
+    up: bool,
+}
+
 #[derive(Default)]
 struct Watch {
     /// What each viewpoint saw last.
-    views: BTreeMap<Viewpoint, bool>,
+    views: BTreeMap<Viewpoint, View>,
     good: Option<bool>,
     /// The latest changes, at most as many as make a finding.
-    changes: VecDeque<Timestamp>,
+    changes: VecDeque<Change>,
     raised: bool,
 }
 
 impl Watch {
-    /// Nobody who looks has seen it well for much longer than one of its falls or rises ever took to be followed by the next.
-    fn stays_down(&self, now: Timestamp) -> bool {
-        if !self.raised || self.good != Some(false) {
+    /// Whether this look differs from the one before it.
+    fn differs(&mut self, viewpoint: Viewpoint, good: bool, event: &Event) -> bool {
+        let (began, seen) = (event.at.min(event.seen), event.seen);
+        let known = self.views.get(&viewpoint);
+        // A try that has run out of time says nothing of what has answered a later one.
+        if known.is_some_and(|known| began < known.began) {
             return false;
         }
-        let nobody = self.views.iter().all(|(viewpoint, good)| viewpoint.is_none() || !good);
-        let gaps = self.changes.iter().zip(self.changes.iter().skip(1));
-        let longest = gaps.map(|(one, next)| next.since(*one)).max().unwrap_or_default();
-        let stays = (longest * STAYS).max(STAYS_LEAST);
-        nobody && self.changes.back().is_some_and(|last| now.since(*last) > stays)
+        let same = known.is_some_and(|known| known.good == good);
+        self.views.insert(viewpoint, View { good, began, seen });
+        !same
+    }
+
+    /// Nobody has seen it well since it fell, which is much longer ago than one of its falls took before.
+    fn stays_down(&self, now: Timestamp) -> bool {
+        let Some(fell) = self.changes.back().filter(|last| self.raised && !last.up) else {
+            return false;
+        };
+        let nobody = self
+            .views
+            .iter()
+            .all(|(viewpoint, view)| viewpoint.is_none() || !view.good || view.seen < fell.at);
+        let falls = self.changes.iter().zip(self.changes.iter().skip(1));
+        let falls = falls.filter(|(change, _)| !change.up);
+        let longest = falls.map(|(fall, rise)| rise.at.since(fall.at)).max();
+        let stays = (longest.unwrap_or_default() * STAYS).max(STAYS_LEAST);
+        nobody && now.since(fell.at) > stays
     }
 
     fn end(&mut self) {
@@ -89,18 +117,19 @@ impl Detector for Flapping {
             watch.end();
             out.clear_entity(entity, SymptomKind::Flapping, "", event.seen);
         }
-        if watch.views.insert(viewpoint, good) == Some(good) {
+        if !watch.differs(viewpoint, good, event) {
             return;
         }
         // The second one to see the same fall or rise adds nothing.
         if watch.good.replace(good).is_none_or(|before| before == good) {
             return;
         }
-        watch.changes.push_back(event.seen);
+        let (at, up) = (event.seen, good);
+        watch.changes.push_back(Change { at, up });
         while watch.changes.len() > self.settings.changes as usize {
             watch.changes.pop_front();
         }
-        let first = watch.changes.front().copied().unwrap_or(event.seen);
+        let first = watch.changes.front().map_or(event.seen, |change| change.at);
         let span = Span(event.seen.since(first));
         if !watch.raised && watch.changes.len() >= self.settings.changes as usize && span <= self.settings.window {
             watch.raised = true;
@@ -132,7 +161,7 @@ impl Detector for Flapping {
             let calm = watch
                 .changes
                 .back()
-                .is_none_or(|last| now.since(*last) > self.settings.window.0);
+                .is_none_or(|last| now.since(last.at) > self.settings.window.0);
             if watch.raised && calm {
                 watch.end();
                 out.clear_entity(*entity, SymptomKind::Flapping, "", now);

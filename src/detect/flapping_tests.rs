@@ -79,3 +79,52 @@ fn what_stays_down_after_it_flapped_is_down() {
         bench.found
     );
 }
+
+#[test]
+fn a_try_that_ran_out_of_time_behind_a_later_one_that_was_answered_is_no_fall() {
+    let mut bench = Bench::new("{flapping: {changes: 4, window: 60s}}");
+    for _ in 0..3 {
+        bench.reach("a", Reach::Good { took: Span::millis(1) });
+        let late = Event {
+            entity: "a".into(),
+            at: bench.now - Span::secs(1).0,
+            seen: bench.now,
+            kind: EventKind::Reach {
+                vantage: "jurymast".into(),
+                check: Check::Probe,
+                reach: Reach::NoAnswer,
+                asked: None,
+            },
+        };
+        bench.feed(Batch {
+            samples: Vec::new(),
+            events: vec![late],
+        });
+        bench.reach("a", Reach::Good { took: Span::millis(1) });
+    }
+    assert!(
+        !bench.found.iter().any(|found| found.contains("Flapping")),
+        "{:?}",
+        bench.found
+    );
+}
+
+/// It was well for a long time between its short falls: how long it then stays down is measured by the falls.
+#[test]
+fn short_falls_far_apart_do_not_make_a_long_one_wait() {
+    let mut bench = Bench::new("{flapping: {changes: 4, window: 60s}}");
+    for _ in 0..2 {
+        bench.reach("a", Reach::Good { took: Span::millis(1) });
+        bench.wait(Span::secs(15));
+        bench.reach("a", Reach::Refused);
+        bench.wait(Span::millis(300));
+    }
+    bench.reach("a", Reach::Good { took: Span::millis(1) });
+    assert!(bench.found.contains(&"+ a Flapping".to_owned()), "{:?}", bench.found);
+    bench.wait(Span::secs(15));
+    for _ in 0..13 {
+        bench.reach("a", Reach::Refused);
+        bench.wait(Span::millis(500));
+    }
+    assert_eq!(bench.found.last().unwrap(), "- a Flapping", "{:?}", bench.found);
+}
