@@ -1,7 +1,7 @@
 //! Turns a verdict to act, or an operator's word, into a plan; and takes in how it ended.
 
 use crate::decide::{Move, ON_HOLD, ServiceState};
-use crate::model::plan::Outcome;
+use crate::model::plan::{Outcome, Phase};
 use crate::model::{
     Alternative, Decision, EntityName, Incident, Plan, PlanId, PlanKind, Refusal, Service, ServiceName, Timestamp,
     Token,
@@ -198,6 +198,10 @@ impl Engine {
         self.drill_leg_ended(id, at, &outcome, effects);
         let plan = self.plans.remove(id);
         let failed = self.failed.remove(id).unwrap_or_default();
+        if plan.as_ref().is_some_and(|plan| told_again(plan, &outcome, &failed)) {
+            // Not to be told once more before the next look back would see it.
+            self.looked_back(service, None, effects);
+        }
         let left_undone = plan.as_ref().and_then(|plan| left_undone(plan, &outcome, &failed));
         // A drill is no sign that a service is restless.
         let is_drill = plan.as_ref().is_some_and(|plan| plan.kind.is_drill());
@@ -263,6 +267,16 @@ impl Engine {
     pub fn plans(&self) -> impl Iterator<Item = &Plan> {
         self.plans.values()
     }
+}
+
+/// Whether the front stands as it should, be the service well or not.
+fn told_again(plan: &Plan, outcome: &Outcome, failed: &[(usize, String)]) -> bool {
+    let asks = |step: &usize| plan.steps.get(*step).is_some_and(|step| step.phase == Phase::Verify);
+    plan.kind == PlanKind::Reassert
+        && match outcome {
+            Outcome::Done { .. } => true,
+            _ => failed.last().is_some_and(|(step, _)| asks(step)),
+        }
 }
 
 /// What a plan that ended well has left undone: it goes on where a step behind the proof fails, for the service runs.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::model::plan::Outcome;
-use crate::model::{Decision, Hypothesis, Incident, IncidentId, Plan, Service, ServiceName, Severity, Span, Verdict};
+use crate::model::{
+    Decision, Hypothesis, Incident, IncidentId, Plan, PlanKind, Service, ServiceName, Severity, Span, Verdict,
+};
 
 use super::{Effects, Engine, Notification, NotificationKind};
 
@@ -120,6 +122,10 @@ impl Engine {
                     Severity::Warning,
                     format!("{} runs on {active}, verified{but}", plan.service),
                 )
+            }
+            Some(Outcome::Compensated { reason }) if plan.kind == PlanKind::Reassert => {
+                let text = format!("{}, telling the front of {} again: {reason}", plan.id, plan.service);
+                (Severity::Critical, text)
             }
             Some(Outcome::Compensated { reason }) => (Severity::Critical, format!("{} taken back: {reason}", plan.id)),
             Some(Outcome::Untouched { reason, .. }) => {

@@ -101,6 +101,14 @@ fn it_is_told_again_by_the_steps_at_the_front_alone_and_that_is_no_move() {
         (state.active.as_str(), state.moved, state.named.len()),
         ("b", before, 2)
     );
+    // It was told, and is not told again before somebody has looked.
+    assert!(
+        world.told_of_it().ends_with("stands again, and it runs on b"),
+        "{}",
+        world.told_of_it()
+    );
+    world.pass(90);
+    assert_eq!(world.begun().len(), 1);
     // Neither the budget of one move an hour nor a cool-down stands in the way when b dies.
     world.gone = vec!["b"];
     world.pass(10);
@@ -120,6 +128,33 @@ fn one_that_fails_again_and_again_is_not_told_again_at_once() {
     assert_eq!(world.begun().len(), 1);
     world.pass(10);
     assert_eq!(world.begun().len(), 2);
+}
+
+#[test]
+fn one_whose_service_falls_ill_behind_it_keeps_no_move_away() {
+    let mut world = moved(FRONT, "");
+    world.looked_back(true);
+    world.pass(5);
+    let plan = world.begun()[0].clone();
+    world.gone = vec!["b"];
+    let error = "b refuses".to_owned();
+    let (id, at, step) = (plan.id.clone(), world.now, plan.steps.len() - 1);
+    let failed = PlanEvent::StepFailed {
+        plan: id,
+        step,
+        at,
+        error: error.clone(),
+    };
+    world.engine.handle(Input::Plan(failed), &mut world.effects);
+    world.ended(&plan, Outcome::Compensated { reason: error });
+    assert!(
+        world.told_of_it().ends_with("stands again, and it runs on b"),
+        "{}",
+        world.told_of_it()
+    );
+    world.pass(10);
+    assert_eq!(world.begun().len(), 2, "{:?}", world.engine.verdicts().next());
+    assert_eq!(world.begun()[1].kind, PlanKind::Failover);
 }
 
 #[test]

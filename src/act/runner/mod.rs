@@ -230,6 +230,16 @@ impl Runner {
         self.committed && left.iter().all(|step| step.phase.follows_proof())
     }
 
+    /// A front that was told again stands as it should: whether the service is well is no longer a matter of this plan.
+    fn is_told_again(&self) -> bool {
+        let left = self.steps().get(self.step..).unwrap_or_default();
+        self.committed
+            && self.plan.kind == PlanKind::Reassert
+            && left
+                .iter()
+                .all(|step| step.phase == Phase::Verify || step.phase.follows_proof())
+    }
+
     fn ask(&mut self) -> Vec<Command> {
         if let Some(reason) = self.stop.take() {
             return self.give_up(reason, Way::Stop);
@@ -299,7 +309,7 @@ impl Runner {
 
     /// The step may have had its effect and nobody can tell: it is never repeated.
     fn unknown(&mut self, error: &str) -> Vec<Command> {
-        if self.committed && !self.is_verified() {
+        if self.committed && !self.is_verified() && !self.is_told_again() {
             let name = self.steps().get(self.step).map_or("", |step| step.name.as_str());
             return self.end(Outcome::HandedOver {
                 reason: format!("whether '{name}' has happened is not known ({error}); it is not repeated"),
@@ -319,6 +329,10 @@ impl Runner {
         self.tries = 0;
         if !self.committed {
             return self.take_back(told, reason);
+        }
+        if self.is_told_again() {
+            let ended = self.end(Outcome::Compensated { reason });
+            return std::iter::once(told).chain(ended).collect();
         }
         if self.is_verified() {
             // The service runs, whether or not the world has heard of it.

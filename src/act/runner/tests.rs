@@ -276,6 +276,24 @@ fn a_front_that_is_told_again_is_left_alone_or_goes_forward() {
     assert!(matches!(with(1).ended(), Outcome::HandedOver { .. }));
 }
 
+/// The front stands as it should; that the service has fallen ill meanwhile is for the next move, which a plan that waits for a person would keep away.
+#[test]
+fn a_front_that_was_told_again_needs_nobody_when_the_service_is_ill() {
+    let mut world = World::new();
+    world.plan.kind = PlanKind::Reassert;
+    world.plan.alternatives.clear();
+    world.plan.steps.iter_mut().for_each(|step| step.undo = None);
+    let verify = world.plan.steps.iter().position(|step| step.phase == Phase::Verify);
+    world.fates.insert((0, verify.unwrap()), Fate::Fails);
+    world.run(usize::MAX, false);
+    assert!(
+        matches!(world.ended(), Outcome::Compensated { .. }),
+        "{:?}",
+        world.outcome
+    );
+    assert_eq!(State::read(&world.records).services["svc"].handed_over, None);
+}
+
 #[test]
 fn after_the_commit_point_the_next_target_is_tried_and_then_a_person() {
     let failing = |all: bool| {
