@@ -99,6 +99,8 @@ pub enum On {
     From,
     /// Each node that an earlier plan named, one step each, without `from` and `to`.
     EachNamed,
+    /// Each other instance as well, without `from` and `to`: for a front, which sends to whom its own config says once it was started anew.
+    EachOther,
 }
 
 const fn default_timeout() -> Span {
@@ -316,13 +318,9 @@ impl Playbooks {
         let mut filler = Filler::new(service, kind, from, to, token, topology);
         let mut steps = Vec::new();
         for template in &playbook.steps {
-            let targets: Vec<&EntityName> = match template.on {
-                On::To => vec![to],
-                On::From => vec![from],
-                On::EachNamed => named.iter().filter(|node| *node != from && *node != to).collect(),
-            };
+            let targets = template.on.targets(service, from, to, named);
             for target in targets {
-                if template.on == On::EachNamed {
+                if !matches!(template.on, On::To | On::From) {
                     filler.entity("node", target, topology);
                 }
                 let step = filler
@@ -359,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn earlier_targets_are_sealed_but_not_the_chosen_one() {
+    fn earlier_targets_and_other_instances_are_kept_out_but_not_the_chosen_one() {
         let token = Token { epoch: 3, seq: 1 };
         let named = ["b".into(), "c".into()];
         let mut topology = Topology::new();
@@ -391,6 +389,12 @@ mod tests {
             .map(|s| s.target.as_str())
             .collect();
         assert_eq!(sealed, ["c"]);
+        // Back from where it was led: a front that was started anew would send to its home.
+        let (from, to) = (&"c".into(), &"b".into());
+        let service = service("{socket: /s, backend: be}");
+        let steps = Playbooks::builtin().build(&service, PlanKind::Failover, from, to, token, &[], &topology);
+        let sealed = |step: &Step| step.phase == Phase::Seal && step.target.as_str() == "a";
+        assert!(steps.unwrap().iter().any(sealed));
     }
 
     #[test]

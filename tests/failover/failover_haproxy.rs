@@ -336,8 +336,7 @@ fn haproxy_takes_no_command_with_a_token_that_is_too_low() {
     let executors = executors();
     let haproxy = executors.get("haproxy").unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let set = |server: &str, state: &str, token: Token| {
-        let with = serde_json::json!({"socket": world.socket(), "backend": "be", "server": server, "state": state});
+    let order = |with: serde_json::Value, token: Token| {
         let call = Call {
             with: with.as_object().unwrap(),
             plan: &PlanId("svc-1-1".into()),
@@ -347,6 +346,13 @@ fn haproxy_takes_no_command_with_a_token_that_is_too_low() {
         };
         let applied = runtime.block_on(haproxy.apply(&call));
         (applied, runtime.block_on(haproxy.observe(&call)))
+    };
+    let at = |server: &str, state: &str| serde_json::json!({"socket": world.socket(), "backend": "be", "server": server, "state": state});
+    let set = |server: &str, state: &str, token: Token| order(at(server, state), token);
+    let set_or_absent = |server: &str, token: Token| {
+        let mut with = at(server, "maint");
+        with["absent"] = "ok".into();
+        order(with, token)
     };
     let (old, new) = (Token { epoch: 2, seq: 9 }, Token { epoch: 3, seq: 1 });
     assert_eq!(set("a", "maint", old), (Applied::Done, Effect::There));
@@ -361,6 +367,14 @@ fn haproxy_takes_no_command_with_a_token_that_is_too_low() {
     assert_eq!(get(world.front, "/").as_deref(), Some("b"));
     // The same token is the same plan, or its taking back.
     assert_eq!(set("b", "maint", new), (Applied::Done, Effect::There));
+    // A fence at a server that is not there fences nobody; whoever is only to be kept out may be absent.
+    let (applied, effect) = set("typo", "maint", new);
+    assert!(
+        matches!(&applied, Applied::NoEffect(why) if why.contains("No such server")),
+        "{applied:?}"
+    );
+    assert_eq!(effect, Effect::Unknown);
+    assert_eq!(set_or_absent("typo", new), (Applied::Done, Effect::There));
     assert!(world.haproxy("get var proc.jurymast_be").contains("value=<3.1>"));
 }
 

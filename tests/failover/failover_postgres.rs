@@ -405,6 +405,63 @@ async fn what_a_killed_server_has_left_behind_commits_nothing_more() {
     assert!(!client.wait().unwrap().success(), "it has committed nothing");
 }
 
+/// One that is frozen obeys no stop, and its host is well: it is killed, and follows once it was rewound.
+#[test]
+fn a_frozen_primary_is_ended_and_follows() {
+    if skipped("PostgreSQL primary frozen") {
+        return;
+    }
+    let mut world = World::start("");
+    let _agent = world.agent();
+    let clients = Writer::start(world.either(), 1);
+    wait("rows are written", || clients.count() > 100);
+    world.a.freeze();
+    wait("the new primary is written to", || clients.last() == Some(world.b.port));
+    wait_up_to(
+        Duration::from_secs(90),
+        "the plan is over and the old primary follows",
+        || world.is_over() && world.a.streams(),
+    );
+    assert_one_writer(&world, &clients.end());
+}
+
+/// A server whose last checkpoint lies beyond the point where the timelines part does not even start as a standby.
+#[tokio::test]
+async fn a_server_that_went_beyond_the_parting_of_the_timelines_follows() {
+    if skipped("PostgreSQL beyond the parting of the timelines") {
+        return;
+    }
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    for in_order in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut a, b) = pair(dir.path());
+        // What was written since the timelines parted is still there to be looked through.
+        a.sql("ALTER SYSTEM SET wal_keep_size = '256MB'").unwrap();
+        a.sql("SELECT pg_reload_conf()").unwrap();
+        b.sql("SELECT pg_promote()").unwrap();
+        a.sql("INSERT INTO rows (id) VALUES (1)").unwrap();
+        a.sql("CHECKPOINT").unwrap();
+        if in_order {
+            let data = a.dir.display().to_string();
+            Node::run("pg_ctl", &["stop", "-m", "fast", "-D", &data]);
+        }
+        a.kill();
+        let executors = Executors::in_dir(&dir.path().join("data"));
+        let user = harness::postgres::os_user().map_or_else(String::new, |(name, ..)| name);
+        let bin_dir = harness::postgres::bin_dir().unwrap();
+        let follow = json!({
+            "do": "follow", "dsn": a.dsn(), "primary": b.dsn(), "name": "a", "data_dir": a.dir, "bin_dir": bin_dir,
+            "options": a.options(), "at": {"user": user}
+        });
+        let plan = PlanId("db-3-1".into());
+        let token = Token { epoch: 3, seq: 1 };
+        let postgres = executors.get("postgres").unwrap();
+        assert_eq!(postgres.apply(&call(&follow, &plan, token, "k0")).await, Applied::Done);
+        assert!(a.streams(), "stopped in order: {in_order}");
+        assert_eq!(a.sql("SELECT count(*) FROM rows").as_deref(), Some("0"));
+    }
+}
+
 #[tokio::test]
 async fn where_patroni_is_connected_nothing_is_promoted() {
     if skipped("PostgreSQL that Patroni manages") {

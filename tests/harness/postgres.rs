@@ -122,6 +122,20 @@ impl Node {
         child.wait().unwrap();
     }
 
+    /// It and its children stand still. Whoever kills it then finds that it is gone, as where `systemd` has started it.
+    pub fn freeze(&mut self) {
+        let mut child = self.child.take().unwrap();
+        std::thread::spawn(move || child.wait());
+        let of_it = |process: &std::fs::DirEntry| {
+            let home = std::fs::read_link(process.path().join("cwd"));
+            home.is_ok_and(|home| home == self.dir)
+        };
+        for process in std::fs::read_dir("/proc").unwrap().flatten().filter(of_it) {
+            let pid = process.file_name().into_string().unwrap();
+            let _ = Command::new("kill").args(["-STOP", &pid]).status();
+        }
+    }
+
     /// The first column of the first row.
     pub fn sql(&self, sql: &str) -> Option<String> {
         let dsn = self.dsn();

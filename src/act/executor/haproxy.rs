@@ -34,6 +34,17 @@ struct With {
     backend: String,
     server: String,
     state: State,
+    #[serde(default)]
+    absent: Absent,
+}
+
+/// Whether a server that the backend does not have is as good as one that is kept out of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Absent {
+    #[default]
+    Wrong,
+    Ok,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -59,6 +70,10 @@ impl State {
 }
 
 impl With {
+    fn may_be_absent(&self) -> bool {
+        self.absent == Absent::Ok && self.state == State::Maint
+    }
+
     fn checked(with: &Map<String, Value>) -> Result<Self, String> {
         let with: Self = parameters(with)?;
         for name in [&with.backend, &with.server] {
@@ -228,6 +243,7 @@ impl Executor for Haproxy {
             }
             match command(call, &with, &text).await {
                 Ok(answer) if answer.trim().is_empty() => Applied::Done,
+                Ok(answer) if with.may_be_absent() && answer.contains("No such server") => Applied::Done,
                 Ok(answer) => Applied::NoEffect(format!("HAProxy says: {}", answer.trim())),
                 Err((true, why)) => Applied::Unknown(why),
                 Err((false, why)) => Applied::NoEffect(why),
@@ -246,6 +262,7 @@ impl Executor for Haproxy {
             match admin_state(&answer, &with.server) {
                 Some(admin) if matches(admin, with.state) => Effect::There,
                 Some(_) => Effect::NotThere,
+                None if with.may_be_absent() && answer.contains("srv_admin_state") => Effect::There,
                 None => Effect::Unknown,
             }
         })

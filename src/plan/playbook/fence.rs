@@ -41,7 +41,8 @@ impl Playbook {
     /// `Err` says why no step of that phase takes the power of those for certain.
     fn has(&self, phase: Phase, on: On) -> Result<(), String> {
         let mut why = None;
-        for step in self.steps.iter().filter(|step| step.phase == phase && step.on == on) {
+        let on_it = |step: &On| *step == on || (on == On::EachNamed && *step == On::EachOther);
+        for step in self.steps.iter().filter(|step| step.phase == phase && on_it(&step.on)) {
             match step.holds() {
                 Ok(()) => return Ok(()),
                 Err(reason) => why = Some(format!("'{}' does not hold: {reason}", step.name)),

@@ -1,13 +1,33 @@
 //! Fills the variables of a playbook in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::Template;
+use super::{On, Template};
 use crate::model::plan::Action;
 use crate::model::service::ProbeSpec;
 use crate::model::{EntityName, PlanId, PlanKind, Service, Step, Token, Topology};
+
+impl On {
+    /// Those that a step acts on, one after the other.
+    pub(super) fn targets<'a>(
+        self,
+        service: &'a Service,
+        from: &'a EntityName,
+        to: &'a EntityName,
+        named: &'a [EntityName],
+    ) -> Vec<&'a EntityName> {
+        let others: BTreeSet<&EntityName> = match self {
+            Self::To => return vec![to],
+            Self::From => return vec![from],
+            // The order is the one in which they were named.
+            Self::EachNamed => return named.iter().filter(|node| *node != from && *node != to).collect(),
+            Self::EachOther => named.iter().chain(service.instances()).collect(),
+        };
+        others.into_iter().filter(|node| *node != from && *node != to).collect()
+    }
+}
 
 /// Fills in variables.
 pub(super) struct Filler {

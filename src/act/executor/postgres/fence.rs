@@ -46,8 +46,11 @@ impl Host<'_> {
             }
             self.mark().await?;
             // A planned move waits until the standbys have everything; a broken server is not trusted with that.
-            self.stop(if self.with.planned() { "fast" } else { "immediate" })
-                .await?;
+            if self.with.planned() {
+                self.stop("fast").await?;
+            } else {
+                self.cut_off().await?;
+            }
             self.append(&token_line(self.call.token)).await?;
         }
         Ok(Applied::Done)

@@ -82,11 +82,12 @@ impl Host<'_> {
         self.compare().await?;
         self.mark().await?;
         self.append(&lines).await?;
-        self.start().await?;
-        if self.streams(STREAMS_WITHIN).await {
-            return Ok(());
+        match self.start().await {
+            Ok(()) if self.streams(STREAMS_WITHIN).await => return Ok(()),
+            Err(lost @ Trouble::Unreachable(_)) => return Err(lost),
+            // Whose last checkpoint lies beyond the point where the timelines part does not even start.
+            _ => self.stop("fast").await?,
         }
-        self.stop("fast").await?;
         self.renew().await?;
         self.mark().await?;
         self.append(&lines).await?;
@@ -107,8 +108,16 @@ impl Host<'_> {
         }
         let data = format!("--target-pgdata={}", self.with.data_dir);
         let source = format!("--source-server={}", self.with.primary);
+        // One that was not stopped in order is first recovered by `pg_rewind`, which a standby refuses.
+        let control = self
+            .must([&self.program("pg_controldata"), &self.with.data_dir])
+            .await?;
+        if !is_clean(&control) {
+            self.must(["rm", "-f", &self.file("standby.signal")]).await?;
+        }
         let rewound = self.run([&self.program("pg_rewind"), &data, &source]).await?;
         let Err(why) = rewound.good() else { return Ok(()) };
+        self.mark().await?;
         if !self.with.rebuild {
             return Err(Trouble::Unknown(format!(
                 "it cannot be rewound ({why}); it stays fenced; `rebuild: true` would copy it anew"
@@ -178,13 +187,20 @@ fn conninfo(primary: &str, name: &str) -> String {
     }
 }
 
+/// What `pg_controldata` tells under that name.
+fn told<'a>(controldata: &'a str, name: &str) -> Option<&'a str> {
+    let line = controldata.lines().find(|line| line.starts_with(name))?;
+    Some(line.split_once(':')?.1.trim())
+}
+
+fn is_clean(controldata: &str) -> bool {
+    told(controldata, "Database cluster state").is_some_and(|state| state.starts_with("shut down"))
+}
+
 /// Where a cleanly stopped server's last record begins.
 fn last_record(controldata: &str) -> Option<String> {
-    let value = |name: &str| {
-        let line = controldata.lines().find(|line| line.starts_with(name))?;
-        Some(line.split_once(':')?.1.trim().to_owned())
-    };
-    (value("Database cluster state")? == "shut down").then(|| value("Latest checkpoint location"))?
+    let clean = told(controldata, "Database cluster state")? == "shut down";
+    clean.then(|| told(controldata, "Latest checkpoint location").map(str::to_owned))?
 }
 
 #[cfg(test)]
@@ -196,6 +212,10 @@ mod tests {
         let text = "Database cluster state:               shut down\nLatest checkpoint location:           0/3000028\n";
         assert_eq!(last_record(text), Some("0/3000028".into()));
         assert_eq!(last_record(&text.replace("shut down", "in production")), None);
+        assert_eq!(last_record(&text.replace("shut down", "shut down in recovery")), None);
+        for (state, clean) in [("shut down in recovery", true), ("in crash recovery", false)] {
+            assert_eq!(is_clean(&text.replace("shut down", state)), clean);
+        }
     }
 
     #[test]

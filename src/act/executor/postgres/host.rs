@@ -56,6 +56,21 @@ if [ $status = 3 ]; then
 fi
 printf '%s\n' "$kept""#;
 
+/// A server that is frozen obeys no other signal. It and its children end together: one that is left would still commit what it has begun.
+const KILL: &str = r#"tries=0
+while :; do
+  left=
+  for process in /proc/[0-9]*; do
+    [ "$process/cwd" -ef "$1" ] && read -r name < "$process/comm" && [ "$name" = postgres ] && kill -KILL "${process#/proc/}" && left=1
+  done
+  [ -z "$left" ] && exit 0
+  [ $tries = 200 ] && echo "its processes do not end" >&2 && exit 1
+  tries=$((tries + 1)); sleep 0.02
+done"#;
+
+/// A server that has not obeyed by then is killed, where nothing of it is waited for.
+const FROZEN_AFTER: Duration = Duration::from_secs(3);
+
 /// Nothing was done, or nobody knows.
 pub(super) enum Trouble {
     NoEffect(String),
@@ -220,8 +235,29 @@ impl<'a> Host<'a> {
         Ok(matches!(test, Ended::Exited { code: 0, .. }))
     }
 
+    /// At once, as if its power had failed.
+    pub(super) async fn cut_off(&self) -> Tried<()> {
+        let limit = self.left().min(FROZEN_AFTER);
+        let Err(trouble) = self.stop_within("immediate", limit).await else {
+            return Ok(());
+        };
+        if matches!(trouble, Trouble::Unreachable(_)) {
+            return Err(trouble);
+        }
+        tracing::warn!(plan = %self.call.plan, "it obeys no stop and is killed");
+        self.must(["sh", "-c", KILL, "sh", &self.with.data_dir]).await?;
+        if !self.runs().await? || self.is_zombie().await? {
+            return Ok(());
+        }
+        Err(Trouble::Unknown("it does not end when it is killed".into()))
+    }
+
     pub(super) async fn stop(&self, mode: &str) -> Tried<()> {
-        let seconds = self.left().as_secs().max(1).to_string();
+        self.stop_within(mode, self.left()).await
+    }
+
+    async fn stop_within(&self, mode: &str, limit: Duration) -> Tried<()> {
+        let seconds = limit.as_secs().max(1).to_string();
         let ctl = self.program("pg_ctl");
         let command = [
             ctl.as_str(),
