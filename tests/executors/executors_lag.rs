@@ -231,13 +231,10 @@ fn a_mariadb_replica_with_changes_of_its_own_is_not_promoted() {
     b.sql("SET gtid_domain_id = 7; INSERT INTO d.t VALUES (1000)").unwrap();
     wait("nobody tells its lag", || {
         a.as_user("app", "INSERT INTO d.t SELECT coalesce(max(i), 0) + 1 FROM d.t");
-        queried(world.api, "max(time() - timestamp(replication_lag_seconds))") > Some(RPO_S as f64)
+        queried(world.api, "max(time()-timestamp(replication_lag_seconds))") > Some(RPO_S as f64)
     });
-    let streams = b.sql("SHOW SLAVE STATUS\\G").unwrap();
-    assert!(
-        streams.contains("Slave_IO_Running: Yes") && streams.contains("Slave_SQL_Running: Yes"),
-        "{streams}"
-    );
+    let streams = b.sql("SHOW GLOBAL STATUS LIKE 'Slave_running'");
+    assert_eq!(streams.as_deref(), Some("Slave_running\tON"));
     drop(a);
     wait("a person is told that it may be anyhow", || {
         world.status().contains("how far its data is behind is not known")
