@@ -24,10 +24,10 @@ pub struct ByReason {
     pub reason: &'static str,
 }
 
-/// By the kind of finding: `silent`, `high`, …
+/// By the kind of finding (`silent`, `high`, …) or of plan (`failover`, `failback`, `drill`, `drill_back`; `reassert` moves nothing).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByKind {
-    /// The kind, as in the patterns.
+    /// The kind, as in the patterns and in the decision log.
     pub kind: String,
 }
 
@@ -88,8 +88,8 @@ pub struct Metrics {
     pub findings: Family<ByKind, Counter>,
     /// Verdicts that were reached; one that stands unchanged is not counted again.
     pub verdicts: Family<ByDecision, Counter>,
-    /// Plans that were started.
-    pub plans_started: Counter,
+    /// Plans that were started, by why.
+    pub plans_started: Family<ByKind, Counter>,
     /// Plans that ended.
     pub plans_ended: Family<ByOutcome, Counter>,
     /// Steps of plans that failed for good: those that led to a plan's end, and those behind the proof, such as announcements.
@@ -160,7 +160,11 @@ impl Metrics {
         );
         registry.register("findings", "Findings that were raised", self.findings.clone());
         registry.register("verdicts", "Verdicts that were reached", self.verdicts.clone());
-        registry.register("plans_started", "Plans that were started", self.plans_started.clone());
+        registry.register(
+            "plans_started",
+            "Plans that were started, by why: a reassert moves nothing",
+            self.plans_started.clone(),
+        );
         registry.register("plans_ended", "Plans that ended", self.plans_ended.clone());
         registry.register(
             "steps_failed",

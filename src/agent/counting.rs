@@ -29,7 +29,10 @@ pub fn count(metrics: &Metrics, record: &Record) {
             };
             metrics.verdicts.get_or_create(&by).inc();
         }
-        Record::Plan { .. } => drop(metrics.plans_started.inc()),
+        Record::Plan { plan, .. } => {
+            let kind = word(&plan.kind);
+            metrics.plans_started.get_or_create(&ByKind { kind }).inc();
+        }
         Record::PlanEvent {
             plan_event: PlanEvent::StepFailed { .. },
             ..

@@ -51,13 +51,17 @@ pub async fn run(
             _ = quiet.tick() => {}
         }
         let (jumped, unready) = watch.check(wall_clock());
+        let mut leap = Span::default();
         if let Some(jumped) = jumped {
+            let seen = watch.wall;
             clock::moved(jumped);
             watch.wall = wall_clock();
+            leap = left_of(jumped, seen, watch.wall);
         }
         if let Some(reason) = unready {
             tracing::warn!(%reason, "not acting for {RECOVER}");
-            burst.push(Input::Operator(OperatorCommand::Unready { span: RECOVER, reason }));
+            let span = RECOVER;
+            burst.push(Input::Operator(OperatorCommand::Unready { span, leap, reason }));
         }
         burst.push(Input::Tick(wall_clock()));
         for mut input in burst.drain(..) {
@@ -70,6 +74,12 @@ pub async fn run(
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
         }
     }
+}
+
+/// How far the time of this process has leapt: what only takes back an earlier setting is no leap.
+fn left_of(jumped: i64, seen: Timestamp, now: Timestamp) -> Span {
+    let left = jumped.saturating_add(now.nanos().saturating_sub(seen.nanos()));
+    Span(Duration::from_nanos(u64::try_from(left).unwrap_or(0)))
 }
 
 /// Notices when this very process stood still or its clock was moved.
@@ -117,6 +127,16 @@ impl StallWatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_right_again_is_no_leap() {
+        let hour = 3_600_000_000_000;
+        let at = Timestamp::from_nanos;
+        assert_eq!(left_of(hour, at(2 * hour), at(2 * hour)), Span::secs(3600));
+        assert_eq!(left_of(hour, at(2 * hour), at(hour)), Span::default());
+        assert_eq!(left_of(hour, at(3 * hour), at(3 * hour - hour / 2)), Span::secs(1800));
+        assert_eq!(left_of(-hour, at(hour), at(2 * hour)), Span::default(), "set back");
+    }
 
     fn check(forward: Duration, back: Duration) -> (Option<i64>, Option<String>) {
         let mut watch = StallWatch::new();

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::api::{MoveView, StepState, StepView};
 use crate::engine::{PlanEvent, Record};
-use crate::model::{Plan, PlanId, Timestamp};
+use crate::model::{Plan, PlanId, Step, Timestamp};
 
 /// Moves that are kept; the oldest goes first.
 const KEPT: usize = 16;
@@ -12,7 +12,32 @@ const KEPT: usize = 16;
 /// See the module.
 #[derive(Default)]
 pub struct Moves {
-    known: VecDeque<MoveView>,
+    known: VecDeque<Known>,
+}
+
+/// A move, and what it does where its first target does not hold.
+struct Known {
+    view: MoveView,
+    /// The steps to the targets that were not tried yet.
+    others: VecDeque<Vec<StepView>>,
+    /// Where the steps of the target at hand begin among those that are shown.
+    base: usize,
+    /// The step of that target that has failed for good.
+    failed: Option<usize>,
+}
+
+impl Known {
+    /// One failure leads from each target to the next, whose steps begin anew: of the one before it, what was tried remains to be seen.
+    fn goes_on_to_the_next(&mut self, step: usize) {
+        if self.failed.is_none_or(|failed| step > failed) {
+            return;
+        }
+        let Some(next) = self.others.pop_front() else { return };
+        self.failed = None;
+        self.view.steps.retain(|step| step.state != StepState::Waiting);
+        self.base = self.view.steps.len();
+        self.view.steps.extend(next);
+    }
 }
 
 impl Moves {
@@ -29,8 +54,8 @@ impl Moves {
             },
             Record::Left { at, plan } => {
                 if let Some(known) = self.of(plan) {
-                    known.ended = Some(*at);
-                    known.left = true;
+                    known.view.ended = Some(*at);
+                    known.view.left = true;
                 }
             }
             Record::PlanEvent { plan_event, .. } => match plan_event {
@@ -40,8 +65,8 @@ impl Moves {
                 }
                 PlanEvent::Ended { plan, at, outcome, .. } => {
                     if let Some(known) = self.of(plan) {
-                        known.ended = Some(*at);
-                        known.outcome = Some(outcome.clone());
+                        known.view.ended = Some(*at);
+                        known.view.outcome = Some(outcome.clone());
                     }
                 }
                 PlanEvent::Asks { .. } | PlanEvent::Restored { .. } | PlanEvent::LookedBack { .. } => {}
@@ -52,40 +77,46 @@ impl Moves {
 
     /// All of them, oldest first.
     pub fn all(&self) -> Vec<MoveView> {
-        self.known.iter().cloned().collect()
+        self.known.iter().map(|known| known.view.clone()).collect()
     }
 
     fn begun(&mut self, plan: &Plan) {
         if self.known.len() >= KEPT {
             self.known.pop_front();
         }
-        let steps = plan.steps.iter().map(|step| StepView {
-            name: step.name.clone(),
-            phase: step.phase,
-            state: StepState::Waiting,
-            at: None,
-            why: None,
-        });
-        self.known.push_back(MoveView {
+        let others = plan.alternatives.iter();
+        let view = MoveView {
             id: plan.id.clone(),
             service: plan.service.clone(),
             summary: plan.summary.clone(),
             incident: plan.incident,
             begun: plan.made,
             deadline: plan.deadline,
-            steps: steps.collect(),
+            steps: waiting(&plan.steps),
             ended: None,
             outcome: None,
             left: false,
+        };
+        self.known.push_back(Known {
+            view,
+            others: others.map(|other| waiting(&other.steps)).collect(),
+            base: 0,
+            failed: None,
         });
     }
 
-    fn of(&mut self, plan: &PlanId) -> Option<&mut MoveView> {
-        self.known.iter_mut().rev().find(|known| known.id == *plan)
+    fn of(&mut self, plan: &PlanId) -> Option<&mut Known> {
+        self.known.iter_mut().rev().find(|known| known.view.id == *plan)
     }
 
     fn step(&mut self, plan: &PlanId, step: usize, at: Timestamp, state: StepState, why: Option<String>) {
-        if let Some(view) = self.of(plan).and_then(|known| known.steps.get_mut(step)) {
+        let Some(known) = self.of(plan) else { return };
+        known.goes_on_to_the_next(step);
+        if state == StepState::Failed {
+            known.failed = Some(step);
+        }
+        let place = known.base + step;
+        if let Some(view) = known.view.steps.get_mut(place) {
             view.state = state;
             view.at = Some(at);
             view.why = why;
@@ -93,12 +124,23 @@ impl Moves {
     }
 }
 
+fn waiting(steps: &[Step]) -> Vec<StepView> {
+    let steps = steps.iter().map(|step| StepView {
+        name: step.name.clone(),
+        phase: step.phase,
+        state: StepState::Waiting,
+        at: None,
+        why: None,
+    });
+    steps.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::engine::Permit;
     use crate::model::plan::{Action, Outcome, Phase};
-    use crate::model::{PlanKind, Span, Step, Token};
+    use crate::model::{Alternative, PlanKind, Span, Token};
 
     fn plan(seq: u64) -> Plan {
         let step = |index| Step {
@@ -178,5 +220,59 @@ mod tests {
         assert_eq!(states, [StepState::Done, StepState::Started]);
         assert_eq!((told.ended, &told.outcome), (Some(at), &Some(outcome)));
         assert!(all[KEPT - 1].ended.is_none());
+    }
+
+    #[test]
+    fn another_target_is_told_by_its_own_steps_behind_those_that_were_tried() {
+        let (mut moves, at) = (Moves::default(), Timestamp::from_secs(1));
+        let mut plan = plan(1);
+        plan.steps.push(Step {
+            name: "never begun".into(),
+            index: 2,
+            ..plan.steps[1].clone()
+        });
+        let mut steps = plan.steps[..2].to_vec();
+        for step in &mut steps {
+            step.name = format!("{} to c", step.name);
+        }
+        let to = "c".into();
+        plan.alternatives.push(Alternative { to, steps });
+        let id = plan.id.clone();
+        moves.take(&Record::Plan { at, plan });
+        let allowed = |step| Record::Permit {
+            at,
+            permit: Permit {
+                plan: id.clone(),
+                step,
+                refusal: None,
+            },
+        };
+        let told = |plan_event| Record::PlanEvent { at, plan_event };
+        let done = |step| {
+            let plan = id.clone();
+            told(PlanEvent::StepDone { plan, step, at })
+        };
+        let error = "it does not answer".to_owned();
+        let failed = told(PlanEvent::StepFailed {
+            plan: id.clone(),
+            step: 1,
+            at,
+            error,
+        });
+        for record in [allowed(0), done(0), allowed(1), failed, allowed(0), done(0), allowed(1)] {
+            moves.take(&record);
+        }
+        let all = moves.all();
+        let steps = all[0].steps.iter();
+        let steps: Vec<_> = steps.map(|step| (step.name.as_str(), step.state)).collect();
+        assert_eq!(
+            steps,
+            [
+                ("step 0", StepState::Done),
+                ("step 1", StepState::Failed),
+                ("step 0 to c", StepState::Done),
+                ("step 1 to c", StepState::Started)
+            ]
+        );
     }
 }

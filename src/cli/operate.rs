@@ -237,8 +237,8 @@ fn for_people(status: &Value) -> Vec<String> {
         let silenced =
             until("/state/silenced_until").map(|until| format!("{name} is silenced until {until}: not moved"));
         let person = person.map(|why| format!("{name} NEEDS A PERSON, a move of it has stopped half way: {why}"));
-        let forgotten = service.pointer("/state/undone/forgotten") == Some(&Value::Bool(true));
-        let why = if forgotten { ": its front was started anew" } else { "" };
+        let why = service.pointer("/state/undone_why").and_then(Value::as_str);
+        let why = why.map_or_else(String::new, |why| format!(": {why}"));
         let undone = undone.map(|step| format!("{name} HAS CHANGED: '{step}' does not stand any more{why}"));
         let left = service.pointer("/state/left_undone").and_then(Value::as_str);
         let left = left.map(|what| format!("{name} was moved well, and this was NOT DONE: {what}"));

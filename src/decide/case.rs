@@ -5,7 +5,7 @@ use crate::model::{
     Topology,
 };
 
-use super::{Ledger, Matter, Policy, Senses, ServiceState, remedies};
+use super::{Leaps, Ledger, Matter, Policy, Senses, ServiceState, remedies};
 
 /// Where the service could go, as the planner sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum Target {
 pub struct Case<'a> {
     /// Now, by the engine's clock.
     pub now: Timestamp,
+    /// Where the clock was set forward.
+    pub leaps: &'a Leaps,
     /// This agent's own entity.
     pub agent: &'a EntityName,
     /// What happened.
@@ -108,7 +110,12 @@ impl Case<'_> {
 
     /// Moves within the window of a budget that `which` picks.
     pub fn count(&self, budget: super::Budget, which: impl Fn(&super::Move) -> bool) -> usize {
-        self.ledger.count(self.now, budget.window.0, which)
+        self.ledger.count(|at| self.passed(at) < budget.window.0, which)
+    }
+
+    /// How long ago that was, in truth: not by a clock that was set forward since.
+    pub fn passed(&self, since: Timestamp) -> std::time::Duration {
+        self.leaps.passed(since, self.now)
     }
 
     /// A refusal by `gate`.
@@ -184,6 +191,7 @@ pub(super) mod fixture {
 
     pub struct Fixture {
         pub now: Timestamp,
+        pub leaps: Leaps,
         pub agent: EntityName,
         pub incident: Incident,
         pub service: Service,
@@ -229,6 +237,7 @@ pub(super) mod fixture {
             }
             Self {
                 now,
+                leaps: Leaps::default(),
                 agent: "jurymast".into(),
                 incident: incident(now - Span::secs(3).0),
                 service: service(),
@@ -257,6 +266,7 @@ pub(super) mod fixture {
         pub fn case(&self) -> Case<'_> {
             Case {
                 now: self.now,
+                leaps: &self.leaps,
                 agent: &self.agent,
                 incident: &self.incident,
                 service: &self.service,

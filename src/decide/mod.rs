@@ -7,6 +7,7 @@
 
 mod case;
 mod gates;
+mod leaps;
 mod policy;
 mod remedy;
 mod senses;
@@ -15,6 +16,7 @@ mod window;
 
 pub use case::{Case, Target, curable, suffers};
 pub use gates::held::ON_HOLD;
+pub use leaps::Leaps;
 pub use policy::{Budget, Canary, Policy};
 pub use remedy::{Costs, Matter, remedies};
 pub use senses::{Look, Senses};

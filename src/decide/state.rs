@@ -1,11 +1,10 @@
 //! What the engine remembers of each service, and of the moves made.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{EntityName, PlanId, ServiceName, Timestamp};
+use crate::model::{EntityName, PlanId, PlanKind, ServiceName, Timestamp};
 
 /// A service as it stands.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -14,6 +13,9 @@ pub struct ServiceState {
     pub active: EntityName,
     /// When it was last moved.
     pub moved: Option<Timestamp>,
+    /// By which kind of plan it came there, and from where, if that is known: what fronts were told may depend on it.
+    #[serde(skip)]
+    pub came: Option<(PlanKind, EntityName)>,
     /// When a plan for it was last taken back.
     pub taken_back: Option<Timestamp>,
     /// A plan left it in a state that a person must look at.
@@ -21,6 +23,9 @@ pub struct ServiceState {
     /// What does not stand any more, though nobody here has taken it back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undone: Option<Gone>,
+    /// What that may mean, and what to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undone_why: Option<String>,
     /// When a front that had forgotten it was last told again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasserted: Option<Timestamp>,
@@ -50,9 +55,11 @@ impl ServiceState {
         Self {
             active,
             moved: None,
+            came: None,
             taken_back: None,
             handed_over: None,
             undone: None,
+            undone_why: None,
             reasserted: None,
             refused: None,
             left_undone: None,
@@ -123,11 +130,8 @@ impl Ledger {
         self.moves.retain(|made| made.service != *service || made.at != at);
     }
 
-    /// How many moves the window holds that `which` picks.
-    pub fn count(&self, now: Timestamp, window: Duration, which: impl Fn(&Move) -> bool) -> usize {
-        self.moves
-            .iter()
-            .filter(|made| now.since(made.at) < window && which(made))
-            .count()
+    /// How many moves there are at a time that counts that `which` picks.
+    pub fn count(&self, counts: impl Fn(Timestamp) -> bool, which: impl Fn(&Move) -> bool) -> usize {
+        self.moves.iter().filter(|made| counts(made.at) && which(made)).count()
     }
 }

@@ -54,10 +54,11 @@ impl Engine {
         let limit = self.limit(service)?;
         let key = (incident, service.name.clone());
         if refusal.is_some_and(decide::is_question) {
-            return Some(*self.asked.entry(key).or_insert(self.now) + limit.0);
+            let since = *self.asked.entry(key).or_insert(self.now);
+            return Some(self.ready.leaps.due(since, limit.0));
         }
         if self.denied.get(&key).is_some_and(|by| by.starts_with(TIME_LIMIT)) {
-            return self.asked.get(&key).map(|since| *since + limit.0);
+            return self.asked.get(&key).map(|since| self.ready.leaps.due(*since, limit.0));
         }
         self.asked.remove(&key);
         None

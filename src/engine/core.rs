@@ -19,6 +19,7 @@ use super::company::siblings;
 use super::drills::{Drills, Schedule};
 use super::exposure::Exposure;
 use super::look_back::Turn;
+use super::operator::Ready;
 use super::{Effects, Input, Notification, PlanEvent, Record, RuleDesk, RuleSettings, settling};
 
 /// What an engine is made of.
@@ -93,7 +94,7 @@ pub struct Engine {
     pub(super) exposure: Exposure,
     pub(super) drills: Drills,
     pub(super) held: bool,
-    pub(super) unready: Option<(Timestamp, String)>,
+    pub(super) ready: Ready,
     /// With whoever said yes.
     pub(super) approved: BTreeMap<(IncidentId, ServiceName), String>,
     /// Since when a question stands that only a person's word, or its time limit, can answer.
@@ -172,7 +173,7 @@ impl Engine {
             exposure: Exposure::default(),
             drills: Drills::new(setup.drills),
             held: false,
-            unready: None,
+            ready: Ready::default(),
             approved: BTreeMap::new(),
             asked: BTreeMap::new(),
             denied: BTreeMap::new(),
@@ -250,9 +251,8 @@ impl Engine {
         let schedules = next.drills.schedules().to_vec();
         std::mem::swap(&mut next.drills, &mut self.drills);
         next.drills.succeed(schedules);
-        next.held = self.held;
-        next.unready = self.unready.take();
-        next.probe_seq = self.probe_seq;
+        (next.held, next.probe_seq) = (self.held, self.probe_seq);
+        std::mem::swap(&mut next.ready, &mut self.ready);
         std::mem::swap(&mut next.senses, &mut self.senses);
         std::mem::swap(&mut next.ledger, &mut self.ledger);
         std::mem::swap(&mut next.plans, &mut self.plans);

@@ -234,6 +234,9 @@ pub enum OperatorCommand {
     Unready {
         /// For how long from now on nothing is acted upon.
         span: Span,
+        /// By how much the clock was set forward, or the machine slept. It has not passed for whoever was to answer meanwhile, nor for a pause that was to be kept.
+        #[serde(default, skip_serializing_if = "Span::is_zero")]
+        leap: Span,
         /// Why.
         reason: String,
     },

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::decide::Gone;
+use crate::decide::{Gone, ServiceState};
 use crate::model::plan::Phase;
 use crate::model::service::Approval;
 use crate::model::{EntityName, PlanKind, Service, ServiceName, Step, Timestamp, Token};
@@ -70,7 +70,39 @@ impl Engine {
         } else {
             service.instances().find(|other| **other != state.active)?
         };
-        let build = |seq| {
+        let home = || self.lasting(service, state, from, None, moved);
+        let steps = match &state.came {
+            None => home(),
+            Some((kind, came_from)) => {
+                let mut steps = self.lasting(service, state, came_from, Some(*kind), moved);
+                // Whoever was left before that is as it was then.
+                let left_before = moved && *came_from != service.active;
+                let fences = home()
+                    .into_iter()
+                    .filter(|step| left_before && step.phase == Phase::Fence);
+                steps.extend(fences);
+                steps
+            }
+        };
+        (!steps.is_empty()).then(|| LookBack {
+            service: service.name.clone(),
+            steps,
+            undone: state.undone.clone(),
+            moved: state.moved.filter(|_| moved),
+        })
+    }
+
+    /// The steps of a plan from there whose effect should be seen. By which kind of plan it came an earlier run may have known: what depends on that is not looked at.
+    fn lasting(
+        &self,
+        service: &Service,
+        state: &ServiceState,
+        from: &EntityName,
+        kind: Option<PlanKind>,
+        moved: bool,
+    ) -> Vec<Step> {
+        let lease = self.lease_of(&service.name);
+        let build = |kind, seq| {
             let (token, to) = (
                 Token {
                     epoch: lease.epoch,
@@ -78,25 +110,28 @@ impl Engine {
                 },
                 &state.active,
             );
-            self.playbooks
-                .build(service, PlanKind::Failover, from, to, token, &[], &self.topology)
-                .ok()
+            let built = self
+                .playbooks
+                .build(service, kind, from, to, token, &[], &self.topology);
+            built.unwrap_or_default()
         };
         let lasts = |phase| matches!(phase, Phase::Promote | Phase::Switch) || (moved && phase == Phase::Fence);
         // A look that asks for the token of the plan asks for one that nobody remembers: of two tokens it would see two things.
         let looks = |step: &Step| step.action.with.get("observe").cloned();
-        let (one, other) = (build(lease.seq)?, build(lease.seq + 1)?);
-        let pairs = one.into_iter().zip(other);
-        let steps: Vec<Step> = pairs
-            .filter(|(one, other)| lasts(one.phase) && looks(one) == looks(other))
-            .map(|(step, _)| step)
-            .collect();
-        (!steps.is_empty()).then(|| LookBack {
-            service: service.name.clone(),
-            steps,
-            undone: state.undone.clone(),
-            moved: state.moved.filter(|_| moved),
-        })
+        let told = kind.unwrap_or(PlanKind::Failover);
+        let (one, other) = (build(told, lease.seq), build(told, lease.seq + 1));
+        let otherwise = if kind.is_none() {
+            build(PlanKind::Failback, lease.seq)
+        } else {
+            one.clone()
+        };
+        let mut lasting = one;
+        lasting.retain(|step| {
+            let same = otherwise.get(step.index).is_some_and(|same| same.action == step.action);
+            let sure = other.get(step.index).is_some_and(|other| looks(step) == looks(other));
+            lasts(step.phase) && sure && same
+        });
+        lasting
     }
 
     /// What the shell saw: what is gone, or that all is there again.
@@ -106,13 +141,19 @@ impl Engine {
         };
         state.undone.clone_from(&gone);
         let (firing, at) = (gone.is_some(), state.active.clone());
-        let text = match gone {
-            None => format!("{name}: what was done stands again, and it runs on {at}"),
-            Some(gone) => {
-                let (step, then) = (&gone.step, self.what_of_it(name, &gone, &at));
-                format!("{name}: '{step}' does not stand any more, though {name} runs on {at}: {then}")
+        let why = gone.as_ref().map(|gone| self.what_of_it(name, gone, &at));
+        let text = match (gone, &why) {
+            (Some(gone), Some(why)) => {
+                format!(
+                    "{name}: '{}' does not stand any more, though {name} runs on {at}: {why}",
+                    gone.step
+                )
             }
+            _ => format!("{name}: what was done stands again, and it runs on {at}"),
         };
+        if let Some(state) = self.states.get_mut(name) {
+            state.undone_why = why;
+        }
         let kind = NotificationKind::Undone;
         let told = Notification::critical(kind, Some(name), text, self.now, firing);
         effects.notify.push(told);
@@ -126,7 +167,9 @@ impl Engine {
         let look = self.services.get(name).and_then(|service| self.done_for(service));
         if look.is_some_and(|look| look.steps.iter().any(passes)) {
             return format!(
-                "was it ever reached? The move went on where it could not be, and it has come back as it was: see that nobody writes there, and let it follow {at}"
+                "was it ever reached? The move went on where it could not be, and it has come back as it was: see that nobody writes there, and stop it, or let it follow {at}. \
+                 This is told until a look finds '{}' done",
+                gone.step
             );
         }
         if !gone.forgotten {

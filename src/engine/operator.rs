@@ -1,11 +1,20 @@
 //! An operator's word.
 
-use crate::decide::RefusedOrder;
-use crate::model::{IncidentId, ServiceName, Severity, Timestamp};
+use crate::decide::{Leaps, RefusedOrder};
+use crate::model::{IncidentId, ServiceName, Severity, Span, Timestamp};
 
 use super::asking::DeniedBefore;
 use super::drills::Wish;
 use super::{Effects, Engine, Notification, NotificationKind, OperatorCommand, Record};
+
+/// What this agent's own clock and its own stalls say of its readiness.
+#[derive(Debug, Default)]
+pub struct Ready {
+    /// Nothing is acted upon until then, and why.
+    pub(super) unready: Option<(Timestamp, String)>,
+    /// Where the clock was set forward.
+    pub(super) leaps: Leaps,
+}
 
 impl Engine {
     pub(super) fn operator(&mut self, command: OperatorCommand, effects: &mut Effects) {
@@ -91,8 +100,18 @@ impl Engine {
                 self.each_state(Some(&service), |state| state.silenced_until = until);
             }
             OperatorCommand::Hold { on, .. } => self.held = on,
-            OperatorCommand::Unready { span, reason } => self.unready = Some((self.now + span.0, reason)),
+            OperatorCommand::Unready { span, leap, reason } => self.unready_for(span, leap, reason),
         }
+    }
+
+    /// From the time on that the clock shows after its leap, if it has made one.
+    fn unready_for(&mut self, span: Span, leap: Span, reason: String) {
+        let now = self.now + leap.0;
+        self.ready.leaps.note(now, leap.0);
+        for no in &mut self.denied_before {
+            no.until = no.until + leap.0;
+        }
+        self.ready.unready = Some((now + span.0, reason));
     }
 
     /// The services of whose verdicts on an incident a person may decide.

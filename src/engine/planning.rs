@@ -130,7 +130,8 @@ impl Engine {
         named.push(to.clone());
         match kind {
             PlanKind::Failover => {
-                for (other, _) in choice.ranked.iter().filter(|(other, _)| tries_again && other != to) {
+                let others = choice.in_order().filter(|other| tries_again && *other != to);
+                for other in others {
                     alternatives.push(Alternative {
                         to: other.clone(),
                         steps: steps(&state.active, other, &named)?,
@@ -160,8 +161,7 @@ impl Engine {
             expected_rto_s,
             summary: format!("move {} from {} to {to}{why}", service.name, state.active),
         };
-        let stops = choice.making_room(to).filter(|_| kind == PlanKind::Failover);
-        self.make_room(service, &mut plan, stops).map_err(unusable)?;
+        self.make_room(service, &mut plan, &choice).map_err(unusable)?;
         Ok(plan)
     }
 
@@ -230,12 +230,18 @@ impl Engine {
                         state.moved = Some(at);
                     }
                 }
+                state.came = plan.as_ref().map(|plan| {
+                    let from = if active == plan.from { &plan.to } else { &plan.from };
+                    (plan.kind, from.clone())
+                });
                 state.active = active.clone();
                 self.exposure.forget();
                 state.handed_over = None;
                 state.taken_back = None;
                 state.left_undone = left_undone;
                 if let Some(plan) = &plan {
+                    let untouched = plan.never_stopped_at(&active);
+                    state.took.retain(|instance| !untouched.contains(instance));
                     self.gave_back(plan, &active);
                 }
             }

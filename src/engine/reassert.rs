@@ -56,11 +56,14 @@ impl Engine {
         if state.maintenance_until.max(state.silenced_until) > self.now {
             return Err("it is in maintenance, or silenced".into());
         }
-        if self.unready.as_ref().is_some_and(|(until, _)| *until > self.now) {
+        if self.ready.unready.as_ref().is_some_and(|(until, _)| *until > self.now) {
             return Err("this agent has just stood still".into());
         }
         // One that is started anew again and again is for a person.
-        if state.reasserted.is_some_and(|at| self.now.since(at) < pause.0) {
+        if state
+            .reasserted
+            .is_some_and(|at| self.ready.leaps.passed(at, self.now) < pause.0)
+        {
             return Err(format!("it was told again less than {pause} ago"));
         }
         Ok(())

@@ -10,13 +10,11 @@ use crate::model::{
 use crate::plan;
 
 use super::ahead::AtFault;
+use super::room::MADE_ROOM;
 use super::{Effects, Engine, Permit, ProbeRequest, Record};
 
 /// Gates after which a probe could tell more.
 const WORTH_A_PROBE: [&str; 2] = ["hold-off", "confirmed"];
-
-/// What a verdict says of who stands still for another.
-const MADE_ROOM: &str = "was stopped to make room for";
 
 impl Engine {
     pub(super) fn review(&mut self, effects: &mut Effects) {
@@ -111,11 +109,8 @@ impl Engine {
         {
             self.kept_room.insert(service.name.clone(), to.clone());
         }
-        if let (Some(refusal), Some(taker)) = (&mut refusal, self.stands_still_for(service)) {
-            refusal.reason += &format!(
-                " ({} {MADE_ROOM} {taker}, and is started again when {taker} moves away)",
-                service.name
-            );
+        if let (Some(refusal), Some(taker)) = (&mut refusal, self.tell_taker(service)) {
+            refusal.reason += &format!(" ({taker})");
         }
         let costs = self.remedies(incident, Some((service, &state.active)));
         let mut verdict = verdict(incident, Some(service.name.clone()), refusal, costs, self.now);
@@ -142,6 +137,7 @@ impl Engine {
         Case {
             now: self.now,
             agent: &self.agent,
+            leaps: &self.ready.leaps,
             incident,
             service,
             state,
@@ -161,7 +157,11 @@ impl Engine {
             held: self.held,
             says_ill: self.says_ill(incident, &state.active, target),
             begun: self.begun.unwrap_or(self.now),
-            unready: self.unready.as_ref().map(|(until, reason)| (*until, reason.as_str())),
+            unready: self
+                .ready
+                .unready
+                .as_ref()
+                .map(|(until, reason)| (*until, reason.as_str())),
         }
     }
 

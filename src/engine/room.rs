@@ -1,14 +1,20 @@
 //! Who makes room for whom: services of a lower priority that are stopped by the plan of one that needs their room, and are started again once it has left.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decide::ServiceState;
 use crate::model::plan::Phase;
-use crate::model::{EntityName, Plan, PlanId, PlanKind, Service, ServiceName, Step};
+use crate::model::{EntityName, Plan, PlanId, PlanKind, Service, ServiceName, Step, Token};
 use crate::plan::fleet::host;
-use crate::plan::{MakingRoom, PlaybookError, Yielding, places, put_in};
+use crate::plan::{Choice, PlaybookError, Yielding, places, put_in};
 
 use super::Engine;
+
+/// By these words a service is told apart that is down because it was stopped for another.
+pub(super) const MADE_ROOM: &str = "was stopped to make room for";
+
+/// Of whose plan: for whom others are stopped and started, and by which token.
+type Of<'a> = (&'a ServiceName, Token, PlanKind);
 
 impl Engine {
     /// The services for which that instance was stopped, or is about to be.
@@ -23,6 +29,8 @@ impl Engine {
         };
         self.takers(&state.active).any(|(name, taker)| match taker.running {
             Some(_) => *name == asks.name,
+            // It has its room already, also where it was left half way.
+            None if *name == asks.name => self.is_down(&state.active),
             None => self.stands_still(&state.active, taker),
         })
     }
@@ -35,10 +43,28 @@ impl Engine {
         Some(name)
     }
 
-    /// The last look has shown that it does not serve. One that nobody has looked at may run, and one whose taker needs a person may share the room with it: both count.
-    fn stands_still(&self, at: &EntityName, taker: &ServiceState) -> bool {
+    /// For whom it was stopped, and until when, for people.
+    pub(super) fn tell_taker(&self, service: &Service) -> Option<String> {
+        let at = &self.states.get(&service.name)?.active;
+        let mut takers = self.takers(at);
+        let (name, taker) = takers.find(|(_, taker)| taker.running.is_none() && self.is_down(at))?;
+        let until = if taker.handed_over.is_some() {
+            format!("{name}, which needs a person, and is started again when {name} is sent to another host")
+        } else {
+            format!("{name}, and is started again when {name} moves away")
+        };
+        Some(format!("{} {MADE_ROOM} {until}", service.name))
+    }
+
+    /// The last look has shown that it does not serve. One that nobody has looked at may run.
+    fn is_down(&self, at: &EntityName) -> bool {
         let look = self.senses.own_probe(at.as_str(), &self.agent);
-        taker.handed_over.is_none() && look.is_some_and(|look| !look.reach.is_good())
+        look.is_some_and(|look| !look.reach.is_good())
+    }
+
+    /// One whose taker needs a person may share the room with it: both count.
+    fn stands_still(&self, at: &EntityName, taker: &ServiceState) -> bool {
+        taker.handed_over.is_none() && self.is_down(at)
     }
 
     /// The plan that works on the service: its own, or one that stops it.
@@ -95,23 +121,24 @@ impl Engine {
         Ok(())
     }
 
-    /// Whom a move away of the service lets start again: whoever was stopped on the host that it leaves, for it or for others, where there is room without it.
+    /// Whom a move of the service lets start again, where there is room without it: whoever was stopped for it elsewhere than where it goes, also on the way to a target
+    /// that did not hold; and whoever was stopped for others on the host that it leaves.
     fn room_left(&self, service: &Service, to: &EntityName) -> Vec<(&Service, &EntityName)> {
-        let left = self
-            .states
-            .get(&service.name)
-            .map(|state| host(&self.topology, &state.active));
-        let Some(left) = left.filter(|left| *left != host(&self.topology, to)) else {
+        let Some(own) = self.states.get(&service.name) else {
             return Vec::new();
         };
+        let (left, there) = (host(&self.topology, &own.active), host(&self.topology, to));
         let stopped = self.others(service).filter_map(|other| {
             let state = self.states.get(&other.name)?;
             let at = &state.active;
+            let on = host(&self.topology, at);
             let is_free = self.worked_on_by(&other.name).is_none()
                 && state.maintenance_until <= self.now
                 && state.handed_over.is_none();
-            let was_stopped = self.stands_still_for(other).is_some() && host(&self.topology, at) == left;
-            (is_free && was_stopped && self.fits_without(other, &left, service)).then_some((other, at))
+            let was_stopped =
+                (own.took.contains(at) && self.is_down(at)) || (on == left && self.stands_still_for(other).is_some());
+            let is_left = is_free && was_stopped && on != there;
+            (is_left && self.fits_without(other, &on, service)).then_some((other, at))
         });
         stopped.collect()
     }
@@ -129,22 +156,34 @@ impl Engine {
         })
     }
 
-    /// Adds the steps that a plan has beside those of its playbook: they stop who has to make room at its target, and start again who was stopped where it leaves.
-    pub(super) fn make_room(
-        &self,
-        service: &Service,
-        plan: &mut Plan,
-        stops: Option<&MakingRoom>,
-    ) -> Result<(), PlaybookError> {
-        let (token, kind) = (plan.token, plan.kind);
-        let of = |other, at| Yielding {
+    fn yielding<'a>(&'a self, of: Of<'a>, other: &'a Service, at: &'a EntityName) -> Yielding<'a> {
+        let (to, token, kind) = of;
+        Yielding {
             service: other,
             at,
-            to: &service.name,
+            to,
             token,
             kind,
             topology: &self.topology,
-        };
+        }
+    }
+
+    fn stop(&self, of: Of<'_>, name: &ServiceName, at: &EntityName) -> Result<Step, PlaybookError> {
+        let other = self.services.get(name);
+        let step = other.and_then(|other| self.yielding(of, other, at).stop());
+        step.unwrap_or_else(|| {
+            Err(PlaybookError::Content {
+                playbook: format!("yields of {name}"),
+                problem: "it has none".into(),
+            })
+        })
+    }
+
+    /// Adds the steps that a plan has beside those of its playbook: they stop who has to make room at its target, and start again who was stopped where it leaves, or for
+    /// a target of this plan that did not hold.
+    pub(super) fn make_room(&self, service: &Service, plan: &mut Plan, choice: &Choice) -> Result<(), PlaybookError> {
+        let (token, kind) = (plan.token, plan.kind);
+        let of = (&service.name, token, kind);
         let starts = |to: &EntityName| -> Result<Vec<Step>, PlaybookError> {
             // A drill comes back, and is to find the room that it has left.
             let left = if kind.is_drill() {
@@ -152,19 +191,18 @@ impl Engine {
             } else {
                 self.room_left(service, to)
             };
-            let left = left.into_iter().filter_map(|(other, at)| of(other, at).start());
-            left.collect()
+            let left = left.into_iter();
+            left.filter_map(|(other, at)| self.yielding(of, other, at).start())
+                .collect()
         };
+        let stops = |to: &EntityName| {
+            let room = choice.making_room(to).filter(|_| kind == PlanKind::Failover);
+            room.map(|room| room.stops.clone()).unwrap_or_default()
+        };
+        let mut stopped: BTreeMap<ServiceName, EntityName> = stops(&plan.to);
         let mut more = starts(&plan.to)?;
-        let stopped = stops.into_iter().flat_map(|stops| &stops.stops);
-        for (name, at) in stopped {
-            let stop = self.services.get(name).and_then(|other| of(other, at).stop());
-            more.push(stop.unwrap_or_else(|| {
-                Err(PlaybookError::Content {
-                    playbook: format!("yields of {name}"),
-                    problem: "it has none".into(),
-                })
-            })?);
+        for (name, at) in &stopped {
+            more.push(self.stop(of, name, at)?);
             plan.summary += &format!("; {name} is stopped at {at} to make room");
         }
         put_in(&mut plan.steps, more);
@@ -174,8 +212,19 @@ impl Engine {
             fences.for_each(|step| step.undo = None);
         }
         if kind == PlanKind::Failover {
-            for other in &mut plan.alternatives {
-                put_in(&mut other.steps, starts(&other.to)?);
+            for candidate in &mut plan.alternatives {
+                let (own, mut more) = (stops(&candidate.to), starts(&candidate.to)?);
+                for (name, at) in &own {
+                    more.push(self.stop(of, name, at)?);
+                }
+                // Whoever was stopped for a target before it, and need not be for this one.
+                for (name, at) in stopped.iter().filter(|stop| !own.contains_key(stop.0)) {
+                    let other = self.services.get(name);
+                    let start = other.and_then(|other| self.yielding(of, other, at).start());
+                    more.extend(start.transpose()?);
+                }
+                put_in(&mut candidate.steps, more);
+                stopped.extend(own);
             }
         }
         Ok(())

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::model::plan::Outcome;
 use crate::model::{
-    Decision, Hypothesis, Incident, IncidentId, Plan, PlanKind, Service, ServiceName, Severity, Span, Verdict,
+    Decision, EntityName, Hypothesis, Incident, IncidentId, Plan, PlanKind, Service, ServiceName, Severity, Span,
+    Verdict,
 };
 
 use super::{Effects, Engine, Notification, NotificationKind};
@@ -170,7 +171,15 @@ impl Engine {
         };
         let text = match (&state.handed_over, before) {
             (Some(now), before) if before != Some(now) => {
-                format!("{service} needs a person, a move of it has stopped half way: {now}")
+                let mut text = format!("{service} needs a person, a move of it has stopped half way: {now}");
+                if !state.took.is_empty() {
+                    let took: Vec<&str> = state.took.iter().map(EntityName::as_str).collect();
+                    text += &format!(
+                        "; what was stopped to make room for it ({}) is started again when it is sent to another host, or by hand",
+                        took.join(", ")
+                    );
+                }
+                text
             }
             (None, Some(_)) => format!("{service} runs on {} and needs nobody any more", state.active),
             _ => return,

@@ -172,6 +172,23 @@ impl Plan {
         back.map(|step| &step.target)
     }
 
+    /// Instances of other services that it stops on the way to a target which it did not try: it ended before, and nobody has touched them.
+    pub fn never_stopped_at(&self, active: &EntityName) -> BTreeSet<&EntityName> {
+        let candidates: Vec<_> = (0..).map_while(|n| self.candidate(n)).collect();
+        let Some(reached) = candidates.iter().position(|(to, _)| *to == active) else {
+            return BTreeSet::new();
+        };
+        let stopped = |(_, steps): &(&EntityName, &'_ [Step])| -> BTreeSet<EntityName> {
+            let stops = steps.iter().filter(|step| step.phase == Phase::Yield);
+            stops.map(|step| step.target.clone()).collect()
+        };
+        let (tried, later) = candidates.split_at(reached + 1);
+        let tried: BTreeSet<EntityName> = tried.iter().flat_map(stopped).collect();
+        let later = later.iter().flat_map(|(_, steps)| steps.iter());
+        let stops = later.filter(|step| step.phase == Phase::Yield && !tried.contains(&step.target));
+        stops.map(|step| &step.target).collect()
+    }
+
     fn targets_of(&self, phase: Phase) -> impl Iterator<Item = &EntityName> {
         let others = self.alternatives.iter().flat_map(|other| &other.steps);
         let steps = self.steps.iter().chain(others);

@@ -204,6 +204,11 @@ impl Span {
         Self(Duration::from_millis(millis))
     }
 
+    /// No time at all.
+    pub const fn is_zero(&self) -> bool {
+        self.0.is_zero()
+    }
+
     /// A span of whole seconds.
     pub const fn secs(secs: u64) -> Self {
         Self(Duration::from_secs(secs))

@@ -155,10 +155,10 @@ pub fn check_plan(problem: &Problem<'_>, plan: &Plan, named: &BTreeSet<EntityNam
     if plan.to == plan.from {
         return Err(format!("{} is where the service is", plan.to));
     }
-    let stopped: BTreeSet<&EntityName> = plan.takes_room_of().collect();
-    if !stopped.is_empty() && plan.kind != PlanKind::Failover {
+    if plan.takes_room_of().next().is_some() && plan.kind != PlanKind::Failover {
         return Err("nobody is stopped while all is well".into());
     }
+    let mut stopped = of_phase(&plan.steps, Phase::Yield);
     can_take_over(problem, &plan.to, &stopped).map_err(|why| format!("{} cannot take over: {why}", plan.to))?;
     let mut tried = named.clone();
     Route {
@@ -180,8 +180,21 @@ pub fn check_plan(problem: &Problem<'_>, plan: &Plan, named: &BTreeSet<EntityNam
                 return Err(format!("{} is what is broken", other.to));
             }
             PlanKind::Failover => {
-                can_take_over(problem, &other.to, &BTreeSet::new())
+                let stops = of_phase(&other.steps, Phase::Yield);
+                can_take_over(problem, &other.to, &stops)
                     .map_err(|why| format!("{} cannot take over: {why}", other.to))?;
+                let started = of_phase(&other.steps, Phase::GiveBack);
+                let mut needless = stopped.iter().filter(|at| !stops.contains(*at));
+                if let Some(at) = needless.find(|at| !started.contains(*at)) {
+                    return Err(format!(
+                        "{at} was stopped for another target than {}, and is not started again",
+                        other.to
+                    ));
+                }
+                if let Some(at) = stops.intersection(&started).next() {
+                    return Err(format!("{at} is stopped for {}, and started again beside it", other.to));
+                }
+                stopped.extend(stops);
                 &plan.from
             }
             PlanKind::Failback | PlanKind::Drill | PlanKind::DrillBack if other.to != plan.from => {
@@ -200,6 +213,12 @@ pub fn check_plan(problem: &Problem<'_>, plan: &Plan, named: &BTreeSet<EntityNam
         tried.insert(other.to.clone());
     }
     Ok(())
+}
+
+/// Whom the steps of that phase act on.
+fn of_phase(steps: &[Step], phase: Phase) -> BTreeSet<&EntityName> {
+    let steps = steps.iter().filter(|step| step.phase == phase);
+    steps.map(|step| &step.target).collect()
 }
 
 /// The way to one target.

@@ -93,9 +93,14 @@ impl Choice {
         self.by_making_room.iter().find(|other| other.to == *entity)
     }
 
-    /// The best target: one that is fit as it is, else one that is fit once others have made room.
+    /// The targets, best first: those that are fit as they are, else those that are fit once others have made room.
+    pub fn in_order(&self) -> impl Iterator<Item = &EntityName> {
+        let fit = self.ranked.iter().map(|(fit, _)| fit);
+        fit.chain(self.by_making_room.iter().map(|other| &other.to))
+    }
+
+    /// The best target.
     pub fn best(&self) -> Option<&EntityName> {
-        let fit = self.ranked.first().map(|(best, _)| best);
-        fit.or_else(|| self.by_making_room.first().map(|other| &other.to))
+        self.in_order().next()
     }
 }

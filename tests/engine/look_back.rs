@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use jurymast::config::Config;
 use jurymast::engine::{Effects, Engine, Gone, Input, NotificationKind, OperatorCommand, PlanEvent};
-use jurymast::model::{Catalog, Lease, Timestamp};
+use jurymast::model::{Catalog, Lease, Step, Timestamp};
 use jurymast::plan::Playbooks;
 
 use crate::harness::engine::{engine_of, setup};
+use crate::harness::watch::World as Watched;
 
 const CONFIG: &str = "
 agent: {name: here}
@@ -169,7 +170,26 @@ fn of_a_fence_that_may_never_have_reached_anybody_nobody_says_that_it_was_change
         told.contains("was it ever reached?") && !told.contains("by hand"),
         "{told}"
     );
+    assert!(told.contains("stop it, or let it follow b"), "{told}");
+    assert!(
+        told.ends_with("until a look finds 'make a refuse writes, if it can be reached' done"),
+        "{told}"
+    );
     assert!(says("take a out of web").contains("changed by hand?"));
+    // Whoever looks at the status or the page reads the same, for as long as it stands.
+    let why = |world: &World| {
+        let mut services = world.engine.services();
+        let (_, state) = services.find(|(service, _)| service.name.as_str() == "web").unwrap();
+        state.undone_why.clone()
+    };
+    assert!(why(&world).is_some_and(|why| why.contains("changed by hand?")));
+    let (service, at) = ("web".into(), world.now);
+    world.take(Input::Plan(PlanEvent::LookedBack {
+        service,
+        at,
+        gone: None,
+    }));
+    assert_eq!(why(&world), None);
 }
 
 #[test]
@@ -198,4 +218,53 @@ fn what_is_gone_is_told_and_stands_in_the_state_until_it_is_back() {
         world.told
     );
     assert!(!world.told[1].0, "{:?}", world.told);
+}
+
+/// A sick instance is drained; one that people send their service away from is not.
+#[test]
+fn what_depends_on_the_kind_of_the_move_is_looked_at_by_its_kind() {
+    const CONFIG: &str = "
+agent: {name: here}
+services:
+  - {name: web, active: a, standbys: [{entity: b}, {entity: c}], single_writer: false, playbook: haproxy-withdraw,
+     vars: {socket: /s, backend: web}, probe: {uses: tcp, interval: 1s}}
+policy:
+  canaries: [{name: router, probe: {uses: tcp}}, {name: names, probe: {uses: tcp}}, {name: clock, probe: {uses: tcp}}]
+";
+    let book = Playbooks::builtin_files()
+        .iter()
+        .find(|(name, _)| *name == "haproxy-withdraw.yml")
+        .unwrap()
+        .1;
+    let states = |world: &mut Watched| -> Vec<(String, String)> {
+        world.effects.look_back.clear();
+        world.pass(10);
+        let steps = world.effects.look_back.iter().flat_map(|look| &look.steps);
+        let told = |step: &Step, what: &str| step.action.with[what].as_str().unwrap().to_owned();
+        steps.map(|step| (told(step, "server"), told(step, "state"))).collect()
+    };
+    let pair = |server: &str, state: &str| (server.to_owned(), state.to_owned());
+    let send = |world: &mut Watched, to: &str| {
+        world.effects.start.clear();
+        world.say(OperatorCommand::Failback {
+            service: "web".into(),
+            to: Some(to.into()),
+            by: "me".into(),
+        });
+        let plan = world.effects.start.pop().expect("it is sent");
+        world.done(&plan);
+    };
+    let mut world = Watched::by(book, Timestamp::from_secs(1_000), CONFIG, &["a", "b", "c"]).finely();
+    send(&mut world, "c");
+    assert_eq!(states(&mut world), [pair("a", "failback"), pair("c", "ready")]);
+
+    let mut world = Watched::by(book, Timestamp::from_secs(1_000), CONFIG, &["a", "b", "c"]).finely();
+    world.gone = vec!["a"];
+    world.pass(10);
+    let plan = world.effects.start.pop().expect("it is moved");
+    world.done(&plan);
+    assert_eq!(states(&mut world), [pair("a", "failover"), pair("b", "ready")]);
+    // Whether the one that was left first is still drained depends on what people have done since.
+    send(&mut world, "c");
+    assert_eq!(states(&mut world), [pair("b", "failback"), pair("c", "ready")]);
 }

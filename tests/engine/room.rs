@@ -363,3 +363,134 @@ fn another_life_knows_who_was_stopped_and_which_plan_stops_whom() {
     world.pass(5);
     assert_eq!(failback(&mut world).gives_back().count(), 1);
 }
+
+/// `alpha` finds no room anywhere, and on two hosts somebody who may be stopped.
+fn crowded() -> String {
+    let other = format!(
+        "  - {{name: other, active: other-1, standbys: [{{entity: other-2}}], playbook: p, rto: 20s, priority: 20, demands: {{slots: 1}}, \
+         probe: {{uses: tcp, interval: 1s}}, {YIELDS}}}\npolicy:"
+    );
+    let alpha = "single_writer: false, standbys: [{entity: alpha-2}, {entity: alpha-3, class: warm}]";
+    plant(alpha, YIELDS, "    - {from: other-1, edge: runs_on, to: h3}").replace("policy:", &other)
+}
+
+fn crowded_plan() -> (World, Plan) {
+    let mut world = fallen(&crowded());
+    let plan = only_plan(&mut world);
+    assert_eq!((plan.from.as_str(), plan.to.as_str()), ("alpha-1", "alpha-2"));
+    (world, plan)
+}
+
+#[test]
+fn who_was_stopped_for_a_target_that_did_not_hold_is_started_again_on_the_way_to_the_next() {
+    let (_, plan) = crowded_plan();
+    let next = plan.alternatives.first().expect("another target by making room");
+    let steps: Vec<_> = next
+        .steps
+        .iter()
+        .map(|step| (step.phase, step.target.as_str()))
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            (Phase::Fence, "alpha-1"),
+            (Phase::Yield, "other-1"),
+            (Phase::Switch, "alpha-3"),
+            (Phase::Verify, "alpha-3"),
+            (Phase::GiveBack, "batch-1")
+        ]
+    );
+    let start = next.steps.last().unwrap();
+    assert_eq!(start.name, "start batch-1 (batch) again");
+    assert_eq!(start.index, 4);
+}
+
+fn took(world: &World) -> Vec<String> {
+    let mut services = world.engine.services();
+    let (_, alpha) = services.find(|(service, _)| service.name.as_str() == "alpha").unwrap();
+    alpha.took.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn only_who_was_stopped_for_the_target_where_it_ended_stands_still_for_it() {
+    let (mut world, plan) = crowded_plan();
+    world.done(&plan);
+    assert_eq!(took(&world), ["batch-1"], "nobody has touched the other");
+
+    let (mut world, plan) = crowded_plan();
+    let active = "alpha-3".into();
+    world.ended(&plan, Outcome::Done { active });
+    assert_eq!(took(&world), ["other-1"], "the first has been started again");
+}
+
+/// No target held. Whom the plan has stopped is told, and is started again by the next order.
+#[test]
+fn who_was_stopped_for_a_move_that_a_person_has_to_end_is_started_again_by_that() {
+    // Nobody has looked at alpha-3 yet.
+    let (config, seen) = (
+        plant(
+            "single_writer: false, standbys: [{entity: alpha-2}, {entity: alpha-3}]",
+            YIELDS,
+            "",
+        ),
+        ["alpha-1", "alpha-2", "batch-1", "batch-2"],
+    );
+    let mut world = World::by(BOOK, Timestamp::from_secs(1_000), &config, &seen).finely();
+    world.gone = vec!["alpha-1"];
+    world.pass(5);
+    let plan = only_plan(&mut world);
+    assert_eq!((plan.to.as_str(), plan.takes_room_of().count()), ("alpha-2", 1));
+    world.gone = vec!["alpha-1", "alpha-2", "batch-1", "batch-2"];
+    world.instances.push("alpha-3");
+    let reason = "'look': alpha-2 does not serve".to_owned();
+    world.ended(&plan, Outcome::HandedOver { reason });
+    world.pass(5);
+    let told = world.effects.notify.iter().map(|told| told.text.as_str());
+    let told: Vec<&str> = told.filter(|text| text.contains("needs a person, a move")).collect();
+    assert!(
+        told[0].contains("what was stopped to make room for it (batch-1) is started again"),
+        "{told:?}"
+    );
+    let why = refusal(&world, "batch").reason;
+    assert!(
+        why.ends_with(
+            "(batch was stopped to make room for alpha, which needs a person, and is started again when alpha is sent to another host)"
+        ),
+        "{why}"
+    );
+    let send = |world: &mut World, to: &str| {
+        world.say(OperatorCommand::Failback {
+            service: "alpha".into(),
+            to: Some(to.into()),
+            by: "test".into(),
+        });
+        only_plan(world)
+    };
+    let away = send(&mut world, "alpha-3");
+    assert_eq!(
+        away.gives_back().map(ToString::to_string).collect::<Vec<_>>(),
+        ["batch-1"]
+    );
+    world.done(&away);
+    assert_eq!(took(&world), Vec::<String>::new());
+}
+
+/// Whoever has put right what kept it from serving sends it where its room is already.
+#[test]
+fn it_can_be_sent_where_somebody_was_stopped_for_it() {
+    let mut world = fallen(&plant(ALPHA, YIELDS, ""));
+    let plan = only_plan(&mut world);
+    let reason = "'look': alpha-2 does not serve".to_owned();
+    world.gone = vec!["alpha-1", "batch-1", "batch-2"];
+    world.ended(&plan, Outcome::HandedOver { reason });
+    world.pass(5);
+    world.say(OperatorCommand::Failback {
+        service: "alpha".into(),
+        to: Some("alpha-2".into()),
+        by: "test".into(),
+    });
+    let again = only_plan(&mut world);
+    assert_eq!((again.to.as_str(), again.works_on_others().count()), ("alpha-2", 0));
+    world.done(&again);
+    assert_eq!(took(&world), ["batch-1"], "it stands still for it as before");
+}

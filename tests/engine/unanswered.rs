@@ -95,6 +95,67 @@ fn it_is_a_yes_where_the_service_says_so() {
     assert!(!world.told().firing, "the question is settled");
 }
 
+/// An NTP step, or a machine that slept: nobody has had that time to answer.
+#[test]
+fn a_clock_that_is_set_forward_answers_nothing() {
+    let mut world = asking("unanswered: approve, ask_timeout: 5m,", "");
+    world.pass(100);
+    world.leaps(3600);
+    world.pass(190);
+    assert!(world.effects.start.is_empty(), "{:?}", world.verdict());
+    assert_eq!(world.words_of_the_clock(), 0);
+    assert!(world.verdict().answer_by.is_some_and(|by| by > world.now));
+    world.pass(120);
+    assert_eq!(world.effects.start.len(), 1);
+}
+
+/// The pause after the last move has not passed either, nor has what the trouble must last.
+#[test]
+fn a_clock_that_is_set_forward_ends_no_pause() {
+    let config = |service: &str| {
+        format!(
+            "agent: {{name: here}}\nservices:\n  - {{name: web, active: a, standbys: [{{entity: b}}], playbook: p, {service} probe: {{uses: tcp}}}}\n\
+             policy:\n  settle: 0s\n  {CANARIES}\n"
+        )
+    };
+    let refused = |world: &World, gate: &str| {
+        let mut verdicts = world.engine.verdicts();
+        verdicts.any(|verdict| verdict.refusal.as_ref().is_some_and(|refusal| refusal.gate == gate))
+    };
+    let mut world = World::at(Timestamp::from_secs(1_000_000), &config("cool_down: 1h,"), &["a", "b"]);
+    world.pass(5);
+    world.gone = vec!["a"];
+    world.pass(10);
+    let plan = world.effects.start.pop().expect("it is moved");
+    world.done(&plan);
+    world.gone = vec![];
+    world.pass(120);
+    world.gone = vec!["b"];
+    world.pass(10);
+    assert!(
+        refused(&world, "cool-down"),
+        "{:?}",
+        world.engine.verdicts().collect::<Vec<_>>()
+    );
+    world.leaps(3600);
+    world.pass(60);
+    assert!(refused(&world, "cool-down"));
+    assert!(world.effects.start.is_empty());
+
+    let mut world = World::at(Timestamp::from_secs(1_000_000), &config("hold_off: 60s,"), &["a", "b"]);
+    world.pass(5);
+    world.gone = vec!["a"];
+    world.pass(10);
+    assert!(refused(&world, "hold-off"));
+    world.leaps(3600);
+    world.pass(2);
+    assert!(refused(&world, "ready"), "its own looks are all from before");
+    world.pass(20);
+    assert!(refused(&world, "hold-off"));
+    world.pass(40);
+    assert_eq!(world.effects.start.len(), 1);
+}
+
 #[test]
 fn a_person_who_answers_is_heard_and_the_clock_is_not() {
     let mut world = asking("unanswered: approve,", "  ask_timeout: 10m\n");

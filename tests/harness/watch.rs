@@ -108,6 +108,17 @@ impl World {
         self.engine.handle(Input::Operator(word), &mut self.effects);
     }
 
+    /// The clock is set forward by so many seconds, and the loop has noticed.
+    pub fn leaps(&mut self, seconds: u64) {
+        let (leap, reason) = (Span::secs(seconds), "the clock was set forward".into());
+        self.say(OperatorCommand::Unready {
+            span: Span::secs(5),
+            leap,
+            reason,
+        });
+        self.now = self.now + leap.0;
+    }
+
     /// A look at one of them.
     pub fn see(&mut self, name: &str) {
         let canary = CANARY_NAMES.contains(&name);

@@ -19,7 +19,7 @@ use super::intents::Intents;
 use super::journal::{Health, Journal, JournalError, LATE, Lock, Record, State};
 use super::probe::Prober;
 use super::runner::{Applied, Command, Event, Runner, Told};
-use crate::clock::wall_clock;
+use crate::clock::{boot_clock, wall_clock};
 use crate::engine::{Input, Permit, PlanEvent};
 use crate::model::service::ProbeSpec;
 use crate::model::{Entity, EntityName, Plan, PlanId, Service, ServiceName, Timestamp, Topology};
@@ -282,7 +282,9 @@ impl Conductor {
 }
 
 async fn conduct(shared: &Arc<Shared>, mut runner: Runner, mut news: mpsc::Receiver<News>) {
+    // By a clock that nobody can set: one that leaps must not end the plan.
     let left = runner.plan().deadline.since(wall_clock());
+    let over = boot_clock() + left;
     let mut deadline = Box::pin(tokio::time::sleep(left));
     let (mut late, mut stale) = (false, None);
     let mut late_commands = Vec::new();
@@ -342,7 +344,7 @@ async fn conduct(shared: &Arc<Shared>, mut runner: Runner, mut news: mpsc::Recei
                 commands.extend(runner.handle(Event::Abort(reason)));
             }
         }
-        if !late && wall_clock() >= runner.plan().deadline {
+        if !late && boot_clock() >= over {
             late = true;
             commands.extend(runner.handle(Event::Deadline));
         }

@@ -290,6 +290,8 @@ impl State {
                     known.handed_over = None;
                     // Cut down to the completed plan's own target, never emptied.
                     known.named = [active.clone()].into();
+                    let untouched = plan.never_stopped_at(active);
+                    known.took.retain(|instance| !untouched.contains(instance));
                     let back: BTreeSet<&EntityName> = plan.gave_back_at(active).collect();
                     for record in self.services.values_mut() {
                         record.took.retain(|instance| !back.contains(instance));

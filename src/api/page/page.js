@@ -20,7 +20,7 @@ function needs(s) {
     return { kind: "ask", id: v.incident, service: v.service, from: view && view.state.active, why: v.refusal ? `${v.refusal.gate}: ${v.refusal.reason}` : "", cause: incident ? cause(incident) : "", p: v.probability, left: !v.answer_by ? "" : until(v.answer_by, s.now) ? `${ago(s.now, v.answer_by)} left to answer` : "nobody has answered in time" };
   });
   const left = s.services.filter((v) => v.state.handed_over).map((v) => ({ kind: "left", service: v.name, why: v.state.handed_over }));
-  const undone = s.services.filter((v) => v.state.undone).map((v) => ({ service: v.name, step: v.state.undone.step, forgotten: v.state.undone.forgotten, active: v.state.active }));
+  const undone = s.services.filter((v) => v.state.undone).map((v) => ({ service: v.name, step: v.state.undone.step, why: v.state.undone_why, active: v.state.active }));
   return { acting: s.acting, asks, left, undone, trouble: s.cannot_lead, aside: Object.entries(s.standing_aside) };
 }
 const you = ({ acting, asks, left, undone, trouble, aside }) => [
@@ -28,7 +28,7 @@ const you = ({ acting, asks, left, undone, trouble, aside }) => [
     el("h3", "", `Move ${a.service || "it"}? Incident ${a.id}: ${a.cause} (${a.p.toFixed(2)})`), el("p", "", a.why), a.left ? el("p", "", a.left) : null,
     acting ? el("p", "", order("approve", "yes, move it…", { id: a.id, service: a.service, from: a.from }, true), " ", order("deny", "no, leave it…", { id: a.id, service: a.service })) : null)),
   left.map((l) => el("div", { class: "card bad", "data-key": `left ${l.service}` }, el("h3", "", `${l.service} needs a person`), el("p", "", l.why))),
-  undone.map((u) => el("div", { class: "card bad", "data-key": `undone ${u.service}` }, el("h3", "", `${u.service}: what was done has changed`), el("p", "", `‘${u.step}’ does not stand any more, though ${u.service} runs on ${u.active}: ${u.forgotten ? "its front was started anew and has forgotten it." : "was something restarted, or changed by hand?"}`))),
+  undone.map((u) => el("div", { class: "card bad", "data-key": `undone ${u.service}` }, el("h3", "", `${u.service}: what was done has changed`), el("p", "", `‘${u.step}’ does not stand any more, though ${u.service} runs on ${u.active}: ${u.why || "was something restarted, or changed by hand?"}`))),
   trouble ? el("div", { class: "card bad", "data-key": "trouble" }, el("h3", "", "This agent cannot lead"), el("p", "", trouble)) : null,
   aside.map(([part, why]) => el("div", { class: "card noted", "data-key": `aside ${part}` }, el("h3", "", `This agent stands aside from ${part}`), el("p", "", why))),
 ];

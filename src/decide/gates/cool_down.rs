@@ -20,7 +20,7 @@ impl Gate for CoolDown {
             return Ok(());
         }
         if let Some(moved) = case.state.moved {
-            let ago = Span(case.now.since(moved));
+            let ago = Span(case.passed(moved));
             if ago < case.service.cool_down {
                 let reason = format!(
                     "{} was moved {ago} ago; cool-down is {}",
@@ -30,7 +30,7 @@ impl Gate for CoolDown {
             }
         }
         if let Some(taken_back) = case.state.taken_back {
-            let ago = Span(case.now.since(taken_back));
+            let ago = Span(case.passed(taken_back));
             if ago < case.policy.retry_after {
                 let reason = format!(
                     "a move was taken back {ago} ago; the next try is {} after it",

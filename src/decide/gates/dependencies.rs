@@ -21,7 +21,7 @@ impl Gate for Dependencies {
     fn check(&self, case: &Case<'_>) -> Result<(), Refusal> {
         let active = &case.state.active;
         let fell = case.fell();
-        let waited = Span(case.now.since(fell));
+        let waited = Span(case.passed(fell));
         for needed in shared(case) {
             let looks: Vec<(Check, &Look)> = case
                 .senses

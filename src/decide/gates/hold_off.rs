@@ -17,7 +17,7 @@ impl Gate for HoldOff {
 
     fn check(&self, case: &Case<'_>) -> Result<(), Refusal> {
         // Whatever came back in between starts the wait anew: an instance that flaps is not moved on each fall.
-        let lasted = Span(case.now.since(case.fell()));
+        let lasted = Span(case.passed(case.fell()));
         if lasted < case.service.hold_off {
             let reason = format!(
                 "the trouble has lasted {lasted} of the {} of hold-off",

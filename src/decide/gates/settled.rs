@@ -25,7 +25,7 @@ impl Gate for Settled {
             return Ok(());
         }
         let wait = wait.max(service.hold_off).max(service.rto);
-        let passed = Span(case.now.since(case.begun));
+        let passed = Span(case.passed(case.begun));
         if passed < wait {
             let reason = format!(
                 "{active} was never seen well since this agent started, {passed} ago, and may still be starting: it is given {wait} (policy.settle, or the \

@@ -109,7 +109,7 @@ impl Engine {
         if self.held {
             return Err("all acting is on hold".into());
         }
-        if let Some((_, reason)) = self.unready.as_ref().filter(|(until, _)| *until > self.now) {
+        if let Some((_, reason)) = self.ready.unready.as_ref().filter(|(until, _)| *until > self.now) {
             return Err(format!("this agent is not ready: {reason}"));
         }
         if !self.lease_of(name).is_held(self.now) {

@@ -105,7 +105,7 @@ impl Engine {
             ));
             return self.end_drill(drill, effects);
         }
-        let stayed = self.now.since(away.ended.unwrap_or(drill.begun));
+        let stayed = self.ready.leaps.passed(away.ended.unwrap_or(drill.begun), self.now);
         if stayed < drill.stay.0 || self.held {
             return;
         }

@@ -176,7 +176,11 @@ impl Outbox {
                 self.source
             );
             tracing::error!(source = %self.source, lost, "{reason}; not acting for {RECOVER}");
-            self.warning = Some(OperatorCommand::Unready { span: RECOVER, reason });
+            self.warning = Some(OperatorCommand::Unready {
+                span: RECOVER,
+                leap: Span::default(),
+                reason,
+            });
         }
     }
 }

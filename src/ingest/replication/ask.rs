@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::gtid::Changes;
 use super::{Kind, Member};
 use crate::client::program::{Program, Stdin, argv};
 use crate::client::psql;
@@ -22,6 +23,8 @@ pub struct Standing {
     pub position: u64,
     /// Names the log of changes: a cluster's identifier, a replication id. Empty where nothing names it.
     pub log: String,
+    /// Which changes it has, by whom they were made, where the database tells.
+    pub changes: Changes,
     /// A standby: it receives from a primary now.
     pub attached: bool,
     /// A standby: it does not apply what it receives, or stops at some point. Whoever promotes it may lose what it has only received, or waits for it.
@@ -75,6 +78,7 @@ fn read_postgres(answer: &str) -> Option<Standing> {
         position: position.parse().ok()?,
         // A standby does not always know its timeline; a switch is seen by another server being the primary, and who left it by not receiving.
         log: (*system).to_owned(),
+        changes: Changes::default(),
         attached: *receives == "t",
         halted: *halted == "t",
         age_s: age.parse().ok(),
@@ -125,6 +129,7 @@ fn read_redis(text: &str) -> Option<Standing> {
         fenced: false,
         position: info(text, offset)?.parse().ok()?,
         log: info(text, "master_replid").unwrap_or_default().to_owned(),
+        changes: Changes::default(),
         attached: info(text, "master_link_status").is_some_and(|status| status == "up"),
         halted: false,
         age_s: None,
@@ -151,7 +156,7 @@ async fn mariadb(member: &Member, limit: Duration) -> Result<Standing, String> {
     command.extend(argv([
         "--batch",
         "-e",
-        "SELECT 'at' AS what, @@read_only, @@gtid_binlog_pos; SHOW ALL SLAVES STATUS\\G",
+        "SELECT 'at' AS what, @@read_only, @@gtid_binlog_pos, @@server_id, @@gtid_binlog_state, @@gtid_slave_pos; SHOW ALL SLAVES STATUS\\G",
     ]));
     let program = Program {
         argv: &command,
@@ -176,7 +181,8 @@ fn gtid(position: &str) -> Option<u64> {
 fn read_mariadb(answer: &str) -> Option<Standing> {
     let mut first = answer.lines().find_map(|line| line.strip_prefix("at\t"))?.split('\t');
     let read_only = first.next()? != "0";
-    let written = first.next().unwrap_or_default();
+    let mut field = || first.next().unwrap_or_default();
+    let written = field();
     let value = |name: &str| {
         answer
             .lines()
@@ -198,6 +204,7 @@ fn read_mariadb(answer: &str) -> Option<Standing> {
         fenced: false,
         position: gtid(position)?,
         log: String::new(),
+        changes: Changes::read(field(), field(), field()),
         attached: value("Slave_IO_Running") == Some("Yes"),
         halted,
         age_s: value("Seconds_Behind_Master").and_then(|s| s.parse().ok()),

@@ -7,6 +7,7 @@
 
 mod apart;
 mod ask;
+mod gtid;
 mod kept;
 mod split;
 #[cfg(test)]

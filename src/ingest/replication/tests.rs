@@ -1,5 +1,6 @@
 //! Whose lag is told, and whose never, as the servers of one database are heard one after the other.
 
+use super::gtid::Changes;
 use super::*;
 
 fn standing(primary: bool, position: u64, sync: &[&str]) -> Standing {
@@ -8,6 +9,7 @@ fn standing(primary: bool, position: u64, sync: &[&str]) -> Standing {
         fenced: false,
         position,
         log: String::new(),
+        changes: Changes::default(),
         attached: !primary,
         halted: false,
         age_s: None,
@@ -160,4 +162,27 @@ fn a_standby_that_does_not_apply_what_it_receives_is_as_old_as_what_it_has_appli
     // The primary waits until it has received everything, which says nothing of what is left after a promotion.
     let lags = round(&mut source, 9, 200, 100);
     assert_eq!(lags, [("a".to_owned(), 0.0), ("b".to_owned(), 8.0)]);
+}
+
+/// It streams, so that its position says nothing of what somebody has written into it beside.
+#[test]
+fn a_standby_with_changes_of_its_own_is_never_up_to_date() {
+    let mut source = source();
+    let with = |changes: &str, server: &str, mut standing: Standing| {
+        standing.changes = Changes::read(server, changes, "");
+        Some(standing)
+    };
+    let primary = || with("0-1-100", "1", standing(true, 100, &[]));
+    let own = || with("0-2-101,0-1-100", "2", standing(false, 100, &[]));
+    assert_eq!(told(&mut source, 1, &[primary(), own()]), [("a".into(), 0.0)]);
+    // The death of the primary, which never had it, changes nothing about that.
+    assert_eq!(told(&mut source, 2, &[None, own()]), []);
+    let copied = with("0-1-100", "2", standing(false, 100, &[]));
+    assert_eq!(
+        told(&mut source, 3, &[primary(), copied]),
+        [("a".into(), 0.0), ("b".into(), 0.0)]
+    );
+    // A primary that is being left is no standby of what it itself last said.
+    let left = with("0-1-105", "1", standing(false, 105, &[]));
+    assert_eq!(told(&mut source, 4, &[left, None]), [("a".into(), 1.0)]);
 }

@@ -127,6 +127,25 @@ fn who_was_stopped_for_whom_is_not_forgotten() {
     other.alternatives.push(crate::model::Alternative { to, steps });
     let elsewhere = Some(Outcome::Done { active: "b9".into() });
     assert_eq!(took(&[stopped.clone(), of(&other, elsewhere)].concat()), 1);
+    // Of a plan that goes on to another target, for which somebody else has to be stopped and the first may run again.
+    let step = |phase, at: &str| Step {
+        phase,
+        target: at.into(),
+        ..stops.steps[0].clone()
+    };
+    let (to, steps) = (
+        "b9".into(),
+        vec![step(Phase::Yield, "other-1"), step(Phase::GiveBack, "batch-1")],
+    );
+    let mut tries = stops.clone();
+    tries.alternatives.push(crate::model::Alternative { to, steps });
+    let named = |active: &str| {
+        let active = active.into();
+        let state = State::read(&of(&tries, Some(Outcome::Done { active })));
+        state.services[&ServiceName::from("svc-0")].took.clone()
+    };
+    assert_eq!(named(tries.to.as_str()), ["batch-1".into()].into());
+    assert_eq!(named("b9"), ["other-1".into()].into());
 }
 
 proptest! {
