@@ -236,7 +236,13 @@ fn for_people(status: &Value) -> Vec<String> {
             until("/state/maintenance_until").map(|until| format!("{name} is in maintenance until {until}: not moved"));
         let silenced =
             until("/state/silenced_until").map(|until| format!("{name} is silenced until {until}: not moved"));
-        let person = person.map(|why| format!("{name} NEEDS A PERSON, a move of it has stopped half way: {why}"));
+        let astray = service["astray"] == Value::Bool(true);
+        let half_way = if astray {
+            ""
+        } else {
+            ", a move of it has stopped half way"
+        };
+        let person = person.map(|why| format!("{name} NEEDS A PERSON{half_way}: {why}"));
         let forgotten = service.pointer("/state/undone/forgotten") == Some(&Value::Bool(true));
         let why = if forgotten { ": its front was started anew" } else { "" };
         let undone = undone.map(|step| format!("{name} HAS CHANGED: '{step}' does not stand any more{why}"));

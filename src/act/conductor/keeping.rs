@@ -3,7 +3,7 @@
 use std::sync::{MutexGuard, PoisonError};
 
 use super::Conductor;
-use crate::act::journal::{Health, Journal, JournalError, Record};
+use crate::act::journal::{Health, Journal, JournalError, Record, State};
 use crate::clock::wall_clock;
 use crate::engine::{About, OperatorCommand};
 use crate::model::IncidentId;
@@ -67,6 +67,11 @@ impl Conductor {
         self.catch_up(&mut journal).map_err(|error| error.to_string())?;
         health.well();
         Ok(())
+    }
+
+    /// What the journal tells now.
+    pub fn kept(&self) -> State {
+        self.journal().state().clone()
     }
 
     fn journal(&self) -> MutexGuard<'_, Journal> {
