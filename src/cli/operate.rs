@@ -188,7 +188,9 @@ pub fn status(agent: &client::Args, output: Output) -> Outcome {
         println!();
         table(&["NOT WELL", "KIND", "WHY"], &bad);
     }
-    for (_, why) in status["drills"]["warnings"].as_object().into_iter().flatten() {
+    let drills = &status["drills"];
+    let told = [&drills["warnings"], &drills["waiting"]].into_iter();
+    for (_, why) in told.filter_map(Value::as_object).flatten() {
         println!("\ndrills: {}", why.as_str().unwrap_or_default());
     }
     Ok(Ended::Good)

@@ -254,8 +254,18 @@ fn what_is_due_waits_for_the_incident_to_be_over() {
     world.gone = vec!["c"];
     world.sleep(90);
     assert!(world.effects.start.is_empty());
+    let waits = |world: &World| -> Vec<String> {
+        let waiting = world.engine.drills_waiting();
+        waiting.map(|(_, since, why)| format!("{since} {why}")).collect()
+    };
+    let before = waits(&world);
+    assert!(
+        before.len() == 1 && before[0].contains("is open and touches web"),
+        "{before:?}"
+    );
     world.gone = Vec::new();
     world.sleep(20);
+    assert_eq!(waits(&world), [""; 0]);
     assert_eq!(world.effects.start.len(), 1);
 }
 
