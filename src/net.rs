@@ -13,6 +13,13 @@ use rustls::{DigitallySignedStruct, SignatureScheme};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Lets the kernel send nothing more once the connection is dropped. Else an order that was given up would still be delivered, minutes later, when a network that
+/// was cut is whole again, and something else has been decided since.
+pub fn send_nothing_later(stream: &tokio::net::TcpStream) {
+    // Fails only for a socket that is no TCP socket.
+    let _ = stream.set_zero_linger();
+}
+
 /// How a connection is secured.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

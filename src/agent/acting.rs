@@ -15,7 +15,7 @@ use crate::clock::wall_clock;
 use crate::config::Config;
 use crate::coordinate::{Who, parts, solo};
 use crate::engine::{Input, OperatorCommand, PlanEvent};
-use crate::model::{PlanId, Service, Topology};
+use crate::model::{EntityName, PlanId, Service, Topology};
 use crate::notify::Silenced;
 
 /// What there is of it; nothing for an agent that only watches.
@@ -201,10 +201,11 @@ pub fn restored(state: &State, services: &[Service]) -> Vec<PlanEvent> {
 
 /// The same of one service.
 pub fn restored_one(record: &ServiceRecord, running: Option<PlanId>, services: &[Service]) -> Option<PlanEvent> {
-    let home = services
-        .iter()
-        .find(|service| service.name == record.service)
-        .map(|service| service.active.clone());
+    let service = services.iter().find(|service| service.name == record.service);
+    let home = service.map(|service| service.active.clone());
+    let astray = service
+        .zip(record.active.as_ref())
+        .and_then(|(service, active)| astray(service, active));
     Some(PlanEvent::Restored {
         service: record.service.clone(),
         // A service that no plan has moved yet runs at home; what plans have named is to be sealed all the same.
@@ -214,8 +215,20 @@ pub fn restored_one(record: &ServiceRecord, running: Option<PlanId>, services: &
         took: record.took.clone(),
         running,
         taken_back: record.taken_back,
-        handed_over: record.handed_over.clone(),
+        handed_over: astray.or_else(|| record.handed_over.clone()),
         begun: record.begun.clone(),
+    })
+}
+
+/// What people are to know of a service that was moved to where its config no longer has it: nobody watches it there.
+fn astray(service: &Service, active: &EntityName) -> Option<String> {
+    let known = service.instances().any(|instance| instance == active);
+    (!known).then(|| {
+        let name = &service.name;
+        format!(
+            "it was moved to {active}, which the config names neither as its active nor as a standby, so that nobody looks after it: name {active} again, or send \
+             it elsewhere (jurymast failback {name} --to INSTANCE)"
+        )
     })
 }
 

@@ -149,6 +149,14 @@ impl Drilling {
                 .drill_warnings()
                 .map(|(service, why)| (service.clone(), why.to_owned()))
                 .collect(),
+            waiting: engine
+                .drills_waiting()
+                .map(|(service, since, why)| {
+                    let since: String = since.to_string().chars().take(16).collect();
+                    let text = format!("the drill of {service} that is due since {since}Z waits: {why}");
+                    (service.clone(), text)
+                })
+                .collect(),
             refused: engine.drills_refused().cloned().collect(),
             history: Arc::clone(&self.shown),
         }

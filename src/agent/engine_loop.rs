@@ -6,11 +6,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, wall_clock};
-use crate::config::Loaded;
 use crate::engine::{Effects, Engine, Input, OperatorCommand};
 use crate::model::{Span, Timestamp};
 
 use super::effects::Dispatcher;
+use super::reload::Wanted;
 
 /// Inputs taken out of the inbox before the next tick.
 const BURST: usize = 1024;
@@ -32,10 +32,10 @@ const FEED_DOG: Duration = Duration::from_secs(1);
 pub async fn run(
     engine: &mut Engine,
     inbox: &mut mpsc::Receiver<Input>,
-    reloads: &mut mpsc::Receiver<Loaded>,
+    reloads: &mut mpsc::Receiver<Wanted>,
     dispatcher: &mut Dispatcher,
     stop: &CancellationToken,
-) -> Option<Loaded> {
+) -> Option<Wanted> {
     let mut burst = Vec::with_capacity(BURST);
     let mut effects = Effects::default();
     let mut quiet = tokio::time::interval(QUIET_TICK);
@@ -46,7 +46,7 @@ pub async fn run(
         tokio::select! {
             biased;
             () = stop.cancelled() => return None,
-            Some(loaded) = reloads.recv() => return Some(loaded),
+            Some(wanted) = reloads.recv() => return Some(wanted),
             count = inbox.recv_many(&mut burst, BURST) => if count == 0 { return None },
             _ = quiet.tick() => {}
         }
@@ -64,11 +64,7 @@ pub async fn run(
             burst.push(Input::Operator(OperatorCommand::Unready { span, leap, reason }));
         }
         burst.push(Input::Tick(wall_clock()));
-        for mut input in burst.drain(..) {
-            dispatcher.record_input(&mut input);
-            engine.handle(input, &mut effects);
-        }
-        dispatcher.carry_out(engine, &mut effects);
+        hand_over(engine, burst.drain(..), dispatcher, &mut effects);
         if fed.elapsed() >= FEED_DOG {
             fed = Instant::now();
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
@@ -80,6 +76,24 @@ pub async fn run(
 fn left_of(jumped: i64, seen: Timestamp, now: Timestamp) -> Span {
     let left = jumped.saturating_add(now.nanos().saturating_sub(seen.nanos()));
     Span(Duration::from_nanos(u64::try_from(left).unwrap_or(0)))
+}
+
+/// Tells the engine of what comes from no source.
+pub fn take_in(engine: &mut Engine, inputs: Vec<Input>, dispatcher: &mut Dispatcher) {
+    hand_over(engine, inputs.into_iter(), dispatcher, &mut Effects::default());
+}
+
+fn hand_over(
+    engine: &mut Engine,
+    inputs: impl Iterator<Item = Input>,
+    dispatcher: &mut Dispatcher,
+    effects: &mut Effects,
+) {
+    for mut input in inputs {
+        dispatcher.record_input(&mut input);
+        engine.handle(input, effects);
+    }
+    dispatcher.carry_out(engine, effects);
 }
 
 /// Notices when this very process stood still or its clock was moved.

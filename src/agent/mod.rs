@@ -21,6 +21,7 @@ mod moves;
 mod parallel;
 mod probing;
 mod recording;
+mod reload;
 mod setup;
 mod sharing;
 mod sights;
@@ -30,7 +31,7 @@ mod standing;
 mod words;
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -169,8 +170,8 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         send(&feed.inbox, Input::Stood(stood)).await;
     }
     sources::start(&config, &feed, &prober);
-    let (reloads, mut wanted) = mpsc::channel::<Loaded>(1);
-    on_hangup(config_path.clone(), reloads.clone(), stop.clone());
+    let (reloads, mut wanted) = mpsc::channel::<reload::Wanted>(1);
+    reload::on_hangup(config_path.clone(), reloads.clone(), stop.clone());
     // Alerts outlive a reload: their senders do not tell of them anew.
     let of_alerts = Feed {
         stop: stop.child_token(),
@@ -234,7 +235,8 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         looking_back: looking_back::LookingBack::default(),
     };
     let (mut engine, mut feed, mut running) = (engine, feed, config.clone());
-    while let Some(loaded) = engine_loop::run(&mut engine, &mut waiting, &mut wanted, &mut dispatcher, &stop).await {
+    while let Some(next) = engine_loop::run(&mut engine, &mut waiting, &mut wanted, &mut dispatcher, &stop).await {
+        let reload::Wanted { loaded, answer } = next;
         let setup = engine_setup(
             &loaded.config,
             loaded.library.clone(),
@@ -242,8 +244,12 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
             feed.catalog.clone(),
             Box::new(Threads),
         );
-        if let Err(error) = engine.reload(setup) {
-            tracing::error!(%error, "the config that runs stays");
+        let known = engine.services().map(|(service, _)| service.name.clone()).collect();
+        let reloaded = engine.reload(setup).map_err(|error| error.to_string());
+        let refused = reloaded.is_err();
+        // Whoever asked may have gone.
+        let _ = answer.send(reloaded);
+        if refused {
             continue;
         }
         if loaded.config.same_sources(&running) {
@@ -265,6 +271,10 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         }
         if let Some(recording) = &mut dispatcher.recording {
             recording.reloaded(recording::source(&loaded));
+        }
+        if let Some(conductor) = dispatcher.conductor.clone() {
+            let kept = reload::kept(&conductor.kept(), &loaded.config.services, &known);
+            engine_loop::take_in(&mut engine, kept, &mut dispatcher);
         }
         current.store(Arc::new(loaded));
         tracing::info!("the config was read again");
@@ -334,7 +344,7 @@ fn hooks(
     desk: Desk,
     pushed: push::Desk,
     inbox: mpsc::Sender<Input>,
-    reloads: mpsc::Sender<Loaded>,
+    reloads: mpsc::Sender<reload::Wanted>,
     registry: Registry,
     picture: Picture,
     rules: RuleDesk,
@@ -361,7 +371,7 @@ fn hooks(
             });
             (answer.status, answer.headers, answer.body)
         }),
-        reload: Box::new(move || reload(path.as_deref(), &reloads)),
+        reload: Box::new(move || reload::reload(path.as_deref(), &reloads)),
         remember: Box::new(move |word| {
             let conductor = conductor.as_ref().ok_or("this agent only watches")?;
             conductor.remember(word).map_err(|error| error.to_string())
@@ -380,34 +390,6 @@ fn hooks(
         audit: duty.audit(),
         rules,
     }
-}
-
-/// Reads the config again; only one that is right as a whole replaces the one that runs.
-pub fn reload(path: Option<&Path>, reloads: &mpsc::Sender<Loaded>) -> Result<(), String> {
-    let path = path.ok_or("this agent was not started from a file")?;
-    let loaded = Loaded::read(path).map_err(|errors| errors.to_string())?;
-    reloads
-        .try_send(loaded)
-        .map_err(|_| "another reload is under way".to_owned())
-}
-
-/// SIGHUP reads the config again.
-fn on_hangup(path: Option<PathBuf>, reloads: mpsc::Sender<Loaded>, stop: CancellationToken) {
-    let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) else {
-        return;
-    };
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = hangup.recv() => {
-                    if let Err(error) = reload(path.as_deref(), &reloads) {
-                        tracing::error!(%error, "the config that runs stays");
-                    }
-                }
-            }
-        }
-    });
 }
 
 /// Sends an input without waiting longer than a stop would allow.

@@ -157,6 +157,8 @@ pub struct Sharing {
     /// What this agent's own journal told at its start: counts where the store knows nothing yet.
     own: State,
     taken: BTreeMap<String, (Part, u64)>,
+    /// All that stands in the store was heard once: the first look takes it in whole.
+    heard_all: bool,
     /// Plans to go on with once the engine knows of the lease: they ask for it at once.
     waiting: Vec<(State, HashMap<PlanId, Timestamp>)>,
 }
@@ -167,7 +169,7 @@ impl Sharing {
         let (reloads, wanted) = mpsc::channel(RELOADS);
         let handle = Handle {
             store: member.store(),
-            words: Words::new(member.store()),
+            words: Words::new(member.store(), &own.words),
             conductor,
             sights: Sights::new(config, Arc::clone(&shell.prober), shell.inbox.clone()),
             reloads,
@@ -183,6 +185,7 @@ impl Sharing {
             wanted,
             own,
             taken: BTreeMap::new(),
+            heard_all: false,
             waiting: Vec::new(),
         }
     }
@@ -283,8 +286,13 @@ impl Sharing {
                 self.send(share(&part, 0, Timestamp::EPOCH)).await;
             }
             News::Changed { pairs, after } => {
-                for (name, value) in pairs {
-                    self.changed(&name, &value, after).await;
+                for (name, value) in &pairs {
+                    self.changed(name, value, after).await;
+                }
+                if !std::mem::replace(&mut self.heard_all, true) {
+                    let names = pairs.into_iter().map(|(name, _)| name).collect();
+                    let counts = self.handle.conductor.kept().words;
+                    self.handle.words.tell_again(&names, &counts);
                 }
             }
         }
@@ -357,8 +365,8 @@ impl Sharing {
         if let Some(agent) = name.strip_prefix("sight/") {
             self.handle.sights.heard(agent, value, after).await;
         } else if name.starts_with("word/") {
-            let word = match self.handle.words.hear(name, value) {
-                Heard::Counts(word) => word,
+            let (word, at) = match self.handle.words.hear(name, value) {
+                Heard::Counts(word, at) => (word, at),
                 Heard::Old => return,
                 Heard::Nothing => {
                     tracing::warn!(name, "another agent's word cannot be read");
@@ -367,7 +375,7 @@ impl Sharing {
             };
             let conductor = self.handle.conductor.clone();
             let (known, said) = (word.clone(), word);
-            let news = tokio::task::spawn_blocking(move || conductor.remember(&known)).await;
+            let news = tokio::task::spawn_blocking(move || conductor.remember_as_of(at, &known)).await;
             // What cannot be kept counts all the same.
             if !matches!(news, Ok(Ok(false))) {
                 self.send(Input::Operator(said)).await;

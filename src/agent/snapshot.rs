@@ -76,6 +76,7 @@ pub fn snapshot(
                 .filter(|instance| **instance != state.active)
                 .cloned()
                 .collect(),
+            astray: engine.is_astray(&service.name),
             state: state.clone(),
             leader: duty.leaders.get(&service.name).cloned(),
         })

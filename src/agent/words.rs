@@ -1,6 +1,6 @@
 //! What operators say to one agent and all have to know: hold, maintenance, drills. The newest word of each name counts, whoever hears which one first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -47,8 +47,8 @@ pub enum Heard {
     Nothing,
     /// Older than what this agent knows, which is told once more.
     Old,
-    /// It counts.
-    Counts(OperatorCommand),
+    /// It counts, and was said then.
+    Counts(OperatorCommand, Timestamp),
 }
 
 /// The words of this agent and those that it has heard. Cloning shares them.
@@ -60,11 +60,30 @@ pub struct Words {
 }
 
 impl Words {
-    /// Nothing is known.
-    pub fn new(store: Arc<dyn Store>) -> Self {
+    /// Known are those of an earlier run of this agent, with when they were said.
+    pub fn new(store: Arc<dyn Store>, before: &[(Timestamp, OperatorCommand)]) -> Self {
+        let word = |(at, word): &(Timestamp, OperatorCommand)| {
+            let (at, word) = (*at, word.clone());
+            Some((name(&word)?, Word { word, at }))
+        };
         Self {
             store,
-            newest: Arc::default(),
+            newest: Arc::new(Mutex::new(before.iter().filter_map(word).collect())),
+        }
+    }
+
+    /// All that stands in the store was heard once, under those names. What still counts of an earlier run and is not among it was said to this agent when it was
+    /// cut off, and the others were never told.
+    pub fn tell_again(&self, heard: &BTreeSet<String>, counts: &[(Timestamp, OperatorCommand)]) {
+        for (at, word) in counts {
+            let (at, word) = (*at, word.clone());
+            let Some(name) = name(&word).filter(|name| !heard.contains(name)) else {
+                continue;
+            };
+            let word = Word { word, at };
+            if self.known().get(&name) == Some(&word) {
+                drop(self.spread(name, word));
+            }
         }
     }
 
@@ -121,7 +140,7 @@ impl Words {
             }
             _ => {
                 self.known().insert(name.to_owned(), heard.clone());
-                Heard::Counts(heard.word)
+                Heard::Counts(heard.word, heard.at)
             }
         }
     }
@@ -185,7 +204,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn whoever_says_it_to_an_agent_that_is_cut_off_learns_it() {
         let board = Arc::new(Board::default());
-        let words = Words::new(Arc::clone(&board) as Arc<dyn Store>);
+        let words = Words::new(Arc::clone(&board) as Arc<dyn Store>, &[]);
         board.cut.store(true, Ordering::SeqCst);
         let told = {
             let words = words.clone();
@@ -202,7 +221,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_release_that_comes_late_does_not_undo_a_later_hold() {
         let board = Arc::new(Board::default());
-        let words = |board: &Arc<Board>| Words::new(Arc::clone(board) as Arc<dyn Store>);
+        let words = |board: &Arc<Board>| Words::new(Arc::clone(board) as Arc<dyn Store>, &[]);
         let (late, now) = (words(&board), words(&board));
         drop(late.tell("word/hold".into(), hold(false)));
         until(|| board.kept.lock().unwrap().contains_key("word/hold")).await;
@@ -217,13 +236,49 @@ mod tests {
             .unwrap();
         assert!(matches!(now.hear("word/hold", &old), Heard::Old));
         until(|| board.kept.lock().unwrap().get("word/hold") == Some(&new)).await;
-        assert!(matches!(late.hear("word/hold", &new), Heard::Counts(word) if word == hold(true)));
+        assert!(matches!(late.hear("word/hold", &new), Heard::Counts(word, _) if word == hold(true)));
+    }
+
+    /// It was started anew before the cut healed.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_said_to_an_agent_that_was_cut_off_is_told_by_its_next_run() {
+        let board = Arc::new(Board::default());
+        let at = Timestamp::from_secs;
+        let kept = || board.kept.lock().unwrap().get("word/hold").cloned();
+        let on_board = |at: i64, word| {
+            serde_json::to_vec(&Word {
+                word,
+                at: Timestamp::from_secs(at),
+            })
+            .unwrap()
+        };
+        let before = [(at(100), hold(true))];
+        let words = Words::new(Arc::clone(&board) as Arc<dyn Store>, &before);
+        // Older words stand there.
+        assert!(matches!(
+            words.hear("word/hold", &on_board(90, hold(false))),
+            Heard::Old
+        ));
+        until(|| kept() == Some(on_board(100, hold(true)))).await;
+        // None stands there.
+        board.kept.lock().unwrap().clear();
+        let words = Words::new(Arc::clone(&board) as Arc<dyn Store>, &before);
+        words.tell_again(&BTreeSet::new(), &before);
+        until(|| kept() == Some(on_board(100, hold(true)))).await;
+        // A newer one does: what this agent was told is over.
+        board.kept.lock().unwrap().clear();
+        let words = Words::new(Arc::clone(&board) as Arc<dyn Store>, &before);
+        let newer = words.hear("word/hold", &on_board(110, hold(false)));
+        assert!(matches!(newer, Heard::Counts(word, _) if word == hold(false)));
+        words.tell_again(&BTreeSet::new(), &before);
+        tokio::task::yield_now().await;
+        assert_eq!(kept(), None);
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn of_two_words_that_wait_the_later_one_counts() {
         let board = Arc::new(Board::default());
-        let words = Words::new(Arc::clone(&board) as Arc<dyn Store>);
+        let words = Words::new(Arc::clone(&board) as Arc<dyn Store>, &[]);
         board.cut.store(true, Ordering::SeqCst);
         let first = words.tell("word/hold".into(), hold(false));
         drop(words.tell("word/hold".into(), hold(true)));

@@ -24,6 +24,9 @@ pub struct DrillsView {
     pub latest: Vec<Drill>,
     /// Services whose last drill failed or is too old, and why.
     pub warnings: BTreeMap<ServiceName, String>,
+    /// Services with a drill that is due and cannot begin yet, since when, and why.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub waiting: BTreeMap<ServiceName, String>,
     /// The last one of each service that was asked for and not begun.
     pub refused: Vec<DrillRefused>,
     /// Those that are over, the newest first: `/api/drills`.

@@ -168,6 +168,9 @@ pub struct ServiceView {
     pub home: EntityName,
     /// Where else it could run.
     pub standbys: Vec<EntityName>,
+    /// It was moved to where its config no longer has it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub astray: bool,
     /// How it stands.
     pub state: ServiceState,
     /// Which agent leads it, where several share the services and as far as the store tells.

@@ -169,7 +169,9 @@ async fn ready(State(hooks): Shared) -> Response {
 
 async fn reload(State(hooks): Shared, headers: HeaderMap) -> Answer {
     may_act(&headers, hooks.token.as_ref())?;
-    (hooks.reload)().map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, error))?;
+    let reloaded = tokio::task::spawn_blocking(move || (hooks.reload)()).await;
+    let reloaded = reloaded.unwrap_or_else(|error| Err(error.to_string()));
+    reloaded.map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, error))?;
     Ok(Json(json!({"reloaded": true})))
 }
 

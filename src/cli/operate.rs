@@ -188,7 +188,9 @@ pub fn status(agent: &client::Args, output: Output) -> Outcome {
         println!();
         table(&["NOT WELL", "KIND", "WHY"], &bad);
     }
-    for (_, why) in status["drills"]["warnings"].as_object().into_iter().flatten() {
+    let drills = &status["drills"];
+    let told = [&drills["warnings"], &drills["waiting"]].into_iter();
+    for (_, why) in told.filter_map(Value::as_object).flatten() {
         println!("\ndrills: {}", why.as_str().unwrap_or_default());
     }
     Ok(Ended::Good)
@@ -236,7 +238,13 @@ fn for_people(status: &Value) -> Vec<String> {
             until("/state/maintenance_until").map(|until| format!("{name} is in maintenance until {until}: not moved"));
         let silenced =
             until("/state/silenced_until").map(|until| format!("{name} is silenced until {until}: not moved"));
-        let person = person.map(|why| format!("{name} NEEDS A PERSON, a move of it has stopped half way: {why}"));
+        let astray = service["astray"] == Value::Bool(true);
+        let half_way = if astray {
+            ""
+        } else {
+            ", a move of it has stopped half way"
+        };
+        let person = person.map(|why| format!("{name} NEEDS A PERSON{half_way}: {why}"));
         let why = service.pointer("/state/undone_why").and_then(Value::as_str);
         let why = why.map_or_else(String::new, |why| format!(": {why}"));
         let undone = undone.map(|step| format!("{name} HAS CHANGED: '{step}' does not stand any more{why}"));

@@ -144,6 +144,7 @@ impl Connection {
         let address = Address::parse(address).map_err(io::Error::other)?;
         let stream = TcpStream::connect(address.place).await?;
         let _ = stream.set_nodelay(true);
+        crate::net::send_nothing_later(&stream);
         if !address.secure {
             return Ok(Box::new(stream));
         }

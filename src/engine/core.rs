@@ -61,6 +61,9 @@ pub enum SetupError {
     /// A Prometheus rule cannot be carried out.
     #[error("rules.alerts: {0}")]
     Rules(String),
+    /// It leaves out where a service runs.
+    #[error("{0}")]
+    LeavesOut(String),
 }
 
 /// The pure core. See [`crate::engine`].
@@ -71,7 +74,7 @@ pub struct Engine {
     pub(super) begun: Option<Timestamp>,
     pub(super) topology: Topology,
     /// What the config states of it.
-    stated: Vec<TopologyChange>,
+    pub(super) stated: Vec<TopologyChange>,
     pub(super) policy: Policy,
     /// When windows of maintenance were last looked for.
     pub(super) windows_seen: Timestamp,
@@ -95,6 +98,8 @@ pub struct Engine {
     pub(super) drills: Drills,
     pub(super) held: bool,
     pub(super) ready: Ready,
+    /// The end of the maintenance of every service, those that a new config brings too.
+    pub(super) all_rest_until: Timestamp,
     /// With whoever said yes.
     pub(super) approved: BTreeMap<(IncidentId, ServiceName), String>,
     /// Since when a question stands that only a person's word, or its time limit, can answer.
@@ -117,8 +122,8 @@ pub struct Engine {
     asks: Vec<(PlanId, usize, bool)>,
     pending: Vec<Event>,
     parallel: Box<dyn Parallel + Send>,
-    detect_settings: detect::Settings,
-    shards: usize,
+    pub(super) detect_settings: detect::Settings,
+    pub(super) shards: usize,
     pub(super) changed: bool,
     reviewed: Timestamp,
     pub(super) turn: Turn,
@@ -174,6 +179,7 @@ impl Engine {
             drills: Drills::new(setup.drills),
             held: false,
             ready: Ready::default(),
+            all_rest_until: Timestamp::EPOCH,
             approved: BTreeMap::new(),
             asked: BTreeMap::new(),
             denied: BTreeMap::new(),
@@ -196,70 +202,6 @@ impl Engine {
             reviewed: Timestamp::EPOCH,
             turn: Turn::default(),
         })
-    }
-
-    /// Goes on with another config. Where services run, who holds what, and running plans stay; the graph, detectors and incidents stay
-    /// unless their own settings have changed.
-    pub fn reload(&mut self, setup: Setup) -> Result<(), SetupError> {
-        let same_detectors = setup.detect == self.detect_settings && setup.shards == self.shards;
-        let same_diagnosis =
-            setup.diagnose == *self.diagnosis.settings() && *setup.library == *self.diagnosis.library();
-        let mut next = Self::new(setup)?;
-        if same_detectors {
-            std::mem::swap(&mut next.detection, &mut self.detection);
-            std::mem::swap(&mut next.flapping, &mut self.flapping);
-        }
-        if same_detectors && same_diagnosis {
-            std::mem::swap(&mut next.diagnosis, &mut self.diagnosis);
-            // What people have said of incidents that go on.
-            std::mem::swap(&mut next.approved, &mut self.approved);
-            std::mem::swap(&mut next.denied, &mut self.denied);
-            std::mem::swap(&mut next.asked, &mut self.asked);
-        } else {
-            next.diagnosis.number_from(self.diagnosis.next_number());
-        }
-        std::mem::swap(&mut next.denied_before, &mut self.denied_before);
-        for (name, state) in &mut next.states {
-            let service = next.services.get(name);
-            let known = self.states.remove(name);
-            let fits = |known: &ServiceState| {
-                service.is_some_and(|service| service.instances().any(|instance| *instance == known.active))
-            };
-            if let Some(known) = known.filter(fits) {
-                *state = known;
-            }
-        }
-        // What sources have learned of the graph is not told again by those that run on.
-        if next.stated == self.stated {
-            std::mem::swap(&mut next.topology, &mut self.topology);
-        }
-        next.rules = next.rules.succeed(&self.rules);
-        next.now = self.now;
-        next.begun = self.begun;
-        if next.policy.maintenance == self.policy.maintenance {
-            next.windows_seen = self.windows_seen;
-        }
-        next.topology.recall(&self.topology);
-        let services: Vec<ServiceName> = next.states.keys().cloned().collect();
-        for service in &services {
-            next.lead_to(service);
-        }
-        next.lease = self.lease;
-        std::mem::swap(&mut next.shares, &mut self.shares);
-        std::mem::swap(&mut next.given, &mut self.given);
-        std::mem::swap(&mut next.ahead, &mut self.ahead);
-        let schedules = next.drills.schedules().to_vec();
-        std::mem::swap(&mut next.drills, &mut self.drills);
-        next.drills.succeed(schedules);
-        (next.held, next.probe_seq) = (self.held, self.probe_seq);
-        std::mem::swap(&mut next.ready, &mut self.ready);
-        std::mem::swap(&mut next.senses, &mut self.senses);
-        std::mem::swap(&mut next.ledger, &mut self.ledger);
-        std::mem::swap(&mut next.plans, &mut self.plans);
-        std::mem::swap(&mut next.failed, &mut self.failed);
-        std::mem::swap(&mut next.told, &mut self.told);
-        *self = next;
-        Ok(())
     }
 
     /// Takes in one input and adds what follows from it to `effects`.

@@ -18,6 +18,7 @@ mod look_back;
 mod operator;
 mod planning;
 mod reassert;
+mod reload;
 mod review;
 mod room;
 mod settling;

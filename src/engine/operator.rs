@@ -94,6 +94,9 @@ impl Engine {
             }
             OperatorCommand::Drilled { drill } => self.drilled(*drill, effects),
             OperatorCommand::Maintenance { service, until, .. } => {
+                if service.is_none() {
+                    self.all_rest_until = until;
+                }
                 self.each_state(service.as_ref(), |state| state.maintenance_until = until);
             }
             OperatorCommand::Silenced { service, until } => {

@@ -164,6 +164,13 @@ impl Engine {
         });
     }
 
+    /// It was moved to where its config no longer has it.
+    pub fn is_astray(&self, service: &ServiceName) -> bool {
+        let state = self.states.get(service);
+        let known = self.services.get(service).zip(state);
+        known.is_some_and(|(service, state)| !service.instances().any(|instance| *instance == state.active))
+    }
+
     /// That a service was left half way stands until a move of it ends well, over restarts of agents as well; it is told as long.
     pub(super) fn tell_person(&self, service: &ServiceName, before: Option<&str>, effects: &mut Effects) {
         let Some(state) = self.states.get(service) else {
@@ -171,7 +178,12 @@ impl Engine {
         };
         let text = match (&state.handed_over, before) {
             (Some(now), before) if before != Some(now) => {
-                let mut text = format!("{service} needs a person, a move of it has stopped half way: {now}");
+                let half_way = if self.is_astray(service) {
+                    ""
+                } else {
+                    ", a move of it has stopped half way"
+                };
+                let mut text = format!("{service} needs a person{half_way}: {now}");
                 if !state.took.is_empty() {
                     let took: Vec<&str> = state.took.iter().map(EntityName::as_str).collect();
                     text += &format!(

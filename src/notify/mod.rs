@@ -6,6 +6,7 @@
 mod book;
 mod courier;
 mod sender;
+mod silence;
 mod silences;
 
 pub use book::{Alert, Book};

@@ -19,8 +19,8 @@ use crate::secret::{Secret, resolve};
 /// Notifications that wait for delivery to one receiver; more than that are counted and dropped, for nothing may hold up the engine.
 const QUEUE: usize = 1000;
 
-/// How long the last words of an agent that ends may take.
-const LAST_WORDS: Duration = Duration::from_secs(6);
+/// How long the last words of an agent that ends may take: its successor waits for it.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Who is told.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]

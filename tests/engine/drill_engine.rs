@@ -254,8 +254,18 @@ fn what_is_due_waits_for_the_incident_to_be_over() {
     world.gone = vec!["c"];
     world.sleep(90);
     assert!(world.effects.start.is_empty());
+    let waits = |world: &World| -> Vec<String> {
+        let waiting = world.engine.drills_waiting();
+        waiting.map(|(_, since, why)| format!("{since} {why}")).collect()
+    };
+    let before = waits(&world);
+    assert!(
+        before.len() == 1 && before[0].contains("is open and touches web"),
+        "{before:?}"
+    );
     world.gone = Vec::new();
     world.sleep(20);
+    assert_eq!(waits(&world), [""; 0]);
     assert_eq!(world.effects.start.len(), 1);
 }
 
@@ -343,4 +353,40 @@ fn schedules_that_cannot_be_meant_are_refused() {
     ] {
         assert!(wrong(drills).contains(expected), "{drills}: {}", wrong(drills));
     }
+}
+
+/// In a maintenance window nothing else would move it for as long as it was to stay.
+#[test]
+fn a_standby_that_dies_in_the_middle_of_a_drill_is_left_at_once() {
+    let mut world = watched("");
+    world.pass(5);
+    let by = || "test".to_owned();
+    world.say(OperatorCommand::Maintenance {
+        service: None,
+        until: world.now + Duration::from_secs(3600),
+        by: by(),
+    });
+    world.say(OperatorCommand::Drill {
+        service: "web".into(),
+        to: Some("c".into()),
+        stay: Span::secs(1800),
+        yes: false,
+        asked: "1".into(),
+        by: by(),
+    });
+    world.ends(1, done);
+    world.pass(10);
+    assert!(world.effects.start.is_empty(), "all is well there");
+    world.gone = vec!["c"];
+    world.pass(3);
+    let back = world.ends(1, done);
+    assert_eq!((back.kind, back.to.as_str()), (PlanKind::DrillBack, "a"));
+    world.pass(1);
+    let drill = world.drill();
+    assert!(!drill.is_good() && drill.ended.is_some());
+    assert!(
+        drill.summary().contains("c does not answer any more"),
+        "{}",
+        drill.summary()
+    );
 }

@@ -18,6 +18,7 @@ mod look_back;
 mod needs_person;
 mod placing;
 mod reassert;
+mod reload;
 mod room;
 mod rules_engine;
 mod says_ill;

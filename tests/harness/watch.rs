@@ -15,7 +15,7 @@ use jurymast::model::{Catalog, Check, Event, EventKind, Lease, Plan, Reach, Span
 use jurymast::plan::Playbooks;
 
 /// `p`, for services that need none in particular.
-const PLAYBOOK: &str = "
+pub const PLAYBOOK: &str = "
 name: p
 summary: One command.
 steps:

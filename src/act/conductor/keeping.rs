@@ -3,10 +3,10 @@
 use std::sync::{MutexGuard, PoisonError};
 
 use super::Conductor;
-use crate::act::journal::{Health, Journal, JournalError, Record};
+use crate::act::journal::{Health, Journal, JournalError, Record, State};
 use crate::clock::wall_clock;
 use crate::engine::{About, OperatorCommand};
-use crate::model::IncidentId;
+use crate::model::{IncidentId, Timestamp};
 
 /// Words that wait for a disk that can be written again; a person does not say more.
 const UNKEPT_MAX: usize = 256;
@@ -20,12 +20,17 @@ impl Conductor {
     /// Puts an operator's word on disk that outlives the agent. False if it says what is known already. What cannot be written now is written as soon as
     /// the disk takes it.
     pub fn remember(&self, word: &OperatorCommand) -> Result<bool, JournalError> {
+        self.remember_as_of(wall_clock(), word)
+    }
+
+    /// The same of a word that was said then, to another agent.
+    pub fn remember_as_of(&self, at: Timestamp, word: &OperatorCommand) -> Result<bool, JournalError> {
         let mut journal = self.journal();
         let behind = self.catch_up(&mut journal);
         if behind.is_ok() && journal.state().knows(word) {
             return Ok(false);
         }
-        let (at, word) = (wall_clock(), word.clone());
+        let word = word.clone();
         let record = Record::Word { at, word };
         let written = behind.and_then(|()| journal.append(&record));
         if written.is_err() {
@@ -67,6 +72,11 @@ impl Conductor {
         self.catch_up(&mut journal).map_err(|error| error.to_string())?;
         health.well();
         Ok(())
+    }
+
+    /// What the journal tells now.
+    pub fn kept(&self) -> State {
+        self.journal().state().clone()
     }
 
     fn journal(&self) -> MutexGuard<'_, Journal> {

@@ -114,6 +114,7 @@ pub async fn ask(socket: &str, command: &str, within: Duration) -> Result<String
             let stream = tokio::net::TcpStream::connect(socket)
                 .await
                 .map_err(|e| (false, e.to_string()))?;
+            crate::net::send_nothing_later(&stream);
             talk(stream, &command).await.map_err(|e| (true, e.to_string()))
         }
     };
@@ -308,6 +309,18 @@ mod tests {
 
     const ANSWER: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight\n\
         3 be 1 a 127.0.0.1 0 1 1\n3 be 2 b 127.0.0.1 2 0 1\n\n";
+
+    /// The network was cut for a moment: what is given up must not arrive once it is whole again, when something else has been decided.
+    #[tokio::test]
+    async fn an_order_that_nobody_answers_in_time_is_not_sent_any_more() {
+        let front = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = front.local_addr().unwrap().to_string();
+        let asked = ask(&address, "set server web/a state maint", Duration::from_millis(50)).await;
+        assert!(asked.is_err_and(|(sent, _)| sent));
+        let (mut stream, _) = front.accept().await.unwrap();
+        let broken = stream.read_to_end(&mut Vec::new()).await.unwrap_err();
+        assert_eq!(broken.kind(), std::io::ErrorKind::ConnectionReset);
+    }
 
     #[test]
     fn the_state_is_read_by_the_header() {

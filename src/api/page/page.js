@@ -134,7 +134,7 @@ const ahead = ({ coverage: c, uncovered }) => [el("p", "", `${c.covered} of ${c.
   uncovered.length ? el("details", { "data-key": "not" }, el("summary", "", `${uncovered.length} are not`), el("ul", "", uncovered.slice(0, 100).map((u) => el("li", "", el("strong", "", u.failure), ` (${u.kind}): ${u.why}`)))) : null];
 const went = (d) => (d.ended ? (d.problems.length ? `failed: ${d.problems.join("; ")}` : "good") : "under way");
 const drill = ({ drill: d, made, acting }) => [
-  made ? list("", Object.values(made.warnings), "failed") : null,
+  made ? list("", [...Object.values(made.warnings), ...Object.values(made.waiting || {})], "failed") : null,
   made ? list("", made.latest.map((m) => [`${m.service}, ${m.kind}: ${went(m)}, `, when(m.ended || m.begun), ` by ${m.by}`])) : null,
   d ? [el("p", "", el("strong", d.good ? "done" : "failed", d.good ? "Every move would find what it needs." : `${d.checks.filter((c) => c.result === "bad").length} of ${d.checks.length} looks found something bad.`), ` Looked at ${clock(d.at)} by ${d.by}.`),
     el("details", { "data-key": "looks" }, el("summary", "", `${d.checks.length} looks`), el("div", { class: "table", tabindex: "0", role: "region", "aria-label": "looks" }, el("table", "", el("thead", "", el("tr", "", ["service", "looked at", "found"].map((h) => el("th", { scope: "col" }, h)))),

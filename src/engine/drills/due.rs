@@ -20,10 +20,10 @@ impl Engine {
             let key = (schedule.service.clone(), schedule.kind);
             let last = self.drills.latest.get(&key);
             if !self.drills.due.contains_key(&key) && schedule.is_due(self.now, is_new, last, since) {
-                let (since, tried) = (self.now, None);
-                self.drills.due.insert(key.clone(), Due { since, tried });
+                let (since, tried, why) = (self.now, None, None);
+                self.drills.due.insert(key.clone(), Due { since, tried, why });
             }
-            let Some(due) = self.drills.due.get(&key).copied() else {
+            let Some(due) = self.drills.due.get(&key).cloned() else {
                 continue;
             };
             if due.tried.is_some_and(|tried| self.now.since(tried) < TRIES_AGAIN) {
@@ -58,9 +58,9 @@ impl Engine {
                     let reason = format!("left out, for it could not begin within {}: {reason}", schedule.window);
                     self.refuse_drill(&wish, reason, effects);
                 }
-                Err(_) => {
-                    let tried = Some(self.now);
-                    self.drills.due.insert(key, Due { tried, ..due });
+                Err(reason) => {
+                    let (since, tried, why) = (due.since, Some(self.now), Some(reason));
+                    self.drills.due.insert(key, Due { since, tried, why });
                 }
             }
         }

@@ -99,15 +99,27 @@ impl Engine {
             return self.end_drill(drill, effects);
         };
         if state.running.is_some() || state.active != away.to {
-            drill.problems.push(format!(
-                "the service was moved otherwise meanwhile; it runs on {}",
-                state.active
-            ));
+            let active = &state.active;
+            drill.problems.push(match &state.running {
+                Some(plan) => format!("plan {plan} moves the service away from {active} meanwhile"),
+                None => format!("the service was moved otherwise meanwhile; it runs on {active}"),
+            });
             return self.end_drill(drill, effects);
         }
         let stayed = self.ready.leaps.passed(away.ended.unwrap_or(drill.begun), self.now);
-        if stayed < drill.stay.0 || self.held {
+        let look = self.senses.own_probe(away.to.as_str(), &self.agent);
+        let ill = look.filter(|look| !look.reach.is_good() && look.at >= away.begun);
+        let early = stayed < drill.stay.0;
+        if (early && ill.is_none()) || self.held {
             return;
+        }
+        // In a maintenance window nothing else would move it.
+        if let Some(look) = ill.filter(|_| early) {
+            let to = &away.to;
+            drill.problems.push(format!(
+                "{to} does not answer any more ({:?}): it goes home before its time",
+                look.reach
+            ));
         }
         if let Err(reason) = self.send_home(&mut drill, &service, effects) {
             let patience = (service.rto.0 * BACK_IN_RTOS).max(BACK_LEAST);

@@ -35,10 +35,12 @@ pub(super) struct Drills {
     asks: BTreeMap<ServiceName, String>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Due {
     since: Timestamp,
     tried: Option<Timestamp>,
+    /// What keeps it from beginning.
+    why: Option<String>,
 }
 
 /// Who wants a drill, and of what.
@@ -62,8 +64,15 @@ impl Drills {
 
     /// Goes on under other schedules.
     pub(super) fn succeed(&mut self, schedules: Vec<Schedule>) {
+        let of = |(service, kind): &(ServiceName, DrillKind)| {
+            let same = |schedule: &&Schedule| schedule.service == *service && schedule.kind == *kind;
+            schedules.iter().find(same).cloned()
+        };
+        // What waits goes on waiting: the next one may be due in a month.
+        let before = std::mem::take(&mut self.schedules);
+        self.due
+            .retain(|key, _| of(key).is_some_and(|schedule| before.contains(&schedule)));
         self.schedules = schedules;
-        self.due.clear();
     }
 
     pub(super) fn schedules(&self) -> &[Schedule] {
@@ -162,6 +171,12 @@ impl Engine {
     /// The drills that were last refused, by service.
     pub fn drills_refused(&self) -> impl Iterator<Item = &DrillRefused> {
         self.drills.refused.values()
+    }
+
+    /// Drills that are due, since when, and what keeps them from beginning.
+    pub fn drills_waiting(&self) -> impl Iterator<Item = (&ServiceName, Timestamp, &str)> {
+        let due = self.drills.due.iter();
+        due.filter_map(|((service, _), due)| Some((service, due.since, due.why.as_deref()?)))
     }
 
     /// What is wrong with drills: which service, and why.
