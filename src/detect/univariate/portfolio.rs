@@ -138,15 +138,20 @@ pub struct Portfolio {
     quiet: u8,
     levels: Cloud<1, 40, 40>,
     magnitudes: Cloud<1, 32, 32>,
-    daytimes: Cloud<2, 36, 40>,
+    daytimes: Cloud<2, 32, 32>,
     paths: Cloud<3, 32, 32>,
-    hours: Cloud<2, 36, 40>,
+    hours: Cloud<2, 32, 32>,
     day: DayShape,
 }
 
 impl Default for Portfolio {
     fn default() -> Self {
-        const { assert!(size_of::<Self>() <= 1024, "a kilobyte a series is what was promised") };
+        const {
+            assert!(
+                size_of::<Self>() <= 960,
+                "a kilobyte a series was promised, what the allocator adds counted in"
+            )
+        };
         Self {
             latest: Timestamp::from_nanos(i64::MIN),
             frame: Frame::default(),
