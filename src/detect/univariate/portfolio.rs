@@ -150,7 +150,7 @@ impl Default for Portfolio {
             assert!(
                 size_of::<Self>() <= 960,
                 "a kilobyte a series was promised, what the allocator adds counted in"
-            )
+            );
         };
         Self {
             latest: Timestamp::from_nanos(i64::MIN),
