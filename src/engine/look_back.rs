@@ -4,6 +4,7 @@
 //! In: the time, and what the shell saw. Out: what to look at, and what people are told. Never: a repair of what was changed by hand; whoever did it may have
 //! had a reason. What a front has forgotten is told it again by `reassert`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::decide::{Gone, ServiceState};
@@ -77,10 +78,13 @@ impl Engine {
                 let mut steps = self.lasting(service, state, came_from, Some(*kind), moved);
                 // Whoever was left before that is as it was then.
                 let left_before = moved && *came_from != service.active;
-                let fences = home()
-                    .into_iter()
-                    .filter(|step| left_before && step.phase == Phase::Fence);
-                steps.extend(fences);
+                let known: BTreeSet<_> = steps.iter().map(|step| (step.target.clone(), step.phase)).collect();
+                let fenced = |step: &Step| known.contains(&(step.target.clone(), Phase::Fence));
+                let besides = home().into_iter().filter(|step| match step.phase {
+                    Phase::Fence => left_before,
+                    phase => phase == Phase::Seal && !fenced(step),
+                });
+                steps.extend(besides);
                 steps
             }
         };
@@ -115,7 +119,9 @@ impl Engine {
                 .build(service, kind, from, to, token, &[], &self.topology);
             built.unwrap_or_default()
         };
-        let lasts = |phase| matches!(phase, Phase::Promote | Phase::Switch) || (moved && phase == Phase::Fence);
+        // Whoever is neither this one nor the home is told by the plan from there.
+        let at_rest = |phase| phase == Phase::Fence || (phase == Phase::Seal && kind.is_none());
+        let lasts = |phase| matches!(phase, Phase::Promote | Phase::Switch) || (moved && at_rest(phase));
         // A look that asks for the token of the plan asks for one that nobody remembers: of two tokens it would see two things.
         let looks = |step: &Step| step.action.with.get("observe").cloned();
         let told = kind.unwrap_or(PlanKind::Failover);

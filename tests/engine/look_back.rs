@@ -14,7 +14,7 @@ use crate::harness::watch::World as Watched;
 const CONFIG: &str = "
 agent: {name: here}
 services:
-  - {name: web, active: a, standbys: [{entity: b}], playbook: haproxy-switch, vars: {socket: /s, backend: web}, probe: {uses: tcp}}
+  - {name: web, active: a, standbys: [{entity: b}, {entity: e}], playbook: haproxy-switch, vars: {socket: /s, backend: web}, probe: {uses: tcp}}
   - {name: mail, active: c, standbys: [{entity: d}], playbook: haproxy-switch, vars: {socket: /s, backend: mail}, probe: {uses: tcp}}
 ";
 
@@ -102,7 +102,11 @@ fn each_service_is_looked_at_once_in_ten_seconds_by_whoever_leads_it() {
         until,
         by: "me".into(),
     }));
-    assert_eq!(world.pass(10, true), ["take a out of web", "put b into web"]);
+    // A third one that traffic reaches as well would be seen.
+    assert_eq!(
+        world.pass(10, true),
+        ["take a out of web", "keep e out of web", "put b into web"]
+    );
 }
 
 /// Of a database the role counts as well, at home too; once it was moved, also that the old one has not taken its own back.
