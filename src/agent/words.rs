@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -87,7 +87,7 @@ impl Words {
         }
     }
 
-    /// Tells the others of a word, again and again until they know it or a newer one is known here. What is sent to the one who waits is how the first try went.
+    /// Tells the others of a word, again and again until they know it or a newer one is known here. What is sent to the one who waits is how each try went.
     pub fn tell(&self, name: String, word: OperatorCommand) -> mpsc::Receiver<Result<(), String>> {
         let word = Word { word, at: wall_clock() };
         self.known().insert(name.clone(), word.clone());
@@ -95,15 +95,15 @@ impl Words {
     }
 
     fn spread(&self, name: String, word: Word) -> mpsc::Receiver<Result<(), String>> {
-        let (first, waits) = mpsc::sync_channel(1);
+        let (how, waits) = mpsc::channel();
         let words = self.clone();
         tokio::spawn(async move {
             let Ok(value) = serde_json::to_vec(&word) else { return };
             let mut said = false;
             while words.known().get(&name) == Some(&word) {
                 let told = words.store.tell(&name, &value, false).await;
-                // Whoever waited may be gone; only the first is waited for.
-                let _ = first.try_send(told.clone());
+                // Whoever waited may be gone.
+                let _ = how.send(told.clone());
                 match told {
                     Ok(()) => return,
                     Err(error) if !said => {
@@ -121,9 +121,16 @@ impl Words {
     /// Like [`Words::tell`], and waits for a moment. `Err` says why the others do not know it yet. Never to be called where nobody may wait.
     pub fn tell_now(&self, name: String, word: OperatorCommand) -> Result<(), String> {
         let waits = self.tell(name, word);
-        waits
-            .recv_timeout(PATIENCE)
-            .unwrap_or_else(|_| Err(format!("the store has not answered within {}s", PATIENCE.as_secs())))
+        let until = Instant::now() + PATIENCE;
+        let mut told = Err(format!("the store has not answered within {}s", PATIENCE.as_secs()));
+        // A member that stands still for a moment is no reason to say that nobody knows.
+        while told.is_err() {
+            match waits.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(how) => told = how,
+                Err(_) => break,
+            }
+        }
+        told
     }
 
     /// What stands in the store under a name.
@@ -152,7 +159,7 @@ impl Words {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use super::*;
     use crate::coordinate::{Boxed, NotPut, Rights};
@@ -161,6 +168,7 @@ mod tests {
     #[derive(Default)]
     struct Board {
         cut: AtomicBool,
+        tries: AtomicUsize,
         kept: Mutex<BTreeMap<String, Vec<u8>>>,
         rights: Rights,
     }
@@ -178,7 +186,9 @@ mod tests {
 
         fn tell<'a>(&'a self, name: &'a str, value: &'a [u8], _: bool) -> Boxed<'a, Result<(), String>> {
             Box::pin(async move {
-                if self.cut.load(Ordering::SeqCst) {
+                let cut = self.cut.load(Ordering::SeqCst);
+                self.tries.fetch_add(1, Ordering::SeqCst);
+                if cut {
                     return Err("no member answers".into());
                 }
                 self.kept.lock().unwrap().insert(name.to_owned(), value.to_vec());
@@ -215,6 +225,20 @@ mod tests {
         until(|| board.kept.lock().unwrap().contains_key("word/hold")).await;
         let told = tokio::task::spawn_blocking(move || words.tell_now("word/hold".into(), hold(false))).await;
         assert_eq!(told.unwrap(), Ok(()));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_store_that_stands_still_for_a_moment_is_waited_for() {
+        let board = Arc::new(Board::default());
+        let words = Words::new(Arc::clone(&board) as Arc<dyn Store>, &[]);
+        board.cut.store(true, Ordering::SeqCst);
+        let told = {
+            let words = words.clone();
+            tokio::task::spawn_blocking(move || words.tell_now("word/hold".into(), hold(true)))
+        };
+        until(|| board.tries.load(Ordering::SeqCst) > 0).await;
+        board.cut.store(false, Ordering::SeqCst);
+        assert_eq!(told.await.unwrap(), Ok(()));
     }
 
     /// A release was said to one that was cut off, and later a hold to another: the cut heals.

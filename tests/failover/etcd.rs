@@ -41,7 +41,7 @@ impl Etcd {
         let members: Vec<Server> = members.collect();
         for (client, _) in &ports {
             wait("etcd is healthy", || {
-                request(*client, "GET /health", "").is_some_and(|answer| answer["health"] == "true")
+                request(*client, "GET /health", "").is_ok_and(|answer| answer["health"] == "true")
             });
         }
         Self {
@@ -327,15 +327,17 @@ fn an_order_that_does_not_count_is_not_taken_for_done() {
     wait("it leads", || first.leads());
     let second = world.agent_by("two", world.ports, &settings);
     let failback = "POST /api/services/web/failback";
-    assert_eq!(request(second.api, failback, "{}"), None, "it does not lead");
+    let refused = request(second.api, failback, "{}").unwrap_err();
+    assert!(refused.starts_with("HTTP/1.1 409"), "it does not lead: {refused}");
     for way in &members {
         way.cut();
     }
-    assert_eq!(request(second.api, "POST /api/hold", "{}"), None, "nobody else knows");
+    let untold = request(second.api, "POST /api/hold", "{}").unwrap_err();
+    assert!(untold.starts_with("HTTP/1.1 503"), "nobody else knows: {untold}");
     wait("it holds itself", || second.status()["held"] == true);
     assert_eq!(first.status()["held"], false);
     // What is said to another one since goes before what comes late.
-    assert!(request(first.api, "POST /api/hold", "{\"on\": false}").is_some());
+    request(first.api, "POST /api/hold", "{\"on\": false}").unwrap();
     for way in &members {
         way.mend();
     }

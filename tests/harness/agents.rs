@@ -39,17 +39,22 @@ steps:
   - {name: ask, phase: verify, uses: probe, with: {times: 1}}
 "#;
 
-pub fn request(port: u16, head: &str, body: &str) -> Option<serde_json::Value> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-    let text = format!(
-        "{head} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer s3cret\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(text.as_bytes()).ok()?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).ok()?;
-    serde_json::from_str(text.split_once("\r\n\r\n")?.1).ok()
+pub fn request(port: u16, head: &str, body: &str) -> Result<serde_json::Value, String> {
+    let sent = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        let text = format!(
+            "{head} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer s3cret\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(text.as_bytes())?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok(text)
+    };
+    let text = sent().map_err(|error| error.to_string())?;
+    let (_, body) = text.split_once("\r\n\r\n").ok_or_else(|| text.clone())?;
+    serde_json::from_str(body).map_err(|_| text.clone())
 }
 
 fn metrics(port: u16) -> String {
