@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::{Ended, Outcome, Output, print_json, table};
-use crate::act::journal::Journal;
-use crate::clock::wall_clock;
+use crate::act::journal::look;
 use crate::config::Loaded;
 use crate::model::Span;
 
@@ -86,28 +85,55 @@ pub fn run(args: &Args, output: Output) -> Outcome {
     Ok(if bad { Ended::Bad } else { Ended::Good })
 }
 
+/// Reads the journal and leaves all as it is: an agent may hold it, and whoever asks may be another user than the agent's, who could not write what this one had made.
 fn journal(loaded: &Loaded) -> Result<String, (bool, String)> {
     let dir = &loaded.config.agent.data_dir;
-    let opened = Journal::open(dir, wall_clock()).map_err(|error| (true, error.to_string()))?;
-    // Measured beside the journal, not in it.
-    let path = dir.join("doctor.tmp");
+    let state = look(dir).map_err(|error| (true, error.to_string()))?;
+    for name in ["lock", "journal", "audit"] {
+        let path = dir.join(name);
+        match std::fs::OpenOptions::new().append(true).open(&path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let problem = format!(
+                    "{}: {error}: run this as the user that the agent runs as",
+                    path.display()
+                );
+                return Err((true, problem));
+            }
+        }
+    }
+    // Measured beside the journal, not in it; where the agent will make its folder if there is none yet.
+    let within = std::path::absolute(dir).map_err(|error| (true, error.to_string()))?;
+    let Some(within) = within.ancestors().find(|folder| folder.is_dir()) else {
+        return Err((true, format!("{}: no such folder", dir.display())));
+    };
+    let path = within.join(format!(".jurymast-doctor-{}", std::process::id()));
     let begin = Instant::now();
-    let written = std::fs::File::create(&path).and_then(|mut file| {
+    let written = std::fs::File::create_new(&path).and_then(|mut file| {
         std::io::Write::write_all(&mut file, &[0; 256])?;
         file.sync_data()
     });
     let took = Span(Duration::from_micros(
         u64::try_from(begin.elapsed().as_micros()).unwrap_or(0),
     ));
-    let _ = std::fs::remove_file(&path);
-    written.map_err(|error| (true, format!("{}: {error}", dir.display())))?;
-    let open = opened.state.open.len();
+    if !matches!(&written, Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists) {
+        let _ = std::fs::remove_file(&path);
+    }
+    written.map_err(|error| (true, format!("{}: {error}", within.display())))?;
     if took.0 > SLOW_DISK {
         return Err((false, format!("one record takes {took}: a plan writes two per step")));
     }
+    if !dir.is_dir() {
+        return Ok(format!(
+            "{}: the agent makes it when it starts, {took} per record",
+            dir.display()
+        ));
+    }
+    let open = state.open.len();
     Ok(format!(
         "{}: epoch {}, {open} unfinished plans, {took} per record",
         dir.display(),
-        opened.state.epoch
+        state.epoch
     ))
 }

@@ -14,6 +14,7 @@ mod eval;
 mod exec;
 mod explain;
 mod explained;
+mod hint;
 mod import;
 mod inject;
 mod learn;
@@ -174,7 +175,7 @@ pub type Outcome = Result<Ended, String>;
 pub fn main() -> ExitCode {
     quiet_when_cut_short();
     crate::net::install_crypto();
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| hint::with(error, &Cli::command()).exit());
     log(&cli);
     let ended = match cli.command {
         Command::Run(args) => run::run(&args),

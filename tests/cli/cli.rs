@@ -403,3 +403,64 @@ fn the_reference_pages_are_current() {
         );
     }
 }
+
+#[test]
+fn what_is_given_without_its_option_is_answered_with_the_option() {
+    let dir = tempfile::tempdir().unwrap();
+    for (arguments, tip) in [
+        (&["run", "plant.yml"][..], Some("--config plant.yml")),
+        (&["doctor", "conf.d/plant.yaml"], Some("--config conf.d/plant.yaml")),
+        (&["record", "--out", "week", "plant.yml"], Some("--config plant.yml")),
+        (&["drill", "web"], Some("--service web")),
+        (&["drill", "plant.yml"], Some("--config plant.yml")),
+        // Neither has such an option.
+        (&["run", "web"], None),
+        (&["status", "plant.yml"], None),
+    ] {
+        let output = jurymast(dir.path(), arguments);
+        let told = text(&output.stderr);
+        assert_eq!(code(&output), 2, "{arguments:?}: {told}");
+        assert!(told.contains("unexpected argument"), "{arguments:?}: {told}");
+        let given = tip.map(|tip| format!("it is given as '{tip}'"));
+        assert_eq!(
+            given.is_some(),
+            told.contains("it is given as"),
+            "{arguments:?}: {told}"
+        );
+        assert!(told.contains(&given.unwrap_or_default()), "{arguments:?}: {told}");
+    }
+}
+
+#[test]
+fn the_doctor_changes_nothing_and_disturbs_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("jurymast.yml"), "agent: {data_dir: data}\n").unwrap();
+    let journal = || {
+        let told = json(dir.path(), &["doctor"]);
+        let checks = told.as_array().unwrap().iter();
+        let mut found = checks.filter(|checked| checked["check"] == "journal");
+        let found = found.next().unwrap();
+        // A slow disk is no concern of this test.
+        assert_ne!(found["result"], "FAIL", "{found}");
+    };
+    let listing = |folder: &Path| -> Vec<_> {
+        let mut names: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        names
+    };
+    // What another user had made here, the agent could not write.
+    journal();
+    assert_eq!(listing(dir.path()), ["jurymast.yml"]);
+    // A journal that an agent holds, and whose last record it has not finished.
+    let data = dir.path().join("data");
+    let _held = jurymast::act::Journal::open(&data, jurymast::model::Timestamp::EPOCH).unwrap();
+    let torn = [7; 5];
+    std::fs::write(data.join("journal"), torn).unwrap();
+    let before = listing(&data);
+    journal();
+    assert_eq!(std::fs::read(data.join("journal")).unwrap(), torn);
+    assert_eq!(listing(&data), before);
+}

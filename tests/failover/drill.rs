@@ -369,3 +369,53 @@ fn a_dry_drill_that_is_due_is_made_by_the_agent() {
             .contains("jurymast_drill_warning{service=\"web\"} 0")
     });
 }
+
+#[test]
+fn whoever_waits_for_a_drill_waits_over_a_restart_of_the_agent() {
+    if skipped("a real drill", &["haproxy"]) {
+        return;
+    }
+    let world = World::start("");
+    let agent = world.agent();
+    let url = format!("http://127.0.0.1:{}", world.api);
+    let asked = [
+        "drill",
+        "--real",
+        "--yes",
+        "--service",
+        "web",
+        "--stay",
+        "5s",
+        "--url",
+        &url,
+        "--token-file",
+        "token",
+        "--junit",
+        "drill.xml",
+    ];
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| {
+            let mut said = (1, String::new());
+            wait_up_to(Duration::from_secs(60), "a drill begins", || {
+                said = jurymast(world.dir.path(), &asked);
+                !said.1.contains("it may begin")
+            });
+            said
+        });
+        wait("it is on the standby", || get(world.front, "/").as_deref() == Some("b"));
+        // SIGKILL.
+        drop(agent);
+        std::thread::sleep(Duration::from_secs(1));
+        let _agent = world.agent();
+        let (code, text) = waits.join().unwrap();
+        assert_eq!(code, 0, "{text}");
+        assert!(
+            text.contains("the drill is left to the agent that starts next")
+                && text.contains("it comes back to a and serves"),
+            "{text}"
+        );
+    });
+    let report = std::fs::read_to_string(world.dir.path().join("drill.xml")).unwrap();
+    assert!(report.contains("failures=\"0\""), "{report}");
+    assert_eq!(get(world.front, "/").as_deref(), Some("a"));
+}

@@ -26,6 +26,9 @@ struct Known {
     history: Vec<Drill>,
 }
 
+/// An agent that is started anew goes on with the drill: it is waited for as long as this.
+const SILENCE: Duration = Duration::from_secs(60);
+
 enum Came {
     Over(Box<Drill>),
     Refused(DrillRefused),
@@ -87,10 +90,27 @@ pub fn run(args: &super::Drill, output: Output) -> Outcome {
 
 fn wait(args: &super::Drill, asked: &str) -> Result<Came, String> {
     let begin = Instant::now();
-    let mut stage = (0, 0);
+    let (mut stage, mut silent) = ((0, 0), None::<Instant>);
     loop {
-        let known: Known = serde_json::from_value(args.agent.get("/api/drills")?)
-            .map_err(|error| format!("the agent's drills cannot be read: {error}"))?;
+        let told = match args.agent.get("/api/drills") {
+            Ok(told) => told,
+            Err(error) => {
+                let since = *silent.get_or_insert_with(|| {
+                    eprintln!("{error}; the drill is left to the agent that starts next, which is waited for");
+                    Instant::now()
+                });
+                if since.elapsed() > SILENCE {
+                    return Err(format!(
+                        "{error}. The drill is not over: the next agent goes on with it, and 'jurymast drill --history' will show how it ended"
+                    ));
+                }
+                std::thread::sleep(ASKS);
+                continue;
+            }
+        };
+        silent = None;
+        let known: Known =
+            serde_json::from_value(told).map_err(|error| format!("the agent's drills cannot be read: {error}"))?;
         if let Some(refused) = known.refused.into_iter().find(|refused| refused.asked == asked) {
             return Ok(Came::Refused(refused));
         }
