@@ -116,6 +116,8 @@ pub struct Metrics {
     pub journal_torn: Gauge,
     /// 0 while the audit log's chain of hashes is broken: somebody has changed it, or the disk has. To be alerted upon.
     pub audit_whole: Gauge,
+    /// 0 while the config that was last read again is refused, so that the one before it runs. To be alerted upon: the next start would be refused, too.
+    pub config_last_reload_successful: Gauge,
     /// The epoch of the lease that is held; 0 without one.
     pub epoch: Gauge,
     /// 1 while the service runs elsewhere than where the config puts it.
@@ -205,6 +207,11 @@ impl Metrics {
             "audit_whole",
             "0 while the audit log's chain is broken",
             self.audit_whole.clone(),
+        );
+        registry.register(
+            "config_last_reload_successful",
+            "0 while the config that was last read again is refused",
+            self.config_last_reload_successful.clone(),
         );
         registry.register("epoch", "The epoch of the lease that is held", self.epoch.clone());
         registry.register(

@@ -36,6 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -171,7 +172,9 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
     }
     sources::start(&config, &feed, &prober);
     let (reloads, mut wanted) = mpsc::channel::<reload::Wanted>(1);
-    reload::on_hangup(config_path.clone(), reloads.clone(), stop.clone());
+    let taken = metrics.config_last_reload_successful.clone();
+    taken.set(1);
+    reload::on_hangup(config_path.clone(), reloads.clone(), taken.clone(), stop.clone());
     // Alerts outlive a reload: their senders do not tell of them anew.
     let of_alerts = Feed {
         stop: stop.child_token(),
@@ -196,6 +199,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         pushed,
         inbox.clone(),
         reloads,
+        taken.clone(),
         registry,
         picture.clone(),
         engine.rules().clone(),
@@ -247,6 +251,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         let known = engine.services().map(|(service, _)| service.name.clone()).collect();
         let reloaded = engine.reload(setup).map_err(|error| error.to_string());
         let refused = reloaded.is_err();
+        taken.set(i64::from(!refused));
         // Whoever asked may have gone.
         let _ = answer.send(reloaded);
         if refused {
@@ -345,6 +350,7 @@ fn hooks(
     pushed: push::Desk,
     inbox: mpsc::Sender<Input>,
     reloads: mpsc::Sender<reload::Wanted>,
+    taken: Gauge,
     registry: Registry,
     picture: Picture,
     rules: RuleDesk,
@@ -371,7 +377,7 @@ fn hooks(
             });
             (answer.status, answer.headers, answer.body)
         }),
-        reload: Box::new(move || reload::reload(path.as_deref(), &reloads)),
+        reload: Box::new(move || reload::reload(path.as_deref(), &reloads, &taken)),
         remember: Box::new(move |word| {
             let conductor = conductor.as_ref().ok_or("this agent only watches")?;
             conductor.remember(word).map_err(|error| error.to_string())

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -31,9 +32,14 @@ pub struct Wanted {
 
 /// Reads the config again; only one that is right as a whole, and leaves out nothing that must not be, replaces the one that runs. Waits for that: never to be
 /// called where nobody may wait.
-pub fn reload(path: Option<&Path>, reloads: &mpsc::Sender<Wanted>) -> Result<(), String> {
+///
+/// `taken` becomes 0 if it is refused here; of what comes of it later the engine's loop tells.
+pub fn reload(path: Option<&Path>, reloads: &mpsc::Sender<Wanted>, taken: &Gauge) -> Result<(), String> {
     let path = path.ok_or("this agent was not started from a file")?;
-    let loaded = Loaded::read(path).map_err(|errors| errors.to_string())?;
+    let loaded = Loaded::read(path).map_err(|errors| {
+        taken.set(0);
+        errors.to_string()
+    })?;
     let (answer, answered) = sync_channel(1);
     reloads
         .try_send(Wanted { loaded, answer })
@@ -44,7 +50,7 @@ pub fn reload(path: Option<&Path>, reloads: &mpsc::Sender<Wanted>) -> Result<(),
 }
 
 /// SIGHUP reads the config again.
-pub fn on_hangup(path: Option<PathBuf>, reloads: mpsc::Sender<Wanted>, stop: CancellationToken) {
+pub fn on_hangup(path: Option<PathBuf>, reloads: mpsc::Sender<Wanted>, taken: Gauge, stop: CancellationToken) {
     let Ok(mut hangup) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()) else {
         return;
     };
@@ -53,8 +59,8 @@ pub fn on_hangup(path: Option<PathBuf>, reloads: mpsc::Sender<Wanted>, stop: Can
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = hangup.recv() => {
-                    let (path, reloads) = (path.clone(), reloads.clone());
-                    let reloaded = tokio::task::spawn_blocking(move || reload(path.as_deref(), &reloads)).await;
+                    let (path, reloads, taken) = (path.clone(), reloads.clone(), taken.clone());
+                    let reloaded = tokio::task::spawn_blocking(move || reload(path.as_deref(), &reloads, &taken)).await;
                     if let Ok(Err(error)) = reloaded {
                         tracing::error!(%error, "the config that runs stays");
                     }

@@ -214,6 +214,35 @@ fn acting_needs_the_token_and_reading_does_not() {
     assert!(agent.terminate());
 }
 
+/// As Prometheus and Alertmanager tell it, so that it can be alerted upon before the next start is refused.
+#[test]
+fn a_config_that_is_refused_at_a_reload_is_told_with_its_place_until_a_right_one_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let path = dir.path().join("jurymast.yml");
+    let config = format!("api: {{listen: '127.0.0.1:{port}', token_file: token}}\nagent: {{data_dir: data}}\n");
+    std::fs::write(&path, &config).unwrap();
+    std::fs::write(dir.path().join("token"), "open-sesame\n").unwrap();
+    let agent = Server::start(dir.path(), Path::new(env!("CARGO_BIN_EXE_jurymast")), &["run"]);
+    wait("the agent answers", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let stands = |value: u8| {
+        let line = format!("\njurymast_config_last_reload_successful {value}\n");
+        call(port, "GET", "/metrics", None, "").1.contains(&line)
+    };
+    assert!(stands(1), "it was right at the start");
+    std::fs::write(&path, format!("{config}polcy: {{}}\n")).unwrap();
+    let (status, told) = call(port, "POST", "/-/reload", Some("open-sesame"), "");
+    assert!(status != 200 && told.contains("jurymast.yml:3:1"), "{status} {told}");
+    assert!(stands(0));
+    std::fs::write(&path, &config).unwrap();
+    agent.signal("HUP");
+    wait("the right one is read", || stands(1));
+    std::fs::write(&path, format!("{config}polcy: {{}}\n")).unwrap();
+    agent.signal("HUP");
+    wait("the wrong one is refused", || stands(0));
+    assert!(agent.terminate());
+}
+
 #[test]
 fn without_a_token_in_the_config_nobody_acts() {
     let dir = tempfile::tempdir().unwrap();
