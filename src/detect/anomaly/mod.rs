@@ -3,7 +3,8 @@
 //! The small watch ([`quick`]) that each series has from its first sample finds jumps after a short warm-up. A series that has
 //! shown itself a few times is given a place among the closely watched, of which there is a bounded number: it gets the whole of
 //! [`crate::detect::univariate::Watch`] (novelty, range, time of day, shape of the day, shift, noise), a cumulative sum for small shifts
-//! that stay, and a short trace for the picture that a person wants to see. The close watch learns in silence for a day or 1500 samples.
+//! that stay, and a short trace for the picture that a person wants to see. The close watch learns in silence for a day or 1500 samples; of a
+//! series that is plain noise about one level it knows enough after some hundred.
 //!
 //! All of them answer with a surprise, minus the logarithm of a probability; the largest counts, and a third of the others. It is told
 //! from the bar that the device's budget of false alarms sets. A jump to where the signal would stand in another unit is told as such.
@@ -111,9 +112,7 @@ impl Deep {
         self.down = (self.down - step - SLACK).clamp(0.0, SUM_MOST);
         let sum = self.up.max(self.down);
         let surprise = self.sums.push(sum).min(SUM_STRANGEST * sum);
-        if self.watch.learning() {
-            return (0.0, 0.0, Finding::Shift);
-        }
+        let surprise = if self.watch.learning() { 0.0 } else { surprise };
         let look = self.watch.look();
         let seen = if look.strength > WEAKEST {
             strength_as_surprise(look.strength)

@@ -19,7 +19,7 @@ mod tail;
 mod watch;
 
 #[cfg(test)]
-mod testing;
+pub mod testing;
 #[cfg(test)]
 mod tests;
 

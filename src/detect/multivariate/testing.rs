@@ -4,6 +4,7 @@
 pub struct Noise(u64);
 
 impl Noise {
+    /// From this seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }

@@ -2,7 +2,7 @@
 //!
 //! Its time is watched by order and silence, its life by stillness, its value by the portfolio, its level by shift and its
 //! noise by roughness. The last three learn for a day in silence (or for so many samples, if that is less); the others are
-//! ready sooner and say nothing before they are.
+//! ready sooner and say nothing before they are. A series that turns out to be plain noise about one level ([`Steady`]) is known sooner as a whole.
 
 use crate::model::Timestamp;
 
@@ -12,6 +12,7 @@ use super::rhythm::Rhythm;
 use super::roughness::Roughness;
 use super::shift::Shift;
 use super::silence::Silence;
+use super::steady::{Left, Steady};
 use super::stillness::Stillness;
 use super::terms::Term;
 
@@ -44,6 +45,9 @@ const DEARER_SECS: f32 = 5.0 * 86_400.0;
 /// Where others vouch for what is usual, youth matters less.
 const WHEN_YOUNG_AMONG: f32 = 3.0;
 
+/// Who stands alone by less than this does what its company does.
+const LEFT_ALONE: f32 = 0.35;
+
 /// Samples without any finding that end an alarm.
 const QUIET: u8 = 12;
 
@@ -64,6 +68,16 @@ pub enum Finding {
     Noise,
     /// It no longer moves with the other signals of its entity.
     Alone,
+}
+
+impl From<Left> for Finding {
+    fn from(left: Left) -> Self {
+        match left {
+            Left::Value => Self::Value(Term::Level),
+            Left::Level => Self::Shift,
+            Left::Noise => Self::Noise,
+        }
+    }
 }
 
 /// What was strangest about a sample's value, whether or not it is enough to be told.
@@ -94,6 +108,7 @@ pub struct Watch {
     rhythmic_shift: Shift,
     rhythmic_secs: f32,
     roughness: Roughness,
+    steady: Steady,
     latest: Timestamp,
     learned_secs: f32,
     seen: u32,
@@ -141,6 +156,7 @@ impl Default for Watch {
             rhythmic_shift: Shift::default(),
             rhythmic_secs: 0.0,
             roughness: Roughness::default(),
+            steady: Steady::default(),
             latest: Timestamp::from_nanos(i64::MIN),
             learned_secs: 0.0,
             seen: 0,
@@ -227,15 +243,16 @@ impl Watch {
         let judgement = self.portfolio.observe(at, value);
         let place = self.portfolio.place(value);
         let shift = place.map_or(0.0, |place| self.shift.push(place, secs, learning));
-        let left = place.and_then(|place| self.rhythm.push(at, place));
-        let rhythmic_shift = left.map_or(0.0, |left| {
+        let rest = place.and_then(|place| self.rhythm.push(at, place));
+        let rhythmic_shift = rest.map_or(0.0, |rest| {
             self.rhythmic_secs += secs;
-            self.rhythmic_shift.push(left, secs, self.rhythmic_secs < RHYTHM_SECS)
+            self.rhythmic_shift.push(rest, secs, self.rhythmic_secs < RHYTHM_SECS)
         });
         let noise = place.map_or(0.0, |place| self.roughness.push(place, secs, learning));
         let first = silence.or(stuck);
+        let left = self.left(value);
         if learning && self.alone.is_none() {
-            return (first, None);
+            return (first, left);
         }
         let young = if self.alone.is_some() {
             WHEN_YOUNG_AMONG
@@ -243,9 +260,9 @@ impl Watch {
             WHEN_YOUNG
         };
         let settled = |score: f32| if learning { 0.0 } else { score };
-        let value = judgement.score / (BEYOND_DOUBT + young / self.age());
+        let strange = judgement.score / (BEYOND_DOUBT + young / self.age());
         let looks = [
-            (value, Finding::Value(judgement.term)),
+            (strange, Finding::Value(judgement.term)),
             (settled(shift.max(rhythmic_shift)), Finding::Shift),
             (settled(noise), Finding::Noise),
         ];
@@ -263,13 +280,31 @@ impl Watch {
         let opinions = [
             (
                 OWN_VALUE,
-                value / Portfolio::threshold(),
+                strange / Portfolio::threshold(),
                 Finding::Value(judgement.term),
             ),
             (OWN_LEVEL, settled(level), Finding::Shift),
             (OWN_NOISE, settled(self.roughness.off()), Finding::Noise),
         ];
-        (first, self.told(alone, opinions))
+        (first, self.told(alone, opinions).or(left))
+    }
+
+    /// What is told because the series was steady and has left what it was: nothing that the others account for, and without others nothing
+    /// that may be a moment's, nor what follows from it, because the quick watch judges jumps.
+    fn left(&mut self, value: f64) -> Option<Finding> {
+        let heard = self.alone.is_none_or(|alone| alone >= LEFT_ALONE);
+        let (strength, left) = self
+            .steady
+            .push(value, heard)
+            .filter(|(strength, _)| *strength >= 1.0)?;
+        let finding = Finding::from(left);
+        if self.alone.is_none() {
+            if left == Left::Value {
+                return None;
+            }
+            self.look = Look { strength, finding };
+        }
+        Some(finding)
     }
 
     /// Whether `alone` and its own opinions, each a share, how far off something is and what that is, are together worth an alarm.
