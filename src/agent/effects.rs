@@ -14,7 +14,7 @@ use crate::engine::{Effects, Engine, Input, Notification, NotificationKind, Plan
 use crate::metrics::Metrics;
 use crate::model::plan::Outcome;
 use crate::model::{Check, EntityName};
-use crate::notify::Notifier;
+use crate::notify::{NotTaken, Notifier, Receiver};
 
 use super::confirmed::Confirmations;
 use super::drilling::Drilling;
@@ -184,6 +184,7 @@ impl Dispatcher {
             let mut picture = snapshot(engine, &mut self.explained, &self.recent, &self.moves, acting, duty);
             picture.drills = self.drilling.view(engine);
             picture.journal_trouble = journal_trouble;
+            picture.not_told = self.notifier.as_ref().map(not_told).unwrap_or_default();
             self.memory.show(&mut picture);
             counting::show(&self.metrics, &picture);
             self.picture.publish(picture);
@@ -216,6 +217,16 @@ impl Dispatcher {
             super::send(&inbox, Input::Event(event)).await;
         });
     }
+}
+
+/// The receivers that did not take what they were told last.
+fn not_told(notifier: &Notifier) -> Vec<api::NotTold> {
+    let of = |receiver: Receiver| {
+        let NotTaken { since, why } = receiver.not_taken?;
+        let receiver = receiver.url;
+        Some(api::NotTold { receiver, since, why })
+    };
+    notifier.receivers().into_iter().filter_map(of).collect()
 }
 
 /// Adds the links by which a person may answer, to a notification that asks.

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::courier::{self, Post};
+use super::receivers::{Receiver, Receivers};
 use super::silences::{self, Silenced};
 use crate::engine::{Input, Notification};
 use crate::metrics::{BySource, Metrics};
@@ -89,6 +90,7 @@ pub struct Notifier {
     queues: Vec<mpsc::Sender<Notification>>,
     couriers: JoinSet<()>,
     services: watch::Sender<Vec<ServiceName>>,
+    receivers: Receivers,
     metrics: Metrics,
 }
 
@@ -104,6 +106,7 @@ impl Notifier {
         metrics: Metrics,
         stop: CancellationToken,
     ) -> Self {
+        let receivers = Receivers::default();
         let mut queues = Vec::new();
         let mut couriers = JoinSet::new();
         let bases: Vec<String> = settings
@@ -114,13 +117,14 @@ impl Notifier {
         for base in &bases {
             let (queue, waiting) = mpsc::channel(QUEUE);
             queues.push(queue);
-            let post = Post::new(format!("{base}/api/v2/alerts"), metrics.clone());
+            let post = Post::new(format!("{base}/api/v2/alerts"), &receivers, metrics.clone());
             couriers.spawn(courier::to_alertmanager(post, agent.clone(), waiting));
         }
         for webhook in settings.webhook {
             let (queue, waiting) = mpsc::channel(QUEUE);
             queues.push(queue);
-            couriers.spawn(courier::to_webhook(Post::new(webhook.url, metrics.clone()), waiting));
+            let post = Post::new(webhook.url, &receivers, metrics.clone());
+            couriers.spawn(courier::to_webhook(post, waiting));
         }
         let (services, watched) = watch::channel(services);
         if !bases.is_empty() {
@@ -131,6 +135,7 @@ impl Notifier {
             queues,
             couriers,
             services,
+            receivers,
             metrics,
         }
     }
@@ -138,6 +143,11 @@ impl Notifier {
     /// From now on these are the services whose silences matter.
     pub fn serves(&self, services: Vec<ServiceName>) {
         self.services.send_replace(services);
+    }
+
+    /// Whether each receiver took what it was told last.
+    pub fn receivers(&self) -> Vec<Receiver> {
+        self.receivers.look()
     }
 
     /// Hands a notification over. Never waits.
