@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::coordinate::{Who, parts, solo};
 use crate::engine::{Input, OperatorCommand, PlanEvent};
 use crate::model::{EntityName, PlanId, Service, Topology};
-use crate::notify::Silenced;
+use crate::notify::{Known, Silenced};
 
 /// What there is of it; nothing for an agent that only watches.
 #[derive(Default)]
@@ -160,9 +160,19 @@ async fn among_others(config: &Config, topology: &Topology, shell: Shell) -> Res
 
 async fn words(state: &State, silenced: &Silenced, inbox: &mpsc::Sender<Input>) {
     for (_, word) in &state.words {
-        if !matches!(word, OperatorCommand::Silenced { service, .. } if !silenced.contains_key(service)) {
-            super::send(inbox, Input::Operator(word.clone())).await;
+        let mut word = word.clone();
+        if let OperatorCommand::Silenced {
+            service,
+            until,
+            planned,
+        } = &mut word
+        {
+            let Some(known) = silenced.get(service) else { continue };
+            // What was planned may have begun while nobody ran.
+            let now = known.at(wall_clock());
+            (*until, *planned) = (now.until, now.planned);
         }
+        super::send(inbox, Input::Operator(word)).await;
     }
     for input in keeping::inputs(state) {
         super::send(inbox, input).await;
@@ -184,7 +194,14 @@ fn silenced(state: &State, config: &Config) -> Silenced {
     let asked = !config.notify.alertmanager.is_empty();
     let words = state.words.iter().filter(|_| asked);
     let silenced = words.filter_map(|(_, word)| match word {
-        OperatorCommand::Silenced { service, until } => Some((service.clone(), *until)),
+        OperatorCommand::Silenced {
+            service,
+            until,
+            planned,
+        } => {
+            let planned = planned.clone();
+            Some((service.clone(), Known { until: *until, planned }))
+        }
         _ => None,
     });
     silenced.collect()

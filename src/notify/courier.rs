@@ -77,9 +77,10 @@ impl Post {
                     .collect();
                 let error = format!("it answers {status}: {}", said.trim());
                 let error = error.trim_end_matches([' ', ':']).to_owned();
-                match again {
-                    true => (Sent::Later, "ill", error),
-                    false => (Sent::Refused, "refused", error),
+                if again {
+                    (Sent::Later, "ill", error)
+                } else {
+                    (Sent::Refused, "refused", error)
                 }
             }
             Err(error) => (Sent::Later, "no_answer", told(error)),

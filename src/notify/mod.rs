@@ -13,4 +13,4 @@ mod silences;
 pub use book::{Alert, Book};
 pub use receivers::{NotTaken, Receiver};
 pub use sender::{LinkSettings, Notifier, Settings, Webhook};
-pub use silences::Silenced;
+pub use silences::{Known, Silenced};

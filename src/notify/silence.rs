@@ -80,18 +80,15 @@ impl Matcher {
 }
 
 impl Silence {
-    /// Until when it silences what has those labels; the epoch if it does not, or not yet. `ahead`: of Alertmanager's time.
-    pub fn until(&self, labels: &BTreeMap<&str, &str>, now: Timestamp, ahead: Duration) -> Timestamp {
-        let has_begun = match self.status.state {
-            State::Active => true,
-            State::Pending => self.starts_at + ahead <= now,
-            State::Expired => false,
+    /// From when until when it silences what has those labels, if it does. `ahead`: of Alertmanager's time.
+    pub fn lasts(&self, labels: &BTreeMap<&str, &str>, ahead: Duration) -> Option<(Timestamp, Timestamp)> {
+        let from = match self.status.state {
+            State::Active => Timestamp::EPOCH,
+            State::Pending => self.starts_at + ahead,
+            State::Expired => return None,
         };
-        if has_begun && !self.matchers.is_empty() && self.matchers.iter().all(|m| m.matches(labels)) {
-            self.ends_at + ahead
-        } else {
-            Timestamp::EPOCH
-        }
+        let covers = !self.matchers.is_empty() && self.matchers.iter().all(|m| m.matches(labels));
+        covers.then(|| (from, self.ends_at + ahead))
     }
 }
 
@@ -141,8 +138,11 @@ pub mod tests {
         assert_eq!(bad, 0);
         let (service, agent) = ("ingest".into(), "jurymast".into());
         let labels = labels(&service, &agent);
-        let until = |silence: &Silence| silence.until(&labels, Timestamp::EPOCH, Duration::ZERO);
-        silences.iter().any(|silence| until(silence) > Timestamp::EPOCH)
+        let lasts = |silence: &Silence| silence.lasts(&labels, Duration::ZERO);
+        silences
+            .iter()
+            .filter_map(lasts)
+            .any(|(from, _)| from == Timestamp::EPOCH)
     }
 
     #[test]

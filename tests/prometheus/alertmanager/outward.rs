@@ -168,7 +168,7 @@ async fn a_silence_reaches_the_engine_however_it_is_written_and_so_does_its_end(
     let (inbox, mut inputs) = mpsc::channel(16);
     let (_notifier, _stop) = notifier(&[&alertmanager.base], inbox);
     let mut silenced = async || match tokio::time::timeout(PATIENCE, inputs.recv()).await {
-        Ok(Some(Input::Operator(OperatorCommand::Silenced { service, until }))) => {
+        Ok(Some(Input::Operator(OperatorCommand::Silenced { service, until, .. }))) => {
             assert_eq!(service.as_str(), "ingest");
             until
         }
