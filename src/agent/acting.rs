@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::memory::Memory;
 use super::sharing::{Sharing, Shelf};
-use super::{AgentError, keeping};
+use super::{AgentError, keeping, renamed};
 use crate::act::journal::{Record, ServiceRecord, State};
 use crate::act::{Conductor, Intents, Prober};
 use crate::clock::wall_clock;
@@ -60,7 +60,7 @@ async fn alone(config: &Config, topology: &Topology, shell: Shell) -> Result<Act
     let wrong = failed("the journal");
     let right = solo::Right::default();
     let may_act = right.clone();
-    let (conductor, recovered) = Conductor::start(
+    let (conductor, mut recovered) = Conductor::start(
         &config.agent.data_dir,
         shell.prober,
         Box::new(move |_| may_act.check()),
@@ -72,6 +72,7 @@ async fn alone(config: &Config, topology: &Topology, shell: Shell) -> Result<Act
     conductor
         .note(&Record::Epoch { epoch })
         .map_err(|error| wrong(error.to_string()))?;
+    renamed::hand_over(&conductor, &mut recovered.state, &config.services).map_err(|error| wrong(error.to_string()))?;
     let memory = Memory::of(&recovered, config.agent.data_dir.clone(), shell.held.clone());
     conductor.know(&config.services, topology);
     for event in restored(&as_of_now(&recovered.state), &config.services) {
@@ -213,7 +214,8 @@ pub fn restored(state: &State, services: &[Service]) -> Vec<PlanEvent> {
         let running = state.open.values().find(|(plan, _)| plan.service == record.service);
         restored_one(record, running.map(|(plan, _)| plan.id.clone()), services)
     };
-    state.services.values().filter_map(of).collect()
+    let known = state.services.values().filter_map(of);
+    known.chain(renamed::taken_on(state, services)).collect()
 }
 
 /// The same of one service.

@@ -22,6 +22,7 @@ mod parallel;
 mod probing;
 mod recording;
 mod reload;
+mod renamed;
 mod setup;
 mod sharing;
 mod sights;
