@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::act::{Conductor, Prober};
-use crate::api::{self, Claim, LinkAction};
+use crate::api;
 use crate::capsule::Recording;
 use crate::clock::wall_clock;
-use crate::engine::{Effects, Engine, Input, Notification, NotificationKind, PlanEvent, ProbeRequest, Record};
+use crate::engine::{Effects, Engine, Input, PlanEvent, ProbeRequest, Record};
 use crate::metrics::Metrics;
 use crate::model::plan::Outcome;
 use crate::model::{Check, EntityName};
 use crate::notify::{NotTaken, Notifier, Receiver};
 
+use super::asking::Asking;
 use super::confirmed::Confirmations;
 use super::drilling::Drilling;
 use super::explaining::Explained;
@@ -53,7 +54,7 @@ pub struct Dispatcher {
     pub moves: Moves,
     pub confirmations: Confirmations,
     pub drilling: Drilling,
-    pub links: Option<api::Links>,
+    pub asking: Option<Asking>,
     pub standing: Standing,
     pub looking_back: LookingBack,
     pub keeping: Keeping,
@@ -144,13 +145,17 @@ impl Dispatcher {
             .extend(self.keeping.leads(duty.trouble.as_deref(), wall_clock()));
         effects.notify.extend(self.keeping.aside(&duty.aside, wall_clock()));
         for mut notification in effects.notify.drain(..) {
-            if let Some(links) = &self.links {
-                answers(links, engine, &mut notification);
+            if let Some(asking) = &mut self.asking {
+                asking.sign(engine, &mut notification);
             }
             tracing::info!(firing = notification.firing, "{}", notification.text);
             if let Some(notifier) = &self.notifier {
                 notifier.notify(&notification);
             }
+        }
+        if let (Some(asking), Some(notifier)) = (&mut self.asking, &self.notifier) {
+            let renewed = asking.renewed(engine);
+            renewed.iter().for_each(|notification| notifier.renew(notification));
         }
         for record in effects.log.drain(..) {
             counting::count(&self.metrics, &record);
@@ -227,27 +232,4 @@ fn not_told(notifier: &Notifier) -> Vec<api::NotTold> {
         Some(api::NotTold { receiver, since, why })
     };
     notifier.receivers().into_iter().filter_map(of).collect()
-}
-
-/// Adds the links by which a person may answer, to a notification that asks.
-fn answers(links: &api::Links, engine: &Engine, notification: &mut Notification) {
-    let asks = notification.kind == NotificationKind::Approval && notification.firing;
-    let (true, Some(id), Some(service)) = (asks, notification.incident, &notification.service) else {
-        return;
-    };
-    let Some(incident) = engine.find_incident(id) else {
-        return;
-    };
-    for (name, action) in [("approve_url", LinkAction::Approve), ("deny_url", LinkAction::Deny)] {
-        let claim = Claim {
-            agent: engine.agent().clone(),
-            incident: id,
-            onset: incident.onset,
-            service: service.clone(),
-            epoch: engine.epoch_of(service),
-            action,
-            until: wall_clock() + links.valid().0,
-        };
-        notification.links.insert(name.to_owned(), links.url(&claim));
-    }
 }
