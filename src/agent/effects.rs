@@ -154,8 +154,9 @@ impl Dispatcher {
             }
         }
         if let (Some(asking), Some(notifier)) = (&mut self.asking, &self.notifier) {
-            let renewed = asking.renewed(engine);
-            renewed.iter().for_each(|notification| notifier.renew(notification));
+            for notification in asking.renewed(engine) {
+                notifier.renew(&notification);
+            }
         }
         for record in effects.log.drain(..) {
             counting::count(&self.metrics, &record);

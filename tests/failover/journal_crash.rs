@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jurymast::act::journal::{Record, State};
+use jurymast::model::EntityName;
 use jurymast::model::plan::Outcome;
 
 use world::{BACK, FORWARD, HALF, RETURN, STUCK, World, calmly, names, wait};
@@ -129,7 +130,7 @@ fn killed_on_the_way_to_another_target_each_effect_happens_once_and_nobody_is_le
         assert_eq!(done, expected, "{what}: {effects:?}");
         assert_eq!(world.plans_begun(), 1, "{what}");
         let state = State::read(&world.records());
-        let took: Vec<&str> = state.services["alpha"].took.iter().map(|at| at.as_str()).collect();
+        let took: Vec<&str> = state.services["alpha"].took.iter().map(EntityName::as_str).collect();
         assert_eq!(took, ["other-1"], "{what}");
     });
 }
