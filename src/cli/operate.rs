@@ -266,15 +266,21 @@ fn for_people(status: &Value) -> Vec<String> {
         let forbidden = maintained.into_iter().chain(silenced);
         person.into_iter().chain(undone).chain(left).chain(forbidden)
     });
-    let asks = list(status, "verdicts")
-        .filter(|verdict| verdict["decision"] == "ask")
-        .map(|verdict| {
-            format!(
-                "incident {} WAITS FOR A YES: {}",
-                verdict["incident"],
-                text(verdict, "/refusal/reason")
-            )
-        });
+    let asks = list(status, "verdicts").filter_map(|verdict| {
+        let (incident, why) = (&verdict["incident"], text(verdict, "/refusal/reason"));
+        let left = super::explained::time_left(status, verdict);
+        match text(verdict, "/decision") {
+            "ask" => {
+                let left = left.map_or_else(String::new, |left| format!(", {left}"));
+                Some(format!("incident {incident} WAITS FOR A YES{left}: {why}"))
+            }
+            // The time limit has said no.
+            _ => left.map(|left| {
+                let service = text(verdict, "/service");
+                format!("incident {incident} WAITED FOR A YES, {left}: {service} is not moved until 'jurymast approve {incident}'")
+            }),
+        }
+    });
     let uncovered = list(status, "uncovered").map(|failure| {
         let (what, why) = (text(failure, "/failure"), text(failure, "/why"));
         format!("no plan covers a failure of {what}: {why}")
