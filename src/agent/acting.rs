@@ -136,6 +136,7 @@ async fn among_others(config: &Config, topology: &Topology, shell: Shell) -> Res
     // The first look has put aside what there was.
     recovered.torn = recovered.torn.max(torn);
     recovered.garbage |= garbage;
+    renamed::hand_over(&conductor, &mut recovered.state, &config.services).map_err(|error| wrong(error.to_string()))?;
     let memory = Memory::of(&recovered, dir.clone(), shell.held.clone());
     conductor.know(&config.services, topology);
     for event in restored(&as_of_now(&recovered.state), &config.services) {

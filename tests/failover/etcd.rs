@@ -135,6 +135,36 @@ fn what_a_leader_has_moved_counts_in_the_budget_of_the_next() {
 }
 
 #[test]
+fn what_is_called_otherwise_after_a_crash_in_mid_plan_needs_a_person() {
+    if skipped("etcd", &["etcd"]) {
+        return;
+    }
+    let etcd = Etcd::start(1);
+    let mut world = etcd.world(1);
+    world.half("2");
+    let agent = world.agent("one");
+    wait("it leads", || agent.leads());
+    world.ill[0].store(true, Ordering::SeqCst);
+    wait("a plan is under way", || {
+        agent.status()["plans"]
+            .as_array()
+            .is_some_and(|plans| !plans.is_empty())
+    });
+    drop(agent);
+    world.ill[0].store(false, Ordering::SeqCst);
+    world.name = "shop";
+    let agent = world.agent("one");
+    let why = || agent.status()["services"][0]["state"]["handed_over"].to_string();
+    wait("a person is asked for", || {
+        why().contains("it seems to be what was 'web'")
+    });
+    wait("it leads", || agent.leads());
+    assert!(why().contains("from a to b"), "{}", why());
+    world.ill[0].store(true, Ordering::SeqCst);
+    wait("it is not moved", || agent.gate() == "in-flight");
+}
+
+#[test]
 fn an_owner_that_stood_still_in_mid_plan_finds_that_another_has_gone_on_and_does_nothing() {
     if skipped("etcd", &["etcd"]) {
         return;
