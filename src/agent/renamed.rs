@@ -44,6 +44,11 @@ pub fn taken_on(state: &State, services: &[Service]) -> Vec<PlanEvent> {
     new.filter_map(|service| {
         let (known, why) = taken(service)?;
         let there = known.active.as_ref().filter(|active| has(service, active));
+        // Of one that was moved the engine is told under its own name as well, and no budget is to count twice.
+        let begun = match known.active {
+            Some(_) => Vec::new(),
+            None => known.begun.clone(),
+        };
         Some(PlanEvent::Restored {
             service: service.name.clone(),
             active: there.unwrap_or(&service.active).clone(),
@@ -53,7 +58,7 @@ pub fn taken_on(state: &State, services: &[Service]) -> Vec<PlanEvent> {
             running: None,
             taken_back: known.taken_back,
             handed_over: Some(why),
-            begun: known.begun.clone(),
+            begun,
         })
     })
     .collect()
@@ -85,4 +90,67 @@ fn names(services: &[Service], name: &ServiceName) -> bool {
 
 fn has(service: &Service, at: &EntityName) -> bool {
     service.instances().any(|instance| instance == at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::restored;
+    use super::*;
+    use crate::config::Config;
+    use crate::model::Timestamp;
+
+    /// `web`, moved to b.
+    fn away() -> State {
+        let mut record = ServiceRecord::new("web".into());
+        record.active = Some("b".into());
+        record.begun = vec![(Timestamp::from_secs(1), "a".into())];
+        State::read(&[Record::Service(record)])
+    }
+
+    fn told(state: &State, config: &str) -> Vec<(String, Option<String>, usize)> {
+        let config = format!("services: [{{{config}, playbook: haproxy-switch, probe: {{uses: tcp}}}}]\n");
+        let config = Config::parse(&config).unwrap_or_else(|error| panic!("{}", error.message));
+        let events = restored(state, &config.services).into_iter();
+        events
+            .filter_map(|event| match event {
+                PlanEvent::Restored {
+                    service,
+                    handed_over,
+                    begun,
+                    ..
+                } => Some((service.to_string(), handed_over, begun.len())),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_was_away_needs_a_person_under_another_name_and_its_moves_count_once() {
+        let told_of = told(&away(), "name: shop, active: a, standbys: [{entity: b}]");
+        let [web, shop] = &told_of[..] else {
+            panic!("{told_of:?}")
+        };
+        assert_eq!((web.0.as_str(), web.2), ("web", 1));
+        assert_eq!((shop.0.as_str(), shop.2), ("shop", 0));
+        assert!(
+            shop.1
+                .as_ref()
+                .is_some_and(|why| why.contains("'web', which runs on b"))
+        );
+    }
+
+    #[test]
+    fn who_says_where_it_runs_and_who_has_nothing_to_do_with_it_needs_nobody() {
+        for config in [
+            "name: shop, active: b, standbys: [{entity: a}]",
+            "name: shop, active: a, standbys: [{entity: c}]",
+            "name: web, active: a, standbys: [{entity: b}]",
+        ] {
+            let told = told(&away(), config);
+            assert!(
+                told.iter().all(|(name, why, _)| name == "web" && why.is_none()),
+                "{told:?}"
+            );
+        }
+    }
 }
