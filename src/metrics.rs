@@ -47,6 +47,22 @@ pub struct ByOutcome {
     pub outcome: &'static str,
 }
 
+/// By who is told: the receiver's URL, without secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByReceiver {
+    /// The URL.
+    pub receiver: String,
+}
+
+/// By who did not take what it was told, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct NotTakenBy {
+    /// The URL.
+    pub receiver: String,
+    /// `no_answer`, `ill` (5xx, 429: said again later) or `refused`.
+    pub reason: &'static str,
+}
+
 /// By service.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByService {
@@ -82,6 +98,10 @@ pub struct Metrics {
     pub bad_input: Family<ByReason, Counter>,
     /// 1 while the source is connected or its last scrape was good.
     pub source_up: Family<BySource, Gauge>,
+    /// 1 while the receiver of notifications took the last one. To be alerted upon, by somebody else: nobody hears of what Jurymast finds.
+    pub receiver_up: Family<ByReceiver, Gauge>,
+    /// Notifications that were not taken, each try: `no_answer`, `ill` (5xx, 429), `refused`.
+    pub notifications_not_taken: Family<NotTakenBy, Counter>,
     /// How often a bound was reached (a full queue, a full window): the name of the bound.
     pub bound_reached: Family<BySource, Counter>,
     /// Findings that were raised.
@@ -155,6 +175,16 @@ impl Metrics {
         registry.register("messages", "Messages or scrapes taken in", self.messages.clone());
         registry.register("bad_input", "Input that could not be read", self.bad_input.clone());
         registry.register("source_up", "1 while the source is connected", self.source_up.clone());
+        registry.register(
+            "receiver_up",
+            "1 while the receiver of notifications took the last one",
+            self.receiver_up.clone(),
+        );
+        registry.register(
+            "notifications_not_taken",
+            "Notifications that were not taken, each try",
+            self.notifications_not_taken.clone(),
+        );
         registry.register(
             "bound_reached",
             "How often a bound was reached",

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::memory::Memory;
 use super::sharing::{Sharing, Shelf};
-use super::{AgentError, keeping};
+use super::{AgentError, keeping, renamed};
 use crate::act::journal::{Record, ServiceRecord, State};
 use crate::act::{Conductor, Intents, Prober};
 use crate::clock::wall_clock;
@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::coordinate::{Who, parts, solo};
 use crate::engine::{Input, OperatorCommand, PlanEvent};
 use crate::model::{EntityName, PlanId, Service, Topology};
-use crate::notify::Silenced;
+use crate::notify::{Known, Silenced};
 
 /// What there is of it; nothing for an agent that only watches.
 #[derive(Default)]
@@ -60,7 +60,7 @@ async fn alone(config: &Config, topology: &Topology, shell: Shell) -> Result<Act
     let wrong = failed("the journal");
     let right = solo::Right::default();
     let may_act = right.clone();
-    let (conductor, recovered) = Conductor::start(
+    let (conductor, mut recovered) = Conductor::start(
         &config.agent.data_dir,
         shell.prober,
         Box::new(move |_| may_act.check()),
@@ -72,6 +72,7 @@ async fn alone(config: &Config, topology: &Topology, shell: Shell) -> Result<Act
     conductor
         .note(&Record::Epoch { epoch })
         .map_err(|error| wrong(error.to_string()))?;
+    renamed::hand_over(&conductor, &mut recovered.state, &config.services).map_err(|error| wrong(error.to_string()))?;
     let memory = Memory::of(&recovered, config.agent.data_dir.clone(), shell.held.clone());
     conductor.know(&config.services, topology);
     for event in restored(&as_of_now(&recovered.state), &config.services) {
@@ -135,6 +136,7 @@ async fn among_others(config: &Config, topology: &Topology, shell: Shell) -> Res
     // The first look has put aside what there was.
     recovered.torn = recovered.torn.max(torn);
     recovered.garbage |= garbage;
+    renamed::hand_over(&conductor, &mut recovered.state, &config.services).map_err(|error| wrong(error.to_string()))?;
     let memory = Memory::of(&recovered, dir.clone(), shell.held.clone());
     conductor.know(&config.services, topology);
     for event in restored(&as_of_now(&recovered.state), &config.services) {
@@ -160,9 +162,19 @@ async fn among_others(config: &Config, topology: &Topology, shell: Shell) -> Res
 
 async fn words(state: &State, silenced: &Silenced, inbox: &mpsc::Sender<Input>) {
     for (_, word) in &state.words {
-        if !matches!(word, OperatorCommand::Silenced { service, .. } if !silenced.contains_key(service)) {
-            super::send(inbox, Input::Operator(word.clone())).await;
+        let mut word = word.clone();
+        if let OperatorCommand::Silenced {
+            service,
+            until,
+            planned,
+        } = &mut word
+        {
+            let Some(known) = silenced.get(service) else { continue };
+            // What was planned may have begun while nobody ran.
+            let now = known.at(wall_clock());
+            (*until, *planned) = (now.until, now.planned);
         }
+        super::send(inbox, Input::Operator(word)).await;
     }
     for input in keeping::inputs(state) {
         super::send(inbox, input).await;
@@ -184,7 +196,14 @@ fn silenced(state: &State, config: &Config) -> Silenced {
     let asked = !config.notify.alertmanager.is_empty();
     let words = state.words.iter().filter(|_| asked);
     let silenced = words.filter_map(|(_, word)| match word {
-        OperatorCommand::Silenced { service, until } => Some((service.clone(), *until)),
+        OperatorCommand::Silenced {
+            service,
+            until,
+            planned,
+        } => {
+            let planned = planned.clone();
+            Some((service.clone(), Known { until: *until, planned }))
+        }
         _ => None,
     });
     silenced.collect()
@@ -196,7 +215,8 @@ pub fn restored(state: &State, services: &[Service]) -> Vec<PlanEvent> {
         let running = state.open.values().find(|(plan, _)| plan.service == record.service);
         restored_one(record, running.map(|(plan, _)| plan.id.clone()), services)
     };
-    state.services.values().filter_map(of).collect()
+    let known = state.services.values().filter_map(of);
+    known.chain(renamed::taken_on(state, services)).collect()
 }
 
 /// The same of one service.

@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::act::{Conductor, Prober};
-use crate::api::{self, Claim, LinkAction};
+use crate::api;
 use crate::capsule::Recording;
 use crate::clock::wall_clock;
-use crate::engine::{Effects, Engine, Input, Notification, NotificationKind, PlanEvent, ProbeRequest, Record};
+use crate::engine::{Effects, Engine, Input, PlanEvent, ProbeRequest, Record};
 use crate::metrics::Metrics;
 use crate::model::plan::Outcome;
 use crate::model::{Check, EntityName};
-use crate::notify::Notifier;
+use crate::notify::{NotTaken, Notifier, Receiver};
 
+use super::asking::Asking;
 use super::confirmed::Confirmations;
 use super::drilling::Drilling;
 use super::explaining::Explained;
@@ -53,7 +54,7 @@ pub struct Dispatcher {
     pub moves: Moves,
     pub confirmations: Confirmations,
     pub drilling: Drilling,
-    pub links: Option<api::Links>,
+    pub asking: Option<Asking>,
     pub standing: Standing,
     pub looking_back: LookingBack,
     pub keeping: Keeping,
@@ -144,12 +145,17 @@ impl Dispatcher {
             .extend(self.keeping.leads(duty.trouble.as_deref(), wall_clock()));
         effects.notify.extend(self.keeping.aside(&duty.aside, wall_clock()));
         for mut notification in effects.notify.drain(..) {
-            if let Some(links) = &self.links {
-                answers(links, engine, &mut notification);
+            if let Some(asking) = &mut self.asking {
+                asking.sign(engine, &mut notification);
             }
             tracing::info!(firing = notification.firing, "{}", notification.text);
             if let Some(notifier) = &self.notifier {
                 notifier.notify(&notification);
+            }
+        }
+        if let (Some(asking), Some(notifier)) = (&mut self.asking, &self.notifier) {
+            for notification in asking.renewed(engine) {
+                notifier.renew(&notification);
             }
         }
         for record in effects.log.drain(..) {
@@ -184,6 +190,7 @@ impl Dispatcher {
             let mut picture = snapshot(engine, &mut self.explained, &self.recent, &self.moves, acting, duty);
             picture.drills = self.drilling.view(engine);
             picture.journal_trouble = journal_trouble;
+            picture.not_told = self.notifier.as_ref().map(not_told).unwrap_or_default();
             self.memory.show(&mut picture);
             counting::show(&self.metrics, &picture);
             self.picture.publish(picture);
@@ -218,25 +225,12 @@ impl Dispatcher {
     }
 }
 
-/// Adds the links by which a person may answer, to a notification that asks.
-fn answers(links: &api::Links, engine: &Engine, notification: &mut Notification) {
-    let asks = notification.kind == NotificationKind::Approval && notification.firing;
-    let (true, Some(id), Some(service)) = (asks, notification.incident, &notification.service) else {
-        return;
+/// The receivers that did not take what they were told last.
+fn not_told(notifier: &Notifier) -> Vec<api::NotTold> {
+    let of = |receiver: Receiver| {
+        let NotTaken { since, why } = receiver.not_taken?;
+        let receiver = receiver.url;
+        Some(api::NotTold { receiver, since, why })
     };
-    let Some(incident) = engine.find_incident(id) else {
-        return;
-    };
-    for (name, action) in [("approve_url", LinkAction::Approve), ("deny_url", LinkAction::Deny)] {
-        let claim = Claim {
-            agent: engine.agent().clone(),
-            incident: id,
-            onset: incident.onset,
-            service: service.clone(),
-            epoch: engine.epoch_of(service),
-            action,
-            until: wall_clock() + links.valid().0,
-        };
-        notification.links.insert(name.to_owned(), links.url(&claim));
-    }
+    notifier.receivers().into_iter().filter_map(of).collect()
 }

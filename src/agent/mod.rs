@@ -5,6 +5,7 @@
 //! without any of this.
 
 mod acting;
+mod asking;
 pub mod confirmed;
 mod counting;
 pub mod drill;
@@ -22,6 +23,7 @@ mod parallel;
 mod probing;
 mod recording;
 mod reload;
+mod renamed;
 mod setup;
 mod sharing;
 mod sights;
@@ -182,7 +184,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
     };
     let pushed = push::Desk::open(config.sources.push.clone(), of_alerts.clone());
     let desk = Desk::open(config.sources.alerts.clone(), of_alerts);
-    let links = signed(&loaded);
+    let signed = signed(&loaded);
     let current = Arc::new(ArcSwap::from_pointee(loaded));
     if acting.conductor.is_some() {
         tokio::spawn(look_ahead(current.load_full()));
@@ -233,7 +235,7 @@ pub async fn run(options: Options) -> Result<(), AgentError> {
         explained: explaining::Explained::default(),
         moves: moves::Moves::default(),
         confirmations: confirmed::Confirmations::of(&config.agent.data_dir),
-        links,
+        asking: signed.map(asking::Asking::new),
         drilling: drilling::Drilling::of(&config.agent.data_dir, Arc::clone(&current)),
         standing,
         looking_back: looking_back::LookingBack::default(),

@@ -100,6 +100,7 @@ pub fn snapshot(
         journal_lost: None,
         journal_torn: 0,
         audit_broken: None,
+        not_told: Vec::new(),
         clock_ahead_s: crate::clock::ahead().as_secs(),
         first_incident: engine.first_number(),
         coverage: engine.planned_ahead().then(|| engine.contingencies().coverage()),

@@ -17,5 +17,5 @@ pub use drills::DrillsView;
 pub use duty::{AuditAsked, AuditPages, Drills, NoPage};
 pub use links::{Claim, LinkAction, Links};
 pub use markup::escape;
-pub use picture::{EntityView, Health, MoveView, Picture, ServiceView, Snapshot, StepState, StepView};
+pub use picture::{EntityView, Health, MoveView, NotTold, Picture, ServiceView, Snapshot, StepState, StepView};
 pub use routes::{Hooks, NotKept, ServeError, TurnedAway, serve};

@@ -44,6 +44,8 @@ pub struct Snapshot {
     pub journal_torn: u64,
     /// Where the audit log's chain of hashes is broken, if it is.
     pub audit_broken: Option<String>,
+    /// Receivers that did not take the last notification.
+    pub not_told: Vec<NotTold>,
     /// By how many seconds its time is ahead of the machine's clock, because that was set back.
     pub clock_ahead_s: u64,
     /// The number of this run's first incident; lower ones were told of by an earlier run.
@@ -127,6 +129,17 @@ fn decided(verdict: &Verdict) -> String {
         (None, Some(plan)) => format!("{whom} is moved already, by plan {plan}"),
         (None, None) => format!("{whom} is moved already"),
     }
+}
+
+/// Who did not take the last notification.
+#[derive(Debug, Clone, Serialize)]
+pub struct NotTold {
+    /// Its URL, without secrets.
+    pub receiver: String,
+    /// Since when it takes none.
+    pub since: Timestamp,
+    /// What it said last.
+    pub why: String,
 }
 
 /// An entity, shortly.

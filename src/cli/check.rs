@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{Ended, Outcome, Output};
+use super::{Ended, Outcome, Output, foreign};
 use crate::capsule::Capsule;
 use crate::config::{Config, Loaded, fences, needs};
 use crate::detect::trained::{Model, Recording};
@@ -162,7 +162,7 @@ fn config(path: &Path, online: bool) -> Result<Finding, String> {
                 .extend(loaded.warnings.iter().cloned().chain(fences(&loaded)));
             finding.notes.extend(needs::lacks(&loaded));
         }
-        Err(errors) => finding.problems.push(errors.to_string()),
+        Err(errors) => finding.problems.push(foreign::told(path, &errors)),
     }
     Ok(finding)
 }

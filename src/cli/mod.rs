@@ -14,6 +14,7 @@ mod eval;
 mod exec;
 mod explain;
 mod explained;
+mod foreign;
 mod hint;
 mod import;
 mod inject;

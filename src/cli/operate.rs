@@ -92,6 +92,11 @@ fn said(answer: &Value, output: Output, words: &str) -> Ended {
     Ended::Good
 }
 
+/// A time as people read it.
+fn second(time: &str) -> String {
+    time.chars().take(19).collect::<String>() + "Z"
+}
+
 /// What the learned detectors look at, and what they do not.
 fn learned(learned: &Value) -> String {
     let count = |name: &str| learned[name].as_u64().unwrap_or(0);
@@ -154,6 +159,14 @@ pub fn status(agent: &client::Args, output: Output) -> Outcome {
         println!(
             "STANDS ASIDE: this agent does not lead {part}: {}",
             why.as_str().unwrap_or_default()
+        );
+    }
+    for silent in list(&status, "not_told") {
+        println!(
+            "NOT TOLD: {} has taken no notification since {}: {}",
+            text(silent, "/receiver"),
+            second(text(silent, "/since")),
+            text(silent, "/why")
         );
     }
     if status["acting"] == json!(false) {
@@ -232,7 +245,7 @@ fn for_people(status: &Value) -> Vec<String> {
         let until = |what: &str| {
             let until = text(service, what).parse::<Timestamp>().ok();
             let open = until.filter(|until| now.is_some_and(|now| now < *until))?;
-            Some(open.to_string().chars().take(19).collect::<String>() + "Z")
+            Some(second(&open.to_string()))
         };
         let maintained =
             until("/state/maintenance_until").map(|until| format!("{name} is in maintenance until {until}: not moved"));
@@ -253,15 +266,21 @@ fn for_people(status: &Value) -> Vec<String> {
         let forbidden = maintained.into_iter().chain(silenced);
         person.into_iter().chain(undone).chain(left).chain(forbidden)
     });
-    let asks = list(status, "verdicts")
-        .filter(|verdict| verdict["decision"] == "ask")
-        .map(|verdict| {
-            format!(
-                "incident {} WAITS FOR A YES: {}",
-                verdict["incident"],
-                text(verdict, "/refusal/reason")
-            )
-        });
+    let asks = list(status, "verdicts").filter_map(|verdict| {
+        let (incident, why) = (&verdict["incident"], text(verdict, "/refusal/reason"));
+        let left = super::explained::time_left(status, verdict);
+        match text(verdict, "/decision") {
+            "ask" => {
+                let left = left.map_or_else(String::new, |left| format!(", {left}"));
+                Some(format!("incident {incident} WAITS FOR A YES{left}: {why}"))
+            }
+            // The time limit has said no.
+            _ => left.map(|left| {
+                let service = text(verdict, "/service");
+                format!("incident {incident} WAITED FOR A YES, {left}: {service} is not moved until 'jurymast approve {incident}'")
+            }),
+        }
+    });
     let uncovered = list(status, "uncovered").map(|failure| {
         let (what, why) = (text(failure, "/failure"), text(failure, "/why"));
         format!("no plan covers a failure of {what}: {why}")

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Ended, Outcome};
+use super::{Ended, Outcome, foreign};
 use crate::agent::{self, Options};
 use crate::config::Loaded;
 
@@ -26,7 +26,7 @@ pub fn run(args: &Args) -> Outcome {
 
 /// Runs, perhaps recording, perhaps for a limited time.
 pub fn agent(args: &Args, record: Option<PathBuf>, limit: Option<std::time::Duration>) -> Outcome {
-    let loaded = Loaded::read(&args.config).map_err(|errors| errors.to_string())?;
+    let loaded = Loaded::read(&args.config).map_err(|errors| foreign::told(&args.config, &errors))?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

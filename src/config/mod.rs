@@ -3,6 +3,7 @@
 //! In: a file and the environment. Out: a [`Loaded`] config, or all errors at once, each with its place. Never: a guess; an
 //! unknown key is an error.
 
+mod address;
 mod check;
 mod confd;
 mod expand;
@@ -18,6 +19,7 @@ mod reference;
 mod schema;
 mod yields;
 
+pub use address::address;
 pub use fences::fences;
 pub use load::{ConfigError, ConfigErrors, Loaded, read_models};
 pub use pages::{metrics_reference, patterns_reference};

@@ -229,6 +229,9 @@ pub enum OperatorCommand {
         service: ServiceName,
         /// Until when; a time in the past ends it.
         until: Timestamp,
+        /// Silences that are still to begin, from when until when: kept for whoever cannot ask Alertmanager by then. Whoever can says so when one begins.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        planned: Vec<(Timestamp, Timestamp)>,
     },
     /// The agent's own stall or clock jump, to be waited out.
     Unready {

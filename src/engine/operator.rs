@@ -99,7 +99,7 @@ impl Engine {
                 }
                 self.each_state(service.as_ref(), |state| state.maintenance_until = until);
             }
-            OperatorCommand::Silenced { service, until } => {
+            OperatorCommand::Silenced { service, until, .. } => {
                 self.each_state(Some(&service), |state| state.silenced_until = until);
             }
             OperatorCommand::Hold { on, .. } => self.held = on,

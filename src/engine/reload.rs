@@ -94,6 +94,7 @@ fn unmoved(state: &ServiceState) -> bool {
 
 /// What is wrong with a config that no longer names where a service runs, or is on its way to.
 fn leaves_out(service: &Service, state: &ServiceState, engine: &Engine, next: &[Service]) -> Result<(), String> {
+    stands_still(service, state, engine, next)?;
     if unmoved(state) {
         return Ok(());
     }
@@ -121,6 +122,24 @@ fn leaves_out(service: &Service, state: &ServiceState, engine: &Engine, next: &[
             plan.to, plan.id, plan.id
         )),
         _ => Ok(()),
+    }
+}
+
+/// A service that was stopped to make room for another is left out, or comes back under another name and with another home: nobody would start it again.
+fn stands_still(service: &Service, state: &ServiceState, engine: &Engine, next: &[Service]) -> Result<(), String> {
+    let (name, active) = (&service.name, &state.active);
+    if next.iter().any(|now| now.name == *name || now.active == *active) {
+        return Ok(());
+    }
+    match engine.stopped_for(active) {
+        Some((taker, Some(plan))) => Err(format!(
+            "service '{name}' is left out while plan {plan} of {taker} has to do with it at {active}: wait for its end, or end it with 'jurymast abort {plan}'"
+        )),
+        Some((taker, None)) => Err(format!(
+            "service '{name}' was stopped at {active} to make room for {taker}, and nobody would start it again: start it there by hand first, or send {taker} \
+             away (jurymast failback {taker}); under another name say 'active: {active}' of it"
+        )),
+        None => Ok(()),
     }
 }
 

@@ -56,6 +56,13 @@ impl Engine {
         Some(format!("{} {MADE_ROOM} {until}", service.name))
     }
 
+    /// For whom that instance was stopped and stands still, or by which plan it is about to be stopped or started.
+    pub(super) fn stopped_for(&self, at: &EntityName) -> Option<(&ServiceName, Option<&PlanId>)> {
+        let mut takers = self.states.iter().filter(|(_, state)| state.took.contains(at));
+        let (name, taker) = takers.find(|(_, taker)| taker.running.is_some() || self.is_down(at))?;
+        Some((name, taker.running.as_ref()))
+    }
+
     /// The last look has shown that it does not serve. One that nobody has looked at may run.
     fn is_down(&self, at: &EntityName) -> bool {
         let look = self.senses.own_probe(at.as_str(), &self.agent);

@@ -8,9 +8,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::book::{Book, EVERY};
+use super::receivers::{Receivers, Standing};
 use crate::clock::wall_clock;
 use crate::engine::Notification;
-use crate::metrics::{ByReason, BySource, Metrics};
+use crate::metrics::{BySource, Metrics};
 use crate::model::EntityName;
 
 /// How long a receiver may take.
@@ -38,28 +39,31 @@ enum Sent {
 /// Requests to one URL.
 pub struct Post {
     url: String,
-    shown: String,
     client: reqwest::Client,
     metrics: Metrics,
-    well: bool,
+    standing: Standing,
 }
 
 impl Post {
-    /// Requests to that URL.
-    pub fn new(url: String, metrics: Metrics) -> Self {
+    /// Requests to that URL, which is one more receiver.
+    pub fn new(url: String, receivers: &Receivers, metrics: Metrics) -> Self {
         Self {
-            shown: shown(&url),
+            standing: receivers.one_more(shown(&url), metrics.clone()),
             url,
             client: client(),
             metrics,
-            well: true,
         }
     }
 
-    async fn send<T: Serialize + ?Sized>(&mut self, body: &T) -> Sent {
+    async fn send<T: Serialize + ?Sized>(&self, body: &T) -> Sent {
         let answer = self.client.post(&self.url).json(body).send().await;
-        let (sent, error) = match answer {
-            Ok(answer) if answer.status().is_success() => (Sent::Taken, String::new()),
+        let (sent, reason, error) = match answer {
+            Ok(answer) if answer.status().is_success() => {
+                if self.standing.taken() {
+                    tracing::info!(url = %self.standing.url(), "notifications are taken again");
+                }
+                return Sent::Taken;
+            }
             Ok(answer) => {
                 let status = answer.status();
                 let again = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
@@ -71,26 +75,20 @@ impl Post {
                     .filter(|c| !c.is_control())
                     .take(200)
                     .collect();
-                (
-                    if again { Sent::Later } else { Sent::Refused },
-                    format!("it answers {status}: {said}"),
-                )
+                let error = format!("it answers {status}: {}", said.trim());
+                let error = error.trim_end_matches([' ', ':']).to_owned();
+                if again {
+                    (Sent::Later, "ill", error)
+                } else {
+                    (Sent::Refused, "refused", error)
+                }
             }
-            Err(error) => (Sent::Later, error.without_url().to_string()),
+            Err(error) => (Sent::Later, "no_answer", told(error)),
         };
-        if sent != Sent::Taken {
-            if self.well || sent == Sent::Refused {
-                tracing::warn!(url = %self.shown, %error, "a notification was not taken");
-            }
-            let reason = ByReason {
-                source: self.shown.clone(),
-                reason: "notify",
-            };
-            self.metrics.bad_input.get_or_create(&reason).inc();
-        } else if !self.well {
-            tracing::info!(url = %self.shown, "notifications are taken again");
+        let news = self.standing.not_taken(reason, error.clone(), wall_clock());
+        if news || sent == Sent::Refused {
+            tracing::warn!(url = %self.standing.url(), %error, "a notification was not taken");
         }
-        self.well = sent == Sent::Taken;
         sent
     }
 
@@ -111,6 +109,16 @@ pub fn client() -> reqwest::Client {
         .unwrap_or_default()
 }
 
+/// What stood in the way of an answer, down to its root: "error sending request" helps nobody.
+fn told(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    format!("no answer: {cause}")
+}
+
 /// A URL as people may see it: without a password, and without what a query may hide.
 pub fn shown(url: &str) -> String {
     let Ok(mut url) = reqwest::Url::parse(url) else {
@@ -124,7 +132,7 @@ pub fn shown(url: &str) -> String {
 }
 
 /// Tells one Alertmanager until the queue is closed; what was said last is still told, once.
-pub async fn to_alertmanager(mut post: Post, agent: EntityName, mut waiting: mpsc::Receiver<Notification>) {
+pub async fn to_alertmanager(post: Post, agent: EntityName, mut waiting: mpsc::Receiver<Notification>) {
     let mut book = Book::default();
     let mut heard = Vec::with_capacity(BURST);
     let mut due = tokio::time::interval(EVERY);
@@ -150,7 +158,7 @@ pub async fn to_alertmanager(mut post: Post, agent: EntityName, mut waiting: mps
 }
 
 /// Tells one webhook, in order, until the queue is closed.
-pub async fn to_webhook(mut post: Post, mut waiting: mpsc::Receiver<Notification>) {
+pub async fn to_webhook(post: Post, mut waiting: mpsc::Receiver<Notification>) {
     while let Some(notification) = waiting.recv().await {
         let begin = Instant::now();
         while post.send(&notification).await == Sent::Later {

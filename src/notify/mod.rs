@@ -5,10 +5,12 @@
 
 mod book;
 mod courier;
+mod receivers;
 mod sender;
 mod silence;
 mod silences;
 
 pub use book::{Alert, Book};
+pub use receivers::{NotTaken, Receiver};
 pub use sender::{LinkSettings, Notifier, Settings, Webhook};
-pub use silences::Silenced;
+pub use silences::{Known, Silenced};

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::courier::{self, Post};
+use super::receivers::{Receiver, Receivers};
 use super::silences::{self, Silenced};
 use crate::engine::{Input, Notification};
 use crate::metrics::{BySource, Metrics};
@@ -86,9 +87,13 @@ pub struct Webhook {
 
 /// The way in for notifications.
 pub struct Notifier {
-    queues: Vec<mpsc::Sender<Notification>>,
+    /// Of Alertmanagers.
+    told_again: Vec<mpsc::Sender<Notification>>,
+    /// Of webhooks.
+    told_once: Vec<mpsc::Sender<Notification>>,
     couriers: JoinSet<()>,
     services: watch::Sender<Vec<ServiceName>>,
+    receivers: Receivers,
     metrics: Metrics,
 }
 
@@ -104,7 +109,8 @@ impl Notifier {
         metrics: Metrics,
         stop: CancellationToken,
     ) -> Self {
-        let mut queues = Vec::new();
+        let receivers = Receivers::default();
+        let (mut told_again, mut told_once) = (Vec::new(), Vec::new());
         let mut couriers = JoinSet::new();
         let bases: Vec<String> = settings
             .alertmanager
@@ -113,14 +119,15 @@ impl Notifier {
             .collect();
         for base in &bases {
             let (queue, waiting) = mpsc::channel(QUEUE);
-            queues.push(queue);
-            let post = Post::new(format!("{base}/api/v2/alerts"), metrics.clone());
+            told_again.push(queue);
+            let post = Post::new(format!("{base}/api/v2/alerts"), &receivers, metrics.clone());
             couriers.spawn(courier::to_alertmanager(post, agent.clone(), waiting));
         }
         for webhook in settings.webhook {
             let (queue, waiting) = mpsc::channel(QUEUE);
-            queues.push(queue);
-            couriers.spawn(courier::to_webhook(Post::new(webhook.url, metrics.clone()), waiting));
+            told_once.push(queue);
+            let post = Post::new(webhook.url, &receivers, metrics.clone());
+            couriers.spawn(courier::to_webhook(post, waiting));
         }
         let (services, watched) = watch::channel(services);
         if !bases.is_empty() {
@@ -128,9 +135,11 @@ impl Notifier {
             tokio::spawn(watch.run(inbox, stop));
         }
         Self {
-            queues,
+            told_again,
+            told_once,
             couriers,
             services,
+            receivers,
             metrics,
         }
     }
@@ -140,9 +149,24 @@ impl Notifier {
         self.services.send_replace(services);
     }
 
+    /// Whether each receiver took what it was told last.
+    pub fn receivers(&self) -> Vec<Receiver> {
+        self.receivers.look()
+    }
+
     /// Hands a notification over. Never waits.
     pub fn notify(&self, notification: &Notification) {
-        for queue in &self.queues {
+        self.hand(&self.told_again, notification);
+        self.hand(&self.told_once, notification);
+    }
+
+    /// Says what stands already, with other links, to those who are told again and again. Never waits.
+    pub fn renew(&self, notification: &Notification) {
+        self.hand(&self.told_again, notification);
+    }
+
+    fn hand(&self, queues: &[mpsc::Sender<Notification>], notification: &Notification) {
+        for queue in queues {
             if queue.try_send(notification.clone()).is_err() {
                 let bound = BySource {
                     source: "notify.queue".into(),
@@ -154,7 +178,8 @@ impl Notifier {
 
     /// Delivers what was said last, once, and ends.
     pub async fn finish(mut self) {
-        self.queues.clear();
+        self.told_again.clear();
+        self.told_once.clear();
         let all = async { while self.couriers.join_next().await.is_some() {} };
         if tokio::time::timeout(LAST_WORDS, all).await.is_err() {
             tracing::warn!("not every receiver has taken the last notifications");

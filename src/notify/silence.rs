@@ -12,6 +12,14 @@ use crate::model::{EntityName, ServiceName, Timestamp};
 /// A compiled pattern larger than this is not made.
 const PATTERN_MAX: usize = 1 << 20;
 
+/// What people are told of a move, and asked before it.
+const OF_MOVES: [&str; 4] = [
+    "JurymastIncident",
+    "JurymastApprovalNeeded",
+    "JurymastPlan",
+    "JurymastNeedsPerson",
+];
+
 /// A silence as Alertmanager tells it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -62,17 +70,18 @@ const fn yes() -> bool {
 }
 
 impl Matcher {
-    fn matches(&self, labels: &BTreeMap<&str, &str>) -> bool {
+    /// Whatever value the label has.
+    fn matches(&self, labels: &Labels<'_>) -> bool {
         // As in Alertmanager, a label that is not there is an empty one.
-        let value = labels.get(self.name.as_str()).copied().unwrap_or_default();
+        let values = labels.get(self.name.as_str()).map_or(&[""][..], Vec::as_slice);
         if !self.is_regex {
-            return (value == self.value) == self.is_equal;
+            return values.iter().all(|value| (*value == self.value) == self.is_equal);
         }
         match RegexBuilder::new(&format!("^(?:{})$", self.value))
             .size_limit(PATTERN_MAX)
             .build()
         {
-            Ok(regex) => regex.is_match(value) == self.is_equal,
+            Ok(regex) => values.iter().all(|value| regex.is_match(value) == self.is_equal),
             // Alertmanager could read it, so somebody is silencing something: not to move is the safer mistake.
             Err(_) => true,
         }
@@ -80,27 +89,30 @@ impl Matcher {
 }
 
 impl Silence {
-    /// Until when it silences what has those labels; the epoch if it does not, or not yet. `ahead`: of Alertmanager's time.
-    pub fn until(&self, labels: &BTreeMap<&str, &str>, now: Timestamp, ahead: Duration) -> Timestamp {
-        let has_begun = match self.status.state {
-            State::Active => true,
-            State::Pending => self.starts_at + ahead <= now,
-            State::Expired => false,
+    /// From when until when it silences what has those labels, if it does. `ahead`: of Alertmanager's time.
+    pub fn lasts(&self, labels: &Labels<'_>, ahead: Duration) -> Option<(Timestamp, Timestamp)> {
+        let from = match self.status.state {
+            State::Active => Timestamp::EPOCH,
+            State::Pending => self.starts_at + ahead,
+            State::Expired => return None,
         };
-        if has_begun && !self.matchers.is_empty() && self.matchers.iter().all(|m| m.matches(labels)) {
-            self.ends_at + ahead
-        } else {
-            Timestamp::EPOCH
-        }
+        let covers = !self.matchers.is_empty() && self.matchers.iter().all(|m| m.matches(labels));
+        covers.then(|| (from, self.ends_at + ahead))
     }
 }
 
-/// What is common to all alerts on a service. A silence of a single alert, incident or entity leaves the service movable.
-pub fn labels<'a>(service: &'a ServiceName, agent: &'a EntityName) -> BTreeMap<&'a str, &'a str> {
+/// Labels with all the values that they may have.
+pub type Labels<'a> = BTreeMap<&'a str, Vec<&'a str>>;
+
+/// What is common to all alerts on a move of a service, and where they differ all that they may be. A silence of a single alert, incident or entity leaves the service
+/// movable, and so does one that spares some of them: people want to hear of it, or to be asked.
+pub fn labels<'a>(service: &'a ServiceName, agent: &'a EntityName) -> Labels<'a> {
     [
-        ("service", service.as_str()),
-        ("agent", agent.as_str()),
-        ("jurymast", "true"),
+        ("service", vec![service.as_str()]),
+        ("agent", vec![agent.as_str()]),
+        ("jurymast", vec!["true"]),
+        ("alertname", OF_MOVES.to_vec()),
+        ("severity", vec!["warning", "critical"]),
     ]
     .into()
 }
@@ -141,8 +153,11 @@ pub mod tests {
         assert_eq!(bad, 0);
         let (service, agent) = ("ingest".into(), "jurymast".into());
         let labels = labels(&service, &agent);
-        let until = |silence: &Silence| silence.until(&labels, Timestamp::EPOCH, Duration::ZERO);
-        silences.iter().any(|silence| until(silence) > Timestamp::EPOCH)
+        let lasts = |silence: &Silence| silence.lasts(&labels, Duration::ZERO);
+        silences
+            .iter()
+            .filter_map(lasts)
+            .any(|(from, _)| from == Timestamp::EPOCH)
     }
 
     #[test]
@@ -165,7 +180,34 @@ pub mod tests {
             (vec![("jurymast", "=", "true")], true),
             (vec![("service", "=", "ingest"), ("alertname", "=", "x")], false),
             (vec![("service", "=", "ingest"), ("alertname", "!=", "x")], true),
+            // Nobody would be told of a move either.
+            (
+                vec![("service", "=", "ingest"), ("alertname", "=~", "Jurymast.*")],
+                true,
+            ),
+            (vec![("service", "=", "ingest"), ("severity", "!=", "info")], true),
+            (vec![("service", "=", "ingest"), ("severity", "!~", "info|none")], true),
+            // These are spared, so people want to hear of them.
+            (vec![("service", "=", "ingest"), ("severity", "!=", "critical")], false),
+            (
+                vec![
+                    ("service", "=", "ingest"),
+                    ("alertname", "!=", "JurymastApprovalNeeded"),
+                ],
+                false,
+            ),
+            (
+                vec![("service", "=", "ingest"), ("alertname", "!~", ".*(Plan|Person)")],
+                false,
+            ),
+            (
+                vec![("service", "=", "ingest"), ("alertname", "=", "JurymastIncident")],
+                false,
+            ),
+            (vec![("service", "!~", "other|more")], true),
+            (vec![("service", "!=", "")], true),
             (vec![("service", "=", "ingest"), ("site", "=~", "a?")], true),
+            (vec![("service", "=", "ingest"), ("site", "!=", "")], false),
             (vec![("service", "=~", "in(")], true),
             (vec![], false),
         ] {

@@ -30,8 +30,46 @@ struct Told {
     well: bool,
 }
 
-/// What was silenced until when, as an agent was told.
-pub type Silenced = BTreeMap<ServiceName, Timestamp>;
+/// What is silenced, as an agent was told.
+pub type Silenced = BTreeMap<ServiceName, Known>;
+
+/// Silences of one service that are to begin and are remembered: those that begin first.
+const PLANNED_MAX: usize = 32;
+
+/// How a service is silenced.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Known {
+    /// Until when now; a time in the past: it is not.
+    pub until: Timestamp,
+    /// What is still to begin, from when until when, in order.
+    pub planned: Vec<(Timestamp, Timestamp)>,
+}
+
+impl Known {
+    /// All of that, as it stands at a time.
+    fn of(lasts: impl Iterator<Item = (Timestamp, Timestamp)>, now: Timestamp) -> Self {
+        let (begun, mut planned): (Vec<_>, Vec<_>) = lasts.partition(|(from, _)| *from <= now);
+        planned.sort_unstable();
+        planned.dedup();
+        planned.truncate(PLANNED_MAX);
+        let until = begun.into_iter().map(|(_, until)| until).max();
+        Self {
+            until: until.unwrap_or(Timestamp::EPOCH),
+            planned,
+        }
+    }
+
+    /// As it stands later: what was planned may have begun since.
+    #[must_use]
+    pub fn at(&self, now: Timestamp) -> Self {
+        Self::of(self.lasts(), now)
+    }
+
+    fn lasts(&self) -> impl Iterator<Item = (Timestamp, Timestamp)> {
+        let now = std::iter::once((Timestamp::EPOCH, self.until));
+        now.chain(self.planned.iter().copied())
+    }
+}
 
 /// Reads the silences of all Alertmanagers again and again.
 pub struct Watch {
@@ -40,7 +78,7 @@ pub struct Watch {
     services: watch::Receiver<Vec<ServiceName>>,
     agent: EntityName,
     metrics: Metrics,
-    said: BTreeMap<ServiceName, Timestamp>,
+    said: Silenced,
 }
 
 impl Watch {
@@ -84,8 +122,12 @@ impl Watch {
                     .and_then(|b| read(&b));
                 self.take(member, answer);
             }
-            for (service, until) in self.changes(wall_clock()) {
-                let command = OperatorCommand::Silenced { service, until };
+            for (service, Known { until, planned }) in self.changes(wall_clock()) {
+                let command = OperatorCommand::Silenced {
+                    service,
+                    until,
+                    planned,
+                };
                 if inbox.send(Input::Operator(command)).await.is_err() {
                     return;
                 }
@@ -129,7 +171,7 @@ impl Watch {
         }
     }
 
-    /// Until when each service is silenced: by the member that silences longest.
+    /// How each service is silenced: by the member that silences longest.
     fn silenced(&self, now: Timestamp) -> Silenced {
         // Alertmanager has the machine's time. In whole minutes: a second more or less is no news.
         let ahead = Duration::from_secs(ahead().as_secs().div_ceil(60) * 60);
@@ -138,31 +180,29 @@ impl Watch {
         let known = answering.flat_map(|member| &member.silences);
         let ended = known.filter(|silence| silence.status.state == State::Expired);
         let ended: BTreeSet<&str> = ended.map(|silence| silence.id.as_str()).collect();
-        let until = |service: &ServiceName| {
+        let known = |service: &ServiceName| {
             let labels = labels(service, &self.agent);
             let stand = |silence: &&Silence| silence.id.is_empty() || !ended.contains(silence.id.as_str());
-            let of = |member: &Told| {
-                let said = member.silences.iter().filter(stand);
-                let said = said.map(|silence| silence.until(&labels, now, ahead)).max();
-                said.max(member.before.get(service).copied())
-            };
-            self.members.iter().filter_map(of).max().unwrap_or(Timestamp::EPOCH)
+            let said = self.members.iter().flat_map(|member| &member.silences).filter(stand);
+            let said = said.filter_map(|silence| silence.lasts(&labels, ahead));
+            let before = self.members.iter().filter_map(|member| member.before.get(service));
+            Known::of(said.chain(before.flat_map(Known::lasts)), now)
         };
         self.services
             .borrow()
             .iter()
-            .map(|service| (service.clone(), until(service)))
+            .map(|service| (service.clone(), known(service)))
             .collect()
     }
 
     /// What the engine was not told yet.
-    fn changes(&mut self, now: Timestamp) -> Vec<(ServiceName, Timestamp)> {
+    fn changes(&mut self, now: Timestamp) -> Vec<(ServiceName, Known)> {
         let mut changes = Vec::new();
-        for (service, until) in self.silenced(now) {
-            let said = self.said.entry(service.clone()).or_insert(Timestamp::EPOCH);
-            if *said != until {
-                *said = until;
-                changes.push((service, until));
+        for (service, known) in self.silenced(now) {
+            let said = self.said.entry(service.clone()).or_default();
+            if *said != known {
+                said.clone_from(&known);
+                changes.push((service, known));
             }
         }
         changes
@@ -202,6 +242,11 @@ mod tests {
         watch_of(bases, watch::channel(vec!["ingest".into()]).1)
     }
 
+    fn until(until: Timestamp) -> (ServiceName, Known) {
+        let planned = Vec::new();
+        ("ingest".into(), Known { until, planned })
+    }
+
     fn said(until: &str) -> Result<(Vec<Silence>, u64), String> {
         read(format!("[{}]", silence("active", until, OWN)).as_bytes())
     }
@@ -213,12 +258,12 @@ mod tests {
         watch.take(0, said("2030-01-01T00:00:00Z"));
         watch.take(1, said("2031-01-01T00:00:00Z"));
         let later: Timestamp = "2031-01-01T00:00:00Z".parse().unwrap();
-        assert_eq!(watch.changes(NOW), [("ingest".into(), later)]);
+        assert_eq!(watch.changes(NOW), [until(later)]);
         assert!(watch.changes(NOW).is_empty());
         watch.take(0, Ok((Vec::new(), 0)));
         assert!(watch.changes(NOW).is_empty(), "the other member still silences it");
         watch.take(1, Ok((Vec::new(), 0)));
-        assert_eq!(watch.changes(NOW), [("ingest".into(), Timestamp::EPOCH)]);
+        assert_eq!(watch.changes(NOW), [until(Timestamp::EPOCH)]);
     }
 
     #[test]
@@ -240,7 +285,7 @@ mod tests {
         watch.take(0, read(br#"[{"id":7}]"#));
         assert!(watch.changes(NOW).is_empty());
         watch.take(0, read(b"[]"));
-        assert_eq!(watch.changes(NOW), [("ingest".into(), Timestamp::EPOCH)]);
+        assert_eq!(watch.changes(NOW), [until(Timestamp::EPOCH)]);
     }
 
     #[test]
@@ -257,7 +302,7 @@ mod tests {
         let later: Timestamp = "2031-01-01T00:00:00Z".parse().unwrap();
         let bases = vec!["http://a".to_owned(), "http://b".to_owned()];
         let services = watch::channel(vec!["ingest".into()]).1;
-        let before = Silenced::from([("ingest".into(), later)]);
+        let before = Silenced::from([until(later)]);
         let mut watch = Watch::new(bases, services, before, "jurymast".into(), Metrics::default());
         watch.take(0, Err("no answer".into()));
         assert!(watch.changes(NOW).is_empty());
@@ -267,7 +312,7 @@ mod tests {
             "the other member has not said that it is over"
         );
         watch.take(1, Ok((Vec::new(), 0)));
-        assert_eq!(watch.changes(NOW), [("ingest".into(), Timestamp::EPOCH)]);
+        assert_eq!(watch.changes(NOW), [until(Timestamp::EPOCH)]);
     }
 
     /// Planned for tonight, when the host goes down that Alertmanager runs on too.
@@ -276,26 +321,57 @@ mod tests {
         let mut watch = watch();
         let planned = silence("pending", "2030-01-01T00:00:00Z", OWN);
         watch.take(0, read(format!("[{planned}]").as_bytes()));
-        assert!(watch.changes(NOW).is_empty());
+        let (begins, ends) = ("2029-01-01T00:00:00Z", "2030-01-01T00:00:00Z");
+        let told = watch.changes(NOW);
+        let window = (begins.parse().unwrap(), ends.parse().unwrap());
+        assert_eq!(
+            told,
+            [(
+                "ingest".into(),
+                Known {
+                    until: Timestamp::EPOCH,
+                    planned: vec![window]
+                }
+            )]
+        );
         watch.take(0, Err("no answer".into()));
         assert!(watch.changes(NOW).is_empty());
-        let (begins, ends) = ("2029-01-01T00:00:00Z", "2030-01-01T00:00:00Z");
-        assert_eq!(
-            watch.changes(begins.parse().unwrap()),
-            [("ingest".into(), ends.parse().unwrap())]
+        assert_eq!(watch.changes(begins.parse().unwrap()), [until(ends.parse().unwrap())]);
+    }
+
+    /// The agent is started anew before it begins, and Alertmanager is down by then.
+    #[test]
+    fn a_silence_that_was_planned_begins_though_the_agent_was_started_anew_before() {
+        let (begins, ends): (Timestamp, Timestamp) = (
+            "2029-01-01T00:00:00Z".parse().unwrap(),
+            "2030-01-01T00:00:00Z".parse().unwrap(),
         );
+        let planned = Known {
+            until: Timestamp::EPOCH,
+            planned: vec![(begins, ends)],
+        };
+        let before = Silenced::from([("ingest".into(), planned)]);
+        let services = watch::channel(vec!["ingest".into()]).1;
+        let bases = vec!["http://a".to_owned()];
+        let mut watch = Watch::new(bases, services, before, "jurymast".into(), Metrics::default());
+        watch.take(0, Err("no answer".into()));
+        assert!(watch.changes(NOW).is_empty());
+        assert_eq!(watch.changes(begins), [until(ends)]);
+        // Alertmanager is there again, and somebody has thought better of it.
+        watch.take(0, Ok((Vec::new(), 0)));
+        assert_eq!(watch.changes(begins), [until(Timestamp::EPOCH)]);
     }
 
     #[test]
     fn a_silence_that_was_ended_with_one_member_is_over_with_one_that_does_not_answer() {
-        let (mut watch, until) = (watch(), "2030-01-01T00:00:00Z");
+        let (mut watch, ends) = (watch(), "2030-01-01T00:00:00Z");
         for member in [0, 1] {
-            watch.take(member, said(until));
+            watch.take(member, said(ends));
         }
         assert_eq!(watch.changes(NOW).len(), 1);
         watch.take(1, Err("no answer".into()));
-        let ended = silence("expired", until, OWN);
+        let ended = silence("expired", ends, OWN);
         watch.take(0, read(format!("[{ended}]").as_bytes()));
-        assert_eq!(watch.changes(NOW), [("ingest".into(), Timestamp::EPOCH)]);
+        assert_eq!(watch.changes(NOW), [until(Timestamp::EPOCH)]);
     }
 }

@@ -442,9 +442,9 @@ fn what_is_given_without_its_option_is_answered_with_the_option() {
         (&["record", "--out", "week", "plant.yml"], Some("--config plant.yml")),
         (&["drill", "web"], Some("--service web")),
         (&["drill", "plant.yml"], Some("--config plant.yml")),
-        // Neither has such an option.
+        (&["status", "plant.yml"], Some("--config plant.yml")),
+        // It has no such option.
         (&["run", "web"], None),
-        (&["status", "plant.yml"], None),
     ] {
         let output = jurymast(dir.path(), arguments);
         let told = text(&output.stderr);
@@ -492,4 +492,139 @@ fn the_doctor_changes_nothing_and_disturbs_nobody() {
     journal();
     assert_eq!(std::fs::read(data.join("journal")).unwrap(), torn);
     assert_eq!(listing(&data), before);
+}
+
+/// Two agents on one machine, each in its folder: whoever asks in one of them means the agent of that folder.
+#[test]
+fn commands_ask_the_agent_of_the_config_in_whose_folder_they_are_given() {
+    let (usual, other, port, third) = (free_port(), free_port(), free_port(), free_port());
+    let dir = tempfile::tempdir().unwrap();
+    let asked = |arguments: &[&str]| {
+        let output = jurymast(dir.path(), arguments);
+        assert_eq!(code(&output), 2, "{arguments:?}");
+        text(&output.stderr)
+    };
+    let config = |name: &str, text: String| std::fs::write(dir.path().join(name), text).unwrap();
+    config("other.yml", format!("api: {{listen: '127.0.0.1:{other}'}}\n"));
+    config(
+        "usual.yml",
+        format!("api: {{listen: '0.0.0.0:{usual}'}}\nservices: ${{NO_SUCH_LIST:-[]}}\n"),
+    );
+    let told = asked(&["hold", "-c", "usual.yml"]);
+    let expected = format!("no agent answers at http://127.0.0.1:{usual} (api.listen of usual.yml): ");
+    assert!(told.contains(&expected), "{told}");
+    config(
+        "jurymast.yml",
+        format!("api: {{listen: '127.0.0.1:{port}', token_file: /only/the/agent/reads/it}}\n"),
+    );
+    for arguments in [
+        &["status"][..],
+        &["top", "--once"],
+        &["incidents"],
+        &["explain", "1"],
+        &["approve", "1"],
+        &["deny", "1"],
+        &["confirm", "1"],
+        &["abort", "p"],
+        &["failback", "web"],
+        &["maintenance", "--for", "1h"],
+        &["hold"],
+    ] {
+        let told = asked(arguments);
+        let expected = format!("http://127.0.0.1:{port} (api.listen of jurymast.yml)");
+        assert!(told.contains(&expected), "{arguments:?}: {told}");
+    }
+    for (arguments, expected) in [
+        (
+            &["status", "--config", "other.yml"][..],
+            format!("http://127.0.0.1:{other} (api.listen of other.yml)"),
+        ),
+        (
+            &["status", "--url", "http://127.0.0.1:1/"],
+            "http://127.0.0.1:1 (--url)".to_owned(),
+        ),
+        (
+            &["status", "--config", "nowhere.yml"],
+            "nowhere.yml: No such file".to_owned(),
+        ),
+    ] {
+        let told = asked(arguments);
+        assert!(told.contains(&expected), "{arguments:?}: {told}");
+    }
+    // A slip elsewhere in it does not keep the agent that runs from being asked.
+    config(
+        "jurymast.yml",
+        format!("api: {{listen: '127.0.0.1:{third}'}}\nservics: []\n"),
+    );
+    assert!(asked(&["status"]).contains(&format!("http://127.0.0.1:{third} (api.listen of jurymast.yml)")));
+    std::fs::create_dir(dir.path().join("conf.d")).unwrap();
+    config("jurymast.yml", String::new());
+    config("conf.d/api.yml", format!("api: {{listen: '127.0.0.1:{port}'}}\n"));
+    assert!(asked(&["status"]).contains(&format!("http://127.0.0.1:{port} (api.listen of jurymast.yml)")));
+}
+
+#[test]
+fn a_file_that_is_no_config_is_named_with_the_command_that_takes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    put("am.yml", "route: {receiver: people}\nreceivers: [{name: people}]\n");
+    put(
+        "prometheus.yml",
+        "global: {scrape_interval: 1s}\nrule_files: [rules.yml]\nscrape_configs: []\n",
+    );
+    let own = |name: &str| dir.path().join(name).display().to_string();
+    let ours = |name: &str| root().join(name).display().to_string();
+    for (file, what, command) in [
+        (ours("rules/playbooks/haproxy-switch.yml"), "a playbook", "check rules"),
+        (
+            ours("rules/patterns/brokers.yml"),
+            "a file of fault patterns",
+            "check rules",
+        ),
+        (
+            ours("rules/patterns/tests/brokers.yml"),
+            "a file of tests of patterns",
+            "check rules",
+        ),
+        (
+            ours("rules/alerts/mosquitto.yml"),
+            "a file of Prometheus' rules",
+            "check rules",
+        ),
+        (
+            ours("rules/alerts/tests/mosquitto.yml"),
+            "a file of unit tests of Prometheus' rules",
+            "check rules",
+        ),
+        (ours("models/sensor.json"), "a trained model", "check model"),
+        (ours("models/reliability.json"), "a trained model", "check model"),
+        (ours("docs/reference/fleet-example.yml"), "a fleet file", "plan"),
+        (own("am.yml"), "Alertmanager's own config", ""),
+        (own("prometheus.yml"), "Prometheus' own config", ""),
+    ] {
+        let output = jurymast(dir.path(), &["check", "config", &file]);
+        assert_eq!(code(&output), 1, "{file}");
+        let told = text(&output.stdout);
+        assert!(
+            told.contains(&format!("{file}: this is {what}, and no config: ")),
+            "{told}"
+        );
+        if !command.is_empty() {
+            assert!(told.contains(&format!("'jurymast {command} {file}'")), "{told}");
+            let command: Vec<&str> = command.split(' ').chain([file.as_str()]).collect();
+            let taken = jurymast(dir.path(), &command);
+            assert_ne!(code(&taken), 2, "{command:?}: {}", text(&taken.stderr));
+        }
+        let run = jurymast(dir.path(), &["run", "--config", &file]);
+        assert_eq!(code(&run), 2);
+        assert!(
+            text(&run.stderr).contains(&format!("this is {what}")),
+            "{}",
+            text(&run.stderr)
+        );
+    }
+    // A config with a slip is one.
+    put("plant.yml", "agent: {name: a}\nnodes: []\n");
+    let told = text(&jurymast(dir.path(), &["check", "config", "plant.yml"]).stdout);
+    assert!(told.contains("plant.yml:2:1: unknown field `nodes`"), "{told}");
 }

@@ -91,3 +91,52 @@ fn what_another_agent_gave_up_untouched_is_forgotten_here_as_well() {
     world.pass(5);
     assert_eq!(world.effects.start.len(), 2);
 }
+
+/// What the new leader is told: `web` was moved out of the north by the one before.
+fn taken_over(policy: &str, zone: &str) -> Option<(String, Decision)> {
+    let config = format!(
+        "agent: {{name: here}}\n\
+         topology: {{edges: [{{from: a, edge: in_zone, to: north}}, {{from: c, edge: in_zone, to: {zone}}}]}}\n\
+         services:\n  - {{name: web, active: a, standbys: [{{entity: b}}], playbook: p, probe: {{uses: tcp}}}}\n  \
+         - {{name: shop, active: c, standbys: [{{entity: d}}], playbook: p, probe: {{uses: tcp}}}}\n\
+         policy:\n  {policy}\n  {CANARIES}\n"
+    );
+    let mut world = World::at(Timestamp::from_secs(1_000_000), &config, &["a", "b", "c", "d"]);
+    world.pass(5);
+    let made = world.now;
+    let found = PlanEvent::Restored {
+        service: "web".into(),
+        active: "b".into(),
+        moved: Some(made),
+        named: vec!["b".into()],
+        took: [].into(),
+        running: None,
+        taken_back: None,
+        handed_over: None,
+        begun: vec![(made, "a".into())],
+    };
+    world.engine.handle(Input::Plan(found), &mut world.effects);
+    world.pass(5);
+    world.gone = vec!["c"];
+    world.pass(30);
+    let moves: Vec<&str> = world.effects.start.iter().map(|plan| plan.service.as_str()).collect();
+    if moves == ["shop"] {
+        return None;
+    }
+    assert!(moves.is_empty(), "{moves:?}");
+    refused_by(&world)
+}
+
+#[test]
+fn a_new_leader_counts_what_the_one_before_has_begun() {
+    let used_up = Some(("budget".to_owned(), Decision::Ask));
+    let one = "{moves: 1, window: 1h}";
+    for (policy, zone, refused) in [
+        (format!("fleet_budget: {one}"), "south", used_up.clone()),
+        (format!("zone_budget: {one}"), "north", used_up),
+        (format!("zone_budget: {one}"), "south", None),
+        (format!("service_budget: {one}"), "north", None),
+    ] {
+        assert_eq!(taken_over(&policy, zone), refused, "{policy}, {zone}");
+    }
+}

@@ -128,6 +128,38 @@ fn room_is_kept_for_whoever_is_more_important() {
     );
 }
 
+/// Their homes are two hosts, and both would go to h2, where there is room for one.
+#[test]
+fn the_room_of_a_host_on_which_two_have_their_standby_is_given_once() {
+    let demands = "demands: {slots: 1}, hold_off: 100ms";
+    let plant = plant(
+        &format!("standbys: [{{entity: alpha-2}}], {demands}"),
+        &format!("standbys: [{{entity: beta-2}}], {demands}"),
+    );
+    let plant = plant.replace("name: beta, active: beta-1", "name: beta, active: beta-3");
+    // Before its move has ended, and after.
+    for ends in [false, true] {
+        let mut world = watched(&plant);
+        world.gone = vec!["alpha-1"];
+        world.pass(20);
+        assert_eq!(moves(&world), ["alpha to alpha-2"]);
+        if ends {
+            let plan = world.effects.start[0].clone();
+            world.done(&plan);
+            world.pass(5);
+        }
+        world.gone = vec!["alpha-1", "beta-3"];
+        world.pass(20);
+        assert_eq!(moves(&world), ["alpha to alpha-2"], "{ends}");
+        let mut refused = world
+            .engine
+            .verdicts()
+            .filter(|verdict| verdict.service == Some("beta".into()));
+        let why = refused.find_map(|verdict| verdict.refusal.clone()).unwrap();
+        assert!(why.gate == "target" && why.reason.contains("slots"), "{why:?}");
+    }
+}
+
 /// Both run on h3 after h1 has fallen; h1 is back.
 fn away(beta: &str) -> World {
     let (alpha, beta) = (

@@ -1,10 +1,16 @@
 //! Who makes room for whom: a service that matters more has nowhere to go, and one that matters less has said that it may be stopped.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use jurymast::agent::engine_setup;
+use jurymast::config::Config;
+use jurymast::detect::Sequential;
+use jurymast::diagnose::Library;
 use jurymast::engine::{Input, OperatorCommand, PlanEvent};
 use jurymast::model::plan::{Outcome, Phase};
 use jurymast::model::{Decision, Plan, PlanId, PlanKind, Refusal, Span, Step, Timestamp};
+use jurymast::plan::Playbooks;
 
 use crate::harness::watch::{CANARIES, World};
 
@@ -493,4 +499,60 @@ fn it_can_be_sent_where_somebody_was_stopped_for_it() {
     assert_eq!((again.to.as_str(), again.works_on_others().count()), ("alpha-2", 0));
     world.done(&again);
     assert_eq!(took(&world), ["batch-1"], "it stands still for it as before");
+}
+
+/// The config is read again.
+fn reload(world: &mut World, config: &str) -> Result<(), String> {
+    let config = Config::parse(config).unwrap_or_else(|error| panic!("{}", error.message));
+    let books = Arc::new(Playbooks::parse([("p.yml", BOOK)]).unwrap());
+    let library = Arc::new(Library::builtin());
+    let setup = engine_setup(&config, library, books, world.catalog.clone(), Box::new(Sequential));
+    world.engine.reload(setup).map_err(|error| error.to_string())
+}
+
+/// A config that is read again between its stop and its start.
+#[test]
+fn who_was_stopped_is_started_again_under_another_name_and_is_not_left_out() {
+    let before = plant(ALPHA, YIELDS, "");
+    let with = |batch: &str| before.replace("name: batch, active: batch-1, standbys: [{entity: batch-2}]", batch);
+    let renamed = with("name: nightly, active: batch-1, standbys: [{entity: batch-2}]");
+    let elsewhere = with("name: nightly, active: batch-2, standbys: [{entity: batch-1}]");
+    let (alone, _) = before.split_once("  - {name: batch").unwrap();
+    let alone = format!("{alone}policy:\n  {CANARIES}\n");
+
+    // While the plan stops it.
+    let mut world = fallen(&before);
+    let plan = only_plan(&mut world);
+    for config in [&alone, &elsewhere] {
+        let refused = reload(&mut world, config).unwrap_err();
+        assert!(refused.contains(&format!("plan {} of alpha", plan.id)), "{refused}");
+    }
+    reload(&mut world, &renamed).unwrap();
+    world.gone = vec!["alpha-1", "batch-1", "batch-2"];
+    let active = "alpha-2".into();
+    world.ended(&plan, Outcome::Done { active });
+    world.pass(5);
+    assert_eq!(world.effects.start, [], "it stands still, and is not moved for that");
+
+    // While it stands still.
+    for config in [&alone, &elsewhere.replace("nightly", "weekly")] {
+        let refused = reload(&mut world, config).unwrap_err();
+        assert!(
+            refused.contains("'nightly' was stopped at batch-1 to make room for alpha"),
+            "{refused}"
+        );
+    }
+    world.gone = vec!["batch-1", "batch-2"];
+    world.pass(2);
+    let plan = failback(&mut world);
+    assert_eq!(
+        step(&plan, Phase::GiveBack).action.with["argv"],
+        serde_json::json!(["/start", "batch-1", "1.2"])
+    );
+    let active = "alpha-1".into();
+    world.ended(&plan, Outcome::Done { active });
+    world.gone = Vec::new();
+    world.pass(5);
+    // It serves again: whoever wants to may leave it out.
+    reload(&mut world, &alone).unwrap();
 }

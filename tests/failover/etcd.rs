@@ -103,6 +103,68 @@ fn three_agents_move_it_once_with_a_member_of_etcd_killed_and_two_vantage_points
 }
 
 #[test]
+fn what_a_leader_has_moved_counts_in_the_budget_of_the_next() {
+    if skipped("etcd", &["etcd"]) {
+        return;
+    }
+    let etcd = Etcd::start(1);
+    let mut world = etcd.world(1);
+    world.service = "cool_down: 0s, ".to_owned();
+    world.policy = "fleet_budget: {moves: 1, window: 1h}, ".to_owned();
+    let first = world.agent("one");
+    wait("the only agent leads", || first.leads());
+    let next = world.agent("two");
+    world.ill[0].store(true, Ordering::SeqCst);
+    wait("it is moved", || world.effects() == WHOLE);
+    wait("both know where it runs", || {
+        first.active() == "b" && next.active() == "b"
+    });
+    world.ill[0].store(false, Ordering::SeqCst);
+    drop(first);
+    wait("the other one leads", || next.leads());
+    world.ill[1].store(true, Ordering::SeqCst);
+    wait("the budget is used up", || next.gate() == "budget");
+    // An agent that has never run counts it as well.
+    drop(next);
+    world.ill[1].store(false, Ordering::SeqCst);
+    let last = world.agent("three");
+    wait("the third one leads", || last.leads());
+    world.ill[1].store(true, Ordering::SeqCst);
+    wait("the budget is used up", || last.gate() == "budget");
+    assert_eq!(world.effects(), WHOLE);
+}
+
+#[test]
+fn what_is_called_otherwise_after_a_crash_in_mid_plan_needs_a_person() {
+    if skipped("etcd", &["etcd"]) {
+        return;
+    }
+    let etcd = Etcd::start(1);
+    let mut world = etcd.world(1);
+    world.half("2");
+    let agent = world.agent("one");
+    wait("it leads", || agent.leads());
+    world.ill[0].store(true, Ordering::SeqCst);
+    wait("a plan is under way", || {
+        agent.status()["plans"]
+            .as_array()
+            .is_some_and(|plans| !plans.is_empty())
+    });
+    drop(agent);
+    world.ill[0].store(false, Ordering::SeqCst);
+    world.name = "shop";
+    let agent = world.agent("one");
+    let why = || agent.status()["services"][0]["state"]["handed_over"].to_string();
+    wait("a person is asked for", || {
+        why().contains("it seems to be what was 'web'")
+    });
+    wait("it leads", || agent.leads());
+    assert!(why().contains("from a to b"), "{}", why());
+    world.ill[0].store(true, Ordering::SeqCst);
+    wait("it is not moved", || agent.gate() == "in-flight");
+}
+
+#[test]
 fn an_owner_that_stood_still_in_mid_plan_finds_that_another_has_gone_on_and_does_nothing() {
     if skipped("etcd", &["etcd"]) {
         return;

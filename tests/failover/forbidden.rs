@@ -5,6 +5,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use jurymast::act::Journal;
+use jurymast::act::journal::{self, Record};
+use jurymast::engine::OperatorCommand;
+use jurymast::model::Timestamp;
 use serde_json::Value;
 
 use super::said::World;
@@ -36,6 +40,65 @@ fn a_silence_outlives_the_agent_while_alertmanager_cannot_be_asked() {
     drop(agent);
     let _agent = Server::start(world.dir.path(), Path::new(PROGRAM), &["run"]);
     world.stopped_by("silenced");
+}
+
+/// Planned for tonight; by then the agent was started anew, and the host is down that Alertmanager runs on.
+#[test]
+fn a_silence_that_was_planned_holds_though_the_agent_was_started_anew_before_it_began() {
+    let begins = r#"[{"startsAt": "2098-01-01T00:00:00Z", "endsAt""#;
+    let planned = SILENCES.replace(r#"[{"endsAt""#, begins).replace("active", "pending");
+    let away: Arc<AtomicBool> = Arc::default();
+    let alertmanager = instance(planned.leak(), Arc::clone(&away));
+    let world = World::with(&format!(
+        "notify: {{alertmanager: [{{url: 'http://127.0.0.1:{alertmanager}'}}]}}\n"
+    ));
+    let data = world.dir.path().join("data");
+    let agent = Server::agent(world.dir.path(), world.api, 2);
+    let mut kept = None;
+    wait("what is planned is on disk", || {
+        let state = journal::look(&data).unwrap();
+        let planned =
+            |word: &OperatorCommand| matches!(word, OperatorCommand::Silenced { planned, .. } if !planned.is_empty());
+        kept = state.words.into_iter().map(|(_, word)| word).find(planned);
+        kept.is_some()
+    });
+    let Some(OperatorCommand::Silenced {
+        service,
+        until,
+        planned,
+    }) = kept
+    else {
+        panic!()
+    };
+    assert_eq!((service.as_str(), until), ("web", Timestamp::EPOCH));
+    let [(begins, ends)] = planned[..] else {
+        panic!("{planned:?}")
+    };
+    assert_eq!(begins.to_string().get(..4), Some("2098"));
+    world.ill.store(true, Ordering::SeqCst);
+    // It has not begun.
+    world.stopped_by("approval");
+    away.store(true, Ordering::SeqCst);
+    agent.signal("KILL");
+    drop(agent);
+    // What the years until then come to: now it has begun.
+    let mut opened = Journal::open(&data, Timestamp::EPOCH).unwrap();
+    let now = jurymast::clock::wall_clock();
+    let planned = vec![(now, ends)];
+    let word = OperatorCommand::Silenced {
+        service,
+        until,
+        planned,
+    };
+    opened.journal.append(&Record::Word { at: now, word }).unwrap();
+    drop(opened);
+    let _agent = Server::start(world.dir.path(), Path::new(PROGRAM), &["run"]);
+    world.stopped_by("silenced");
+    let (_, text) = world.says(&["status"]);
+    assert!(
+        text.contains("web is silenced until 2099-01-01T00:00:00Z: not moved"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jurymast::act::journal::{Record, State};
+use jurymast::model::EntityName;
 use jurymast::model::plan::Outcome;
 
 use world::{BACK, FORWARD, HALF, RETURN, STUCK, World, calmly, names, wait};
@@ -18,8 +19,13 @@ const LEASE: Duration = Duration::from_millis(4500);
 /// Runs a plan without any disturbance and then once for each of its records, and twice where `half` a step later the effect
 /// is there and its outcome is not.
 fn walk(playbook: &str, check: impl Fn(&World, &str) + Sync) {
+    through(|| World::new(playbook), |_| true, check);
+}
+
+/// The same from the first record on of which `from` says so.
+fn through(make: impl Fn() -> World + Sync, from: impl Fn(&str) -> bool, check: impl Fn(&World, &str) + Sync) {
     let calm = calmly(|| {
-        let world = World::new(playbook);
+        let world = make();
         let _agent = world.agent_with_a_fault();
         wait("the plan has ended", || !world.outcomes().is_empty());
         world
@@ -27,7 +33,8 @@ fn walk(playbook: &str, check: impl Fn(&World, &str) + Sync) {
     let records = names(&calm.records());
     check(&calm, "left alone");
     assert!(records.len() >= 10, "{records:?}");
-    let moments: Vec<(usize, Duration)> = (1..=records.len())
+    let first = records.iter().position(|record| from(record)).expect("such a record");
+    let moments: Vec<(usize, Duration)> = (first + 1..=records.len())
         .flat_map(|n| {
             let effect = records[n - 1].contains("intent");
             let half = effect.then_some((n, HALF + HALF / 4));
@@ -42,7 +49,7 @@ fn walk(playbook: &str, check: impl Fn(&World, &str) + Sync) {
                 while let Some((record, later)) = moments.get(next.fetch_add(1, Ordering::SeqCst)) {
                     let what = format!("killed {later:?} after record {record} ({})", records[record - 1]);
                     let world = calmly(|| {
-                        let world = World::new(playbook);
+                        let world = make();
                         world.killed_at(*record, *later);
                         world
                     });
@@ -96,6 +103,35 @@ fn killed_at_any_record_a_plan_is_taken_back_and_each_undo_happens_once() {
             ["do fence", "do restore", "undo restore", "undo fence"],
             "{what}: {effects:?}"
         );
+    });
+}
+
+/// The first target does not hold, so the plan goes on to another: whoever was stopped for the first is started again, whoever is in the way at the other is stopped.
+#[test]
+fn killed_on_the_way_to_another_target_each_effect_happens_once_and_nobody_is_left_stopped_for_the_first() {
+    let second = |record: &str| record.ends_with("of 1");
+    through(World::crowded, second, |world, what| {
+        let outcomes = world.outcomes();
+        let effects = world.effects();
+        let active = "alpha-3".into();
+        assert_eq!(outcomes, [Outcome::Done { active }], "{what}: {effects:?}");
+        let done: Vec<&str> = effects.iter().filter_map(|line| line.rsplit(' ').next()).collect();
+        let expected = [
+            "fence-alpha-1",
+            "stop-batch-1",
+            "start-alpha-2",
+            // Each target has its fence.
+            "fence-alpha-1",
+            "stop-other-1",
+            "start-alpha-3",
+            "switch-alpha-3",
+            "start-batch-1",
+        ];
+        assert_eq!(done, expected, "{what}: {effects:?}");
+        assert_eq!(world.plans_begun(), 1, "{what}");
+        let state = State::read(&world.records());
+        let took: Vec<&str> = state.services["alpha"].took.iter().map(EntityName::as_str).collect();
+        assert_eq!(took, ["other-1"], "{what}");
     });
 }
 

@@ -32,6 +32,10 @@ fn sink() -> (u16, Arc<Mutex<Vec<Value>>>) {
             while let Ok(count @ 1..) = stream.read(&mut buffer) {
                 text += &String::from_utf8_lossy(&buffer[..count]);
                 let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+                // Nobody has silenced anything.
+                if text.starts_with("GET ") && text.ends_with("\r\n\r\n") {
+                    break;
+                }
                 if let Ok(value) = serde_json::from_str(body) {
                     kept.lock().unwrap().push(value);
                     break;
@@ -170,6 +174,46 @@ fn a_link_answers_once_and_a_look_at_it_changes_nothing() {
         assert!(status == 409, "{text}");
     }
     assert_eq!(world.moved(), 1);
+}
+
+/// A question stands longer than a link is good; Alertmanager, which is told again and again, gets fresh ones.
+#[test]
+fn an_alert_that_asks_holds_links_that_are_good_as_long_as_the_question_stands() {
+    let world = World::new("4s");
+    let config = world.dir.path().join("jurymast.yml");
+    let before = std::fs::read_to_string(&config).unwrap();
+    let (_, url) = before.split_once("webhook: [{url: 'http://127.0.0.1:").unwrap();
+    let (port, _) = url.split_once('/').unwrap();
+    let both = format!("notify: {{alertmanager: [{{url: 'http://127.0.0.1:{port}'}}], webhook");
+    std::fs::write(&config, before.replace("notify: {webhook", &both)).unwrap();
+    let _agent = world.agent();
+    world.ill.store(true, Ordering::SeqCst);
+    let in_alert = || -> Option<String> {
+        let heard = world.heard.lock().unwrap();
+        let alerts = heard.iter().rev().filter_map(Value::as_array).flatten();
+        let mut urls = alerts.filter_map(|alert| alert["annotations"]["approve_url"].as_str());
+        urls.next().map(str::to_owned)
+    };
+    wait("Alertmanager is told", || in_alert().is_some());
+    let first = in_alert().unwrap();
+    wait("its time is over", || ask("GET", &first).0 == 410);
+    wait("another one is good", || {
+        in_alert().is_some_and(|url| ask("GET", &url).0 == 200)
+    });
+    // Of webhooks people would be called again.
+    let heard = world.heard.lock().unwrap();
+    let asked = heard
+        .iter()
+        .filter(|told| told["kind"] == "approval" && told["firing"] == true);
+    assert_eq!(asked.count(), 1);
+    drop(heard);
+    let mut good = in_alert().unwrap();
+    wait("it is moved by it", || {
+        good = in_alert().unwrap();
+        ask("POST", &good).0 == 200
+    });
+    wait("it is moved", || world.moved() == 1);
+    assert_eq!(ask("POST", &first).0, 410);
 }
 
 #[test]

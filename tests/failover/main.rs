@@ -14,4 +14,5 @@ mod journal_crash;
 mod journal_right;
 mod kubernetes;
 mod links;
+mod renamed;
 mod said;

@@ -255,3 +255,31 @@ fn an_audit_log_that_somebody_has_changed_is_told_of_at_the_start() {
         get(world.api, "/metrics").is_some_and(|text| text.contains("\njurymast_audit_whole 0\n"))
     });
 }
+
+#[test]
+fn a_question_that_nobody_has_answered_is_told_until_somebody_does() {
+    let world = World::new();
+    let config = world.dir.path().join("jurymast.yml");
+    let before = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(
+        &config,
+        before.replace("approval: ask", "approval: ask, ask_timeout: 6s"),
+    )
+    .unwrap();
+    let _agent = Server::agent(world.dir.path(), world.api, 2);
+    world.ill.store(true, Ordering::SeqCst);
+    let mut incident = 0;
+    wait("it is asked", || {
+        let (_, text) = world.says(&["status"]);
+        let verdict = world.verdict().unwrap_or_default();
+        incident = verdict["incident"].as_u64().unwrap_or_default();
+        text.contains(" WAITS FOR A YES, ") && text.contains(" left to answer: ")
+    });
+    let told = format!(
+        "incident {incident} WAITED FOR A YES, nobody has answered: web is not moved until 'jurymast approve {incident}'"
+    );
+    wait("nobody has answered", || world.says(&["status"]).1.contains(&told));
+    assert_eq!(world.says(&["approve", &incident.to_string()]).0, 0);
+    wait("it is moved", || world.dir.path().join("done").exists());
+    wait("nothing is asked", || !world.says(&["status"]).1.contains("FOR A YES"));
+}

@@ -72,6 +72,11 @@ pub struct World {
     pub ill: [Arc<AtomicBool>; 2],
     pub ports: [u16; 2],
     confirm: u8,
+    /// What the service is called.
+    pub name: &'static str,
+    /// More of the service, and of the policy.
+    pub service: String,
+    pub policy: String,
     /// As the config has it, below `coordinate`.
     coordinate: String,
 }
@@ -95,6 +100,9 @@ impl World {
             ill,
             ports: instances,
             confirm,
+            name: "web",
+            service: String::new(),
+            policy: String::new(),
             coordinate: coordinate.to_owned(),
         }
     }
@@ -116,13 +124,16 @@ impl World {
             "agent: {{name: {name}, data_dir: data-{name}}}\napi: {{listen: '127.0.0.1:{api}', token_file: token}}\n\
              coordinate: {{{}}}\n\
              topology:\n  entities:\n    - {{name: a, kind: service, attributes: {{address: '127.0.0.1:{a}'}}}}\n    - {{name: b, kind: service, attributes: {{address: '127.0.0.1:{b}'}}}}\n\
-             services:\n  - {{name: web, active: a, standbys: [{{entity: b}}], playbook: steps, vars: {{script: '{}'}}, hold_off: 300ms, rto: 30s, confirm: {}, \
+             services:\n  - {{name: {}, active: a, standbys: [{{entity: b}}], playbook: steps, vars: {{script: '{}'}}, hold_off: 300ms, rto: 30s, confirm: {}, {}\
              probe: {{uses: http, with: {{url: 'http://{{address}}/'}}, interval: 300ms}}}}\n\
-             policy: {{canaries: [{{name: other, probe: {{uses: tcp, with: {{address: '127.0.0.1:{b}'}}, interval: 300ms}}}}]}}\n\
+             policy: {{{}canaries: [{{name: other, probe: {{uses: tcp, with: {{address: '127.0.0.1:{b}'}}, interval: 300ms}}}}]}}\n\
              rules: {{playbooks: [playbooks]}}\n",
             coordinate,
+            self.name,
             script.display(),
-            self.confirm
+            self.confirm,
+            self.service,
+            self.policy
         );
         let file = format!("{name}.yml");
         std::fs::write(self.dir.path().join(&file), config).unwrap();

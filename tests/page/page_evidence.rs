@@ -17,7 +17,7 @@ fn at(minute: usize, second: usize) -> String {
 /// An incident that is open, with two signals.
 fn status() -> Value {
     json!({"now": now(), "agent": "jurymast", "acting": true, "held": false, "lease": {"epoch": 1, "seq": 0, "until": now()}, "leases": [],
-        "cannot_lead": null, "standing_aside": {}, "coverage": null, "uncovered": [], "series": 2, "learned": {"watched": 2, "learning": 0, "beyond": 0}, "topology_version": 0,
+        "cannot_lead": null, "standing_aside": {}, "not_told": [], "coverage": null, "uncovered": [], "series": 2, "learned": {"watched": 2, "learning": 0, "beyond": 0}, "topology_version": 0,
         "entities_total": 1, "entities": [{"name": "pump-7", "kind": "device", "health": "bad", "symptoms": [], "needs": []}], "services": [],
         "incidents": [{"id": 1, "onset": at(0, 20), "opened": at(0, 21), "updated": now(), "closed": null, "topology_version": 0, "symptoms": [],
             "hypotheses": [{"fault": "sensor-drift", "entity": "pump-7", "probability": 0.81, "remedy": "notify", "moving_helps": false, "explains": [], "evidence_for": [], "evidence_against": []}]}],

@@ -26,7 +26,7 @@ fn now() -> String {
 /// An agent's answer with nothing in it.
 fn empty() -> Value {
     json!({"now": now(), "agent": "jurymast", "acting": true, "held": false, "lease": {"epoch": 1, "seq": 0, "until": now()}, "leases": [],
-        "cannot_lead": null, "standing_aside": {}, "coverage": null, "uncovered": [], "series": 0, "learned": {"watched": 0, "learning": 0, "beyond": 0}, "topology_version": 0,
+        "cannot_lead": null, "standing_aside": {}, "not_told": [], "coverage": null, "uncovered": [], "series": 0, "learned": {"watched": 0, "learning": 0, "beyond": 0}, "topology_version": 0,
         "entities_total": 0, "entities": [], "services": [], "incidents": [], "explanations": [], "verdicts": [], "plans": [], "moves": [], "recent": []})
 }
 
@@ -98,9 +98,12 @@ fn an_empty_a_large_and_a_broken_plant_are_shown_as_such() {
     browser.is_content_with(&origin);
 
     let mut full = empty();
+    full["not_told"] = json!([{"receiver": "http://am/", "since": "2026-01-01T08:00:00Z", "why": "it answers 404"}]);
     full["journal_trouble"] = json!("data/journal: No space left on device");
     *answer.lock().unwrap() = (200, full.to_string());
     browser.reads("#trouble", "nothing is moved: data/journal: No space left on device");
+    browser.reads("#you", "http://am/ hears nothing");
+    browser.reads("#you", "since 08:00:00 UTC: it answers 404");
     pictures(&mut browser, "journal");
     *answer.lock().unwrap() = (200, large().to_string());
     browser.until("document.querySelector('#trouble').hidden");

@@ -34,9 +34,14 @@ pub(super) fn same(a: &OperatorCommand, b: &OperatorCommand) -> bool {
             OperatorCommand::Silenced {
                 service: a,
                 until: ends,
+                planned: later,
             },
-            OperatorCommand::Silenced { service: b, until },
-        ) => (a, ends) == (b, until),
+            OperatorCommand::Silenced {
+                service: b,
+                until,
+                planned,
+            },
+        ) => (a, ends, later) == (b, until, planned),
         (OperatorCommand::Drilled { drill: a }, OperatorCommand::Drilled { drill: b }) => a == b,
         (OperatorCommand::LinkUsed { link: a, .. }, OperatorCommand::LinkUsed { link: b, .. }) => a == b,
         _ => false,
@@ -46,9 +51,8 @@ pub(super) fn same(a: &OperatorCommand, b: &OperatorCommand) -> bool {
 pub(super) fn still_counts(word: &OperatorCommand, now: Timestamp) -> bool {
     match word {
         OperatorCommand::Hold { on, .. } => *on,
-        OperatorCommand::Maintenance { until, .. }
-        | OperatorCommand::Silenced { until, .. }
-        | OperatorCommand::LinkUsed { until, .. } => *until > now,
+        OperatorCommand::Maintenance { until, .. } | OperatorCommand::LinkUsed { until, .. } => *until > now,
+        OperatorCommand::Silenced { until, planned, .. } => *until > now || planned.iter().any(|(_, ends)| *ends > now),
         OperatorCommand::Drilled { .. } => true,
         _ => false,
     }

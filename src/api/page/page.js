@@ -21,9 +21,9 @@ function needs(s) {
   });
   const left = s.services.filter((v) => v.state.handed_over).map((v) => ({ kind: "left", service: v.name, why: v.state.handed_over }));
   const undone = s.services.filter((v) => v.state.undone).map((v) => ({ service: v.name, step: v.state.undone.step, why: v.state.undone_why, active: v.state.active }));
-  return { acting: s.acting, asks, left, undone, trouble: s.cannot_lead, aside: Object.entries(s.standing_aside) };
+  return { acting: s.acting, asks, left, undone, trouble: s.cannot_lead, aside: Object.entries(s.standing_aside), untold: s.not_told };
 }
-const you = ({ acting, asks, left, undone, trouble, aside }) => [
+const you = ({ acting, asks, left, undone, trouble, aside, untold }) => [
   asks.map((a) => el("div", { class: "card noted", "data-key": `ask ${a.id} ${a.service}` },
     el("h3", "", `Move ${a.service || "it"}? Incident ${a.id}: ${a.cause} (${a.p.toFixed(2)})`), el("p", "", a.why), a.left ? el("p", "", a.left) : null,
     acting ? el("p", "", order("approve", "yes, move it…", { id: a.id, service: a.service, from: a.from }, true), " ", order("deny", "no, leave it…", { id: a.id, service: a.service })) : null)),
@@ -31,6 +31,7 @@ const you = ({ acting, asks, left, undone, trouble, aside }) => [
   undone.map((u) => el("div", { class: "card bad", "data-key": `undone ${u.service}` }, el("h3", "", `${u.service}: what was done has changed`), el("p", "", `‘${u.step}’ does not stand any more, though ${u.service} runs on ${u.active}: ${u.why || "was something restarted, or changed by hand?"}`))),
   trouble ? el("div", { class: "card bad", "data-key": "trouble" }, el("h3", "", "This agent cannot lead"), el("p", "", trouble)) : null,
   aside.map(([part, why]) => el("div", { class: "card noted", "data-key": `aside ${part}` }, el("h3", "", `This agent stands aside from ${part}`), el("p", "", why))),
+  untold.map((u) => el("div", { class: "card noted", "data-key": `untold ${u.receiver}` }, el("h3", "", `${u.receiver} hears nothing`), el("p", "", `It has taken no notification since ${clock(u.since)} UTC: ${u.why}`))),
 ];
 
 // -- services
@@ -261,7 +262,7 @@ async function draw() {
 }
 function paint(s) {
   const due = needs(s);
-  $("you-section").hidden = !due.asks.length && !due.left.length && !due.undone.length && !due.trouble && !due.aside.length;
+  $("you-section").hidden = !due.asks.length && !due.left.length && !due.undone.length && !due.trouble && !due.aside.length && !due.untold.length;
   show("you", due, you);
   show("services", serving(s), services);
   $("moves-section").hidden = !s.moves.length;

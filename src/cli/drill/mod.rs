@@ -46,7 +46,7 @@ pub struct Drill {
     #[arg(long, conflicts_with = "real")]
     history: bool,
     #[command(flatten)]
-    agent: client::Args,
+    agent: client::At,
 }
 
 /// Drills; 1 if anything would fail, or has failed.
@@ -74,7 +74,7 @@ pub fn run(args: &Drill, output: Output) -> Outcome {
     if services.is_empty() {
         return Err(format!("{} has no services to drill", args.config.display()));
     }
-    let active = current::active(&loaded, &args.agent)?;
+    let active = current::active(&loaded, &args.agent.of(&args.config))?;
     let looks = super::runtime()?.block_on(drill(&loaded, &services, &active));
     write_junit(args.junit.as_deref(), &looks)?;
     let bad = bad(&looks);

@@ -43,7 +43,10 @@ pub fn run(args: &super::Drill, output: Output) -> Outcome {
     for service in &args.service {
         let client = args.front.as_deref().map(Client::begin).transpose()?;
         let body = json!({"to": args.to, "stay": args.stay, "yes": args.yes});
-        let answer = args.agent.post(&format!("/api/services/{service}/drill"), &body)?;
+        let answer = args
+            .agent
+            .of(&args.config)
+            .post(&format!("/api/services/{service}/drill"), &body)?;
         let asked = answer["asked"]
             .as_str()
             .ok_or("the agent does not name the drill")?
@@ -92,7 +95,7 @@ fn wait(args: &super::Drill, asked: &str) -> Result<Came, String> {
     let begin = Instant::now();
     let (mut stage, mut silent) = ((0, 0), None::<Instant>);
     loop {
-        let told = match args.agent.get("/api/drills") {
+        let told = match args.agent.of(&args.config).get("/api/drills") {
             Ok(told) => told,
             Err(error) => {
                 let since = *silent.get_or_insert_with(|| {

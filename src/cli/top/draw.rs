@@ -142,6 +142,10 @@ fn head(view: &View, status: &Value) -> Vec<Line> {
         let why = why.as_str().unwrap_or_default();
         lines.push(Line::of(Look::Noted, format!("stands aside from {part}: {why}")));
     }
+    for silent in list(status, "not_told") {
+        let (receiver, why) = (text(silent, "/receiver"), text(silent, "/why"));
+        lines.push(Line::of(Look::Bad, format!("{receiver} takes no notification: {why}")));
+    }
     lines
 }
 

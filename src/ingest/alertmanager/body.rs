@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::model::{EntityName, Event, EventKind, Timestamp};
+use crate::model::{EntityName, Event, EventKind, Span, Timestamp};
 
 /// Alerts taken from one request.
 const ALERTS_MAX: usize = 10_000;
@@ -15,12 +15,18 @@ const ALERTS_MAX: usize = 10_000;
 /// A posted alert without an end is over after this, unless it is posted again: Alertmanager's `resolve_timeout`.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// More than a day, by which people mostly have Alertmanager repeat at the latest.
+const REPEATED_WITHIN: Span = Span::secs(25 * 3600);
+
 /// Whom an alert is about.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AlertSettings {
     /// Labels that name the entity, the first that is there counts.
     pub entity_labels: Vec<String>,
+    /// An alert that a webhook has told is over if it is not told again within this time; longer than `repeat_interval` of its route. Of one that is silenced or
+    /// inhibited when it ends, Alertmanager never tells the end.
+    pub repeated_within: Span,
 }
 
 impl Default for AlertSettings {
@@ -28,6 +34,7 @@ impl Default for AlertSettings {
         let labels = ["entity", "device", "instance", "pod", "host", "node", "job"];
         Self {
             entity_labels: labels.map(String::from).to_vec(),
+            repeated_within: REPEATED_WITHIN,
         }
     }
 }
@@ -73,7 +80,7 @@ impl AlertError {
 pub struct Told {
     /// What happened.
     pub event: Event,
-    /// A firing alert is over then, unless it is told again. `None`: whoever told of it will also tell of its end.
+    /// A firing alert is over then, unless it is told again.
     pub until: Option<Timestamp>,
     /// When it began by the sender's own clock, if the sender says so.
     pub begun: Option<Timestamp>,
@@ -183,8 +190,11 @@ fn told(place: usize, alert: Alert, way: Way, settings: &AlertSettings, now: Tim
             starts_at,
         },
     };
-    // Alertmanager tells of the end of each alert; Prometheus may die before it does.
-    let until = (firing && way == Way::Posted).then(|| ends_at.unwrap_or(now + RESOLVE_TIMEOUT));
+    // Prometheus may die before it tells of the end; Alertmanager never tells of the end of what is muted by then.
+    let until = firing.then(|| match way {
+        Way::Posted => ends_at.unwrap_or(now + RESOLVE_TIMEOUT),
+        Way::Webhook => now + settings.repeated_within.0,
+    });
     Ok(Told { event, until, begun })
 }
 
@@ -277,6 +287,7 @@ mod tests {
             ] {
                 let settings = AlertSettings {
                     entity_labels: order.map(String::from).to_vec(),
+                    ..AlertSettings::default()
                 };
                 let taken = alerts(body.as_bytes(), &settings, now()).unwrap();
                 assert_eq!(gist(&taken.told[0]).0, entity, "{order:?}");
@@ -285,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_posted_alert_ends_by_itself_and_one_of_a_webhook_does_not() {
+    fn a_posted_alert_ends_by_itself_and_one_of_a_webhook_much_later() {
         let posted = |body: &str| alerts(body.as_bytes(), &AlertSettings::default(), now()).unwrap().told[0].until;
         let end = "2030-01-01T00:00:00Z";
         assert_eq!(posted(r#"[{"labels":{"a":"b"}}]"#), Some(now() + RESOLVE_TIMEOUT));
@@ -296,6 +307,6 @@ mod tests {
         let body =
             r#"{"version":"4","alerts":[{"status":"firing","labels":{"a":"b"},"endsAt":"0001-01-01T00:00:00Z"}]}"#;
         let taken = webhook(body.as_bytes(), &AlertSettings::default(), now()).unwrap();
-        assert_eq!(taken.told[0].until, None);
+        assert_eq!(taken.told[0].until, Some(now() + REPEATED_WITHIN.0));
     }
 }

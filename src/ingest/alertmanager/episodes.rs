@@ -154,13 +154,16 @@ mod tests {
     }
 
     #[test]
-    fn what_alertmanager_says_fires_fires_until_it_says_otherwise() {
+    fn what_alertmanager_says_fires_fires_until_it_says_otherwise_or_no_more_for_long() {
         let mut episodes = Episodes::default();
         episodes.admit(&hook("firing", 0, 0));
-        assert!(episodes.overdue(at(100_000)).is_empty());
-        // Told by both, the one that tells of the end counts.
+        assert!(episodes.overdue(at(24 * 60)).is_empty());
+        // Told by both, the one that repeats it more seldom counts.
         episodes.admit(&posted(0, 4, 0));
-        assert!(episodes.overdue(at(100_000)).is_empty());
+        assert!(episodes.overdue(at(24 * 60)).is_empty());
+        assert_eq!(episodes.overdue(at(25 * 60)).len(), 1);
+        episodes.admit(&hook("firing", 0, 24 * 60));
+        assert!(episodes.overdue(at(48 * 60)).is_empty());
     }
 
     #[test]

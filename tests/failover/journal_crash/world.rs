@@ -21,6 +21,11 @@ case $1 in
     sleep 0.25
     echo "$JURYMAST_PLAN $JURYMAST_TOKEN $1 $2" >> "$dir/effects"
     sleep 0.25;;
+  turn)
+    case $2 in
+      *alpha-2) echo "not there" >&2; exit 75;;
+    esac
+    exec "$0" do "$2";;
   fail)
     echo "not today" >&2
     exit 75;;
@@ -95,17 +100,93 @@ steps:
   - {name: ask, phase: verify, uses: probe, with: {times: 2}, timeout: 1s}
 "#;
 
+/// The first target takes traffic from nobody, so that the second is gone to.
+pub const ONWARD: &str = r#"
+name: steps
+summary: Programs that write what they do into a file, and one that cannot on alpha-2.
+steps:
+  - {name: fence, phase: fence, on: from, uses: exec, with: {argv: ["{script}", do, "fence-{from}"], observe: ["{script}", observe, "fence-{from}"]}}
+  - {name: start, phase: start, uses: exec, with: {argv: ["{script}", do, "start-{to}"], observe: ["{script}", observe, "start-{to}"]}}
+  - {name: switch, phase: switch, uses: exec, with: {argv: ["{script}", turn, "switch-{to}"], observe: ["{script}", observe, "switch-{to}"]}}
+  - {name: ask, phase: verify, uses: probe, with: {times: 1}}
+"#;
+
 pub struct World {
     dir: tempfile::TempDir,
     pub ill: Arc<AtomicBool>,
     pub api: u16,
+    instances: usize,
 }
 
 impl World {
     pub fn new(playbook: &str) -> Self {
+        let of = |ports: &[u16], script: &str| {
+            format!(
+                "\
+topology:
+  entities:
+    - {{name: a, kind: service, attributes: {{address: '127.0.0.1:{}'}}}}
+    - {{name: b, kind: service, attributes: {{address: '127.0.0.1:{}'}}}}
+services:
+  - {{name: svc, active: a, standbys: [{{entity: b}}], single_writer: true, hold_off: 100ms, rto: 10m, playbook: steps, vars: {{script: '{script}'}}, probe: {{uses: http, with: {{url: 'http://{{address}}/'}}, interval: 100ms}}}}
+",
+                ports[0], ports[1]
+            )
+        };
+        Self::of(playbook, 2, of)
+    }
+
+    /// `alpha` finds room nowhere; on two hosts somebody runs who may be stopped.
+    pub fn crowded() -> Self {
+        let of = |ports: &[u16], script: &str| {
+            let names = [
+                "alpha-1", "alpha-2", "alpha-3", "batch-1", "other-1", "batch-2", "other-2",
+            ];
+            let hosts = ["h1", "h2", "h3", "h2", "h3", "h3", "h2"];
+            let mut text = "topology:\n  entities:\n".to_owned();
+            for host in ["h1", "h2", "h3"] {
+                text += &format!("    - {{name: {host}, kind: host, attributes: {{capacity.slots: '1'}}}}\n");
+            }
+            for (name, port) in names.iter().zip(ports) {
+                text +=
+                    &format!("    - {{name: {name}, kind: service, attributes: {{address: '127.0.0.1:{port}'}}}}\n");
+            }
+            text += "  edges:\n";
+            for (name, host) in names.iter().zip(hosts) {
+                text += &format!("    - {{from: {name}, edge: runs_on, to: {host}}}\n");
+            }
+            let order = |what: &str| {
+                format!(
+                    "{{uses: exec, with: {{argv: ['{script}', do, '{what}-{{node}}'], observe: ['{script}', observe, '{what}-{{node}}']}}}}"
+                )
+            };
+            let yields = format!("yields: {{stop: {}, start: {}}}", order("stop"), order("start"));
+            text += "services:\n";
+            for (name, standbys, more) in [
+                (
+                    "alpha",
+                    "{entity: alpha-2}, {entity: alpha-3, class: warm}",
+                    "priority: 90",
+                ),
+                ("batch", "{entity: batch-2}", yields.as_str()),
+                ("other", "{entity: other-2}", yields.as_str()),
+            ] {
+                text += &format!(
+                    "  - {{name: {name}, active: {name}-1, standbys: [{standbys}], single_writer: false, demands: {{slots: 1}}, hold_off: 100ms, rto: 10m, \
+                     playbook: steps, vars: {{script: '{script}'}}, probe: {{uses: http, with: {{url: 'http://{{address}}/'}}, interval: 100ms}}, {more}}}\n"
+                );
+            }
+            text
+        };
+        Self::of(ONWARD, 7, of)
+    }
+
+    fn of(playbook: &str, instances: usize, services: impl Fn(&[u16], &str) -> String) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ill = Arc::new(AtomicBool::new(false));
-        let (a, b) = (instance("", Arc::clone(&ill)), instance("", Arc::default()));
+        let first = instance("", Arc::clone(&ill));
+        let others = std::iter::repeat_with(|| instance("", Arc::default())).take(instances - 1);
+        let ports: Vec<u16> = std::iter::once(first).chain(others).collect();
         let api = free_port();
         std::fs::write(dir.path().join("token"), "s3cret\n").unwrap();
         let script = dir.path().join("step.sh");
@@ -123,19 +204,18 @@ impl World {
 agent: {{name: jurymast, data_dir: data}}
 api: {{listen: '127.0.0.1:{api}', token_file: token}}
 rules: {{playbooks: [playbooks]}}
-topology:
-  entities:
-    - {{name: a, kind: service, attributes: {{address: '127.0.0.1:{a}'}}}}
-    - {{name: b, kind: service, attributes: {{address: '127.0.0.1:{b}'}}}}
-services:
-  - {{name: svc, active: a, standbys: [{{entity: b}}], single_writer: true, hold_off: 100ms, rto: 10m, playbook: steps, vars: {{script: '{}'}}, probe: {{uses: http, with: {{url: 'http://{{address}}/'}}, interval: 100ms}}}}
-# An agent that is killed before its first record begins anew while the service is ill.
+{}# An agent that is killed before its first record begins anew while the service is ill.
 policy: {{settle: 0s}}
 ",
-            script.display()
+            services(&ports, &script.display().to_string())
         );
         std::fs::write(dir.path().join("jurymast.yml"), config).unwrap();
-        Self { dir, ill, api }
+        Self {
+            dir,
+            ill,
+            api,
+            instances,
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -190,7 +270,7 @@ policy: {{settle: 0s}}
     /// An agent that has seen all instances well, and then the first of them ill.
     pub fn agent_with_a_fault(&self) -> Server {
         let agent = self.agent();
-        wait("all instances were seen well", || finds_well(self.api, 2));
+        wait("all instances were seen well", || finds_well(self.api, self.instances));
         self.ill.store(true, Ordering::SeqCst);
         agent
     }
@@ -225,7 +305,12 @@ pub fn names(records: &[Record]) -> Vec<String> {
     let name = |record: &Record| match record {
         Record::Plan { entry, .. } => {
             let value = serde_json::to_value(entry).unwrap();
-            format!("{} {}", value["entry"].as_str().unwrap(), value["step"])
+            format!(
+                "{} {} of {}",
+                value["entry"].as_str().unwrap(),
+                value["step"],
+                value["candidate"]
+            )
         }
         other => format!("{other:?}"),
     };

@@ -20,7 +20,7 @@ fn recorded_bodies_are_taken_as_alertmanager_sent_them() {
         assert!(taken.refused.is_empty() && !taken.told.is_empty());
         let recorded: Value = serde_json::from_str(&body).unwrap();
         for (told, alert) in taken.told.iter().zip(recorded["alerts"].as_array().unwrap()) {
-            assert_eq!(told.until, None);
+            assert_eq!(told.until.is_some(), firing);
             let EventKind::Alert {
                 labels,
                 annotations,

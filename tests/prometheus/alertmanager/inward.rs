@@ -51,6 +51,27 @@ async fn what_two_alertmanagers_tell_again_and_again_is_one_symptom_until_it_is_
     assert!(!agent.log().await.contains("panicked"));
 }
 
+/// Of what is silenced, or inhibited, when it ends Alertmanager tells no webhook the end.
+#[tokio::test]
+async fn an_alert_that_ends_while_it_is_silenced_is_over_though_nobody_tells_of_it() {
+    if skipped("an alert that ends silenced", &[ALERTMANAGER]) {
+        return;
+    }
+    let agent = Agent::start(&format!("sources: {{alerts: {{repeated_within: 6s}}}}\n{PUMP}")).await;
+    let hook = format!("{}/webhook/alertmanager", agent.base);
+    let alertmanager = Alertmanager::start(free_port(), &hook).ready().await;
+    let url = format!("{}/api/v2/alerts", alertmanager.base);
+    let labels = json!({"alertname": "Down", "entity": "pump-1"});
+    assert_eq!(send(&url, &json!([{"labels": labels}]).to_string()).await.0, 200);
+    until("it is evidence", || async { agent.symptoms("pump-1").await.len() == 1 }).await;
+    let own = json!([{"name": "entity", "value": "pump-1", "isRegex": false, "isEqual": true}]);
+    alertmanager.silence(own).await;
+    let over = jurymast::clock::wall_clock().to_string();
+    let body = json!([{"labels": labels, "endsAt": over}]).to_string();
+    assert_eq!(send(&url, &body).await.0, 200);
+    until("it is over", || async { agent.symptoms("pump-1").await.is_empty() }).await;
+}
+
 #[tokio::test]
 async fn an_alert_that_is_posted_no_more_ends_by_itself() {
     let agent = Agent::start(PUMP).await;

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::world::{ALERTMANAGER, Alertmanager, get, send, sink, told, until};
+use super::world::{ALERTMANAGER, Agent, Alertmanager, get, send, sink, told, until};
 use crate::harness::{PATIENCE, free_port, skipped};
 
 fn notification(label: &str, firing: bool) -> Notification {
@@ -168,7 +168,7 @@ async fn a_silence_reaches_the_engine_however_it_is_written_and_so_does_its_end(
     let (inbox, mut inputs) = mpsc::channel(16);
     let (_notifier, _stop) = notifier(&[&alertmanager.base], inbox);
     let mut silenced = async || match tokio::time::timeout(PATIENCE, inputs.recv()).await {
-        Ok(Some(Input::Operator(OperatorCommand::Silenced { service, until }))) => {
+        Ok(Some(Input::Operator(OperatorCommand::Silenced { service, until, .. }))) => {
             assert_eq!(service.as_str(), "ingest");
             until
         }
@@ -225,4 +225,70 @@ async fn a_webhook_hears_everything_in_order_even_if_it_was_ill() {
         *heard.lock().unwrap(),
         expected.map(|(status, label)| (status, label.to_owned()))
     );
+}
+
+/// Nobody hears of what Jurymast finds: only `status` and `/metrics` can say so.
+#[tokio::test]
+async fn a_receiver_that_takes_no_notification_is_told_with_why_and_since_when_until_it_takes_one() {
+    let (dead, port) = (free_port(), free_port());
+    let agent = Agent::start(&format!(
+        "\
+notify: {{webhook: [{{url: 'http://ann:s3cret@127.0.0.1:{port}/hook?token=t0ken'}}]}}
+topology: {{entities: [{{name: a, kind: service, attributes: {{address: '127.0.0.1:{dead}'}}}}, {{name: b, kind: service, attributes: {{address: '127.0.0.1:{dead}'}}}}]}}
+services:
+  - {{name: svc, active: a, standbys: [{{entity: b}}], playbook: haproxy-switch, vars: {{socket: '/nonexistent/haproxy.sock', backend: be}}, probe: {{uses: tcp, with: {{address: '{{address}}'}}, interval: 300ms}}}}
+"
+    ))
+    .await;
+    let shown = format!("http://127.0.0.1:{port}/hook");
+    let up = format!("jurymast_receiver_up{{receiver=\"{shown}\"}}");
+    let missed =
+        |reason: &str| format!("jurymast_notifications_not_taken_total{{receiver=\"{shown}\",reason=\"{reason}\"}}");
+    let first = || async { agent.status().await["not_told"][0].clone() };
+    until("it is told", || async { first().await != Value::Null }).await;
+    let told = first().await;
+    assert_eq!(told["receiver"], json!(shown));
+    assert!(told["why"].as_str().unwrap().contains("refused"), "{told}");
+    assert!(told["since"].as_str().unwrap().parse::<Timestamp>().is_ok(), "{told}");
+    until("it is counted", || async {
+        agent.metric(&missed("no_answer")).await >= 1.0 && agent.metric(&up).await < 0.5
+    })
+    .await;
+    let said = agent.says(&["status"]).await;
+    let line = format!("NOT TOLD: {shown} has taken no notification since ");
+    assert!(
+        said.contains(&line) && !said.contains("s3cret") && !said.contains("t0ken"),
+        "{said}"
+    );
+
+    // Ill at first, then well.
+    let (heard, kept) = (Arc::new(Mutex::new(0)), Arc::<Mutex<bool>>::default());
+    let (count, well) = (Arc::clone(&heard), Arc::clone(&kept));
+    let answer = move || {
+        *count.lock().unwrap() += 1;
+        let ill = !*well.lock().unwrap();
+        async move {
+            if ill {
+                StatusCode::SERVICE_UNAVAILABLE
+            } else {
+                StatusCode::OK
+            }
+        }
+    };
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    tokio::spawn(async move { axum::serve(listener, Router::new().route("/hook", post(answer))).await });
+    until("what it answers is told", || async {
+        first().await["why"]
+            .as_str()
+            .is_some_and(|why| why == "it answers 503 Service Unavailable")
+    })
+    .await;
+    assert_eq!(first().await["since"], told["since"], "it has heard nothing since then");
+    assert!(agent.metric(&missed("ill")).await >= 1.0);
+    *kept.lock().unwrap() = true;
+    until("it hears again", || async {
+        first().await == Value::Null && agent.metric(&up).await > 0.5
+    })
+    .await;
+    assert!(!agent.says(&["status"]).await.contains("NOT TOLD"));
 }

@@ -202,6 +202,17 @@ impl Agent {
             .unwrap_or(0.0)
     }
 
+    /// What a command prints that asks it.
+    pub async fn says(&self, arguments: &[&str]) -> String {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_jurymast"));
+        command
+            .env_remove("JURYMAST_URL")
+            .args(arguments)
+            .args(["--url", &self.base]);
+        let output = command.output().await.unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     pub async fn log(&self) -> String {
         tokio::fs::read_to_string(self.dir.path().join("log"))
             .await
