@@ -281,10 +281,18 @@ fn for_people(status: &Value) -> Vec<String> {
             }),
         }
     });
-    let uncovered = list(status, "uncovered").map(|failure| {
+    // A standby that is dead leaves the instance, its host and its zone uncovered for one and the same reason.
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for failure in list(status, "uncovered") {
         let (what, why) = (text(failure, "/failure"), text(failure, "/why"));
-        format!("no plan covers a failure of {what}: {why}")
-    });
+        match reasons.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, failures)) => failures.push(what),
+            None => reasons.push((why, vec![what])),
+        }
+    }
+    let uncovered = reasons
+        .into_iter()
+        .map(|(why, failures)| format!("no plan covers a failure of {}: {why}", failures.join(", or of ")));
     of_services.chain(asks).chain(uncovered).collect()
 }
 
