@@ -23,13 +23,18 @@ pub fn patterns_reference() -> String {
         let at: Vec<String> = pattern.at.iter().map(word).collect();
         let _ = write!(
             out,
-            "\n### {}\n\n{}\n\nAt {}; prior {}; remedy: {}; moving {}.\n\n",
+            "\n### {}\n\n{}\n\nAt {}; prior {}; remedy: {}; moving {}{}.\n\n",
             pattern.name,
             pattern.summary,
             at.join(", "),
             pattern.prior,
             word(&pattern.remedy),
             if pattern.moving_helps { "helps" } else { "does not help" },
+            if pattern.hold_off.is_zero() {
+                String::new()
+            } else {
+                format!(", after {} at least", pattern.hold_off)
+            },
         );
         for (name, list) in [
             ("must", &pattern.must),

@@ -331,6 +331,7 @@ pub(super) mod fixture {
                 probability: 0.95,
                 remedy: Remedy::Failover,
                 moving_helps: true,
+                hold_off: Span::default(),
                 explains: vec![key],
                 evidence_for: Vec::new(),
                 evidence_against: Vec::new(),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use crate::model::{EntityKind, EntityName, FaultName, Hypothesis, Remedy, Symptom, Timestamp};
+use crate::model::{EntityKind, EntityName, FaultName, Hypothesis, Remedy, Span, Symptom, Timestamp};
 
 use super::calibrate::probabilities;
 use super::pattern::Library;
@@ -266,6 +266,7 @@ fn something_else(symptoms: &[&Symptom], scene: &Scene<'_>, probability: f64) ->
         probability,
         remedy: Remedy::Notify,
         moving_helps: false,
+        hold_off: Span::default(),
         explains: Vec::new(),
         evidence_for,
         evidence_against: Vec::new(),

@@ -415,6 +415,7 @@ impl<'a> Fit<'a> {
             probability,
             remedy: self.pattern.remedy,
             moving_helps: self.pattern.moving_helps,
+            hold_off: self.pattern.hold_off,
             explains: self.explains.into_keys().cloned().collect(),
             evidence_for: notes.speaks_for,
             evidence_against: notes.speaks_against,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{EntityName, FaultName, Remedy, Symptom, SymptomKey, Timestamp};
+use super::{EntityName, FaultName, Remedy, Span, Symptom, SymptomKey, Timestamp};
 
 /// The number of an incident, counted up by the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -114,6 +114,9 @@ pub struct Hypothesis {
     pub remedy: Remedy,
     /// Does it help to run the service elsewhere?
     pub moving_helps: bool,
+    /// How long the trouble has to have lasted at least before the service is moved.
+    #[serde(default, skip_serializing_if = "Span::is_zero")]
+    pub hold_off: Span,
     /// The symptoms that it explains.
     pub explains: Vec<SymptomKey>,
     /// What speaks for it, one sentence each.

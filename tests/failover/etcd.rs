@@ -145,9 +145,10 @@ fn what_is_called_otherwise_after_a_crash_in_mid_plan_needs_a_person() {
     let agent = world.agent("one");
     wait("it leads", || agent.leads());
     world.ill[0].store(true, Ordering::SeqCst);
-    wait("a plan is under way, and its first step has done half of what it does", || {
-        !world.effects().is_empty()
-    });
+    wait(
+        "a plan is under way, and its first step has done half of what it does",
+        || !world.effects().is_empty(),
+    );
     drop(agent);
     world.ill[0].store(false, Ordering::SeqCst);
     world.name = "shop";

@@ -18,11 +18,11 @@ impl Gate for HoldOff {
     fn check(&self, case: &Case<'_>) -> Result<(), Refusal> {
         // Whatever came back in between starts the wait anew: an instance that flaps is not moved on each fall.
         let lasted = Span(case.passed(case.fell()));
-        if lasted < case.service.hold_off {
-            let reason = format!(
-                "the trouble has lasted {lasted} of the {} of hold-off",
-                case.service.hold_off
-            );
+        // What usually ends by itself may ask for more patience than the service does.
+        let of_fault = case.top().map_or_else(Span::default, |top| top.hold_off);
+        let hold_off = case.service.hold_off.max(of_fault);
+        if lasted < hold_off {
+            let reason = format!("the trouble has lasted {lasted} of the {hold_off} of hold-off");
             return case.refuse(self, Decision::Hold, reason);
         }
         Ok(())
@@ -41,6 +41,14 @@ mod tests {
         let mut fixture = Fixture::new();
         fixture.incident.onset = fixture.now;
         fixture.incident.symptoms[0].onset = fixture.now;
+        assert_eq!(fixture.refused_by(), Some(("hold-off".into(), Decision::Hold)));
+    }
+
+    #[test]
+    fn a_fault_that_usually_ends_by_itself_is_given_its_own_time() {
+        let mut fixture = Fixture::new();
+        assert_eq!(fixture.refused_by(), None);
+        fixture.top().hold_off = Span::secs(600);
         assert_eq!(fixture.refused_by(), Some(("hold-off".into(), Decision::Hold)));
     }
 

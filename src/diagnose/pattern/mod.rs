@@ -30,6 +30,10 @@ pub struct Pattern {
     /// Does it help to run the service elsewhere?
     #[serde(default)]
     pub moving_helps: bool,
+    /// How long the trouble has to have lasted at least before the service is moved, where its own `hold_off` is shorter: whatever starts such a process
+    /// anew does so within this time.
+    #[serde(default, skip_serializing_if = "Span::is_zero")]
+    pub hold_off: Span,
     /// What it shows. Missing ones speak against it, once they are due and could have been seen.
     pub must: Vec<Expectation>,
     /// What it may show. Missing ones say nothing; present ones are explained by it.

@@ -3,7 +3,7 @@
 use crate::capsule::{Expected, Truth};
 use crate::decide::curable;
 use crate::diagnose::{Library, PatternCase, reach_of};
-use crate::model::{Decision, EntityName, Hypothesis, Remedy, Service, Timestamp, Topology};
+use crate::model::{Decision, EntityName, Hypothesis, Remedy, Service, Span, Timestamp, Topology};
 
 use super::script::{AGENT, Script};
 
@@ -62,6 +62,7 @@ fn right(
         probability: 1.0,
         remedy,
         moving_helps,
+        hold_off: Span::default(),
         explains: Vec::new(),
         evidence_for: Vec::new(),
         evidence_against: Vec::new(),
