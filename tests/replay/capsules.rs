@@ -132,7 +132,7 @@ fn a_capsule_that_is_cut_off_counts_as_wrong_and_the_others_are_scored() {
 
 #[test]
 fn recorded_incidents_are_scored_under_other_models() {
-    let capsule = root().join("datasets/service-crash");
+    let capsule = root().join("datasets/host-loss");
     let score = |models: &[&str]| {
         let mut arguments = vec![
             "eval",
